@@ -1,0 +1,1 @@
+"""VisionOps: media in, a served model out, every step a Dagster asset."""

@@ -1,0 +1,133 @@
+"""One exception tree. A message says what was wrong and what to do about it.
+
+`code` is stable: it is what HTTP problems (RFC 9457), quarantined media and tests refer to.
+Not here: HTTP status codes (the services map codes to them).
+"""
+
+from typing import ClassVar
+
+
+class VisionOpsError(Exception):
+    """Base of every error a user may see. `str(error)` is the message for that user."""
+
+    code: ClassVar[str] = "internal_error"
+
+
+class SettingsError(VisionOpsError):
+    """An environment variable is missing or has a value that cannot be used."""
+
+    code = "invalid_settings"
+
+
+class StackError(VisionOpsError):
+    """A local server could not be started, stopped or reached."""
+
+    code = "stack_failed"
+
+
+class ServerUnreachableError(VisionOpsError):
+    """A server did not answer at its address: it is down, or the address is wrong."""
+
+    code = "server_unreachable"
+
+
+class MediaError(VisionOpsError):
+    """The bytes of a media file cannot be used. Subclasses are the reasons for quarantine."""
+
+    code = "invalid_media"
+
+
+class EmptyMediaError(MediaError):
+    """The file has no bytes."""
+
+    code = "empty"
+
+
+class UnsupportedMediaError(MediaError):
+    """The content is none of the accepted image or video containers."""
+
+    code = "unsupported_media_type"
+
+
+class CorruptMediaError(MediaError):
+    """The container is an accepted one, but its content does not decode."""
+
+    code = "corrupt"
+
+
+class TooManyPixelsError(MediaError):
+    """The header declares more pixels than the limit; nothing was decoded."""
+
+    code = "too_many_pixels"
+
+
+class NoVideoStreamError(MediaError):
+    """The container has no video stream."""
+
+    code = "no_video_stream"
+
+
+class NoFramesError(MediaError):
+    """The video decodes to no frames."""
+
+    code = "no_frames"
+
+
+class DecoderCrashedError(MediaError):
+    """The sandboxed decoder died or ran past its limits on this file."""
+
+    code = "decoder_crashed"
+
+
+class TooLargeError(MediaError):
+    """The file has more bytes than the limit."""
+
+    code = "too_large"
+
+
+class NotFoundError(VisionOpsError):
+    """The thing asked for does not exist."""
+
+    code = "not_found"
+
+
+class InvalidRequestError(VisionOpsError):
+    """A field of the request has a value that cannot be used."""
+
+    code = "invalid_request"
+
+
+class LogTruncatedError(VisionOpsError):
+    """The queue no longer holds an offset range that a batch was cut from."""
+
+    code = "log_truncated"
+
+
+class PublishError(VisionOpsError):
+    """The queue did not acknowledge an event; it stays in the outbox."""
+
+    code = "publish_failed"
+
+
+class SnapshotError(VisionOpsError):
+    """A dataset snapshot cannot be cut from what the catalog holds."""
+
+    code = "snapshot_failed"
+
+
+class GateRefusedError(VisionOpsError):
+    """A release was asked for a model version that has no passing verdict."""
+
+    code = "gate_refused"
+
+
+class ReleaseError(VisionOpsError):
+    """A release failed; what served before still serves."""
+
+    code = "release_failed"
+
+
+class NoModelServedError(VisionOpsError):
+    """No released model is loaded in Triton yet."""
+
+    code = "no_model_served"

@@ -1,0 +1,139 @@
+"""Every environment variable of VisionOps, typed. Nothing else in the project reads the environment.
+
+A variable is `VISIONOPS_` and the field's name. `visionops up` writes the addresses and generated
+credentials of the servers it started to `<home>/stack.env`; a variable of the environment wins over
+that file, and an address set in the environment means: do not start that server.
+"""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from visionops_assets.errors import SettingsError
+
+STACK_ENV_FILE = "stack.env"
+
+
+class Settings(BaseSettings):
+    """Addresses, credentials and knobs. Immutable; obtained by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="VISIONOPS_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".visionops"), description="Where the local stack keeps its state.")
+    project_root: Path = Field(
+        Path(__file__).resolve().parents[1],
+        description="Folder that holds triton_models/, workspace.yaml and dagster.yaml.",
+    )
+
+    s3_endpoint_url: str | None = Field(
+        "http://127.0.0.1:8333", description="S3 endpoint; empty for Amazon S3 itself."
+    )
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "visionops"
+    s3_access_key_id: SecretStr | None = Field(
+        None, description="Without a key the AWS default chain (roles, profiles) is used."
+    )
+    s3_secret_access_key: SecretStr | None = None
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_idempotent_producer: bool = Field(
+        True,
+        description="On with Apache Kafka. `visionops up` turns it off: its broker loses "
+        "acknowledged records of idempotent producers when killed.",
+    )
+    kafka_media_topic: str = "media"
+    kafka_predictions_topic: str = "predictions"
+
+    postgres_url: SecretStr = Field(
+        SecretStr("postgresql+psycopg://postgres@127.0.0.1:5432/visionops"),
+        description="SQLAlchemy URL of the catalog.",
+    )
+    dagster_postgres_url: SecretStr = Field(
+        SecretStr("postgresql+psycopg2://postgres@127.0.0.1:5432/dagster"),
+        description="Dagster's storage. Must name psycopg2: its run storage fails on psycopg 3.",
+    )
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+
+    triton_grpc_address: str = "127.0.0.1:8001"
+    triton_http_url: str = "http://127.0.0.1:8000"
+    triton_metrics_url: str = "http://127.0.0.1:8002/metrics"
+    triton_admin_key: SecretStr | None = Field(
+        None, description="Key of Triton's restricted model-control protocol."
+    )
+    triton_environment: Path = Field(
+        Path(sys.prefix + "-triton"),
+        description="Virtual environment in which the local Triton and its models run.",
+    )
+
+    dagster_url: str = "http://127.0.0.1:3000"
+    dagster_code_host: str = "127.0.0.1"
+    dagster_code_port: int = 4266
+    ingest_url: str = "http://127.0.0.1:8080"
+    gateway_url: str = "http://127.0.0.1:8081"
+    exporter_url: str = "http://127.0.0.1:9100"
+
+    executor: Literal["in_process", "multiprocess", "k8s"] = Field(
+        "in_process", description="Dagster executor: a process a run, a step, or a pod a step."
+    )
+
+    max_upload_bytes: int = Field(2 * 1024**3, gt=0)
+    max_image_pixels: int = Field(50_000_000, gt=0)
+    decode_timeout_s: float = Field(60.0, gt=0, description="Wall clock for decoding one file.")
+    decode_memory_bytes: int = Field(2 * 1024**3, gt=0, description="Address space of the decoder.")
+    upload_lease_s: float = Field(300.0, gt=0, description="How long an upload may go silent.")
+
+    batch_max_messages: int = Field(1_000, gt=0)
+    batch_max_wait_s: float = Field(30.0, ge=0)
+    sensor_interval_s: int = Field(5, ge=1)
+
+    frame_size_px: int = Field(64, ge=8)
+    frame_colour: Literal["rgb", "gray"] = "rgb"
+    frame_resize: Literal["stretch", "letterbox"] = "stretch"
+    video_sample_interval_s: float = Field(1.0, gt=0)
+
+    snapshot_min_new_labels: int = Field(
+        500, gt=0, description="Newly labelled frames that make a new snapshot worthwhile."
+    )
+    holdout_percent: int = Field(20, gt=0, lt=100)
+    min_holdout_per_class: int = Field(5, gt=0)
+
+    model_name: str = Field("classifier", pattern=r"^[A-Za-z0-9_-]+$")
+    training_epochs: int = Field(25, gt=0)
+    training_seed: int = 0
+    gate_min_accuracy: float = Field(0.9, ge=0, le=1)
+    gate_max_regression: float = Field(0.01, ge=0, le=1)
+
+
+def settings_home() -> Path:
+    """Return the state folder, before any settings are loaded (it says where stack.env is)."""
+    return Path(os.environ.get("VISIONOPS_HOME", ".visionops")).resolve()
+
+
+def _load(env_file: Path | None) -> Settings:
+    try:
+        return Settings(_env_file=env_file, home=settings_home())
+    except ValidationError as error:
+        problems = "; ".join(
+            f"VISIONOPS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(f"Unusable settings. {problems}") from None
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the environment over `<home>/stack.env`, once a process.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used.
+    """
+    return _load(settings_home() / STACK_ENV_FILE)
+
+
+def load_external_settings() -> Settings:
+    """Read the environment alone. Its `model_fields_set` names the servers not to start."""
+    return _load(None)
