@@ -1,0 +1,1 @@
+"""Object store, broker, model tracking and Triton: each a Dagster resource, each usable alone."""

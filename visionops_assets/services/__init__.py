@@ -1,0 +1,1 @@
+"""Long-running processes: ingest, relay, gateway, exporter. No service imports another."""

@@ -1,0 +1,1 @@
+"""One package per stage, in the order data flows. No stage imports another stage."""

@@ -1,0 +1,1 @@
+"""The gate: candidate and champion on the same frozen holdout."""

@@ -1,0 +1,1 @@
+"""What frames show: the newest label of each labelled frame."""

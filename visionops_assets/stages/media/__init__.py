@@ -1,0 +1,1 @@
+"""Queue to catalog: batches of media events become raw_media."""

@@ -1,0 +1,1 @@
+"""Snapshot to registered model version."""

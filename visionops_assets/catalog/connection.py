@@ -1,0 +1,44 @@
+"""The way into the catalog: one engine a process, sessions by transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import dagster as dg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.settings import load_settings
+
+
+@cache
+def _engine(url: str) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+
+
+class Catalog(dg.ConfigurableResource["Catalog"]):
+    """The Postgres catalog. The URL holds a password, so it comes from the settings only."""
+
+    @property
+    def engine(self) -> Engine:
+        """The process-wide connection pool."""
+        return _engine(load_settings().postgres_url.get_secret_value())
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Open one transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            ServerUnreachableError: PostgreSQL does not answer.
+
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            raise ServerUnreachableError(
+                f"The catalog at {self.engine.url.host}:{self.engine.url.port} does not answer: "
+                f"{error.orig}. Is `visionops up` running?"
+            ) from error

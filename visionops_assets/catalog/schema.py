@@ -1,0 +1,253 @@
+"""The tables of the catalog. Migrations in `migrations/` bring a database here; a test compares.
+
+Times are UTC with time zone. Bytes live in the object store; a row holds the key and the SHA-256.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from visionops_assets.contracts import MediaKind, MediaStatus
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def _by_value(enum: type[StrEnum]) -> Enum:
+    """Store an enum as its value in a text column: a new member needs no DDL."""
+    return Enum(
+        enum,
+        native_enum=False,
+        create_constraint=False,
+        length=32,
+        values_callable=lambda e: [member.value for member in e],
+    )
+
+
+class Base(DeclarativeBase):
+    """Holds the metadata of every table."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
+        datetime: DateTime(timezone=True),
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[float]: JSONB,
+        list[str]: JSONB,
+        MediaKind: _by_value(MediaKind),
+        MediaStatus: _by_value(MediaStatus),
+    }
+
+
+class Media(Base):
+    """One media file. Exists from before its first byte is stored (the intent row)."""
+
+    __tablename__ = "media"
+    __table_args__ = (
+        # Content is stored once a source; uploads under way do not know their hash yet.
+        Index(
+            "uq_media_source_sha256",
+            "source",
+            "sha256",
+            unique=True,
+            postgresql_where=text("status <> 'receiving'"),
+        ),
+        Index("ix_media_status_lease_expires_at", "status", "lease_expires_at"),
+    )
+
+    media_id: Mapped[UUID] = mapped_column(primary_key=True)
+    status: Mapped[MediaStatus]
+    source: Mapped[str]
+    filename: Mapped[str | None] = mapped_column(comment="As the client said; display only.")
+    object_key: Mapped[str] = mapped_column(unique=True)
+    attempt: Mapped[int] = mapped_column(default=1, comment="Fences a stale writer.")
+    lease_expires_at: Mapped[datetime]
+    captured_at: Mapped[datetime]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stored_at: Mapped[datetime | None]
+    processed_at: Mapped[datetime | None]
+    kind: Mapped[MediaKind | None]
+    content_type: Mapped[str | None]
+    sha256: Mapped[str | None]
+    bytes: Mapped[int | None]
+    reason_code: Mapped[str | None] = mapped_column(comment="Why it is quarantined.")
+    reason_detail: Mapped[str | None]
+
+
+class Outbox(Base):
+    """An event that is owed to the queue. Written with the state it announces."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_unpublished", "outbox_id", postgresql_where=text("published_at IS NULL")),
+    )
+
+    outbox_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    topic: Mapped[str]
+    message_key: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    published_at: Mapped[datetime | None]
+
+
+class MediaBatch(Base):
+    """One offset range of the media topic: a partition of `media_batches`."""
+
+    __tablename__ = "media_batch"
+
+    batch_key: Mapped[str] = mapped_column(primary_key=True)
+    topic: Mapped[str]
+    topic_partition: Mapped[int]
+    start_offset: Mapped[int]
+    end_offset: Mapped[int] = mapped_column(comment="Exclusive.")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    processed_at: Mapped[datetime | None]
+
+
+class ConsumedEvent(Base):
+    """One media event taken from the queue: what makes the consumer idempotent."""
+
+    __tablename__ = "consumed_event"
+    __table_args__ = (UniqueConstraint("topic", "topic_partition", "topic_offset"),)
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str]
+    topic_partition: Mapped[int]
+    topic_offset: Mapped[int]
+    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"), index=True)
+    batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"), index=True)
+
+
+class Frame(Base):
+    """One processed frame: a PNG at `shard_offset` in a tar shard of the object store."""
+
+    __tablename__ = "frame"
+    __table_args__ = (UniqueConstraint("media_id", "spec_id", "frame_index"),)
+
+    frame_id: Mapped[UUID] = mapped_column(primary_key=True)
+    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"))
+    spec_id: Mapped[str]
+    frame_index: Mapped[int]
+    time_s: Mapped[float] = mapped_column(comment="From the start of the video; 0 in an image.")
+    perceptual_hash: Mapped[str] = mapped_column(comment="64-bit difference hash, 16 hex digits.")
+    shard_key: Mapped[str]
+    shard_offset: Mapped[int] = mapped_column(comment="Of the PNG's first byte.")
+    frame_bytes: Mapped[int]
+    batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class Label(Base):
+    """What someone said a media file or a prediction shows. Never changed; the newest counts."""
+
+    __tablename__ = "label"
+
+    label_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media.media_id"), index=True)
+    # No foreign key: a label may arrive before its prediction has come through the queue.
+    prediction_id: Mapped[UUID | None] = mapped_column(index=True)
+    label: Mapped[str]
+    origin: Mapped[str] = mapped_column(comment="Who said so, e.g. 'upload' or 'feedback'.")
+    labelled_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class Snapshot(Base):
+    """An immutable dataset: its id is a hash of members, labels, spec and split."""
+
+    __tablename__ = "snapshot"
+
+    snapshot_id: Mapped[str] = mapped_column(primary_key=True)
+    watermark: Mapped[datetime] = mapped_column(comment="Labels and frames up to here are in it.")
+    spec_id: Mapped[str]
+    classes: Mapped[list[str]]
+    train_frames: Mapped[int]
+    holdout_frames: Mapped[int]
+    object_prefix: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Verdict(Base):
+    """The gate's answer for a candidate. Never changed; a release re-reads it."""
+
+    __tablename__ = "verdict"
+
+    verdict_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    passed: Mapped[bool]
+    verdict: Mapped[dict[str, Any]] = mapped_column(comment="A contracts.GateVerdict.")
+    dagster_run_id: Mapped[str]
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Release(Base):
+    """One promotion. Never changed; the newest row of a model names its champion."""
+
+    __tablename__ = "release"
+
+    release_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str] = mapped_column(index=True)
+    model_version: Mapped[int]
+    previous_version: Mapped[int | None]
+    snapshot_id: Mapped[str]
+    manifest_sha256: Mapped[str]
+    dagster_run_id: Mapped[str]
+    released_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PredictionRow(Base):
+    """One prediction of the served pipeline, as taken from the queue."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (UniqueConstraint("topic", "topic_partition", "topic_offset"),)
+
+    prediction_id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str]
+    topic_partition: Mapped[int]
+    topic_offset: Mapped[int]
+    predicted_at: Mapped[datetime] = mapped_column(index=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    snapshot_id: Mapped[str]
+    label: Mapped[str]
+    probabilities: Mapped[list[float]]
+    embedding: Mapped[list[float]]
+    image_sha256: Mapped[str]
+    latency_ms: Mapped[float]
+
+
+class PerformanceWindow(Base):
+    """Accuracy of one model version over the labelled predictions known at one time."""
+
+    __tablename__ = "performance_window"
+
+    window_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    predictions: Mapped[int]
+    labelled: Mapped[int]
+    correct: Mapped[int]
+    accuracy: Mapped[float]
+    accuracy_low: Mapped[float]
+    accuracy_high: Mapped[float]
+    measured_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

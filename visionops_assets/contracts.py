@@ -1,0 +1,151 @@
+"""The records that cross rooms. Each is immutable and says its units.
+
+What travels by Kafka, by HTTP or beside model weights is one of these; anything else is a room's
+own business. Must stay importable inside Triton's environment: pydantic and the standard library.
+"""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MEDIA_EVENT_SCHEMA_VERSION = 1
+
+
+class Record(BaseModel):
+    """Base of every record: immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class MediaKind(StrEnum):
+    """What a media file decodes to."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class MediaStatus(StrEnum):
+    """Life of a media file: receiving, stored, queued, then processed or quarantined."""
+
+    RECEIVING = "receiving"
+    STORED = "stored"
+    QUEUED = "queued"
+    PROCESSED = "processed"
+    QUARANTINED = "quarantined"
+
+
+class MediaEvent(Record):
+    """Says that one media file is stored. Published once an upload, at least once delivered."""
+
+    schema_version: Literal[1] = MEDIA_EVENT_SCHEMA_VERSION
+    event_id: UUID
+    media_id: UUID
+    object_key: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0)
+    kind: MediaKind
+    content_type: str
+    source: str
+    captured_at: datetime
+    stored_at: datetime
+
+
+class PreprocessingSpec(Record):
+    """How media become frames: used alike by the frames stage, training and serving.
+
+    A frame is a `uint8` array of shape (size_px, size_px, 3), channels in RGB order.
+    """
+
+    size_px: int = Field(64, ge=8, le=4096)
+    colour: Literal["rgb", "gray"] = "rgb"
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    video_sample_interval_s: float = Field(1.0, gt=0)
+
+    @property
+    def spec_id(self) -> str:
+        """Identify the spec by its content, so that equal specs are one spec."""
+        return "pp-" + hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+
+class ModelCard(Record):
+    """What must be known to run a model's weights; stored beside them as `model.json`.
+
+    `mean` and `std` are per channel, of pixels scaled to 0..1.
+    """
+
+    architecture: str
+    classes: tuple[str, ...] = Field(min_length=2)
+    embedding_size: int = Field(gt=0)
+    spec: PreprocessingSpec
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    snapshot_id: str
+    seed: int
+
+
+class Candidate(Record):
+    """One registered version of a model: the identity that evaluation, export and release use."""
+
+    model_name: str
+    model_version: int = Field(gt=0)
+    mlflow_run_id: str
+    snapshot_id: str
+
+
+class GateVerdict(Record):
+    """The gate's answer for one candidate on one frozen holdout."""
+
+    model_name: str
+    model_version: int = Field(gt=0)
+    champion_version: int | None
+    snapshot_id: str
+    holdout_size: int = Field(gt=0)
+    accuracy: float = Field(ge=0, le=1)
+    accuracy_low: float = Field(ge=0, le=1)
+    accuracy_high: float = Field(ge=0, le=1)
+    champion_accuracy: float | None
+    passed: bool
+    reason: str
+
+
+class ExportedModel(Record):
+    """An ONNX artifact of a candidate and how closely it follows PyTorch on golden images."""
+
+    model_name: str
+    model_version: int = Field(gt=0)
+    snapshot_id: str
+    object_prefix: str
+    sha256_by_file: dict[str, str]
+    golden_images: int = Field(gt=0)
+    label_agreement: float = Field(ge=0, le=1)
+    max_probability_error: float = Field(ge=0)
+
+
+class ReleasedModel(Record):
+    """One promotion: which version serves since when, and in whose place."""
+
+    release_id: int
+    model_name: str
+    model_version: int = Field(gt=0)
+    previous_version: int | None
+    snapshot_id: str
+    released_at: datetime
+
+
+class Prediction(Record):
+    """One answer of the served pipeline, as recorded by its last step."""
+
+    prediction_id: UUID
+    predicted_at: datetime
+    model_name: str
+    model_version: int
+    snapshot_id: str
+    label: str
+    probabilities: tuple[float, ...]
+    embedding: tuple[float, ...]
+    image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    latency_ms: float = Field(ge=0)
