@@ -1,4 +1,4 @@
-"""Every environment variable of VisionOps, typed. Nothing else in the project reads the environment.
+"""Every environment variable of VisionOps, typed. Nothing else here reads the environment.
 
 A variable is `VISIONOPS_` and the field's name. `visionops up` writes the addresses and generated
 credentials of the servers it started to `<home>/stack.env`; a variable of the environment wins over
