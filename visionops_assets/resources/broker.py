@@ -1,0 +1,213 @@
+"""The queue: publish with acknowledgement, read exact offset ranges.
+
+No consumer groups: Dagster's cursors and the catalog say what was taken. Offsets are read by
+assigning and seeking, and the end of a partition is a fetch's high watermark, because by-time and
+latest lookups are wrong on the local broker.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+
+from visionops_assets.errors import LogTruncatedError, PublishError, ServerUnreachableError
+from visionops_assets.settings import load_settings
+
+DELIVERY_TIMEOUT_S = 20.0
+FETCH_BYTES = 16 * 1024**2
+
+
+@dataclass(frozen=True)
+class OutgoingEvent:
+    """One message to publish; `event_id` goes along as a header."""
+
+    topic: str
+    key: str
+    value: bytes
+    event_id: str
+
+
+@dataclass(frozen=True)
+class QueuedEvent:
+    """One message as read from a topic partition."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes
+
+
+class EventProducer:
+    """Publishes events and waits until every replica that must has them."""
+
+    def __init__(self, producer: KafkaProducer) -> None:
+        self._producer = producer
+
+    def publish_all(self, events: Sequence[OutgoingEvent]) -> None:
+        """Publish events and return once all are acknowledged.
+
+        Raises:
+            PublishError: at least one was not; any of them may be in the queue all the same.
+        """
+        try:
+            futures = [
+                self._producer.send(
+                    event.topic,
+                    key=event.key.encode(),
+                    value=event.value,
+                    headers=[("event_id", event.event_id.encode())],
+                )
+                for event in events
+            ]
+            self._producer.flush(timeout=DELIVERY_TIMEOUT_S)
+            for future in futures:
+                future.get(timeout=DELIVERY_TIMEOUT_S)
+        except KafkaError as error:
+            raise PublishError(
+                f"The queue did not acknowledge {len(events)} event(s): {error}"
+            ) from error
+
+
+class Broker(dg.ConfigurableResource["Broker"]):
+    """Apache Kafka, or a server of its protocol. The address comes from the settings."""
+
+    @contextmanager
+    def producer(self) -> Iterator[EventProducer]:
+        """Open a producer (acks from all in-sync replicas) for the length of the block.
+
+        Raises:
+            ServerUnreachableError: no broker answers.
+        """
+        settings = load_settings()
+        with _reaching(settings.kafka_bootstrap_servers):
+            producer = KafkaProducer(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                acks="all",
+                enable_idempotence=settings.kafka_idempotent_producer,
+                linger_ms=20,
+                delivery_timeout_ms=int(DELIVERY_TIMEOUT_S * 1000),
+                request_timeout_ms=int(DELIVERY_TIMEOUT_S * 500),
+            )
+        try:
+            yield EventProducer(producer)
+        finally:
+            producer.close(timeout=5)
+
+    @contextmanager
+    def reader(self) -> Iterator["TopicReader"]:
+        """Open a reader for the length of the block.
+
+        Raises:
+            ServerUnreachableError: no broker answers.
+        """
+        settings = load_settings()
+        with _reaching(settings.kafka_bootstrap_servers):
+            consumer = KafkaConsumer(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                fetch_max_bytes=FETCH_BYTES,
+                max_partition_fetch_bytes=FETCH_BYTES,
+            )
+        try:
+            with _reaching(settings.kafka_bootstrap_servers):
+                yield TopicReader(consumer)
+        finally:
+            consumer.close()
+
+    def ensure_topics(self, topics: Sequence[str], partitions: int = 1) -> None:
+        """Create the topics that do not exist.
+
+        Raises:
+            ServerUnreachableError: no broker answers.
+        """
+        settings = load_settings()
+        with _reaching(settings.kafka_bootstrap_servers):
+            admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+        try:
+            for topic in topics:
+                try:
+                    admin.create_topics({topic: {"num_partitions": partitions}})
+                except TopicAlreadyExistsError:
+                    continue
+        finally:
+            admin.close()
+
+
+class TopicReader:
+    """Reads offset ranges of topic partitions."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+
+    def partitions(self, topic: str) -> list[int]:
+        """Partition numbers of a topic, in order; none when it does not exist yet."""
+        return sorted(self._consumer.partitions_for_topic(topic) or ())
+
+    def poll(
+        self, topic: str, partition: int, start: int, max_events: int, timeout_s: float
+    ) -> list[QueuedEvent]:
+        """Read up to `max_events` from offset `start` on, stopping at the end of the partition.
+
+        The first fetches of a connection may come back empty, so an end is believed only from the
+        high watermark that a fetch returned.
+
+        Raises:
+            LogTruncatedError: `start` is outside of what the queue holds.
+        """
+        target = TopicPartition(topic, partition)
+        self._consumer.assign([target])
+        self._consumer.seek(target, start)
+        events: list[QueuedEvent] = []
+        position = start
+        deadline = time.monotonic() + timeout_s
+        while len(events) < max_events and time.monotonic() < deadline:
+            try:
+                fetched = self._consumer.poll(timeout_ms=200, max_records=max_events - len(events))
+            except OffsetOutOfRangeError:
+                raise LogTruncatedError(
+                    f"{topic}-{partition} has no offset {position}: its log was cut or replaced."
+                ) from None
+            for record in fetched.get(target, []):
+                events.append(_event(record))
+                position = record.offset + 1
+            end = self._consumer.highwater(target)
+            if end is not None and position >= end:
+                break
+        return events
+
+    def read_range(
+        self, topic: str, partition: int, start: int, end: int, timeout_s: float = 60.0
+    ) -> list[QueuedEvent]:
+        """Read exactly the events of `[start, end)`.
+
+        Raises:
+            LogTruncatedError: the queue no longer has all of them.
+        """
+        events = self.poll(topic, partition, start, end - start, timeout_s)
+        expected = list(range(start, end))
+        found = [event.offset for event in events]
+        if found != expected:
+            missing = sorted(set(expected) - set(found))
+            raise LogTruncatedError(
+                f"{topic}-{partition} no longer holds {len(missing)} of the {len(expected)} "
+                f"events in [{start}, {end}), first missing: {missing[:3]}. Restore the topic, or "
+                "publish the events of these media again."
+            )
+        return events
+
+
+def _event(record: Any) -> QueuedEvent:
+    return QueuedEvent(record.offset, record.timestamp, record.value)
+
+
+@contextmanager
+def _reaching(address: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise ServerUnreachableError(f"The queue at {address} does not answer: {error}") from error

@@ -1,0 +1,127 @@
+"""The object store: media, shards, snapshots, model files, as bytes under keys of one bucket.
+
+Tables do not come by here: they go through the IO manager (`resources/tables.py`).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from visionops_assets.errors import NotFoundError, ServerUnreachableError, VisionOpsError
+from visionops_assets.settings import Settings, load_settings
+
+
+class ObjectExistsError(VisionOpsError):
+    """An object that may be written only once exists already."""
+
+    code = "object_exists"
+
+
+@cache
+def _store(settings: Settings) -> S3Store:
+    options: dict[str, str | bool] = {"region": settings.s3_region}
+    if settings.s3_endpoint_url:
+        options |= {"endpoint": settings.s3_endpoint_url, "virtual_hosted_style_request": False}
+    if settings.s3_access_key_id and settings.s3_secret_access_key:
+        options |= {
+            "access_key_id": settings.s3_access_key_id.get_secret_value(),
+            "secret_access_key": settings.s3_secret_access_key.get_secret_value(),
+        }
+    plain_http = (settings.s3_endpoint_url or "").startswith("http://")
+    return S3Store(
+        settings.s3_bucket,
+        client_options={"allow_http": plain_http},
+        retry_config={"max_retries": 3},
+        **options,  # type: ignore[arg-type]
+    )
+
+
+class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
+    """One S3 bucket. Address and keys come from the settings, so none shows in Dagster's UI."""
+
+    @property
+    def _bucket(self) -> S3Store:
+        return _store(load_settings())
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotFoundError(f"The object store has no object {key!r}.") from None
+        except AlreadyExistsError:
+            raise ObjectExistsError(f"Object {key!r} exists already.") from None
+        except BaseError as error:
+            address = load_settings().s3_endpoint_url or "Amazon S3"
+            first_line = str(error).partition("\n")[0]
+            raise ServerUnreachableError(
+                f"The object store at {address} failed on {key!r}: {first_line}"
+            ) from error
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, replacing one that is there."""
+        with self._errors(key):
+            obstore.put(self._bucket, key, data)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Write an object that must not exist.
+
+        Raises:
+            ObjectExistsError: it does; nothing was written.
+        """
+        with self._errors(key):
+            obstore.put(self._bucket, key, data, mode="create")
+
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> None:
+        """Write an object from chunks, in parts; when `chunks` raises, no object is left."""
+        with self._errors(key):
+            obstore.put(self._bucket, key, iter(chunks))
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file as an object."""
+        with self._errors(key):
+            obstore.put(self._bucket, key, path)
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._errors(key):
+            return bytes(obstore.get(self._bucket, key).bytes())
+
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a file, in chunks."""
+        with self._errors(key), path.open("wb") as file:
+            for chunk in obstore.get(self._bucket, key):
+                file.write(chunk)
+
+    def size_bytes(self, key: str) -> int | None:
+        """Size of an object, or None when there is none."""
+        try:
+            with self._errors(key):
+                return int(obstore.head(self._bucket, key)["size"])
+        except NotFoundError:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under `key`."""
+        return self.size_bytes(key) is not None
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with self._errors(key):
+            obstore.delete(self._bucket, key)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Keys below the folder `prefix`, in order."""
+        with self._errors(prefix):
+            listing = obstore.list(self._bucket, prefix)
+            return sorted(entry["path"] for page in listing for entry in page)
