@@ -5,7 +5,6 @@ needs a hook to end it, so that a killed worker leaves runs RUNNING; here a run 
 """
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +52,10 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
     def _client(self) -> "MlflowClient":
         # MLflow takes seconds to import: only those who use it pay.
         from mlflow import MlflowClient  # noqa: PLC0415
+        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES  # noqa: PLC0415
 
-        # Its own retries would hide a server that is down for many minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        # By default its retries hide a server that is down for many minutes.
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(3)  # type: ignore[no-untyped-call]
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return MlflowClient(load_settings().mlflow_tracking_uri)
 

@@ -1,0 +1,107 @@
+"""Tables and small records between assets: parquet and JSON in S3, by asset, partition and run.
+
+Every run writes a key of its own and never changes another's; the URI is in the materialization's
+metadata. A reader takes what its own run wrote, else what the newest materialization names.
+"""
+
+import io
+from abc import abstractmethod
+from typing import Any, Generic, TypeVar
+
+import dagster as dg
+import pandas as pd
+from dagster_aws.s3 import S3Resource
+from pydantic import BaseModel, TypeAdapter
+
+from visionops_assets.errors import NotFoundError
+
+T = TypeVar("T")
+URI_METADATA_KEY = "uri"
+TABLES_PREFIX = "tables"
+
+
+class _RunKeyedIOManager(dg.ConfigurableIOManager, Generic[T]):
+    """Writes one object an asset, partition and run."""
+
+    s3: dg.ResourceDependency[S3Resource]
+    bucket: str
+
+    @abstractmethod
+    def _encode(self, value: T) -> tuple[bytes, dict[str, Any]]:
+        """Return the object's bytes, and metadata worth reading."""
+
+    @abstractmethod
+    def _decode(self, data: bytes, python_type: Any) -> T: ...
+
+    @property
+    @abstractmethod
+    def _suffix(self) -> str: ...
+
+    def _key(self, context: dg.OutputContext) -> str:
+        partition = [context.partition_key] if context.has_asset_partitions else []
+        folder = "/".join([TABLES_PREFIX, *context.asset_key.path, *partition])
+        return f"{folder}/{context.run_id}{self._suffix}"
+
+    def handle_output(self, context: dg.OutputContext, obj: T) -> None:
+        data, metadata = self._encode(obj)
+        key = self._key(context)
+        self.s3.get_client().put_object(Bucket=self.bucket, Key=key, Body=data)
+        uri = dg.MetadataValue.path(f"s3://{self.bucket}/{key}")
+        context.add_output_metadata({URI_METADATA_KEY: uri, **metadata})
+
+    def load_input(self, context: dg.InputContext) -> T:
+        uri = self._written_uri(context)
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        body = self.s3.get_client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return self._decode(body, context.dagster_type.typing_type)
+
+    def _written_uri(self, context: dg.InputContext) -> str:
+        records = dg.AssetRecordsFilter(
+            asset_key=context.asset_key,
+            asset_partitions=[context.partition_key] if context.has_asset_partitions else None,
+        )
+        found = context.instance.fetch_materializations(records, limit=20).records
+        own = [record for record in found if record.run_id == context.step_context.run_id]
+        for record in own or found:
+            materialization = record.asset_materialization
+            value = materialization and materialization.metadata.get(URI_METADATA_KEY)
+            if value:
+                return str(value.value)
+        raise NotFoundError(
+            f"{context.asset_key.to_user_string()} was never materialized: materialize it first."
+        )
+
+
+class TableIOManager(_RunKeyedIOManager[pd.DataFrame]):
+    """Data frames as parquet."""
+
+    @property
+    def _suffix(self) -> str:
+        return ".parquet"
+
+    def _encode(self, value: pd.DataFrame) -> tuple[bytes, dict[str, Any]]:
+        data = value.to_parquet(index=False)
+        columns = [dg.TableColumn(str(name), str(dtype)) for name, dtype in value.dtypes.items()]
+        return data, {
+            "dagster/row_count": len(value),
+            "dagster/column_schema": dg.TableSchema(columns),
+        }
+
+    def _decode(self, data: bytes, python_type: Any) -> pd.DataFrame:  # noqa: ARG002
+        return pd.read_parquet(io.BytesIO(data))
+
+
+class RecordIOManager(_RunKeyedIOManager[BaseModel]):
+    """One record of `contracts` as JSON."""
+
+    @property
+    def _suffix(self) -> str:
+        return ".json"
+
+    def _encode(self, value: BaseModel) -> tuple[bytes, dict[str, Any]]:
+        record = value.model_dump(mode="json")
+        return value.model_dump_json(indent=2).encode(), {"record": dg.MetadataValue.json(record)}
+
+    def _decode(self, data: bytes, python_type: Any) -> BaseModel:
+        record: BaseModel = TypeAdapter(python_type).validate_json(data)
+        return record
