@@ -91,6 +91,12 @@ class NotFoundError(VisionOpsError):
     code = "not_found"
 
 
+class UploadExpiredError(VisionOpsError):
+    """The upload outlived its lease and was given up; nothing was acknowledged."""
+
+    code = "upload_expired"
+
+
 class InvalidRequestError(VisionOpsError):
     """A field of the request has a value that cannot be used."""
 

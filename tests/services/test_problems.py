@@ -1,0 +1,97 @@
+from collections.abc import Iterator
+from typing import Annotated
+
+import pytest
+from fastapi import FastAPI, Form
+
+import visionops_assets.resources.object_store  # noqa: F401 - defines an error of its own
+from tests.services.asgi_client import AsgiClient
+from visionops_assets import errors
+from visionops_assets.services.problems import STATUS_BY_CODE, install_problem_handlers
+
+
+def _subclasses(cls: type[errors.VisionOpsError]) -> Iterator[type[errors.VisionOpsError]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        if subclass.__module__.startswith("visionops_assets."):
+            yield from _subclasses(subclass)
+
+
+@pytest.fixture
+def client() -> AsgiClient:
+    app = FastAPI()
+    install_problem_handlers(app)
+
+    @app.get("/raise/{name}")
+    def raise_error(name: str) -> None:
+        raise {c.__name__: c for c in _subclasses(errors.VisionOpsError)}[name]("What to do.")
+
+    @app.get("/bug")
+    def bug() -> None:
+        raise RuntimeError("secret-in-a-traceback")
+
+    @app.post("/form")
+    def form(label: Annotated[str, Form(max_length=3)]) -> str:
+        return label
+
+    return AsgiClient(app)
+
+
+def test_every_error_code_has_a_status() -> None:
+    codes = {error.code for error in _subclasses(errors.VisionOpsError)}
+    assert codes == set(STATUS_BY_CODE)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.UnsupportedMediaError, 415),
+        (errors.TooLargeError, 413),
+        (errors.EmptyMediaError, 422),
+        (errors.NotFoundError, 404),
+        (errors.ServerUnreachableError, 503),
+        (errors.ReleaseError, 500),
+    ],
+)
+def test_an_error_is_answered_as_a_problem(
+    client: AsgiClient, error: type[errors.VisionOpsError], status: int
+) -> None:
+    response = client.get(f"/raise/{error.__name__}")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": f"urn:visionops:problem:{error.code}",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": "What to do.",
+        "code": error.code,
+    }
+    assert ("retry-after" in response.headers) == (status == 503)
+
+
+def test_an_unexpected_error_tells_the_caller_nothing(client: AsgiClient) -> None:
+    response = client.get("/bug")
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal_error"
+    assert "secret-in-a-traceback" not in response.text
+
+
+def test_an_invalid_field_is_named_and_not_echoed(client: AsgiClient) -> None:
+    response = client.post("/form", data={"label": "<script>"})
+    assert response.status_code == 422
+    assert response.json()["code"] == "invalid_request"
+    assert response.json()["detail"].startswith("label: ")
+    assert "<script>" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/nowhere", 404, "not_found"), ("PUT", "/bug", 405, "method_not_allowed")],
+)
+def test_unknown_routes_and_methods_are_problems(
+    client: AsgiClient, method: str, path: str, status: int, code: str
+) -> None:
+    response = client.request(method, path)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert path in response.json()["detail"]

@@ -1,0 +1,108 @@
+"""Errors as HTTP answers: RFC 9457 problem documents, alike in every service.
+
+Here alone error codes meet HTTP status codes.
+"""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
+
+STATUS_BY_CODE: dict[str, HTTPStatus] = {
+    "invalid_request": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "upload_expired": HTTPStatus.REQUEST_TIMEOUT,
+    "invalid_media": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "empty": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "corrupt": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_video_stream": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_frames": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "decoder_crashed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "server_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "no_model_served": HTTPStatus.SERVICE_UNAVAILABLE,
+    "publish_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "invalid_settings": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "stack_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "log_truncated": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "snapshot_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "gate_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "release_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "object_exists": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+# What the framework itself refuses, by the status it chose.
+_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+_RETRY_AFTER_S = 5
+
+_log = logging.getLogger(__name__)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make `app` answer every error as `application/problem+json`, never with a stack trace."""
+    app.exception_handler(VisionOpsError)(_on_visionops_error)
+    app.exception_handler(RequestValidationError)(_on_validation_error)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(Exception)(_on_unexpected)
+
+
+def problem(status: int, code: str, detail: str) -> JSONResponse:
+    """Build one problem document: {type, title, status, detail, code}."""
+    body = {
+        "type": f"urn:visionops:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+    }
+    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse(
+        body,
+        status_code=status,
+        headers={"Retry-After": str(_RETRY_AFTER_S)} if unavailable else None,
+        media_type="application/problem+json",
+    )
+
+
+def _on_visionops_error(_: Request, error: VisionOpsError) -> JSONResponse:
+    status = STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s: %s", error.code, error)
+    return problem(status, error.code, str(error))
+
+
+def _on_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
+    # A location is ("body" | "query" | "path", field, ...): the field is what the caller knows.
+    details = (
+        f"{'.'.join(map(str, e['loc'][1:])) or e['loc'][0]}: {e['msg']}" for e in error.errors()
+    )
+    code = InvalidRequestError.code
+    return problem(STATUS_BY_CODE[code], code, "; ".join(details) + ".")
+
+
+def _on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    code = _CODE_BY_STATUS.get(error.status_code, InvalidRequestError.code)
+    detail = str(error.detail)
+    if detail == HTTPStatus(error.status_code).phrase:
+        detail = f"{detail}: {request.method} {request.url.path}."
+    response = problem(error.status_code, code, detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _on_unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    # The framework raises the error again after this answer, so the server logs its traceback.
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        VisionOpsError.code,
+        "Something went wrong here. It is in this service's log.",
+    )
