@@ -1,0 +1,84 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from visionops_assets.contracts import MediaKind
+from visionops_assets.errors import EmptyMediaError, UnsupportedMediaError
+from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
+
+TRANSPORT_PACKET = b"\x47\x40\x00\x10" + bytes(184)
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/png"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
+        (b"GIF89a\x01\0\x01\0", "image/gif"),
+        (b"BM" + bytes(12) + b"\x28\0\0\0", "image/bmp"),
+        (b"II*\0\x08\0\0\0\x0a\0", "image/tiff"),
+    ],
+)
+def test_images(head: bytes, mime: str) -> None:
+    assert sniff(head) == (MediaKind.IMAGE, mime)
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (b"\0\0\0\x18ftypisom\0\0\2\0isommp41", "video/mp4"),
+        (b"\0\0\0\x18ftypXYZW\0\0\2\0mp42isom", "video/mp4"),
+        (b"\0\0\0\x14ftypqt  \0\0\2\0qt  ", "video/quicktime"),
+        (b"\0\0\0\x14ftypM4V \0\0\0\1M4V ", "video/x-m4v"),
+        (b"\0\0\0\x08wide\0\0\0\0mdat", "video/quicktime"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm\x42\x87", "video/webm"),
+        (b"\x1a\x45\xdf\xa3\xa3\x42\x82\x88matroska", "video/x-matroska"),
+        (b"RIFF\x10\0\0\0AVI LIST", "video/x-msvideo"),
+        (TRANSPORT_PACKET * 5, "video/mp2t"),
+    ],
+)
+def test_videos(head: bytes, mime: str) -> None:
+    assert sniff(head) == (MediaKind.VIDEO, mime)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"#EXTM3U\n#EXT-X-VERSION:3\n",
+        b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'/>",
+        b"%PDF-1.7\n",
+        b"BMW makes cars, and this is a sentence.",
+        b"textmoov is text",
+        b"G" * SNIFF_BYTES,
+        b"RIFF\x10\0\0\0WAVEfmt ",
+        b"ID3\x04\0\0\0\0\0\0",
+        b"OggS\0\2",
+        b"\0\0\0\x18ftypM4A \0\0\2\0isommp42",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\x1a\x45\xdf\xa3",
+        b"\x1a\x45\xdf\xa3\x42\x82",
+        b"PK\x03\x04",
+        bytes(64),
+    ],
+)
+def test_everything_else_is_refused(head: bytes) -> None:
+    with pytest.raises(UnsupportedMediaError):
+        sniff(head)
+
+
+def test_an_empty_file_is_said_to_be_empty() -> None:
+    with pytest.raises(EmptyMediaError):
+        sniff(b"")
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), min_size=1))
+@example("BM" + " " * 12 + "(((")
+@example("RIFFxxxx")
+def test_printable_text_is_never_media(text: str) -> None:
+    if text.startswith(("GIF87a", "GIF89a", "RIFF")):
+        return
+    with pytest.raises(UnsupportedMediaError):
+        sniff(text.encode())

@@ -1,0 +1,95 @@
+from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionops_assets.vision.splits import BLANK_HASH, MediaFingerprint, group_media, is_holdout
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def fingerprint(age: int, content: int, looks: list[int]) -> MediaFingerprint:
+    return MediaFingerprint(
+        media_id=UUID(int=(age * 7919) % 10_007),
+        received_at=START + timedelta(seconds=age),
+        sha256=f"{content:064x}",
+        perceptual_hashes=tuple(f"{look:016x}" for look in looks),
+    )
+
+
+@st.composite
+def libraries(draw: st.DrawFn) -> list[MediaFingerprint]:
+    """Draw media, oldest first, whose contents and looks often coincide."""
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(0, 30), st.lists(st.integers(0, 12), max_size=3)), max_size=25
+        )
+    )
+    return [fingerprint(age, content, looks) for age, (content, looks) in enumerate(rows)]
+
+
+def linked(one: MediaFingerprint, other: MediaFingerprint) -> bool:
+    looks = set(one.perceptual_hashes) & set(other.perceptual_hashes) - {BLANK_HASH}
+    return one.sha256 == other.sha256 or bool(looks)
+
+
+@given(libraries())
+def test_groups_are_the_connected_components(media: list[MediaFingerprint]) -> None:
+    groups = group_media(media)
+    components: list[set[UUID]] = []
+    for item in media:
+        touching = [c for c in components if any(linked(item, m) for m in media if m.media_id in c)]
+        components = [c for c in components if c not in touching]
+        components.append({item.media_id}.union(*touching))
+    assert {frozenset(c) for c in components} == {
+        frozenset(m for m in groups if groups[m] == group) for group in set(groups.values())
+    }
+
+
+@given(libraries(), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(
+    media: list[MediaFingerprint], random: Random
+) -> None:
+    shuffled = sorted(media, key=lambda _: random.random())
+    assert group_media(shuffled) == group_media(media)
+
+
+@given(libraries(), st.integers(0, 25))
+def test_newer_media_move_a_group_only_by_merging_it(
+    media: list[MediaFingerprint], known: int
+) -> None:
+    before, after = group_media(media[:known]), group_media(media)
+    for media_id, group in before.items():
+        survives = after[UUID(group)] == group
+        assert after[media_id] == (group if survives else after[UUID(group)])
+        if not survives:
+            assert after[media_id] in before.values(), "merged into an elder group"
+
+
+@given(libraries(), st.integers(1, 99))
+def test_no_linked_media_are_on_both_sides(media: list[MediaFingerprint], percent: int) -> None:
+    groups = group_media(media)
+    for one in media:
+        for other in media:
+            if linked(one, other):
+                sides = {is_holdout(groups[m.media_id], percent) for m in (one, other)}
+                assert len(sides) == 1
+
+
+def test_blank_frames_link_nothing() -> None:
+    groups = group_media([fingerprint(1, 1, [0]), fingerprint(2, 2, [0])])
+    assert len(set(groups.values())) == 2
+
+
+def test_the_holdout_has_its_share_and_only_grows_with_it() -> None:
+    ids = [str(UUID(int=i)) for i in range(5_000)]
+    tenth, fifth = ({i for i in ids if is_holdout(i, percent)} for percent in (10, 20))
+    assert tenth < fifth
+    assert abs(len(fifth) / len(ids) - 0.2) < 0.02
+
+
+def test_the_split_never_changes() -> None:
+    held_out = [i for i in range(24) if is_holdout(str(UUID(int=i)), 20)]
+    assert held_out == [4, 5, 11, 16, 19, 23]

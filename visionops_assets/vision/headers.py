@@ -1,0 +1,150 @@
+"""What an encoded image says of itself before anything is decoded: its format and its size.
+
+The size must be known first, because a file of a few bytes may declare an image of gigabytes.
+Only the formats accepted here are known; decoding is in `preprocessing.py`.
+"""
+
+import re
+import struct
+from enum import StrEnum
+
+from visionops_assets.errors import CorruptMediaError, UnsupportedMediaError
+
+BMP_OS2_HEADER_BYTES = 12
+JPEG_MARKER_PREFIX = 0xFF
+JPEG_STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
+JPEG_START_OF_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_START_OF_SCAN = 0xDA
+TIFF_WIDTH_TAG, TIFF_HEIGHT_TAG = 256, 257
+TIFF_SHORT, TIFF_LONG = 3, 4
+
+
+class ImageFormat(StrEnum):
+    """An accepted image format; the value is its MIME type."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+    WEBP = "image/webp"
+    GIF = "image/gif"
+    BMP = "image/bmp"
+    TIFF = "image/tiff"
+
+
+# Two letters would let text through as BMP, so its next header must have a known size too.
+# "CR" marks Canon's raw files, which are no plain TIFF.
+SIGNATURES = {
+    ImageFormat.JPEG: re.compile(rb"\xff\xd8\xff"),
+    ImageFormat.PNG: re.compile(rb"\x89PNG\r\n\x1a\n"),
+    ImageFormat.WEBP: re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    ImageFormat.GIF: re.compile(rb"GIF8[79]a"),
+    ImageFormat.BMP: re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),
+    ImageFormat.TIFF: re.compile(rb"(II\*\0|MM\0\*).{4}(?!CR)", re.DOTALL),
+}
+
+
+def image_format(head: bytes) -> ImageFormat | None:
+    """Tell the format by the first 32 bytes, or None if it is no accepted image."""
+    return next((known for known, magic in SIGNATURES.items() if magic.match(head)), None)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Read (width, height) in pixels from the header, before any rotation by EXIF.
+
+    Raises:
+        UnsupportedMediaError: none of the accepted formats.
+        CorruptMediaError: the header ends early or declares no pixels.
+
+    """
+    found = image_format(data)
+    if found is None:
+        raise UnsupportedMediaError("The content is not a JPEG, PNG, WebP, GIF, BMP or TIFF image.")
+    try:
+        width, height = _READERS[found](data)
+    except (struct.error, IndexError):
+        raise CorruptMediaError(f"The {found.name} header ends early. Upload it again.") from None
+    if width <= 0 or height <= 0:
+        raise CorruptMediaError(f"The {found.name} header declares {width} x {height} pixels.")
+    return width, height
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    if data[12:16] != b"IHDR":
+        raise CorruptMediaError("The PNG does not begin with its IHDR chunk.")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+def _bmp_size(data: bytes) -> tuple[int, int]:
+    is_os2 = struct.unpack_from("<I", data, 14)[0] == BMP_OS2_HEADER_BYTES
+    width, height = struct.unpack_from("<HH" if is_os2 else "<ii", data, 18)
+    return width, abs(height)  # a negative height means that rows run from the top
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Read the first chunk: lossy, lossless or extended (RFC 9649, section 2)."""
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        width = int.from_bytes(_exactly(data, 24, 3), "little") + 1
+        return width, int.from_bytes(_exactly(data, 27, 3), "little") + 1
+    if chunk == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise CorruptMediaError("The WebP file begins with an unknown chunk.")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Walk the marker segments to the start of frame (ITU-T T.81, annex B)."""
+    position = 2
+    while True:
+        while data[position] != JPEG_MARKER_PREFIX:  # decoders skip bytes between segments
+            position += 1
+        while data[position] == JPEG_MARKER_PREFIX:  # any number of fill bytes
+            position += 1
+        marker = data[position]
+        position += 1
+        if marker in JPEG_START_OF_FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", data, position + 3)
+            return width, height
+        if marker == JPEG_START_OF_SCAN:
+            raise CorruptMediaError("The JPEG has no start of frame.")
+        if marker and marker not in JPEG_STANDALONE_MARKERS:
+            position += struct.unpack_from(">H", data, position)[0]
+
+
+def _tiff_size(data: bytes) -> tuple[int, int]:
+    """Read the first image file directory (TIFF 6.0, section 2)."""
+    order = "<" if data[:2] == b"II" else ">"
+    directory = struct.unpack_from(order + "I", data, 4)[0]
+    entries = struct.unpack_from(order + "H", data, directory)[0]
+    values = {TIFF_WIDTH_TAG: 0, TIFF_HEIGHT_TAG: 0}
+    for index in range(entries):
+        offset = directory + 2 + 12 * index
+        tag, field_type = struct.unpack_from(order + "HH", data, offset)
+        if tag in values and field_type in (TIFF_SHORT, TIFF_LONG):
+            value_code = "H" if field_type == TIFF_SHORT else "I"
+            values[tag] = struct.unpack_from(order + value_code, data, offset + 8)[0]
+    return values[TIFF_WIDTH_TAG], values[TIFF_HEIGHT_TAG]
+
+
+def _exactly(data: bytes, start: int, length: int) -> bytes:
+    if len(data) < start + length:
+        raise IndexError
+    return data[start : start + length]
+
+
+_READERS = {
+    ImageFormat.PNG: _png_size,
+    ImageFormat.JPEG: _jpeg_size,
+    ImageFormat.WEBP: _webp_size,
+    ImageFormat.GIF: _gif_size,
+    ImageFormat.BMP: _bmp_size,
+    ImageFormat.TIFF: _tiff_size,
+}

@@ -1,0 +1,65 @@
+"""Which media belong together, and which groups are held out. Never splits a group.
+
+Copies and near copies on both sides of a split would make a holdout score a memory test.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+BLANK_HASH = "0" * 16
+
+
+@dataclass(frozen=True)
+class MediaFingerprint:
+    """What tells whether two media files show the same: content, and the look of each frame."""
+
+    media_id: UUID
+    received_at: datetime
+    sha256: str
+    perceptual_hashes: tuple[str, ...]
+
+
+def group_media(media: Sequence[MediaFingerprint]) -> dict[UUID, str]:
+    """Give each media file its group: a connected component over shared content or shared looks.
+
+    Two files are linked by an equal SHA-256 or by an equal perceptual hash of any frame; hashes of
+    blank frames link nothing. A group is named after its oldest member, so newer media that join
+    never rename it; only when they connect two groups does the younger group take the elder's name.
+    """
+    by_age = sorted(media, key=lambda item: (item.received_at, item.media_id.int))
+    parents = list(range(len(by_age)))
+    oldest_with: dict[str, int] = {}
+    for age_rank, item in enumerate(by_age):
+        for trait in _traits(item):
+            roots = (
+                _root(parents, oldest_with.setdefault(trait, age_rank)),
+                _root(parents, age_rank),
+            )
+            parents[max(roots)] = min(roots)
+    return {
+        item.media_id: str(by_age[_root(parents, age_rank)].media_id)
+        for age_rank, item in enumerate(by_age)
+    }
+
+
+def _traits(item: MediaFingerprint) -> set[str]:
+    return {item.sha256, *item.perceptual_hashes} - {BLANK_HASH}
+
+
+def _root(parents: list[int], index: int) -> int:
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]  # halves the path for the next search
+        index = parents[index]
+    return index
+
+
+def is_holdout(group_id: str, holdout_percent: int, salt: str = "holdout") -> bool:
+    """Decide by hash whether a group is held out: the same answer for ever, on any machine.
+
+    A higher percentage only adds groups to those held out by a lower one.
+    """
+    digest = hashlib.sha256(f"{salt}:{group_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % 100 < holdout_percent
