@@ -31,6 +31,12 @@ class ServerUnreachableError(VisionOpsError):
     code = "server_unreachable"
 
 
+class DeadlineExceededError(VisionOpsError):
+    """A server took the request but did not answer it in time."""
+
+    code = "deadline_exceeded"
+
+
 class MediaError(VisionOpsError):
     """The bytes of a media file cannot be used. Subclasses are the reasons for quarantine."""
 

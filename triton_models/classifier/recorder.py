@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -97,17 +98,13 @@ class Recorder:
     def _publish_until_closed(self, producer: KafkaProducer) -> None:
         next_report = 0.0
         while not (self._closing.is_set() and self._buffer.empty()):
-            try:
+            with suppress(queue.Empty):
                 self._publish(producer, self._buffer.get(timeout=POLL_S))
-            except queue.Empty:
-                pass
             if time.monotonic() >= next_report:
                 self._report_counts()
                 next_report = time.monotonic() + POLL_S
-        try:
+        with suppress(KafkaError):  # What is not acknowledged is counted by its callback.
             producer.flush(timeout=FLUSH_TIMEOUT_S)
-        except KafkaError:
-            pass  # The callbacks of what was not acknowledged have counted it.
         producer.close(timeout=FLUSH_TIMEOUT_S)
 
     def _publish(self, producer: KafkaProducer, prediction: Prediction) -> None:

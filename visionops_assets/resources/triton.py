@@ -1,0 +1,227 @@
+"""Triton, over gRPC: load and unload models, ask what is served, predict.
+
+What both the synchronous resource and the asynchronous gateway need to speak the served
+pipeline's protocol (`triton_models/classifier`) is here as functions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    MediaError,
+    NoModelServedError,
+    ReleaseError,
+    ServerUnreachableError,
+    VisionOpsError,
+)
+from visionops_assets.settings import load_settings
+
+ADMIN_KEY_HEADER = "triton-grpc-protocol-admin-key"
+LOAD_TIMEOUT_S = 120.0
+STATUS_TIMEOUT_S = 5.0
+CONCURRENT_REQUESTS = 8
+"""Requests in flight of one `predict`: enough to let Triton form batches."""
+
+CHANNEL_OPTIONS: list[tuple[str, int]] = [
+    # gRPC refuses answers above 4 MB unless told otherwise; Triton itself accepts up to 2 GB.
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.max_receive_message_length", 2**31 - 1),
+    # By default a channel waits up to two minutes before it tries a restarted server again.
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+_MEDIA_ERRORS: dict[str, type[MediaError]] = {
+    error.code: error for error in [MediaError, *MediaError.__subclasses__()]
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The served pipeline's answer for one image.
+
+    `probabilities` has one value a class, in the order of the model card's classes.
+    """
+
+    label: str
+    probabilities: tuple[float, ...]
+    embedding: tuple[float, ...]
+    prediction_id: UUID
+    model_version: int
+
+
+class TritonServer(dg.ConfigurableResource["TritonServer"]):
+    """One Triton server. Its address and admin key come from the settings.
+
+    Every method raises `ServerUnreachableError` when the server does not answer.
+    """
+
+    def load(
+        self, model: str, config: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Load a model, or bring a loaded one to another configuration, and wait for it.
+
+        Without `config` (a JSON model configuration) Triton reads the repository's own, but takes
+        it for unchanged when it was written within the same second as the last one it read.
+        `files` maps paths below the model's folder to contents, in place of the repository's.
+
+        Raises:
+            ReleaseError: Triton refuses the model; versions that were served still are.
+
+        """
+        sent = {f"file:{path}": content for path, content in (files or {}).items()}
+        with _errors(model, refused=ReleaseError):
+            _client().load_model(
+                model,
+                headers=_admin_headers(),
+                config=config,
+                files=sent or None,
+                client_timeout=LOAD_TIMEOUT_S,
+            )
+
+    def unload(self, model: str) -> None:
+        """Stop serving a model; requests under way are answered first."""
+        with _errors(model):
+            _client().unload_model(model, headers=_admin_headers(), client_timeout=LOAD_TIMEOUT_S)
+
+    def is_ready(self, model: str, version: int | None = None) -> bool:
+        """Whether a version (any, by default) answers predictions."""
+        with _errors(model):
+            return bool(
+                _client().is_model_ready(
+                    model, _version_text(version), client_timeout=STATUS_TIMEOUT_S
+                )
+            )
+
+    def served_version(self, model: str) -> int | None:
+        """Version that answers requests which name none: the highest loaded. None without one."""
+        try:
+            with _errors(model):
+                metadata = _client().get_model_metadata(model, client_timeout=STATUS_TIMEOUT_S)
+        except NoModelServedError:
+            return None
+        return max((int(version) for version in metadata.versions), default=None)
+
+    def predict(
+        self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
+    ) -> list[Answer]:
+        """Predict encoded images; answers are in the order of the images.
+
+        `timeout_s` holds for each image. With `record` off the predictions are not published:
+        for rehearsals and smoke tests.
+
+        Raises:
+            MediaError: the first image that cannot be used, by its reason.
+            NoModelServedError: no version of the model is loaded.
+            DeadlineExceededError: an answer took longer than `timeout_s`.
+
+        """
+        outcomes = self.predict_each(model, images, timeout_s, record=record)
+        answers = []
+        for outcome in outcomes:
+            if isinstance(outcome, MediaError):
+                raise outcome
+            answers.append(outcome)
+        return answers
+
+    def predict_each(
+        self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
+    ) -> list[Answer | MediaError]:
+        """Predict like `predict`, with the error of an unusable image in its answer's place."""
+        client = _client()
+
+        def predict_one(image: bytes) -> Answer | MediaError:
+            try:
+                with _errors(model):
+                    result = client.infer(
+                        model,
+                        [image_input(image)],
+                        client_timeout=timeout_s,
+                        parameters={"record": record},
+                    )
+            except MediaError as error:
+                return error
+            return read_answer(result.as_numpy)
+
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict") as pool:
+            return list(pool.map(predict_one, images))
+
+
+def image_input(image: bytes) -> InferInput:
+    """Wrap one encoded image as the pipeline's `IMAGE` input, a batch of one."""
+    tensor = InferInput("IMAGE", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
+    return tensor
+
+
+def read_answer(output: Callable[[str], Any]) -> Answer:
+    """Read the pipeline's outputs for a batch of one; `output` gives an array by name."""
+    return Answer(
+        label=output("LABEL")[0, 0].decode(),
+        probabilities=tuple(output("PROBABILITIES")[0].tolist()),
+        embedding=tuple(output("EMBEDDING")[0].tolist()),
+        prediction_id=UUID(output("PREDICTION_ID")[0, 0].decode()),
+        model_version=int(output("MODEL_VERSION")[0, 0]),
+    )
+
+
+def to_visionops_error(
+    error: InferenceServerException,
+    model: str,
+    refused: type[VisionOpsError] = VisionOpsError,
+) -> VisionOpsError:
+    """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
+    address = load_settings().triton_grpc_address
+    message = str(error.message()).partition("\n")[0]
+    match str(error.status()).removeprefix("StatusCode."):
+        case "UNAVAILABLE":
+            return ServerUnreachableError(
+                f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
+            )
+        case "NOT_FOUND":
+            return NoModelServedError(
+                f"Triton serves no {model!r}: release a version first. ({message})"
+            )
+        case "DEADLINE_EXCEEDED":
+            return DeadlineExceededError(f"Triton at {address} did not answer in time. Try again.")
+        case "INVALID_ARGUMENT" if refused is VisionOpsError:
+            code, _, detail = message.partition(": ")
+            return _MEDIA_ERRORS[code](detail) if code in _MEDIA_ERRORS else refused(message)
+        case _:
+            return refused(f"Triton refuses {model!r}: {message}")
+
+
+@cache
+def _connect(address: str) -> InferenceServerClient:
+    return InferenceServerClient(address, channel_args=CHANNEL_OPTIONS)
+
+
+def _client() -> InferenceServerClient:
+    return _connect(load_settings().triton_grpc_address)
+
+
+def _admin_headers() -> dict[str, str]:
+    key = load_settings().triton_admin_key
+    return {ADMIN_KEY_HEADER: key.get_secret_value()} if key else {}
+
+
+def _version_text(version: int | None) -> str:
+    return "" if version is None else str(version)
+
+
+@contextmanager
+def _errors(model: str, refused: type[VisionOpsError] = VisionOpsError) -> Iterator[None]:
+    try:
+        yield
+    except InferenceServerException as error:
+        raise to_visionops_error(error, model, refused) from error
