@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SettingsError
 
 STACK_ENV_FILE = "stack.env"
@@ -89,15 +90,19 @@ class Settings(BaseSettings):
 
     batch_max_messages: int = Field(1_000, gt=0)
     batch_max_wait_s: float = Field(30.0, ge=0)
-    sensor_interval_s: int = Field(5, ge=1)
 
     frame_size_px: int = Field(64, ge=8)
     frame_colour: Literal["rgb", "gray"] = "rgb"
     frame_resize: Literal["stretch", "letterbox"] = "stretch"
     video_sample_interval_s: float = Field(1.0, gt=0)
 
+    shard_max_bytes: int = Field(64 * 1024**2, gt=0)
+
     snapshot_min_new_labels: int = Field(
         500, gt=0, description="Newly labelled frames that make a new snapshot worthwhile."
+    )
+    snapshot_max_wait_s: float = Field(
+        600.0, ge=0, description="Longest wait of labelled frames for a backlog to clear."
     )
     holdout_percent: int = Field(20, gt=0, lt=100)
     min_holdout_per_class: int = Field(5, gt=0)
@@ -106,7 +111,9 @@ class Settings(BaseSettings):
     training_epochs: int = Field(25, gt=0)
     training_seed: int = 0
     gate_min_accuracy: float = Field(0.9, ge=0, le=1)
-    gate_max_regression: float = Field(0.01, ge=0, le=1)
+    gate_max_regression: float = Field(
+        0.02, ge=0, le=1, description="Accuracy a candidate may be worse than the champion."
+    )
 
 
 def settings_home() -> Path:
@@ -138,3 +145,13 @@ def load_settings() -> Settings:
 def load_external_settings() -> Settings:
     """Read the environment alone. Its `model_fields_set` names the servers not to start."""
     return _load(None)
+
+
+def current_spec(settings: Settings) -> PreprocessingSpec:
+    """Return the preprocessing that new frames get, and that snapshots are cut from."""
+    return PreprocessingSpec(
+        size_px=settings.frame_size_px,
+        colour=settings.frame_colour,
+        resize=settings.frame_resize,
+        video_sample_interval_s=settings.video_sample_interval_s,
+    )

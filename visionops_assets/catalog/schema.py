@@ -179,6 +179,7 @@ class Snapshot(Base):
     snapshot_id: Mapped[str] = mapped_column(primary_key=True)
     watermark: Mapped[datetime] = mapped_column(comment="Labels and frames up to here are in it.")
     spec_id: Mapped[str]
+    spec: Mapped[dict[str, Any]] = mapped_column(comment="A contracts.PreprocessingSpec.")
     classes: Mapped[list[str]]
     train_frames: Mapped[int]
     holdout_frames: Mapped[int]

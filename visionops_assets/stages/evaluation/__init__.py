@@ -1,1 +1,7 @@
 """The gate: candidate and champion on the same frozen holdout."""
+
+import dagster as dg
+
+from visionops_assets.stages.evaluation.assets import model_evaluation
+
+definitions = dg.Definitions(assets=[model_evaluation])

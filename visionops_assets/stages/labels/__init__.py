@@ -1,1 +1,7 @@
 """What frames show: the newest label of each labelled frame."""
+
+import dagster as dg
+
+from visionops_assets.stages.labels.assets import labels
+
+definitions = dg.Definitions(assets=[labels])

@@ -204,6 +204,7 @@ def _create_models() -> None:
             "watermark", TIME, nullable=False, comment="Labels and frames up to here are in it."
         ),
         sa.Column("spec_id", sa.String(), nullable=False),
+        sa.Column("spec", JSONB(), nullable=False, comment="A contracts.PreprocessingSpec."),
         sa.Column("classes", JSONB(), nullable=False),
         sa.Column("train_frames", sa.BigInteger(), nullable=False),
         sa.Column("holdout_frames", sa.BigInteger(), nullable=False),

@@ -1,0 +1,150 @@
+"""Batches of media events, and the frames that came of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch
+from visionops_assets.contracts import MediaEvent, MediaStatus
+
+
+@dataclass(frozen=True)
+class OffsetRange:
+    """Events `[start, end)` of one topic partition: what a batch key stands for."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+    @property
+    def batch_key(self) -> str:
+        """The partition key of `media_batches`, and the run key of the batch's run."""
+        return f"{self.topic}-{self.partition}-{self.start}-{self.end}"
+
+    @classmethod
+    def parse(cls, batch_key: str) -> "OffsetRange":
+        """Read a batch key back."""
+        topic, partition, start, end = batch_key.rsplit("-", 3)
+        return cls(topic, int(partition), int(start), int(end))
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One frame as packed into a shard."""
+
+    frame_id: UUID
+    media_id: UUID
+    frame_index: int
+    time_s: float
+    perceptual_hash: str
+    shard_key: str
+    shard_offset: int
+    frame_bytes: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A media file that cannot be used, and why."""
+
+    media_id: UUID
+    code: str
+    detail: str
+
+
+def take_events(
+    session: Session, offsets: OffsetRange, events: Sequence[tuple[int, MediaEvent]]
+) -> list[Media]:
+    """Note events as consumed by this batch, and return the media that are its own.
+
+    An event that came before, by id or by position, belongs to the batch that noted it first: a
+    second delivery changes nothing, and a batch that runs again finds its media again.
+    """
+    session.execute(
+        insert(MediaBatch)
+        .values(
+            batch_key=offsets.batch_key,
+            topic=offsets.topic,
+            topic_partition=offsets.partition,
+            start_offset=offsets.start,
+            end_offset=offsets.end,
+        )
+        .on_conflict_do_nothing()
+    )
+    rows = [
+        {
+            "event_id": event.event_id,
+            "topic": offsets.topic,
+            "topic_partition": offsets.partition,
+            "topic_offset": offset,
+            "media_id": event.media_id,
+            "batch_key": offsets.batch_key,
+        }
+        for offset, event in events
+    ]
+    if rows:
+        session.execute(insert(ConsumedEvent).on_conflict_do_nothing(), rows)
+    own = select(ConsumedEvent.media_id).where(ConsumedEvent.batch_key == offsets.batch_key)
+    session.execute(
+        update(Media)
+        .where(Media.media_id.in_(own), Media.status == MediaStatus.STORED)
+        .values(status=MediaStatus.QUEUED)
+    )
+    return list(
+        session.scalars(
+            select(Media).where(Media.media_id.in_(own)).order_by(Media.stored_at, Media.media_id)
+        )
+    )
+
+
+def commit_frames(
+    session: Session,
+    batch_key: str,
+    spec_id: str,
+    frames: Sequence[FrameRecord],
+    rejections: Sequence[Rejection],
+) -> None:
+    """Commit what a batch came to: frames, processed and quarantined media, the batch itself.
+
+    A batch that runs again points the same frame ids at its new shards.
+    """
+    if frames:
+        statement = insert(Frame)
+        statement = statement.on_conflict_do_update(
+            index_elements=[Frame.frame_id],
+            set_={
+                name: statement.excluded[name]
+                for name in ("shard_key", "shard_offset", "frame_bytes", "perceptual_hash")
+            },
+        )
+        rows = [vars(frame) | {"spec_id": spec_id, "batch_key": batch_key} for frame in frames]
+        session.execute(statement, rows)
+    processed = {frame.media_id for frame in frames}
+    session.execute(
+        update(Media)
+        .where(Media.media_id.in_(processed))
+        .values(
+            status=MediaStatus.PROCESSED,
+            processed_at=func.now(),
+            reason_code=None,
+            reason_detail=None,
+        )
+    )
+    for rejection in rejections:
+        session.execute(
+            update(Media)
+            .where(Media.media_id == rejection.media_id)
+            .values(
+                status=MediaStatus.QUARANTINED,
+                processed_at=func.now(),
+                reason_code=rejection.code,
+                reason_detail=rejection.detail,
+            )
+        )
+    session.execute(
+        update(MediaBatch).where(MediaBatch.batch_key == batch_key).values(processed_at=func.now())
+    )

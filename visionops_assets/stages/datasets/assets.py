@@ -1,0 +1,135 @@
+"""`dataset_snapshot`: an immutable training set and holdout, split by group."""
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.datasets import add_snapshot
+from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.stages.datasets.members import (
+    assign_splits,
+    classes_short_of_holdout,
+    groups_on_both_sides,
+    snapshot_id_of,
+)
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.snapshot_files import (
+    HOLDOUT,
+    TRAIN,
+    SnapshotFiles,
+    snapshot_prefix,
+    write_snapshot,
+)
+from visionops_assets.vision.plots import class_counts, montage
+from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.shards import unpack
+
+SAMPLE_FRAMES = 40
+
+
+@dg.asset(
+    group_name="datasets",
+    io_manager_key="tables",
+    kinds={"numpy", "parquet", "s3"},
+    owners=OWNERS,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "no_group_on_both_sides",
+            asset="dataset_snapshot",
+            blocking=True,
+            description="No video, camera clip or near duplicate is in training and in holdout.",
+        ),
+        dg.AssetCheckSpec(
+            "every_class_is_held_out",
+            asset="dataset_snapshot",
+            blocking=True,
+            description="Each class has enough holdout frames to be judged.",
+        ),
+    ],
+)
+def dataset_snapshot(
+    context: dg.AssetExecutionContext,
+    labels: pd.DataFrame,
+    catalog: Catalog,
+    object_store: ObjectStore,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """Frozen dataset under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3) and its members.
+
+    One row a frame, row i for image i: `frame_id`, `media_id`, `group_id`, `label`,
+    `label_index`, `split`. The id is a hash over members, labels, spec and split, so equal content
+    is one snapshot. Only a snapshot that passes its checks enters the catalog and is trained on.
+    """
+    settings = load_settings()
+    spec = current_spec(settings)
+    if labels.empty:
+        raise SnapshotError("No frame has a label yet. Upload media with labels first.")
+    members = assign_splits(labels, settings.holdout_percent)
+    snapshot_id = snapshot_id_of(members, spec)
+    images = _load_frames(labels, members, object_store)
+    write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
+    leaking = groups_on_both_sides(members)
+    short = classes_short_of_holdout(members, settings.min_holdout_per_class)
+    counts = members["split"].value_counts()
+    snapshot = Snapshot(
+        snapshot_id=snapshot_id,
+        watermark=labels["watermark"].iloc[0].to_pydatetime(),
+        spec_id=spec.spec_id,
+        spec=spec.model_dump(mode="json"),
+        classes=sorted(members["label"].unique()),
+        train_frames=int(counts.get(TRAIN, 0)),
+        holdout_frames=int(counts.get(HOLDOUT, 0)),
+        object_prefix=snapshot_prefix(snapshot_id),
+    )
+    if not leaking and not short:
+        with catalog.begin() as session:
+            is_new = add_snapshot(session, snapshot)
+        context.log.info("Snapshot %s %s", snapshot_id, "added" if is_new else "exists already")
+    return dg.MaterializeResult(
+        value=members,
+        metadata={
+            "snapshot_id": snapshot_id,
+            "train_frames": snapshot.train_frames,
+            "holdout_frames": snapshot.holdout_frames,
+            "groups": int(members["group_id"].nunique()),
+            "megabytes": images.nbytes / 1e6,
+            "class_counts": picture(
+                class_counts(members["label"].value_counts().sort_index().to_dict()), "classes"
+            ),
+            "sample": picture(
+                montage(list(images[:SAMPLE_FRAMES]), list(members["label"][:SAMPLE_FRAMES])),
+                "sample",
+            ),
+            "first_rows": table(members, most_rows=5),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="no_group_on_both_sides",
+                passed=not leaking,
+                metadata={"groups": dg.MetadataValue.json(leaking[:20])},
+            ),
+            dg.AssetCheckResult(
+                check_name="every_class_is_held_out",
+                passed=not short,
+                metadata={"short_classes": dg.MetadataValue.json(short)},
+            ),
+        ],
+        data_version=dg.DataVersion(snapshot_id),
+    )
+
+
+def _load_frames(
+    labels: pd.DataFrame, members: pd.DataFrame, object_store: ObjectStore
+) -> np.ndarray:
+    """Read the members' pixels shard by shard, in the members' order."""
+    row_of = {frame_id: row for row, frame_id in enumerate(members["frame_id"])}
+    images: list[np.ndarray | None] = [None] * len(members)
+    for shard_key, frames in labels.groupby("shard_key", sort=True):
+        shard = unpack(object_store.get(str(shard_key)))
+        for frame_id in frames["frame_id"]:
+            images[row_of[frame_id]] = decode_png(shard[f"{frame_id}.png"])
+    return np.stack([image for image in images if image is not None])

@@ -1,0 +1,55 @@
+"""Who is in a snapshot, on which side, and what the snapshot is called."""
+
+import hashlib
+from uuid import UUID
+
+import pandas as pd
+
+from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBER_COLUMNS, TRAIN
+from visionops_assets.vision.splits import MediaFingerprint, group_media, is_holdout
+
+
+def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
+    """Give each labelled frame its group, class index and side, in the order of frame ids."""
+    fingerprints = [
+        MediaFingerprint(
+            media_id=UUID(str(media_id)),
+            received_at=frames["received_at"].iloc[0],
+            sha256=str(frames["sha256"].iloc[0]),
+            perceptual_hashes=tuple(frames["perceptual_hash"]),
+        )
+        for media_id, frames in labels.groupby("media_id", sort=True)
+    ]
+    groups = {str(media_id): group for media_id, group in group_media(fingerprints).items()}
+    class_index = {name: index for index, name in enumerate(sorted(labels["label"].unique()))}
+    members = labels.sort_values("frame_id").reset_index(drop=True)
+    members["group_id"] = members["media_id"].map(groups)
+    members["label_index"] = members["label"].map(class_index)
+    sides = {
+        group: HOLDOUT if is_holdout(group, holdout_percent) else TRAIN
+        for group in members["group_id"].unique()
+    }
+    members["split"] = members["group_id"].map(sides)
+    return members[MEMBER_COLUMNS]
+
+
+def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec) -> str:
+    """Hash members, labels, split and spec: equal content has an equal id."""
+    rows = members.sort_values("frame_id")[["frame_id", "group_id", "label", "split"]]
+    content = spec.spec_id + "\n" + rows.to_csv(index=False, lineterminator="\n")
+    return "ds-" + hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def groups_on_both_sides(members: pd.DataFrame) -> list[str]:
+    """Groups that would leak from training into the holdout; a right split has none."""
+    sides = members.groupby("group_id")["split"].nunique()
+    return [str(group) for group in sides[sides > 1].index]
+
+
+def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, int]:
+    """Classes with fewer than `minimum` holdout frames, or no training frame, and their count."""
+    counts = members.groupby(["label", "split"]).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=[TRAIN, HOLDOUT], fill_value=0)
+    short = counts[(counts[HOLDOUT] < minimum) | (counts[TRAIN] == 0)]
+    return {str(label): int(row[HOLDOUT]) for label, row in short.iterrows()}

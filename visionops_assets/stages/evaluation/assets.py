@@ -1,0 +1,151 @@
+"""`model_evaluation`: the gate's verdict on a candidate."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.releases import add_verdict, champion
+from visionops_assets.catalog.schema import Release
+from visionops_assets.contracts import Candidate, GateVerdict, ModelCard
+from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
+from visionops_assets.vision.metrics import confusion_matrix, per_class
+from visionops_assets.vision.plots import confusion, montage
+from visionops_assets.vision.training import load_model, predict_probabilities
+
+MISTAKES_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's label for each holdout frame, and whether it was right (both N)."""
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    correct: np.ndarray
+
+
+@dg.asset(
+    group_name="evaluation",
+    io_manager_key="records",
+    kinds={"pytorch", "mlflow", "postgres"},
+    owners=OWNERS,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "gate",
+            asset="model_evaluation",
+            blocking=True,
+            description="Good enough on the frozen holdout, and no worse than the champion.",
+        )
+    ],
+)
+def model_evaluation(
+    context: dg.AssetExecutionContext,
+    trained_model: Candidate,
+    catalog: Catalog,
+    object_store: ObjectStore,
+    tracking: Tracking,
+) -> dg.MaterializeResult[GateVerdict]:
+    """Verdict of the gate: candidate and champion on the same frozen holdout.
+
+    The holdout is the snapshot's, without groups that the champion was trained on. The verdict is
+    a row of the catalog, which a release reads again.
+    """
+    settings = load_settings()
+    with catalog.begin() as session:
+        current = champion(session, trained_model.model_name)
+    holdout = _holdout(object_store, trained_model, current)
+    answers = _answer(tracking, trained_model.mlflow_run_id, holdout)
+    champion_answers = None
+    if current is not None and current.model_version != trained_model.model_version:
+        run_id = tracking.version_run_id(current.model_name, current.model_version)
+        correct = _answer(tracking, run_id, holdout).correct
+        champion_answers = ChampionAnswers(current.model_version, correct)
+    rule = GateRule(settings.gate_min_accuracy, settings.gate_max_regression)
+    verdict = judge(trained_model, answers.correct, champion_answers, rule)
+    context.log.info("Version %d: %s", verdict.model_version, verdict.reason)
+    with catalog.begin() as session:
+        add_verdict(session, verdict, context.run_id)
+    tracking.tag_version(
+        verdict.model_name,
+        verdict.model_version,
+        {"gate": "passed" if verdict.passed else "refused", "holdout_accuracy": str(verdict.accuracy)},
+    )
+    return dg.MaterializeResult(
+        value=verdict,
+        metadata={
+            "holdout_accuracy": verdict.accuracy,
+            "accuracy_95": f"{verdict.accuracy_low:.4f} .. {verdict.accuracy_high:.4f}",
+            "holdout_frames": verdict.holdout_size,
+            "model_version": verdict.model_version,
+            "verdict": verdict.reason,
+            **_pictures(holdout, answers),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="gate",
+                passed=verdict.passed,
+                description=verdict.reason,
+                metadata={"accuracy": verdict.accuracy},
+            )
+        ],
+    )
+
+
+def _holdout(
+    object_store: ObjectStore, candidate: Candidate, current: Release | None
+) -> SnapshotFiles:
+    """Holdout frames that neither model was trained on."""
+    holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
+    if current is not None and current.snapshot_id != candidate.snapshot_id:
+        # Groups keep their side by a hash of their oldest member; only groups that grew together
+        # since can have changed it.
+        known = read_snapshot(object_store, current.snapshot_id).side(TRAIN).members
+        holdout = holdout.where(~holdout.members["media_id"].isin(known["media_id"]).to_numpy())
+    if holdout.members.empty:
+        raise SnapshotError(
+            f"Snapshot {candidate.snapshot_id} has no holdout frame that the champion was not "
+            "trained on. Add labelled media."
+        )
+    return holdout
+
+
+def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
+    """Label the holdout with a registered model; a class it does not know counts as wrong."""
+    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
+        folder = Path(name)
+        weights = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.safetensors", folder)
+        card_path = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.json", folder)
+        card = ModelCard.model_validate_json(card_path.read_bytes())
+        module = load_model(weights, card)
+    probabilities, _ = predict_probabilities(module, holdout.images, card)
+    labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
+    return Answers(card.classes, labels, labels == holdout.members["label"].to_numpy())
+
+
+def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, dg.RawMetadataValue]:
+    index = {name: i for i, name in enumerate(answers.classes)}
+    truth = holdout.members["label"].map(index).to_numpy()
+    answered = pd.Series(answers.labels).map(index).to_numpy()
+    matrix = confusion_matrix(truth, answered, len(answers.classes))
+    scores = per_class(truth, answered, answers.classes)
+    metadata: dict[str, dg.RawMetadataValue] = {
+        "confusion_matrix": picture(confusion(matrix, answers.classes), "confusion matrix"),
+        "per_class": table(scores),
+    }
+    wrong = np.flatnonzero(~answers.correct)[:MISTAKES_SHOWN]
+    if len(wrong):
+        titles = [f"{holdout.members['label'][i]} as {answers.labels[i]}" for i in wrong]
+        metadata["mistakes"] = picture(montage(list(holdout.images[wrong]), titles), "mistakes")
+    return metadata

@@ -1,0 +1,110 @@
+"""`processed_frames`: the media of one batch as frames, in shards and in the catalog."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import dagster as dg
+import pandas as pd
+
+from visionops_assets.catalog.batches import FrameRecord, Rejection, commit_frames
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.errors import MediaError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.stages.frames.sharding import ShardWriter
+from visionops_assets.stages.partitions import OWNERS, media_batches
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.vision.plots import montage
+from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.sandbox import DecoderSandbox, EncodedFrame
+
+MONTAGE_FRAMES = 60
+PROGRESS_EVERY = 200
+COLUMNS = list(FrameRecord.__dataclass_fields__)
+
+
+@dg.asset(
+    group_name="frames",
+    partitions_def=media_batches,
+    io_manager_key="tables",
+    kinds={"opencv", "ffmpeg", "s3", "postgres"},
+    owners=OWNERS,
+)
+def processed_frames(
+    context: dg.AssetExecutionContext,
+    raw_media: pd.DataFrame,
+    catalog: Catalog,
+    object_store: ObjectStore,
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """Frames of one batch: decoded in a sandbox, preprocessed by the spec, packed into shards.
+
+    One row a frame: `frame_id`, `media_id`, `frame_index`, `time_s` (seconds), `perceptual_hash`,
+    and where its PNG lies (`shard_key`, `shard_offset`, `frame_bytes`). Shards are written first;
+    frames and the state of their media are committed in one transaction. A file that does not
+    decode is quarantined with a reason and does not stop the others.
+    """
+    started = time.monotonic()
+    spec = current_spec(load_settings())
+    writer = ShardWriter(object_store, spec.spec_id, context.partition_key)
+    shown: list[bytes] = []
+    rejections: list[Rejection] = []
+    for done, (media_id, outcome) in enumerate(_decode_all(raw_media, object_store, spec), start=1):
+        if isinstance(outcome, MediaError):
+            rejections.append(Rejection(media_id, outcome.code, str(outcome)))
+            context.log.warning("Quarantined %s: %s", media_id, outcome)
+        else:
+            writer.add(media_id, outcome)
+            shown += [frame.png for frame in outcome[: MONTAGE_FRAMES - len(shown)]]
+        if done % PROGRESS_EVERY == 0:
+            context.log.info("%d of %d media files decoded", done, len(raw_media))
+    frames = writer.finish()
+    with catalog.begin() as session:
+        commit_frames(session, context.partition_key, spec.spec_id, frames, rejections)
+    manifest = pd.DataFrame([vars(f) for f in frames], columns=COLUMNS).astype(
+        {"frame_id": str, "media_id": str}
+    )
+    seconds = time.monotonic() - started
+    return dg.MaterializeResult(
+        value=manifest,
+        metadata={
+            "frames": len(frames),
+            "media": len(raw_media),
+            "quarantined": len(rejections),
+            "quarantined_by_code": dg.MetadataValue.json(dict(Counter(r.code for r in rejections))),
+            "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
+            "frames_per_second": len(frames) / seconds,
+            "first_rows": table(manifest, most_rows=5),
+        }
+        | (
+            {"montage": picture(montage([decode_png(p) for p in shown]), "frames")} if shown else {}
+        ),
+    )
+
+
+def _decode_all(
+    media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
+) -> Iterator[tuple[UUID, list[EncodedFrame] | MediaError]]:
+    """Decode each media file, or say why it cannot be decoded."""
+    settings = load_settings()
+    with (
+        tempfile.TemporaryDirectory(prefix="visionops-") as folder,
+        DecoderSandbox(
+            timeout_s=settings.decode_timeout_s,
+            memory_bytes=settings.decode_memory_bytes,
+            max_pixels=settings.max_image_pixels,
+        ) as sandbox,
+    ):
+        path = Path(folder) / "media"
+        for media_id, key, kind in media[["media_id", "object_key", "kind"]].itertuples(
+            index=False
+        ):
+            object_store.download(key, path)
+            try:
+                yield UUID(media_id), sandbox.decode(path, MediaKind(kind), spec)
+            except MediaError as error:
+                yield UUID(media_id), error

@@ -1,0 +1,68 @@
+"""Packs frames into shards of the object store as they come."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+from visionops_assets.catalog.batches import FrameRecord
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import load_settings
+from visionops_assets.vision.sandbox import EncodedFrame
+from visionops_assets.vision.shards import pack
+
+
+@dataclass
+class ShardWriter:
+    """Writes tar shards under `shards/<spec>/<batch>/`, each named by its content.
+
+    A batch that runs again over the same media writes the same keys.
+    """
+
+    object_store: ObjectStore
+    spec_id: str
+    batch_key: str
+    _records: list[FrameRecord] = field(default_factory=list)
+    _pending: list[tuple[UUID, EncodedFrame]] = field(default_factory=list)
+    _pending_bytes: int = 0
+
+    def add(self, media_id: UUID, frames: Sequence[EncodedFrame]) -> None:
+        """Take the frames of one media file; a full shard is written at once."""
+        for frame in frames:
+            self._pending.append((media_id, frame))
+            self._pending_bytes += len(frame.png)
+            if self._pending_bytes >= load_settings().shard_max_bytes:
+                self._flush()
+
+    def finish(self) -> list[FrameRecord]:
+        """Write what is left, and return where every frame lies."""
+        self._flush()
+        return self._records
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        ids = [self._frame_id(media_id, frame.index) for media_id, frame in self._pending]
+        named = [(f"{i}.png", frame.png) for i, (_, frame) in zip(ids, self._pending, strict=True)]
+        data, entries = pack(named)
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        key = f"shards/{self.spec_id}/{self.batch_key}/{digest}.tar"
+        self.object_store.put(key, data)
+        for frame_id, (media_id, frame), entry in zip(ids, self._pending, entries, strict=True):
+            self._records.append(
+                FrameRecord(
+                    frame_id=frame_id,
+                    media_id=media_id,
+                    frame_index=frame.index,
+                    time_s=frame.time_s,
+                    perceptual_hash=frame.perceptual_hash,
+                    shard_key=key,
+                    shard_offset=entry.offset,
+                    frame_bytes=entry.length,
+                )
+            )
+        self._pending = []
+        self._pending_bytes = 0
+
+    def _frame_id(self, media_id: UUID, frame_index: int) -> UUID:
+        return uuid5(media_id, f"{self.spec_id}/{frame_index}")

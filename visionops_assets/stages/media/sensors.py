@@ -1,0 +1,85 @@
+"""What starts a batch: new events in the queue, or a batch that was not finished."""
+
+import json
+import time
+
+import dagster as dg
+
+from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.resources.broker import Broker, TopicReader
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.media.batching import BatchRule, cut_batches
+from visionops_assets.stages.partitions import media_batches
+
+MAX_BATCHES_PER_TICK = 10
+MAX_ATTEMPTS = 5
+PARTITION_TAG = "dagster/partition"
+
+process_media = dg.define_asset_job(
+    "process_media",
+    selection=dg.AssetSelection.assets("raw_media", "processed_frames"),
+    description="Takes one batch of media events and turns the media into frames.",
+)
+
+
+@dg.sensor(
+    job=process_media,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.SensorResult:
+    """Cuts the media topic into batches and asks for one run each.
+
+    The cursor is the next offset by partition. Dagster stores it together with the requests, so a
+    tick that dies is evaluated again, with the same result.
+    """
+    topic = load_settings().kafka_media_topic
+    cursor: dict[str, int] = json.loads(context.cursor or "{}")
+    batches: list[OffsetRange] = []
+    with broker.reader() as reader:
+        for partition in reader.partitions(topic):
+            start = cursor.get(str(partition), 0)
+            cut = _due_batches(reader, topic, partition, start)
+            batches += cut
+            cursor[str(partition)] = cut[-1].end if cut else start
+    keys = [batch.batch_key for batch in batches]
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=key, partition_key=key) for key in keys],
+        dynamic_partitions_requests=[media_batches.build_add_request(keys)] if keys else [],
+        cursor=json.dumps(cursor),
+        skip_reason=None if keys else "No batch is full or due.",
+    )
+
+
+def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) -> list[OffsetRange]:
+    settings = load_settings()
+    rule = BatchRule(settings.batch_max_messages, settings.batch_max_wait_s)
+    wanted = rule.max_events * MAX_BATCHES_PER_TICK
+    events = reader.poll(topic, partition, start, wanted, timeout_s=5)
+    return cut_batches(topic, partition, events, rule, time.time())
+
+
+@dg.sensor(
+    job=process_media,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Runs batches again whose run ended without frames: Dagster never repeats a run key itself.
+
+    A batch is left for a person after `MAX_ATTEMPTS` runs; it stays visible as a partition that
+    failed.
+    """
+    instance = context.instance
+    name = str(media_batches.name)
+    finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
+    requests = []
+    for key in instance.get_dynamic_partitions(name):
+        if key in finished:
+            continue
+        runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key}))
+        if not runs or any(not run.is_finished for run in runs) or len(runs) >= MAX_ATTEMPTS:
+            continue
+        context.log.warning("Batch %s has no frames after %d runs; running again", key, len(runs))
+        requests.append(dg.RunRequest(run_key=f"{key}-again-{len(runs)}", partition_key=key))
+    return dg.SensorResult(run_requests=requests)

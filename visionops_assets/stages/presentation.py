@@ -1,0 +1,27 @@
+"""How pictures and tables are shown in Dagster's asset metadata."""
+
+import base64
+
+import dagster as dg
+import pandas as pd
+
+
+def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:
+    """Show a PNG in place: Dagster renders markdown, and a data URI needs no file server."""
+    return dg.MetadataValue.md(
+        f"![{caption}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    )
+
+
+def table(frame: pd.DataFrame, most_rows: int = 50) -> dg.TableMetadataValue:
+    """Show the first rows of a data frame as a table."""
+    shown = frame.head(most_rows)
+    rows = shown.astype(object).where(shown.notna(), None).to_dict(orient="records")
+    records = [dg.TableRecord({str(k): _plain(v) for k, v in row.items()}) for row in rows]
+    return dg.MetadataValue.table(
+        records, schema=dg.TableSchema([dg.TableColumn(str(name)) for name in shown.columns])
+    )
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

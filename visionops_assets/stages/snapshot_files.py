@@ -1,0 +1,61 @@
+"""The files of a dataset snapshot: how they are written once, and read by several stages."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from visionops_assets.resources.object_store import ObjectStore
+
+TRAIN = "train"
+HOLDOUT = "holdout"
+MEMBER_COLUMNS = ["frame_id", "media_id", "group_id", "label", "label_index", "split"]
+
+
+@dataclass(frozen=True)
+class SnapshotFiles:
+    """Pixels and members of a snapshot.
+
+    `images` is uint8 of shape (N, S, S, 3) in RGB; row i of `members` (see `MEMBER_COLUMNS`) says
+    what image i is.
+    """
+
+    images: np.ndarray
+    members: pd.DataFrame
+
+    def side(self, split: str) -> "SnapshotFiles":
+        """Only the frames of one side."""
+        return self.where((self.members["split"] == split).to_numpy())
+
+    def where(self, mask: np.ndarray) -> "SnapshotFiles":
+        """Only the frames that the boolean mask (N) selects."""
+        return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
+
+
+def snapshot_prefix(snapshot_id: str) -> str:
+    """Folder of a snapshot in the object store."""
+    return f"snapshots/{snapshot_id}"
+
+
+def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotFiles) -> None:
+    """Store a snapshot. The members are written last: with them, it is whole and final."""
+    prefix = snapshot_prefix(snapshot_id)
+    if object_store.exists(f"{prefix}/members.parquet"):
+        return
+    buffer = io.BytesIO()
+    np.save(buffer, files.images, allow_pickle=False)
+    object_store.put(f"{prefix}/images.npy", buffer.getvalue())
+    object_store.put(f"{prefix}/members.parquet", files.members.to_parquet(index=False))
+
+
+def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
+    """Load a snapshot whole.
+
+    Raises:
+        NotFoundError: there is no snapshot of this id.
+    """
+    prefix = snapshot_prefix(snapshot_id)
+    members = pd.read_parquet(io.BytesIO(object_store.get(f"{prefix}/members.parquet")))
+    images = np.load(io.BytesIO(object_store.get(f"{prefix}/images.npy")), allow_pickle=False)
+    return SnapshotFiles(images, members)
