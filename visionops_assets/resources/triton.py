@@ -41,9 +41,8 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
-_MEDIA_ERRORS: dict[str, type[MediaError]] = {
-    error.code: error for error in [MediaError, *MediaError.__subclasses__()]
-}
+_MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
+_MEDIA_ERRORS = {error.code: error for error in _MEDIA_ERROR_TYPES}
 
 
 @dataclass(frozen=True)

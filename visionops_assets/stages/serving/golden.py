@@ -1,0 +1,50 @@
+"""Golden images: what every artifact of a model must answer alike.
+
+They are the first holdout images of the model's own snapshot, so they are real and never change.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from visionops_assets.contracts import ModelCard
+from visionops_assets.errors import ReleaseError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.snapshot_files import HOLDOUT, read_snapshot
+from visionops_assets.vision.preprocessing import encode_png, to_network_input
+
+MOST_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Encoded images and the labels that the exported model gives them."""
+
+    images: tuple[bytes, ...]
+    labels: tuple[str, ...]
+
+
+def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np.uint8]:
+    """Read the golden images of a snapshot: uint8 of shape (N, S, S, 3), RGB, N <= 64.
+
+    Raises:
+        ReleaseError: the snapshot has no holdout.
+
+    """
+    images: npt.NDArray[np.uint8] = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
+    if not len(images):
+        raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
+    return images[:MOST_IMAGES]
+
+
+def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:
+    """Encode golden images without loss, and label them with an ONNX model."""
+    session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+    inputs = {"images": to_network_input(images, card)}
+    probabilities = np.asarray(session.run(["probabilities"], inputs)[0])
+    return GoldenSet(
+        images=tuple(encode_png(image) for image in images),
+        labels=tuple(card.classes[i] for i in probabilities.argmax(axis=1)),
+    )
