@@ -86,7 +86,7 @@ def _on_validation_error(_: Request, error: RequestValidationError) -> JSONRespo
         f"{'.'.join(map(str, e['loc'][1:])) or e['loc'][0]}: {e['msg']}" for e in error.errors()
     )
     code = InvalidRequestError.code
-    return problem(STATUS_BY_CODE[code], code, "; ".join(details) + ".")
+    return problem(STATUS_BY_CODE[code], code, "; ".join(details))
 
 
 def _on_http_exception(request: Request, error: HTTPException) -> JSONResponse:

@@ -1,0 +1,1 @@
+"""The ingest service: media files in, by HTTP; nothing it acknowledged is lost."""
