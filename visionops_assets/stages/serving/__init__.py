@@ -1,1 +1,8 @@
 """Export to ONNX and atomic release to Triton."""
+
+import dagster as dg
+
+from visionops_assets.stages.serving.assets import exported_model, model_release
+from visionops_assets.stages.serving.sensors import serving_convergence
+
+definitions = dg.Definitions(assets=[exported_model, model_release], sensors=[serving_convergence])
