@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     gate_max_regression: float = Field(
         0.02, ge=0, le=1, description="Accuracy a candidate may be worse than the champion."
     )
+    monitoring_interval_s: float = Field(30.0, ge=0)
 
 
 def settings_home() -> Path:
@@ -155,3 +156,17 @@ def current_spec(settings: Settings) -> PreprocessingSpec:
         resize=settings.frame_resize,
         video_sample_interval_s=settings.video_sample_interval_s,
     )
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with every setting in it, for a child process.
+
+    Holds credentials in clear text: pass it on, never print it.
+    """
+    env = dict(os.environ)
+    for field in Settings.model_fields:
+        value = getattr(settings, field)
+        if value is not None:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            env[f"VISIONOPS_{field.upper()}"] = text
+    return env
