@@ -1,0 +1,1 @@
+"""`visionops demo`: the whole loop on real media, driven from outside by the public APIs only."""

@@ -1,0 +1,144 @@
+"""The public APIs as the demo uses them: ingest, gateway, Dagster's GraphQL."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from visionops_assets.demo.media import DemoFile
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+
+PARALLEL_REQUESTS = 8
+REQUEST_TIMEOUT_S = 60.0
+
+MATERIALIZATIONS = """
+query Newest($keys: [AssetKeyInput!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    assetMaterializations(limit: 1) {
+      timestamp
+      metadataEntries {
+        label
+        ... on IntMetadataEntry { intValue }
+        ... on FloatMetadataEntry { floatValue }
+        ... on TextMetadataEntry { text }
+      }
+    }
+  }
+}
+"""
+
+FAILED_RUNS = """
+query Failed {
+  runsOrError(filter: {statuses: [FAILURE]}, limit: 5) {
+    ... on Runs { results { runId jobName } }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """The newest materialization of an asset: when (seconds since 1970), and its scalars."""
+
+    timestamp_s: float
+    metadata: dict[str, Any]
+
+
+def _answer(response: httpx.Response) -> Any:
+    if response.is_success:
+        return response.json()
+    raise VisionOpsError(f"{response.request.url} answered {response.status_code}: {response.text}")
+
+
+class PublicApi:
+    """Calls the services over HTTP."""
+
+    def __init__(self, ingest_url: str, gateway_url: str, dagster_url: str) -> None:
+        self._ingest_url = ingest_url
+        self._gateway_url = gateway_url
+        self._dagster_url = dagster_url
+        limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
+        self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits)
+
+    def _request(self, method: str, url: str, **options: Any) -> Any:
+        try:
+            return _answer(self._http.request(method, url, **options))
+        except httpx.TransportError as error:
+            raise ServerUnreachableError(
+                f"{url} does not answer: {error}. See `visionops status`."
+            ) from error
+
+    def upload_all(self, files: Iterable[DemoFile]) -> Iterator[dict[str, Any]]:
+        """Upload files, several at a time, and yield each answer."""
+        with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
+            yield from pool.map(self._upload, files)
+
+    def _upload(self, file: DemoFile) -> dict[str, Any]:
+        fields = {"source": "demo"} | ({"label": file.label} if file.label else {})
+        upload = {"file": (file.name, file.data, file.content_type)}
+        answer: dict[str, Any] = self._request(
+            "POST", f"{self._ingest_url}/v1/media", data=fields, files=upload
+        )
+        return answer
+
+    def media(self, media_id: str) -> dict[str, Any]:
+        """Status and frames of one media file."""
+        answer: dict[str, Any] = self._request("GET", f"{self._ingest_url}/v1/media/{media_id}")
+        return answer
+
+    def stats(self) -> dict[str, Any]:
+        """Media by status, and frames."""
+        answer: dict[str, Any] = self._request("GET", f"{self._ingest_url}/v1/stats")
+        return answer
+
+    def predict(self, file: DemoFile) -> dict[str, Any]:
+        """One prediction by the HTTP gateway."""
+        headers = {"content-type": file.content_type}
+        answer: dict[str, Any] = self._request(
+            "POST", f"{self._gateway_url}/v1/predict", content=file.data, headers=headers
+        )
+        return answer
+
+    def label_all(self, labels: Iterable[tuple[UUID, str]]) -> int:
+        """Tell the gateway what predictions should have been; returns how many."""
+        with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
+            return len(list(pool.map(self._label, labels)))
+
+    def _label(self, labelled: tuple[UUID, str]) -> None:
+        prediction_id, label = labelled
+        url = f"{self._gateway_url}/v1/predictions/{prediction_id}/label"
+        self._request("POST", url, json={"label": label})
+
+    def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
+        """Newest materialization of each asset that has one."""
+        keys = [{"path": [name]} for name in assets]
+        data = self._graphql(MATERIALIZATIONS, {"keys": keys})
+        return {
+            node["assetKey"]["path"][-1]: _materialization(node["assetMaterializations"][0])
+            for node in data["assetNodes"]
+            if node["assetMaterializations"]
+        }
+
+    def failed_runs(self) -> list[str]:
+        """Addresses of the newest failed runs."""
+        runs = self._graphql(FAILED_RUNS, {})["runsOrError"]["results"]
+        return [f"{run['jobName']}: {self._dagster_url}/runs/{run['runId']}" for run in runs]
+
+    def _graphql(self, query: str, variables: dict[str, Any]) -> Any:
+        body = {"query": query, "variables": variables}
+        answer = self._request("POST", f"{self._dagster_url}/graphql", json=body)
+        if "errors" in answer:
+            raise VisionOpsError(f"Dagster refused a query: {answer['errors'][0]['message']}")
+        return answer["data"]
+
+
+def _materialization(event: dict[str, Any]) -> Materialization:
+    scalars = {
+        entry["label"]: entry.get("intValue", entry.get("floatValue", entry.get("text")))
+        for entry in event["metadataEntries"]
+    }
+    return Materialization(float(event["timestamp"]) / 1000, scalars)
