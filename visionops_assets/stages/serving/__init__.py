@@ -2,7 +2,15 @@
 
 import dagster as dg
 
-from visionops_assets.stages.serving.assets import exported_model, model_release
+from visionops_assets.stages.serving.assets import (
+    exported_model,
+    model_release,
+    onnx_matches_pytorch,
+)
 from visionops_assets.stages.serving.sensors import serving_convergence
 
-definitions = dg.Definitions(assets=[exported_model, model_release], sensors=[serving_convergence])
+definitions = dg.Definitions(
+    assets=[exported_model, model_release],
+    asset_checks=[onnx_matches_pytorch],
+    sensors=[serving_convergence],
+)

@@ -70,7 +70,6 @@ def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
 )
 def model_release(
     context: dg.AssetExecutionContext,
-    *,
     exported_model: ExportedModel,
     catalog: Catalog,
     object_store: ObjectStore,
