@@ -1,0 +1,142 @@
+"""What the commands do to a stack: start its supervisor, stop it, look at it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from visionops_assets.errors import StackError
+from visionops_assets.stack import processes, triton
+from visionops_assets.stack.paths import Paths, tail
+from visionops_assets.stack.state import ServerState, StackState, Status, read_state
+
+_POLL_S = 0.1
+_LOG_LINES = 25
+# More than it takes when every server uses up its patience.
+_STOP_TIMEOUT_S = 180.0
+
+Watcher = Callable[[StackState], None]
+
+
+def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
+    """Start the supervisor unless it runs, and wait until every server is ready.
+
+    `watch` is called with the state again and again.
+
+    Raises:
+        StackError: a server did not come up (everything is stopped again), or the running
+            supervisor lacks a server of `only`.
+
+    """
+    paths = Paths(home)
+    paths.create()
+    supervisor = processes.read_identity(paths.supervisor) or _spawn_supervisor(paths, only)
+    while True:
+        # Asked before the state is read, so that a supervisor's last words are not missed.
+        is_alive = supervisor.is_alive
+        state = read_state(paths.state)
+        if state and state.supervisor_pid == supervisor.pid:
+            watch(state)
+            if is_alive and state.is_ready:
+                _require(only, state)
+                return state
+        if not is_alive:
+            raise StackError(_why_ended(paths, state, supervisor.pid))
+        time.sleep(_POLL_S)
+
+
+def stop(home: Path, watch: Watcher) -> bool:
+    """Stop the stack, also one whose supervisor was killed. False if nothing was running.
+
+    Raises:
+        StackError: the supervisor does not end.
+
+    """
+    paths = Paths(home)
+    supervisor = processes.read_identity(paths.supervisor)
+    if supervisor:
+        with suppress(ProcessLookupError):
+            os.kill(supervisor.pid, signal.SIGTERM)
+        _await_end(supervisor, paths, watch)
+    orphans = processes.end_orphans(paths.run)
+    triton.remove_shared_memory(home)
+    return bool(supervisor or orphans)
+
+
+def look(home: Path) -> StackState | None:
+    """Return the state of the stack as it really is; None if it was never started.
+
+    With the supervisor killed, a server that still runs is orphaned and any other is stopped.
+    """
+    paths = Paths(home)
+    state = read_state(paths.state)
+    if state is None or processes.read_identity(paths.supervisor):
+        return state
+    alive = {name for name, record in processes.read_servers(paths.run).items() if record.is_alive}
+    servers = tuple(_without_supervisor(server, server.name in alive) for server in state.servers)
+    return state.model_copy(update={"servers": servers})
+
+
+def _spawn_supervisor(paths: Paths, only: frozenset[str]) -> processes.ProcessIdentity:
+    with paths.rotate_log("supervisor").open("ab") as log:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "visionops_assets.stack.supervisor", *sorted(only)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Reaps it, should it end while this process lives.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return processes.identify(process.pid)
+
+
+def _require(only: frozenset[str], state: StackState) -> None:
+    missing = only - {server.name for server in state.servers}
+    if missing:
+        raise StackError(
+            f"The stack runs without {', '.join(sorted(missing))}. "
+            "Run `visionops down` first, then `visionops up` again."
+        )
+
+
+def _why_ended(paths: Paths, state: StackState | None, pid: int) -> str:
+    """Say why the supervisor ended: the failed server and the end of its log."""
+    if state is None or state.supervisor_pid != pid:
+        log = paths.log("supervisor")
+        return "\n".join(["The supervisor ended.", *tail(log, _LOG_LINES), f"Log: {log}"])
+    if state.error:
+        return state.error
+    if state.failed is None:
+        return "The stack was stopped before it was ready."
+    failed = state.failed
+    lines = tail(Path(failed.log), _LOG_LINES)
+    return "\n".join(
+        [f"{failed.name} did not come up: {failed.message}", *lines, f"Log: {failed.log}"]
+    )
+
+
+def _await_end(supervisor: processes.ProcessIdentity, paths: Paths, watch: Watcher) -> None:
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while supervisor.is_alive:
+        if time.monotonic() > deadline:
+            raise StackError(
+                f"The supervisor (pid {supervisor.pid}) does not end. Kill it, then run "
+                f"`visionops down` again. Log: {paths.log('supervisor')}"
+            )
+        state = read_state(paths.state)
+        if state:
+            watch(state)
+        time.sleep(_POLL_S)
+
+
+def _without_supervisor(server: ServerState, is_alive: bool) -> ServerState:
+    if is_alive:
+        return server.model_copy(update={"status": Status.ORPHANED})
+    status = Status.FAILED if server.status is Status.FAILED else Status.STOPPED
+    return server.model_copy(update={"status": status, "pid": None})

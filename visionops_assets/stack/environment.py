@@ -1,0 +1,98 @@
+"""`<home>/stack.env`: the ports, addresses and generated credentials of the local servers."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from visionops_assets.stack.ports import choose_ports
+
+_PORT_PREFIX = "VISIONOPS_STACK_PORT_"
+_POSTGRES_PASSWORD = "VISIONOPS_STACK_POSTGRES_PASSWORD"  # noqa: S105 - its name
+# The settings that a server's address brings along; none is written if that address is given.
+_FOLLOWERS = {
+    "s3_access_key_id": "s3_endpoint_url",
+    "s3_secret_access_key": "s3_endpoint_url",
+    "kafka_idempotent_producer": "kafka_bootstrap_servers",
+    "triton_http_url": "triton_grpc_address",
+    "triton_metrics_url": "triton_grpc_address",
+    "triton_admin_key": "triton_grpc_address",
+    "dagster_code_port": "dagster_code_host",
+}
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read NAME=value lines; a file that does not exist is empty."""
+    if not path.exists():
+        return {}
+    lines = path.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def write_env_file(path: Path, values: Mapping[str, str]) -> None:
+    """Replace the file in one step; only its owner can read it."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("# Written by `visionops up`. Holds credentials of this machine's stack.\n")
+        file.writelines(f"{name}={value}\n" for name, value in values.items())
+    draft.replace(path)
+
+
+def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
+    """Choose ports and credentials, keeping those of before, and write all to `path`.
+
+    `external` are the settings that the environment gives; their servers get no lines. Returns
+    the ports by the names of `DEFAULT_PORTS`.
+
+    Raises:
+        OSError: no port is free, or the file cannot be written.
+
+    """
+    before = read_env_file(path)
+    ports = choose_ports(
+        {
+            name.removeprefix(_PORT_PREFIX).lower(): int(value)
+            for name, value in before.items()
+            if name.startswith(_PORT_PREFIX)
+        }
+    )
+    password = before.get(_POSTGRES_PASSWORD) or _secret()
+    values = {f"{_PORT_PREFIX}{name.upper()}": str(port) for name, port in ports.items()}
+    values[_POSTGRES_PASSWORD] = password
+    for field, value in (_addresses(ports, password) | _credentials(before)).items():
+        if not external & {field, _FOLLOWERS.get(field, field)}:
+            values[f"VISIONOPS_{field.upper()}"] = value
+    write_env_file(path, values)
+    return ports
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _credentials(before: Mapping[str, str]) -> dict[str, str]:
+    fields = ("s3_access_key_id", "s3_secret_access_key", "triton_admin_key")
+    return {field: before.get(f"VISIONOPS_{field.upper()}") or _secret() for field in fields}
+
+
+def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]:
+    """Give each address setting its value on this machine."""
+    postgres = f"postgres:{postgres_password}@127.0.0.1:{ports['postgres']}"
+    urls = {
+        f"{name}_url": f"http://127.0.0.1:{ports[name]}"
+        for name in ("triton_http", "dagster", "ingest", "gateway", "exporter")
+    }
+    return urls | {
+        "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",
+        "kafka_bootstrap_servers": f"127.0.0.1:{ports['kafka']}",
+        # The local broker loses acknowledged records of idempotent producers when killed.
+        "kafka_idempotent_producer": "false",
+        "postgres_url": f"postgresql+psycopg://{postgres}/visionops",
+        # Dagster's run storage fails on psycopg 3.
+        "dagster_postgres_url": f"postgresql+psycopg2://{postgres}/dagster",
+        "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
+        "triton_grpc_address": f"127.0.0.1:{ports['triton_grpc']}",
+        "triton_metrics_url": f"http://127.0.0.1:{ports['triton_metrics']}/metrics",
+        "dagster_code_port": str(ports["dagster_code"]),
+    }

@@ -1,0 +1,63 @@
+"""Where the stack keeps what, below the state folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROTATE_BYTES = 20 * 1024**2
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one stack."""
+
+    home: Path
+
+    @property
+    def run(self) -> Path:
+        """What there is only for as long as the stack runs."""
+        return self.home / "run"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor while it lives."""
+        return self.run / "supervisor.lock"
+
+    @property
+    def supervisor(self) -> Path:
+        """Which process the supervisor is."""
+        return self.run / "supervisor.json"
+
+    @property
+    def state(self) -> Path:
+        """What the supervisor says about its servers."""
+        return self.run / "state.json"
+
+    def pid(self, server: str) -> Path:
+        """Name the record of a server's process."""
+        return self.run / f"{server}.pid"
+
+    def log(self, server: str) -> Path:
+        """Name the file that takes a server's output."""
+        return self.home / "logs" / f"{server}.log"
+
+    def create(self) -> None:
+        """Make the folders. The state folder is private: it will hold credentials."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in ("run", "logs"):
+            (self.home / folder).mkdir(exist_ok=True)
+
+    def rotate_log(self, server: str) -> Path:
+        """Put a log past 20 MB aside as `<server>.log.1`, and return where to append."""
+        log = self.log(server)
+        if log.exists() and log.stat().st_size > _ROTATE_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        return log
+
+
+def tail(log: Path, lines: int) -> list[str]:
+    """Return the last lines of a log, of at most its last 256 kB; none if there is no log."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 256 * 1024))
+        return file.read().decode(errors="replace").splitlines()[-lines:]

@@ -1,0 +1,59 @@
+"""Ways to see that a server is ready. Each returns a `Probe` that answers within two seconds."""
+
+import socket
+import time
+from urllib.parse import urlsplit
+
+import httpx
+
+from visionops_assets.stack.server import Probe
+
+_TIMEOUT_S = 2.0
+
+
+def answers_http(url: str) -> Probe:
+    """Ready when a GET of `url` is answered with a status below 300."""
+
+    def probe(_started_at_s: float) -> bool:
+        try:
+            return httpx.get(url, timeout=_TIMEOUT_S, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    return probe
+
+
+def accepts_connections(address: str) -> Probe:
+    """Ready when `address` (`host:port` or a URL with a host) accepts a TCP connection."""
+    host, port = host_and_port(address)
+
+    def probe(_started_at_s: float) -> bool:
+        try:
+            socket.create_connection((host, port), timeout=_TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
+
+    return probe
+
+
+def stays_alive(settle_s: float) -> Probe:
+    """Ready when the process has lived for `settle_s` seconds: for servers that have no port."""
+
+    def probe(started_at_s: float) -> bool:
+        return time.time() - started_at_s >= settle_s
+
+    return probe
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split `host:port` or a URL; a URL without a port has its scheme's.
+
+    Of a comma-separated list (Kafka's bootstrap servers) the first counts.
+    """
+    first = address.split(",", maxsplit=1)[0]
+    parts = urlsplit(first if "://" in first else f"//{first}")
+    default_port = {"https": 443, "http": 80, "postgresql": 5432}.get(
+        parts.scheme.split("+")[0], 9092
+    )
+    return parts.hostname or "127.0.0.1", parts.port or default_port

@@ -1,0 +1,168 @@
+"""Keeps one server running: a thread that starts it, sees it ready, restarts it, and stops it."""
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+
+from visionops_assets.errors import StackError
+from visionops_assets.stack import processes
+from visionops_assets.stack.paths import Paths
+from visionops_assets.stack.server import Server
+from visionops_assets.stack.state import USABLE, Board, Status
+
+POLL_S = 0.1
+START_ATTEMPTS = 3
+STABLE_S = 60.0
+_BACKOFF_FIRST_S = 0.5
+_BACKOFF_MOST_S = 30.0
+_DEPENDENTS_TIMEOUT_S = 120.0
+_GONE = frozenset({Status.STOPPED, Status.FAILED})
+
+logger = logging.getLogger(__name__)
+
+
+def backoff_s(crashes: int) -> float:
+    """Return the pause after the n-th crash in a row (from 1): 0.5 s, doubling up to 30 s."""
+    return min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2.0 ** min(crashes - 1, 16))
+
+
+class Runner(threading.Thread):
+    """The life of one server. `dependents` are the servers that must be stopped before it."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        rank: int,
+        dependents: tuple[str, ...],
+        env: Mapping[str, str],
+        paths: Paths,
+        board: Board,
+        stopping: threading.Event,
+    ):
+        super().__init__(name=server.name)
+        self._server = server
+        self._rank = rank
+        self._dependents = dependents
+        self._env = {**env, **server.env}
+        self._paths = paths
+        self._board = board
+        self._stopping = stopping
+        self._was_ready = False
+
+    def run(self) -> None:
+        """Wait for what the server needs, then keep it up until the stack stops."""
+        try:
+            while not self._stopping.is_set():
+                if self._board.wait(self._server.needs, USABLE, POLL_S):
+                    self._attach() if self._server.is_external else self._keep_up()
+        except Exception as error:
+            # Whatever a step of one server raises is that server's failure, told to the user.
+            logger.exception("%s failed", self._server.name)
+            self._update(status=Status.FAILED, pid=None, message=str(error))
+        else:
+            self._update(status=Status.STOPPED, pid=None)
+
+    def _attach(self) -> None:
+        """Check a server that others run, then wait for the end of the stack."""
+        self._update(status=Status.STARTING)
+        if self._await_ready(process=None):
+            self._stopping.wait()
+
+    def _keep_up(self) -> None:
+        """Start the server again and again until the stack stops.
+
+        Raises:
+            StackError: it never came up.
+
+        """
+        crashes = 0
+        while not self._stopping.is_set():
+            process = self._start()
+            ready_for_s = 0.0
+            try:
+                if self._await_ready(process):
+                    ready_for_s = self._watch(process)
+            finally:
+                exit_code = self._end(process)
+            if self._stopping.is_set():
+                return
+            crashes = 1 if ready_for_s > STABLE_S else crashes + 1
+            if not self._was_ready and crashes == START_ATTEMPTS:
+                raise StackError(f"ended {crashes} times before it was ready, code {exit_code}")
+            self._pause(crashes, exit_code)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        server = self._server
+        self._update(status=Status.STARTING)
+        server.prepare()
+        log = self._paths.rotate_log(server.name)
+        process = processes.spawn(server.command, self._env, self._paths.home, log)
+        record = processes.ServerProcess(
+            **processes.identify(process.pid).model_dump(),
+            rank=self._rank,
+            stop_signal=server.stop_signal,
+            stop_timeout_s=server.stop_timeout_s,
+        )
+        processes.write_record(self._paths.pid(server.name), record)
+        self._update(pid=process.pid)
+        return process
+
+    def _await_ready(self, process: subprocess.Popen[bytes] | None) -> bool:
+        """Probe until the server answers and is set up. False if it ended, or the stack does.
+
+        Raises:
+            StackError: it did not answer in time, and never has.
+
+        """
+        server = self._server
+        started_at_s = time.time()
+        deadline = time.monotonic() + server.start_timeout_s
+        while not server.probe(started_at_s):
+            if self._stopping.wait(POLL_S) or (process and processes.has_exited(process)):
+                return False
+            if time.monotonic() > deadline:
+                break
+        else:
+            if not self._was_ready:
+                server.setup()
+            self._was_ready = True
+            status = Status.EXTERNAL if server.is_external else Status.READY
+            self._update(status=status, ready_at_s=time.time(), message="")
+            return True
+        problem = f"{server.address} did not answer within {server.start_timeout_s:.0f} s"
+        if not self._was_ready:
+            raise StackError(problem)
+        logger.warning("%s: %s", server.name, problem)
+        return False
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> float:
+        """Wait until the server or the stack ends; return for how many seconds it was ready."""
+        ready_at = time.monotonic()
+        while not self._stopping.wait(POLL_S) and not processes.has_exited(process):
+            pass
+        return time.monotonic() - ready_at
+
+    def _end(self, process: subprocess.Popen[bytes]) -> int:
+        """End what runs of the server, after its dependents if the stack stops."""
+        server = self._server
+        if self._stopping.is_set():
+            self._board.wait(self._dependents, _GONE, _DEPENDENTS_TIMEOUT_S)
+            self._update(status=Status.STOPPING)
+        exit_code = processes.end(process, server.stop_signal, server.stop_timeout_s)
+        self._paths.pid(server.name).unlink(missing_ok=True)
+        return exit_code
+
+    def _pause(self, crashes: int, exit_code: int) -> None:
+        """Say that the server crashed and wait before it is started again."""
+        pause_s = backoff_s(crashes)
+        restarts = self._board.state(self._server.name).restarts + 1
+        message = f"ended with code {exit_code}, again in {pause_s:g} s"
+        logger.warning("%s: %s", self._server.name, message)
+        self._update(status=Status.RESTARTING, pid=None, restarts=restarts, message=message)
+        self._stopping.wait(pause_s)
+
+    def _update(self, **changes: object) -> None:
+        self._board.update(self._server.name, **changes)

@@ -1,0 +1,30 @@
+"""The servers of the stack, in start order."""
+
+from visionops_assets.stack import dagster, services
+from visionops_assets.stack.mlflow import mlflow
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.postgres import postgresql
+from visionops_assets.stack.seaweedfs import seaweedfs
+from visionops_assets.stack.server import Server
+from visionops_assets.stack.tansu import tansu
+from visionops_assets.stack.triton import triton
+
+_DESCRIPTIONS = (
+    seaweedfs,
+    postgresql,
+    tansu,
+    mlflow,
+    triton,
+    services.ingest,
+    services.relay,
+    services.gateway,
+    services.exporter,
+    dagster.code_server,
+    dagster.webserver,
+    dagster.daemon,
+)
+
+
+def build_servers(plan: Plan) -> tuple[Server, ...]:
+    """Describe every server, in start order."""
+    return tuple(describe(plan) for describe in _DESCRIPTIONS)

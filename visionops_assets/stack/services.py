@@ -1,0 +1,59 @@
+"""Our own services: the ingest API, the relay to the queue, the gateway and the exporter."""
+
+import sys
+
+from visionops_assets.stack import postgres, seaweedfs, tansu, triton
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.probes import accepts_connections, answers_http, stays_alive
+from visionops_assets.stack.server import Server
+
+INGEST = "ingest"
+RELAY = "relay"
+GATEWAY = "gateway"
+EXPORTER = "exporter"
+
+
+def ingest(plan: Plan) -> Server:
+    """Describe the ingest API. It does not need the queue: the relay owes the events to it."""
+    needs = (seaweedfs.NAME, postgres.NAME)
+    return _http_service(plan, INGEST, "ingest_url", plan.settings.ingest_url, needs)
+
+
+def gateway(plan: Plan) -> Server:
+    """Describe the HTTP gateway of the served model."""
+    return _http_service(plan, GATEWAY, "gateway_url", plan.settings.gateway_url, (triton.NAME,))
+
+
+def exporter(plan: Plan) -> Server:
+    """Describe the Prometheus exporter."""
+    needs = (postgres.NAME, tansu.NAME)
+    return _http_service(plan, EXPORTER, "exporter_url", plan.settings.exporter_url, needs)
+
+
+def relay(plan: Plan) -> Server:
+    """Describe the relay. It has no address of its own: it belongs to the ingest API."""
+    if plan.is_external("ingest_url"):
+        return Server(name=RELAY, address="", probe=stays_alive(0))
+    return Server(
+        name=RELAY,
+        address="",
+        command=_module(RELAY),
+        needs=(postgres.NAME, tansu.NAME),
+        probe=stays_alive(2),
+    )
+
+
+def _http_service(plan: Plan, name: str, setting: str, url: str, needs: tuple[str, ...]) -> Server:
+    if plan.is_external(setting):
+        return Server(name=name, address=url, probe=accepts_connections(url))
+    return Server(
+        name=name,
+        address=url,
+        command=_module(name),
+        needs=needs,
+        probe=answers_http(f"{url}/healthz"),
+    )
+
+
+def _module(service: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"visionops_assets.services.{service}")

