@@ -121,11 +121,16 @@ def newest_label(session: Session, media_id: UUID) -> str | None:
 
 
 def add_label(session: Session, media_id: UUID, label: str, origin: str) -> None:
+    """Add what someone says a media file shows."""
+    session.add(Label(media_id=media_id, label=label, origin=origin))
+
+
+def add_differing_label(session: Session, media_id: UUID, label: str, origin: str) -> None:
     """Add a label, unless the newest one says the same."""
     # Without the lock, two equal labels that come at once would both be added.
     session.execute(select(Media.media_id).where(Media.media_id == media_id).with_for_update())
     if newest_label(session, media_id) != label:
-        session.add(Label(media_id=media_id, label=label, origin=origin))
+        add_label(session, media_id, label, origin)
 
 
 def get_acknowledged(session: Session, media_id: UUID) -> Media:

@@ -118,17 +118,19 @@ class Uploads:
 
     def _settle(self, intent: Intent, content: StoredContent) -> Receipt:
         """Decide in one transaction: this upload is stored and announced, or is a duplicate."""
-        request = intent.request
+        source, label = intent.request.source, intent.request.label
         with self._catalog.begin() as session:
-            known = media.find_stored(session, request.source, content.sha256)
-            media_id = known.media_id if known else intent.media_id
-            if not known:
-                event = media_event(intent, content, stored_at=datetime.now(UTC))
-                media.mark_stored(session, media_id, content, event.stored_at)
-                outbox.add_media_event(session, self._settings.kafka_media_topic, event)
-            if request.label:
-                media.add_label(session, media_id, request.label, LABEL_ORIGIN)
-        return Receipt(media_id, content, duplicate=known is not None)
+            known = media.find_stored(session, source, content.sha256)
+            if known:
+                if label:
+                    media.add_differing_label(session, known.media_id, label, LABEL_ORIGIN)
+                return Receipt(known.media_id, content, duplicate=True)
+            event = media_event(intent, content, stored_at=datetime.now(UTC))
+            media.mark_stored(session, intent.media_id, content, event.stored_at)
+            outbox.add_media_event(session, self._settings.kafka_media_topic, event)
+            if label:
+                media.add_label(session, intent.media_id, label, LABEL_ORIGIN)
+            return Receipt(intent.media_id, content, duplicate=False)
 
     def _discard(self, intent: Intent) -> None:
         """Remove the object, then the row that knows its key; keep the row if that fails."""
