@@ -2,9 +2,12 @@
 
 import shutil
 import sys
+import time
+from typing import Any
 
 import httpx
 
+from visionops_assets.errors import StackError
 from visionops_assets.stack import postgres
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
@@ -13,8 +16,11 @@ from visionops_assets.stack.server import Probe, Server
 CODE = "dagster-code"
 WEBSERVER = "dagster-webserver"
 DAEMON = "dagster-daemon"
-_START_TIMEOUT_S = 120.0
+_LOAD_TIMEOUT_S = 120.0
+_LOAD_POLL_S = 0.5
 _HEARTBEATS = "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
+  loadStatus locationOrLoadError { ... on PythonError { message } } } } } }"""
 
 
 def code_server(plan: Plan) -> Server:
@@ -36,7 +42,6 @@ def code_server(plan: Plan) -> Server:
         needs=(postgres.NAME,),
         prepare=lambda: _prepare(plan),
         probe=probe,
-        start_timeout_s=_START_TIMEOUT_S,
         stop_timeout_s=20,
     )
 
@@ -57,7 +62,7 @@ def webserver(plan: Plan) -> Server:
         env=_environment(plan),
         needs=(CODE,),
         probe=answers_http(f"{url}/server_info"),
-        start_timeout_s=_START_TIMEOUT_S,
+        setup=lambda: _check_definitions(url),
     )
 
 
@@ -73,7 +78,6 @@ def daemon(plan: Plan) -> Server:
         env=_environment(plan),
         needs=(CODE,),
         probe=_heartbeats(url),
-        start_timeout_s=_START_TIMEOUT_S,
         stop_timeout_s=20,
     )
 
@@ -93,18 +97,40 @@ def _prepare(plan: Plan) -> None:
     shutil.copyfile(plan.settings.project_root / "dagster.yaml", home / "dagster.yaml")
 
 
+def _ask(url: str, query: str) -> Any:
+    answer = httpx.post(f"{url}/graphql", json={"query": query}, timeout=10, trust_env=False)
+    return answer.raise_for_status().json()["data"]
+
+
+def _check_definitions(url: str) -> None:
+    """Wait until the webserver has loaded our definitions.
+
+    Raises:
+        StackError: they do not load, with the exception's message.
+
+    """
+    deadline = time.monotonic() + _LOAD_TIMEOUT_S
+    while time.monotonic() < deadline:
+        entries = _ask(url, _LOCATIONS)["workspaceOrError"]["locationEntries"]
+        problems = [(entry["locationOrLoadError"] or {}).get("message") for entry in entries]
+        if any(problems):
+            raise StackError(f"the definitions do not load: {problems[0]}")
+        if all(entry["loadStatus"] == "LOADED" for entry in entries):
+            return
+        time.sleep(_LOAD_POLL_S)
+    raise StackError(f"the definitions did not load within {_LOAD_TIMEOUT_S:.0f} s")
+
+
 def _heartbeats(url: str) -> Probe:
     """Ready when every required daemon has given a sign since its process was started."""
 
     def probe(started_at_s: float) -> bool:
         try:
-            answer = httpx.post(
-                f"{url}/graphql", json={"query": _HEARTBEATS}, timeout=2, trust_env=False
-            ).raise_for_status()
+            answer = _ask(url, _HEARTBEATS)
         except httpx.HTTPError:
             return False
-        statuses = answer.json()["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-        times_s = [s["lastHeartbeatTime"] for s in statuses if s["required"]]
+        statuses = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
+        times_s = [status["lastHeartbeatTime"] for status in statuses if status["required"]]
         return bool(times_s) and all(time_s and time_s > started_at_s for time_s in times_s)
 
     return probe

@@ -38,5 +38,4 @@ def mlflow(plan: Plan) -> Server:
         env=plan.s3_credentials | env,
         needs=(seaweedfs.NAME, postgres.NAME),
         probe=answers_http(f"{address}/health"),
-        start_timeout_s=120,
     )

