@@ -1,0 +1,116 @@
+"""The child of the sandbox: `python -m` this. Decodes one file after the other, within limits."""
+
+import math
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+
+from visionops_assets.contracts import MediaKind
+from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
+from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
+from visionops_assets.vision.sandbox_messages import (
+    DecodeRequest,
+    DoneReply,
+    ErrorReply,
+    FrameReply,
+    Limits,
+    ReadyReply,
+    encode_message,
+    read_message,
+)
+
+MAX_OPEN_FILES = 32
+MAX_ERROR_CHARACTERS = 500
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends."""
+    limits = Limits.model_validate_json(sys.argv[1])
+    replies = _take_standard_output()
+    cv2.setNumThreads(1)
+    _set_limits(limits)
+    encode_png(np.zeros((8, 8, 3), np.uint8))  # fails here, before any file, if memory is too small
+    _send(replies, encode_message(ReadyReply()))
+    while True:
+        try:
+            header, _ = read_message(_read_exactly, max_body_bytes=0)
+        except EOFError:
+            return
+        _allow_cpu_time(limits.timeout_s)
+        _serve(DecodeRequest.model_validate_json(header), limits.max_pixels, replies)
+
+
+def _take_standard_output() -> BinaryIO:
+    """Keep the pipe for replies alone: what libraries print must not get between them."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return replies
+
+
+def _set_limits(limits: Limits) -> None:
+    for what, amount in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (amount, amount))
+
+
+def _allow_cpu_time(timeout_s: float) -> None:
+    """Move the CPU limit, which counts from the start of the process, ahead by one file.
+
+    The parent watches the clock; this ends a child whose parent was killed.
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    used_s = usage.ru_utime + usage.ru_stime
+    soft_s = math.ceil(used_s + timeout_s * DECODER_THREADS) + 1
+    _, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
+
+
+def _serve(request: DecodeRequest, max_pixels: int, replies: BinaryIO) -> None:
+    try:
+        frames = decode_media(
+            Path(request.path), MediaKind(request.kind), request.spec, max_pixels=max_pixels
+        )
+        for frame in frames:
+            reply = FrameReply(
+                index=frame.index,
+                time_s=frame.time_s,
+                perceptual_hash=perceptual_hash(frame.pixels),
+            )
+            _send(replies, encode_message(reply, encode_png(frame.pixels)))
+        _send(replies, encode_message(DoneReply()))
+    except MediaError as error:
+        _send_error(replies, error.code, str(error))
+    except Exception as error:  # whatever a decoder throws, this file is its cause
+        _send_error(replies, DecoderCrashedError.code, f"{type(error).__name__}: {error}")
+        sys.exit(1)
+
+
+def _send_error(replies: BinaryIO, code: str, message: str) -> None:
+    reply = ErrorReply(code=code, message=message[:MAX_ERROR_CHARACTERS])
+    _send(replies, encode_message(reply))
+
+
+def _send(replies: BinaryIO, message: bytes) -> None:
+    replies.write(message)
+    replies.flush()
+
+
+def _read_exactly(count: int) -> bytes:
+    data = sys.stdin.buffer.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+if __name__ == "__main__":
+    main()

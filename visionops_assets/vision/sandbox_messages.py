@@ -1,0 +1,85 @@
+"""What the sandbox and its child say to each other: a JSON header and raw bytes, with lengths.
+
+The child reads hostile files, so nothing of what it sends is ever unpickled or believed unchecked.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from visionops_assets.contracts import MediaKind, PreprocessingSpec, Record
+
+LENGTHS = struct.Struct(">II")
+MAX_HEADER_BYTES = 64 * 1024
+
+
+class Limits(Record):
+    """What the child may use: seconds a file, bytes of address space, pixels of a picture."""
+
+    timeout_s: float
+    memory_bytes: int
+    max_pixels: int
+
+
+class DecodeRequest(Record):
+    """One file to decode."""
+
+    path: str
+    kind: MediaKind
+    spec: PreprocessingSpec
+
+
+class ReadyReply(Record):
+    """The child has set its limits and can decode."""
+
+    type: Literal["ready"] = "ready"
+
+
+class FrameReply(Record):
+    """One frame; its PNG is the body of the message."""
+
+    type: Literal["frame"] = "frame"
+    index: int = Field(ge=0)
+    time_s: float = Field(ge=0, allow_inf_nan=False)
+    perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
+
+
+class DoneReply(Record):
+    """All frames of the file were sent."""
+
+    type: Literal["done"] = "done"
+
+
+class ErrorReply(Record):
+    """The file cannot be used; `code` is that of a `MediaError`."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str = Field(max_length=1_000)
+
+
+Reply = ReadyReply | FrameReply | DoneReply | ErrorReply
+REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
+
+
+def encode_message(header: Record, body: bytes = b"") -> bytes:
+    """Frame one message."""
+    encoded = header.model_dump_json().encode()
+    return LENGTHS.pack(len(encoded), len(body)) + encoded + body
+
+
+def read_message(
+    read_exactly: Callable[[int], bytes], *, max_body_bytes: int
+) -> tuple[bytes, bytes]:
+    """Read one message: its JSON header and its body.
+
+    Raises:
+        ValueError: it announces more bytes than any message has.
+
+    """
+    header_bytes, body_bytes = LENGTHS.unpack(read_exactly(LENGTHS.size))
+    if header_bytes > MAX_HEADER_BYTES or body_bytes > max_body_bytes:
+        raise ValueError(f"A message of {header_bytes} + {body_bytes} bytes is too long.")
+    return read_exactly(header_bytes), read_exactly(body_bytes)
