@@ -50,6 +50,17 @@ def champion(session: Session, model_name: str) -> Release | None:
     return session.scalar(query)
 
 
+def newest_release(session: Session, model_name: str, model_version: int) -> Release | None:
+    """Return the last release of one version, or None when it never was champion."""
+    query = (
+        select(Release)
+        .where(Release.model_name == model_name, Release.model_version == model_version)
+        .order_by(Release.release_id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
 def add_release(session: Session, release: Release) -> Release:
     """Add a promotion; on return it has its id and time."""
     session.add(release)

@@ -40,10 +40,19 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
 
 
 def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:
-    """Encode golden images without loss, and label them with an ONNX model."""
-    session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+    """Encode golden images without loss, and label them with an ONNX model.
+
+    Raises:
+        ReleaseError: the ONNX model does not run.
+
+    """
     inputs = {"images": to_network_input(images, card)}
-    probabilities = np.asarray(session.run(["probabilities"], inputs)[0])
+    # ONNX Runtime's errors have no base of their own.
+    try:
+        session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+        probabilities = np.asarray(session.run(["probabilities"], inputs)[0])
+    except Exception as error:
+        raise ReleaseError(f"The exported ONNX model does not run: {error}") from error
     return GoldenSet(
         images=tuple(encode_png(image) for image in images),
         labels=tuple(card.classes[i] for i in probabilities.argmax(axis=1)),

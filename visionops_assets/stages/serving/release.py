@@ -15,6 +15,7 @@ from visionops_assets.catalog.releases import (
     add_release,
     champion,
     lock_releases,
+    newest_release,
     newest_verdict,
     try_lock_releases,
 )
@@ -23,7 +24,7 @@ from visionops_assets.contracts import ExportedModel, ModelCard, ReleasedModel
 from visionops_assets.errors import GateRefusedError, ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import TritonServer
-from visionops_assets.stages.serving.golden import golden_images, golden_set
+from visionops_assets.stages.serving.golden import GoldenSet, golden_images, golden_set
 from visionops_assets.stages.serving.repository import (
     Files,
     ModelRepository,
@@ -81,7 +82,7 @@ class Releaser:
                 return _outcome(repository, current, repository.read(version), None)
             previous_version = current.model_version if current else None
             _check_gate(session, exported, previous_version)
-            files = repository.publish(version, self._version_files(exported))
+            files, golden = self._prepared(session, repository, exported)
             release = add_release(
                 session,
                 Release(
@@ -93,9 +94,6 @@ class Releaser:
                     dagster_run_id=dagster_run_id,
                 ),
             )
-            card = ModelCard.model_validate_json(files["model.json"])
-            images = golden_images(self._object_store, exported.snapshot_id)
-            golden = golden_set(images, files["model.onnx"], card)
             smoke_test = rollout.switch(version, previous_version, golden)
         return _outcome(repository, release, files, smoke_test)
 
@@ -112,8 +110,27 @@ class Releaser:
                 return f"Loaded the champion, version {current.model_version}, again."
             return f"Version {current.model_version} is served, as it should be."
 
-    def _version_files(self, exported: ExportedModel) -> Files:
-        """Collect what a version folder holds, but its manifest."""
+    def _prepared(
+        self, session: Session, repository: ModelRepository, exported: ExportedModel
+    ) -> tuple[Files, GoldenSet]:
+        """Bring the version folder about; one that was released before is taken as it is."""
+        artifacts = self._exported_files(exported)
+        card = ModelCard.model_validate_json(artifacts["model.json"])
+        images = golden_images(self._object_store, exported.snapshot_id)
+        golden = golden_set(images, artifacts["model.onnx"], card)
+        name, version = exported.model_name, exported.model_version
+        earlier = newest_release(session, name, version)
+        if earlier is None:
+            code = pipeline_files(self._template_dir, name, version, card)
+            return repository.publish(version, artifacts | code), golden
+        if repository.manifest_sha256(version) != earlier.manifest_sha256:
+            raise ReleaseError(
+                f"{repository.version_prefix(version)} is not what was released as "
+                f"{earlier.release_id}: train a new version."
+            )
+        return repository.read(version), golden
+
+    def _exported_files(self, exported: ExportedModel) -> Files:
         artifacts = {
             name: self._object_store.get(exported.object_prefix + name)
             for name in exported.sha256_by_file
@@ -123,10 +140,7 @@ class Releaser:
                 f"{exported.object_prefix} is not what was exported: materialize "
                 "exported_model again."
             )
-        card = ModelCard.model_validate_json(artifacts["model.json"])
-        return artifacts | pipeline_files(
-            self._template_dir, exported.model_name, exported.model_version, card
-        )
+        return artifacts
 
 
 def _check_gate(session: Session, exported: ExportedModel, champion_version: int | None) -> None:

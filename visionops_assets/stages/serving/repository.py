@@ -1,10 +1,11 @@
 """Triton's model repository in the object store: version folders, the pinned configuration.
 
     triton/<model>/<version>/   model.onnx, model.json, config.pbtxt and the pipeline's code
-    triton/<model>/<version>/manifest.json   SHA-256 of each file; written last, makes it final
+    triton/<model>/<version>/manifest.json   SHA-256 of each file, written last
     triton/<model>/config.pbtxt   a copy of one version's configuration: what Triton serves
 
-Not here: talking to Triton.
+A version folder never changes once the version was released: its release row holds the
+manifest's own SHA-256. Not here: talking to Triton.
 """
 
 import hashlib
@@ -85,28 +86,22 @@ class ModelRepository:
         return f"{self._folder}/{model_version}/"
 
     def publish(self, model_version: int, files: Files) -> Files:
-        """Write a version folder, and return its files as read back.
+        """Write the folder of a version that was never released, and return it as read back.
 
-        A folder with a manifest is final: it is only checked. One without is what a release that
-        died left behind, and is written again.
+        What a failed release left there is replaced; the manifest goes first and comes last, so
+        that a folder with one is whole.
 
         Raises:
-            ReleaseError: the folder is final with another model, or does not read back.
+            ReleaseError: it does not read back as it was written.
 
         """
         prefix = self.version_prefix(model_version)
-        if not self._object_store.exists(prefix + MANIFEST_FILE):
-            for name, data in files.items():
-                self._object_store.put(prefix + name, data)
-            manifest = json.dumps(sha256_by_file(files), indent=2)
-            self._object_store.create(prefix + MANIFEST_FILE, manifest.encode())
-        stored = self.read(model_version)
-        for name in ("model.onnx", "model.json"):
-            if stored[name] != files[name]:
-                raise ReleaseError(
-                    f"{prefix} is final and holds another {name}: train a new version."
-                )
-        return stored
+        self._object_store.delete(prefix + MANIFEST_FILE)
+        for name, data in files.items():
+            self._object_store.put(prefix + name, data)
+        manifest = json.dumps(sha256_by_file(files), indent=2)
+        self._object_store.create(prefix + MANIFEST_FILE, manifest.encode())
+        return self.read(model_version)
 
     def read(self, model_version: int) -> Files:
         """Read a version folder and check it against its manifest.

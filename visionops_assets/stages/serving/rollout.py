@@ -48,7 +48,13 @@ class Rollout:
 
         """
         files = self._repository.read(version)
-        self._rehearse(version, files, golden)
+        try:
+            self._rehearse(version, files, golden)
+        except ReleaseError as error:
+            raise ReleaseError(
+                f"{self._model_name} {version} failed its rehearsal, so what served before "
+                f"serves on: {error}"
+            ) from error
         try:
             self.serve(version)
             return self._smoke_test(self._model_name, version, golden)
