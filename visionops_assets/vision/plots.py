@@ -1,0 +1,222 @@
+"""Pictures for people: montages, counts, curves, confusion. Each function returns a PNG.
+
+Drawn on figures of their own, never through pyplot, whose state is global and grows.
+"""
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from visionops_assets.vision.metrics import Indices
+from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.training import EpochResult
+
+DOTS_PER_INCH = 130
+INK, MUTED, GRID = "#1f2933", "#66788a", "#e4e9ee"
+BLUE, ORANGE, RED = "#2b6cb0", "#dd6b20", "#c53030"
+BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#d6e6f5", "#6aa5d8", "#1d4e89"])
+REDS = LinearSegmentedColormap.from_list("reds", ["#ffffff", "#fbd9d3", "#e8836f", "#b3261e"])
+MAX_ANNOTATED_CLASSES = 25
+
+
+def montage(
+    frames: Sequence[Frame], titles: Sequence[str] | None = None, columns: int | None = None
+) -> bytes:
+    """Lay frames, each uint8 (S, S, 3) RGB, out in a grid, titles below them.
+
+    Raises:
+        ValueError: no frames, or not one title a frame.
+
+    """
+    if not len(frames):
+        raise ValueError("A montage needs at least one frame.")
+    if titles is not None and len(titles) != len(frames):
+        raise ValueError(f"{len(titles)} titles for {len(frames)} frames.")
+    columns = columns or min(len(frames), max(4, math.ceil(math.sqrt(1.6 * len(frames)))))
+    rows = math.ceil(len(frames) / columns)
+    cell_in, title_in, gap_in = 0.85, 0.24 if titles is not None else 0.0, 0.07
+    width_in = columns * cell_in + (columns + 1) * gap_in
+    row_in = cell_in + title_in + gap_in
+    height_in = rows * row_in + gap_in
+    figure = Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH)
+    for i, frame in enumerate(frames):
+        row, column = divmod(i, columns)
+        left = (gap_in + column * (cell_in + gap_in)) / width_in
+        bottom = 1 - (gap_in + row * row_in + cell_in) / height_in
+        axes = figure.add_axes((left, bottom, cell_in / width_in, cell_in / height_in))
+        axes.imshow(frame, interpolation="nearest")
+        axes.set_axis_off()
+        if titles is not None:
+            axes.text(
+                0.5, -0.05, _shortened(str(titles[i]), 15), transform=axes.transAxes,
+                ha="center", va="top", fontsize=7, color=INK,
+            )  # fmt: skip
+    return _png(figure)
+
+
+def class_counts(counts: Mapping[str, int]) -> bytes:
+    """Draw one bar a class, in the given order, with its count at the end.
+
+    Raises:
+        ValueError: no classes.
+
+    """
+    if not counts:
+        raise ValueError("There are no classes to count.")
+    names, values = list(counts), list(counts.values())
+    figure = _figure(6.4, 0.9 + 0.3 * len(names))
+    axes = figure.add_subplot()
+    bars = axes.barh(range(len(names)), values, height=0.72, color=BLUE)
+    axes.bar_label(bars, [f"{v:,}" for v in values], padding=4, fontsize=8, color=INK)
+    axes.set_yticks(range(len(names)), [_shortened(name, 28) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, max(1, *values) * 1.1)
+    axes.set_title(f"{sum(values):,} in {len(names)} classes")
+    axes.xaxis.set_visible(False)
+    _tidy(axes)
+    axes.spines["bottom"].set_visible(False)
+    return _png(figure)
+
+
+def training_curves(history: Sequence[EpochResult]) -> bytes:
+    """Draw loss and accuracy by epoch, side by side.
+
+    Raises:
+        ValueError: no epochs.
+
+    """
+    if not history:
+        raise ValueError("There are no epochs to draw.")
+    epochs = [result.epoch for result in history]
+    figure = _figure(9.0, 3.4)
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    _line(loss_axes, epochs, [r.train_loss for r in history], BLUE, "training")
+    _line(loss_axes, epochs, [r.validation_loss for r in history], ORANGE, "validation")
+    loss_axes.set_ylim(bottom=0)
+    loss_axes.set_title("Loss, nats")
+    loss_axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    accuracies = [r.validation_accuracy for r in history]
+    _line(accuracy_axes, epochs, accuracies, ORANGE, "validation")
+    accuracy_axes.set_ylim(0, 1.02)
+    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    accuracy_axes.set_title(f"Validation accuracy, {accuracies[-1]:.1%} at the end")
+    for axes in (loss_axes, accuracy_axes):
+        axes.set_xlabel("epoch")
+        axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _tidy(axes)
+        axes.grid(axis="y", color=GRID)
+    return _png(figure)
+
+
+def confusion(matrix: Indices, classes: Sequence[str]) -> bytes:
+    """Draw counts (C, C), truth by row: right answers in blue, wrong ones in red.
+
+    Colour is the share of the row, so that rare classes show as well as common ones.
+    """
+    count = len(classes)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    right = np.eye(count, dtype=bool)
+    side_in = min(11.0, 2.2 + 0.46 * count)
+    figure = _figure(side_in, side_in)
+    axes = figure.add_subplot()
+    axes.imshow(np.ma.masked_where(~right, shares), cmap=BLUES, vmin=0, vmax=1)
+    # Few answers are wrong: a scale to a half keeps a single mistake visible.
+    axes.imshow(np.ma.masked_where(right, shares), cmap=REDS, vmin=0, vmax=0.5)
+    if count <= MAX_ANNOTATED_CLASSES:
+        _write_counts(axes, matrix, shares)
+    names = [_shortened(str(name), 18) for name in classes]
+    upright = all(len(name) <= 3 for name in names)  # noqa: PLR2004 - as wide as a cell
+    axes.set_xticks(range(count), names, rotation=0 if upright else 90)
+    axes.set_yticks(range(count), names)
+    axes.set_xlabel("answered")
+    axes.set_ylabel("true")
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    axes.set_title(f"{correct:,} of {total:,} right")
+    axes.tick_params(length=0)
+    axes.spines[:].set_color(GRID)
+    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=GRID, linewidth=0.6)
+    axes.tick_params(which="minor", length=0)
+    return _png(figure)
+
+
+def _write_counts(
+    axes: Axes, matrix: Indices, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+) -> None:
+    for row, column in np.argwhere(matrix > 0):
+        dark_at = 0.55 if row == column else 0.3
+        colour = "white" if shares[row, column] > dark_at else INK
+        axes.text(
+            column, row, f"{matrix[row, column]:,}", ha="center", va="center",
+            fontsize=8, color=colour,
+        )  # fmt: skip
+
+
+def accuracy_over_time(
+    times: Sequence[datetime],
+    accuracies: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> bytes:
+    """Draw accuracies, 0..1, with their confidence limits as a band, over time.
+
+    Raises:
+        ValueError: no measurements, or not as many of each.
+
+    """
+    if not len(times) == len(accuracies) == len(lows) == len(highs) or not len(times):
+        raise ValueError("Give as many times as accuracies and limits, and at least one.")
+    figure = _figure(9.0, 3.2)
+    axes = figure.add_subplot()
+    days = np.asarray(date2num(times))  # type: ignore[no-untyped-call]
+    axes.fill_between(days, lows, highs, color=BLUE, alpha=0.15, linewidth=0)
+    _line(axes, days.tolist(), accuracies, BLUE, "accuracy")
+    axes.set_ylim(max(0.0, min(lows) - 0.05), 1.005)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+    axes.set_title(f"Accuracy, {accuracies[-1]:.1%} at the end")
+    _tidy(axes)
+    axes.grid(axis="y", color=GRID)
+    return _png(figure)
+
+
+def _line(axes: Axes, x: Iterable[float], y: Sequence[float], colour: str, label: str) -> None:
+    xs = list(x)
+    axes.plot(xs, y, color=colour, linewidth=1.8, label=label, solid_capstyle="round")
+    axes.plot(xs[-1:], y[-1:], "o", color=colour, markersize=4)
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    return Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout="constrained")
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
+    axes.set_axisbelow(True)
+    axes.title.set(fontsize=10, color=INK)
+    axes.xaxis.label.set(fontsize=8, color=MUTED)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    return buffer.getvalue()
