@@ -35,19 +35,30 @@ def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
     """
     paths = Paths(home)
     paths.create()
-    supervisor = processes.read_identity(paths.supervisor) or _spawn_supervisor(paths, only)
-    while True:
-        # Asked before the state is read, so that a supervisor's last words are not missed.
-        is_alive = supervisor.is_alive
+    supervisor = processes.read_identity(paths.supervisor)
+    if supervisor and (state := _follow(supervisor, paths, only, watch)):
+        return state
+    # None runs, or the one that ran was just being stopped.
+    supervisor = _spawn_supervisor(paths, only)
+    state = _follow(supervisor, paths, only, watch)
+    if state is None:
+        raise StackError(_why_ended(paths, supervisor.pid))
+    return state
+
+
+def _follow(
+    supervisor: processes.ProcessIdentity, paths: Paths, only: frozenset[str], watch: Watcher
+) -> StackState | None:
+    """Watch until every server is ready; None if the supervisor ends before."""
+    while supervisor.is_alive:
         state = read_state(paths.state)
         if state and state.supervisor_pid == supervisor.pid:
             watch(state)
-            if is_alive and state.is_ready:
+            if state.is_ready:
                 _require(only, state)
                 return state
-        if not is_alive:
-            raise StackError(_why_ended(paths, state, supervisor.pid))
         time.sleep(_POLL_S)
+    return None
 
 
 def stop(home: Path, watch: Watcher) -> bool:
@@ -105,8 +116,9 @@ def _require(only: frozenset[str], state: StackState) -> None:
         )
 
 
-def _why_ended(paths: Paths, state: StackState | None, pid: int) -> str:
+def _why_ended(paths: Paths, pid: int) -> str:
     """Say why the supervisor ended: the failed server and the end of its log."""
+    state = read_state(paths.state)
     if state is None or state.supervisor_pid != pid:
         log = paths.log("supervisor")
         return "\n".join(["The supervisor ended.", *tail(log, _LOG_LINES), f"Log: {log}"])
@@ -116,9 +128,8 @@ def _why_ended(paths: Paths, state: StackState | None, pid: int) -> str:
         return "The stack was stopped before it was ready."
     failed = state.failed
     lines = tail(Path(failed.log), _LOG_LINES)
-    return "\n".join(
-        [f"{failed.name} did not come up: {failed.message}", *lines, f"Log: {failed.log}"]
-    )
+    problem = f"{failed.name} did not come up: {failed.message}"
+    return "\n".join([*lines, f"Log: {failed.log}", problem])
 
 
 def _await_end(supervisor: processes.ProcessIdentity, paths: Paths, watch: Watcher) -> None:

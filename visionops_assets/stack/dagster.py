@@ -20,7 +20,8 @@ _LOAD_TIMEOUT_S = 120.0
 _LOAD_POLL_S = 0.5
 _HEARTBEATS = "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"
 _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
-  loadStatus locationOrLoadError { ... on PythonError { message } } } } } }"""
+  loadStatus locationOrLoadError { ... on PythonError {
+    message errorChain { error { message } } } } } } } }"""
 
 
 def code_server(plan: Plan) -> Server:
@@ -106,19 +107,25 @@ def _check_definitions(url: str) -> None:
     """Wait until the webserver has loaded our definitions.
 
     Raises:
-        StackError: they do not load, with the exception's message.
+        StackError: they do not load; with the message of the exception that is the cause.
 
     """
     deadline = time.monotonic() + _LOAD_TIMEOUT_S
     while time.monotonic() < deadline:
         entries = _ask(url, _LOCATIONS)["workspaceOrError"]["locationEntries"]
-        problems = [(entry["locationOrLoadError"] or {}).get("message") for entry in entries]
-        if any(problems):
-            raise StackError(f"the definitions do not load: {problems[0]}")
+        problem = next((e for e in entries if "message" in (e["locationOrLoadError"] or {})), None)
+        if problem:
+            raise StackError(f"the definitions do not load: {_cause(problem)}")
         if all(entry["loadStatus"] == "LOADED" for entry in entries):
             return
         time.sleep(_LOAD_POLL_S)
     raise StackError(f"the definitions did not load within {_LOAD_TIMEOUT_S:.0f} s")
+
+
+def _cause(entry: dict[str, Any]) -> str:
+    error = entry["locationOrLoadError"]
+    messages = [error["message"], *(link["error"]["message"] for link in error["errorChain"])]
+    return str(messages[-1]).strip()
 
 
 def _heartbeats(url: str) -> Probe:

@@ -4,6 +4,8 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from visionops_assets.errors import StackError
+
 # Called with the Unix time at which the process was started; true once the server can be used.
 Probe = Callable[[float], bool]
 
@@ -43,15 +45,14 @@ def select(servers: Iterable[Server], only: frozenset[str]) -> tuple[Server, ...
     """Keep the servers named in `only` and whatever they need, in start order; all if empty.
 
     Raises:
-        ValueError: `only` names a server that does not exist.
+        StackError: `only` names a server that does not exist.
 
     """
     by_name = {server.name: server for server in servers}
     unknown = only - by_name.keys()
     if unknown:
-        raise ValueError(
-            f"no server named {', '.join(sorted(unknown))}; there are {', '.join(by_name)}"
-        )
+        names = ", ".join(sorted(unknown))
+        raise StackError(f"There is no server named {names}. There are: {', '.join(by_name)}.")
     wanted: set[str] = set()
     pending = set(only or by_name)
     while pending:

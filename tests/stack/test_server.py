@@ -1,0 +1,89 @@
+import pytest
+
+from visionops_assets.errors import StackError
+from visionops_assets.settings import Settings
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.ports import DEFAULT_PORTS
+from visionops_assets.stack.probes import host_and_port
+from visionops_assets.stack.server import Server, select
+from visionops_assets.stack.servers import build_servers
+
+
+def server(name: str, *needs: str) -> Server:
+    return Server(name=name, address="", probe=lambda _started_at_s: True, needs=needs)
+
+
+SERVERS = (server("store"), server("db"), server("broker", "store"), server("api", "db", "broker"))
+
+
+def names(only: set[str]) -> list[str]:
+    return [s.name for s in select(SERVERS, frozenset(only))]
+
+
+def test_all_servers_are_selected_by_default() -> None:
+    assert names(set()) == ["store", "db", "broker", "api"]
+
+
+def test_a_server_brings_what_it_needs_in_start_order() -> None:
+    assert names({"broker"}) == ["store", "broker"]
+    assert names({"api"}) == ["store", "db", "broker", "api"]
+
+
+def test_an_unknown_server_is_named() -> None:
+    with pytest.raises(StackError, match="nosuch"):
+        names({"nosuch"})
+
+
+def test_every_server_starts_after_what_it_needs() -> None:
+    started: set[str] = set()
+    for built in build_servers(Plan(Settings(), DEFAULT_PORTS, frozenset())):
+        assert started.issuperset(built.needs)
+        started.add(built.name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "replaced"),
+    [
+        ({"s3_endpoint_url"}, {"seaweedfs"}),
+        ({"kafka_bootstrap_servers"}, {"tansu"}),
+        ({"postgres_url"}, set()),
+        ({"postgres_url", "dagster_postgres_url"}, {"postgresql"}),
+        ({"mlflow_tracking_uri"}, {"mlflow"}),
+        ({"triton_grpc_address"}, {"triton"}),
+        ({"ingest_url"}, {"ingest", "relay"}),
+        ({"gateway_url"}, {"gateway"}),
+        ({"exporter_url"}, {"exporter"}),
+        ({"dagster_code_host"}, {"dagster-code"}),
+        ({"dagster_url"}, {"dagster-webserver", "dagster-daemon"}),
+    ],
+)
+def test_a_given_address_replaces_its_server(fields: set[str], replaced: set[str]) -> None:
+    servers = build_servers(Plan(Settings(), DEFAULT_PORTS, frozenset(fields)))
+    assert {s.name for s in servers if s.is_external} == replaced
+
+
+def test_no_secret_but_tritons_is_on_a_command_line() -> None:
+    settings = Settings.model_validate(
+        {
+            "s3_access_key_id": "id-secret",
+            "s3_secret_access_key": "key-secret",
+            "postgres_url": "postgresql+psycopg://postgres:pw-secret@127.0.0.1:5432/visionops",
+            "dagster_postgres_url": "postgresql+psycopg2://postgres:pw-secret@127.0.0.1:5432/dagster",
+        }
+    )
+    for built in build_servers(Plan(settings, DEFAULT_PORTS, frozenset())):
+        assert not [word for word in built.command if "-secret" in word]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1:9092", ("127.0.0.1", 9092)),
+        ("a.example:9092,b.example:9093", ("a.example", 9092)),
+        ("https://s3.amazonaws.com", ("s3.amazonaws.com", 443)),
+        ("http://store/path", ("store", 80)),
+        ("postgresql+psycopg://u:p@db/x", ("db", 5432)),
+    ],
+)
+def test_addresses_are_split(address: str, expected: tuple[str, int]) -> None:
+    assert host_and_port(address) == expected

@@ -1,0 +1,219 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionops_assets.errors import StackError
+from visionops_assets.stack import control, processes
+from visionops_assets.stack.paths import Paths
+from visionops_assets.stack.runner import backoff_s
+from visionops_assets.stack.server import Probe, Server
+from visionops_assets.stack.state import ServerState, StackState, Status, read_state
+from visionops_assets.stack.supervisor import exclusive, supervise
+
+SLEEPER = ("sleep", "60")
+
+
+def always(_started_at_s: float) -> bool:
+    return True
+
+
+def server(
+    name: str,
+    *needs: str,
+    command: tuple[str, ...] = SLEEPER,
+    probe: Probe = always,
+    start_timeout_s: float = 5,
+    setup: Callable[[], None] = lambda: None,
+) -> Server:
+    return Server(
+        name=name,
+        address=f"{name}:1",
+        command=command,
+        probe=probe,
+        needs=needs,
+        setup=setup,
+        start_timeout_s=start_timeout_s,
+        stop_timeout_s=2,
+    )
+
+
+class Stack:
+    """A supervisor in a thread of the test."""
+
+    def __init__(self, home: Path, servers: tuple[Server, ...]):
+        self.paths = Paths(home)
+        self.paths.create()
+        self.stopping = threading.Event()
+        arguments = (servers, dict(os.environ), self.paths, self.stopping)
+        self.thread = threading.Thread(target=supervise, args=arguments)
+
+    @property
+    def state(self) -> StackState:
+        state = read_state(self.paths.state)
+        return state or StackState(supervisor_pid=0)
+
+    def __getitem__(self, name: str) -> ServerState:
+        return next(server for server in self.state.servers if server.name == name)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, self.state
+            time.sleep(0.02)
+
+
+@contextmanager
+def running(home: Path, *servers: Server) -> Iterator[Stack]:
+    stack = Stack(home, servers)
+    stack.thread.start()
+    try:
+        yield stack
+    finally:
+        stack.stopping.set()
+        stack.thread.join(20)
+    assert not stack.thread.is_alive()
+
+
+@given(st.integers(1, 10_000))
+def test_the_pause_grows_up_to_its_limit(crashes: int) -> None:
+    assert 0.5 <= backoff_s(crashes) <= backoff_s(crashes + 1) <= 30
+
+
+def test_the_first_pauses() -> None:
+    assert [backoff_s(n) for n in range(1, 8)] == [0.5, 1, 2, 4, 8, 16, 30]
+
+
+def test_servers_start_after_and_stop_before_what_they_need(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    script = "echo +$0 >> $1; trap 'echo -$0 >> $1; exit' TERM; while :; do sleep 0.02; done"
+
+    def marking(name: str, *needs: str) -> Server:
+        def has_started(_started_at_s: float) -> bool:
+            return marks.exists() and f"+{name}" in marks.read_text()
+
+        command = ("sh", "-c", script, name, str(marks))
+        return server(name, *needs, command=command, probe=has_started)
+
+    servers = (marking("store"), marking("broker", "store"), marking("api", "broker"))
+    with running(tmp_path, *servers) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+    expected = ["+store", "+broker", "+api", "-api", "-broker", "-store"]
+    assert marks.read_text().split() == expected
+    assert {s.status for s in stack.state.servers} == {Status.STOPPED}
+    assert not list(stack.paths.run.glob("*.pid"))
+
+
+def test_a_crashed_server_is_restarted_and_counted(tmp_path: Path) -> None:
+    with running(tmp_path, server("store"), server("api", "store")) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        first, api = stack["store"].pid, stack["api"].pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        stack.wait_until(lambda: stack["store"].restarts == 1)
+        stack.wait_until(lambda: stack.state.is_ready)
+        assert stack["store"].pid != first
+        assert stack["api"].pid == api
+
+
+def test_children_of_a_crashed_server_do_not_outlive_it(tmp_path: Path) -> None:
+    family = server("triton", command=("sh", "-c", "sleep 60 & exec sleep 60"))
+    with running(tmp_path, family) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        first = stack["triton"].pid
+        assert first
+        stack.wait_until(lambda: len(list(processes.session_members(first))) == 2)
+        os.kill(first, signal.SIGKILL)
+        stack.wait_until(lambda: stack["triton"].restarts == 1)
+        assert list(processes.session_members(first)) == []
+
+
+def test_a_server_that_never_comes_up_stops_the_stack(tmp_path: Path) -> None:
+    broken = server(
+        "broken", command=("sh", "-c", "echo no such luck; exit 3"), probe=lambda _: False
+    )
+    stack = Stack(tmp_path, (server("store"), broken, server("api", "broken")))
+    stack.thread.start()
+    stack.thread.join(20)
+    assert stack["broken"].status is Status.FAILED
+    assert "code 3" in stack["broken"].message
+    assert stack["store"].status is stack["api"].status is Status.STOPPED
+    assert "no such luck" in stack.paths.log("broken").read_text()
+
+
+def test_a_server_that_does_not_answer_in_time_fails(tmp_path: Path) -> None:
+    mute = server("mute", probe=lambda _: False, start_timeout_s=0.3)
+    stack = Stack(tmp_path, (mute,))
+    stack.thread.start()
+    stack.thread.join(20)
+    assert stack["mute"].status is Status.FAILED
+    assert "did not answer" in stack["mute"].message
+
+
+def test_a_failing_setup_fails_the_server(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise StackError("no such database")
+
+    stack = Stack(tmp_path, (server("db", setup=refuse),))
+    stack.thread.start()
+    stack.thread.join(20)
+    assert (stack["db"].status, stack["db"].message) == (Status.FAILED, "no such database")
+
+
+def test_an_external_server_is_probed_and_never_started(tmp_path: Path) -> None:
+    with running(tmp_path, server("kafka", command=())) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        assert (stack["kafka"].status, stack["kafka"].pid) == (Status.EXTERNAL, None)
+
+
+def test_a_state_folder_has_one_supervisor(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.create()
+    with exclusive(paths):
+        assert processes.read_identity(paths.supervisor)
+        with pytest.raises(StackError, match="already runs"), exclusive(paths):
+            pass
+
+
+KILLED_SUPERVISOR = """
+import os, sys, threading
+from pathlib import Path
+from visionops_assets.stack.paths import Paths
+from visionops_assets.stack.server import Server
+from visionops_assets.stack.supervisor import exclusive, supervise
+
+paths = Paths(Path(sys.argv[1]))
+paths.create()
+probe = lambda _: True
+family = ("sh", "-c", "sleep 60 & exec sleep 60")
+servers = [Server(name=n, address="", command=family, probe=probe) for n in ("store", "api")]
+with exclusive(paths):
+    supervise(servers, dict(os.environ), paths, threading.Event())
+"""
+
+
+def test_what_a_killed_supervisor_left_is_seen_and_ended(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", KILLED_SUPERVISOR, str(tmp_path))
+    stack = Stack(tmp_path, ())
+    with subprocess.Popen(command) as supervisor:
+        stack.wait_until(lambda: stack.state.is_ready)
+        supervisor.kill()
+    pids = [server.pid or 0 for server in stack.state.servers]
+    looked_at = control.look(tmp_path)
+    assert looked_at
+    assert {server.status for server in looked_at.servers} == {Status.ORPHANED}
+    assert control.stop(tmp_path, lambda _state: None)
+    assert [list(processes.session_members(pid)) for pid in pids] == [[], []]
+    looked_at = control.look(tmp_path)
+    assert looked_at
+    assert {server.status for server in looked_at.servers} == {Status.STOPPED}
+    assert not control.stop(tmp_path, lambda _state: None)
