@@ -3,9 +3,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet
 # PyTorch is installed by pip, so that a CPU build is taken where the package index offers one; the
 # lock files hold everything else.
 TORCH := torch==2.13.0
+
+# Without cached bytecode every server and every run would compile its imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,18 +19,51 @@ install: .venv/.installed ## Install into .venv and .venv-triton, everything pin
 .venv/.installed: requirements.lock requirements-triton.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -m venv .venv-triton
-	$(BIN)/python -m pip install --quiet uv==0.13.9 $(TORCH)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	$(BIN)/uv pip install --quiet --python .venv-triton/bin/python --no-deps -r requirements-triton.lock
-	$(BIN)/uv pip install --quiet --python .venv-triton/bin/python --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 $(TORCH)
+	$(UV) --python $(BIN)/python -r requirements.lock
+	$(UV) --python $(BIN)/python --no-deps --editable .
+	$(UV) --python .venv-triton/bin/python --no-deps -r requirements-triton.lock
+	$(UV) --python .venv-triton/bin/python --no-deps --editable .
 	touch $@
 
-lock: ## Resolve the dependencies again, into the lock files
-	printf 'torch==2.13.0+cpu\n' > .venv/torch-override.txt
+demo: install ## Start the stack and run the whole loop on real media
+	$(BIN)/visionops demo
+
+test: check ## Run every check and every test, on real servers
+	$(BIN)/pytest
+
+test-unit: install ## Run the tests that need no server
+	$(BIN)/pytest -m "not integration"
+
+check: install ## Lint, types, structure
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --quiet tests/structure
+
+up: install ## Start the servers of this machine
+	$(BIN)/visionops up
+
+down: ## Stop the servers; their data stays
+	$(BIN)/visionops down
+
+status: ## Show the servers
+	$(BIN)/visionops status
+
+bench: install ## Measure the figures of the README, into build/bench
+	$(BIN)/python -m benchmarks
+
+lock: install ## Resolve the dependencies again, into the lock files
+	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt
 	printf 'numpy==1.26.4\n' > .venv/numpy-override.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt --no-emit-package torch \
-	  --generate-hashes --no-header --no-annotate --no-emit-find-links --all-extras pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --override .venv/numpy-override.txt \
-	  --generate-hashes --no-header --no-annotate requirements-triton.in -o requirements-triton.lock
+	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
+	  --no-emit-package torch --no-emit-find-links --generate-hashes --no-header --no-annotate \
+	  --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --override .venv/numpy-override.txt --generate-hashes --no-header --no-annotate \
+	  requirements-triton.in -o requirements-triton.lock
+
+clean: ## Stop the servers and remove their data, the environments and build/
+	-$(BIN)/visionops down
+	rm -rf .visionops .venv .venv-triton build

@@ -12,8 +12,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MEDIA_EVENT_SCHEMA_VERSION = 1
-
 
 class Record(BaseModel):
     """Base of every record: immutable, and a misspelt field is an error."""
@@ -41,7 +39,7 @@ class MediaStatus(StrEnum):
 class MediaEvent(Record):
     """Says that one media file is stored. Published once an upload, at least once delivered."""
 
-    schema_version: Literal[1] = MEDIA_EVENT_SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     event_id: UUID
     media_id: UUID
     object_key: str

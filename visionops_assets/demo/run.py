@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
-from visionops_assets.demo.screen import Screen
+from visionops_assets.demo.screen import Screen, places_table, summary_table
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings
@@ -24,6 +26,36 @@ WAITED_ASSETS = {
     "export": "exported_model",
     "release": "model_release",
 }
+
+
+def run_demo(settings: Settings, console: Console, figures_path: Path, started_s: float) -> None:
+    """Run the demo on a running stack, write its figures, and show what to open.
+
+    `started_s` is the monotonic clock's reading when the user asked for the demo.
+
+    Raises:
+        VisionOpsError: a step failed or took too long; the message says where to look.
+    """
+    with Screen(console) as screen:
+        demo = Demo(settings, screen)
+        demo.figures.seconds_by_stage["start"] = round(time.monotonic() - started_s, 2)
+        figures = demo.run()
+    figures.seconds_total = round(time.monotonic() - started_s, 2)
+    figures.write(figures_path)
+    console.print(summary_table(vars(figures)))
+    console.print(
+        places_table(
+            {
+                "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups",
+                "MLflow: runs and versions": f"{settings.mlflow_tracking_uri}/#/models",
+                "Ingest API": f"{settings.ingest_url}/docs",
+                "Gateway API": f"{settings.gateway_url}/docs",
+                "Triton, gRPC": settings.triton_grpc_address,
+                "Pipeline metrics": f"{settings.exporter_url}/metrics",
+                "Figures": str(figures_path),
+            }
+        )
+    )
 
 
 @dataclass

@@ -6,7 +6,7 @@ metadata. A reader takes what its own run wrote, else what the newest materializ
 
 import io
 from abc import abstractmethod
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -15,23 +15,22 @@ from pydantic import BaseModel, TypeAdapter
 
 from visionops_assets.errors import NotFoundError
 
-T = TypeVar("T")
 URI_METADATA_KEY = "uri"
 TABLES_PREFIX = "tables"
 
 
-class _RunKeyedIOManager(dg.ConfigurableIOManager, Generic[T]):
+class _RunKeyedIOManager(dg.ConfigurableIOManager):
     """Writes one object an asset, partition and run."""
 
     s3: dg.ResourceDependency[S3Resource]
     bucket: str
 
     @abstractmethod
-    def _encode(self, value: T) -> tuple[bytes, dict[str, Any]]:
+    def _encode(self, value: Any) -> tuple[bytes, dict[str, Any]]:
         """Return the object's bytes, and metadata worth reading."""
 
     @abstractmethod
-    def _decode(self, data: bytes, python_type: Any) -> T: ...
+    def _decode(self, data: bytes, python_type: Any) -> Any: ...
 
     @property
     @abstractmethod
@@ -42,14 +41,14 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager, Generic[T]):
         folder = "/".join([TABLES_PREFIX, *context.asset_key.path, *partition])
         return f"{folder}/{context.run_id}{self._suffix}"
 
-    def handle_output(self, context: dg.OutputContext, obj: T) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         data, metadata = self._encode(obj)
         key = self._key(context)
         self.s3.get_client().put_object(Bucket=self.bucket, Key=key, Body=data)
         uri = dg.MetadataValue.path(f"s3://{self.bucket}/{key}")
         context.add_output_metadata({URI_METADATA_KEY: uri, **metadata})
 
-    def load_input(self, context: dg.InputContext) -> T:
+    def load_input(self, context: dg.InputContext) -> Any:
         uri = self._written_uri(context)
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         body = self.s3.get_client().get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -72,7 +71,7 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager, Generic[T]):
         )
 
 
-class TableIOManager(_RunKeyedIOManager[pd.DataFrame]):
+class TableIOManager(_RunKeyedIOManager):
     """Data frames as parquet."""
 
     @property
@@ -91,7 +90,7 @@ class TableIOManager(_RunKeyedIOManager[pd.DataFrame]):
         return pd.read_parquet(io.BytesIO(data))
 
 
-class RecordIOManager(_RunKeyedIOManager[BaseModel]):
+class RecordIOManager(_RunKeyedIOManager):
     """One record of `contracts` as JSON."""
 
     @property

@@ -1,5 +1,7 @@
 """`dataset_snapshot`: an immutable training set and holdout, split by group."""
 
+from collections import Counter
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from visionops_assets.stages.datasets.members import (
     assign_splits,
     classes_short_of_holdout,
     groups_on_both_sides,
+    is_sound,
     snapshot_id_of,
 )
 from visionops_assets.stages.partitions import OWNERS
@@ -37,20 +40,6 @@ SAMPLE_FRAMES = 40
     io_manager_key="tables",
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "no_group_on_both_sides",
-            asset="dataset_snapshot",
-            blocking=True,
-            description="No video, camera clip or near duplicate is in training and in holdout.",
-        ),
-        dg.AssetCheckSpec(
-            "every_class_is_held_out",
-            asset="dataset_snapshot",
-            blocking=True,
-            description="Each class has enough holdout frames to be judged.",
-        ),
-    ],
 )
 def dataset_snapshot(
     context: dg.AssetExecutionContext,
@@ -72,8 +61,6 @@ def dataset_snapshot(
     snapshot_id = snapshot_id_of(members, spec)
     images = _load_frames(labels, members, object_store)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
-    leaking = groups_on_both_sides(members)
-    short = classes_short_of_holdout(members, settings.min_holdout_per_class)
     counts = members["split"].value_counts()
     snapshot = Snapshot(
         snapshot_id=snapshot_id,
@@ -85,7 +72,7 @@ def dataset_snapshot(
         holdout_frames=int(counts.get(HOLDOUT, 0)),
         object_prefix=snapshot_prefix(snapshot_id),
     )
-    if not leaking and not short:
+    if is_sound(members, settings.min_holdout_per_class):
         with catalog.begin() as session:
             is_new = add_snapshot(session, snapshot)
         context.log.info("Snapshot %s %s", snapshot_id, "added" if is_new else "exists already")
@@ -98,7 +85,7 @@ def dataset_snapshot(
             "groups": int(members["group_id"].nunique()),
             "megabytes": images.nbytes / 1e6,
             "class_counts": picture(
-                class_counts(members["label"].value_counts().sort_index().to_dict()), "classes"
+                class_counts(dict(sorted(Counter(members["label"]).items()))), "classes"
             ),
             "sample": picture(
                 montage(list(images[:SAMPLE_FRAMES]), list(members["label"][:SAMPLE_FRAMES])),
@@ -106,19 +93,27 @@ def dataset_snapshot(
             ),
             "first_rows": table(members, most_rows=5),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name="no_group_on_both_sides",
-                passed=not leaking,
-                metadata={"groups": dg.MetadataValue.json(leaking[:20])},
-            ),
-            dg.AssetCheckResult(
-                check_name="every_class_is_held_out",
-                passed=not short,
-                metadata={"short_classes": dg.MetadataValue.json(short)},
-            ),
-        ],
         data_version=dg.DataVersion(snapshot_id),
+    )
+
+
+@dg.asset_check(asset=dataset_snapshot, blocking=True)
+def no_group_on_both_sides(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResult:
+    """No video, camera clip or near duplicate is in training and in holdout."""
+    leaking = groups_on_both_sides(dataset_snapshot)
+    return dg.AssetCheckResult(
+        passed=not leaking, metadata={"groups": dg.MetadataValue.json(leaking[:20])}
+    )
+
+
+@dg.asset_check(asset=dataset_snapshot, blocking=True)
+def every_class_is_held_out(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResult:
+    """Each class has training frames, and enough holdout frames to be judged."""
+    minimum = load_settings().min_holdout_per_class
+    short = classes_short_of_holdout(dataset_snapshot, minimum)
+    return dg.AssetCheckResult(
+        passed=not short,
+        metadata={"minimum": minimum, "holdout_of_short_classes": dg.MetadataValue.json(short)},
     )
 
 

@@ -53,3 +53,10 @@ def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, i
     counts = counts.reindex(columns=[TRAIN, HOLDOUT], fill_value=0)
     short = counts[(counts[HOLDOUT] < minimum) | (counts[TRAIN] == 0)]
     return {str(label): int(row[HOLDOUT]) for label, row in short.iterrows()}
+
+
+def is_sound(members: pd.DataFrame, min_holdout_per_class: int) -> bool:
+    """Whether a snapshot of these members may be trained on."""
+    return not groups_on_both_sides(members) and not classes_short_of_holdout(
+        members, min_holdout_per_class
+    )

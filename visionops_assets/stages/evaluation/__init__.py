@@ -2,6 +2,6 @@
 
 import dagster as dg
 
-from visionops_assets.stages.evaluation.assets import model_evaluation
+from visionops_assets.stages.evaluation.assets import gate, model_evaluation
 
-definitions = dg.Definitions(assets=[model_evaluation])
+definitions = dg.Definitions(assets=[model_evaluation], asset_checks=[gate])

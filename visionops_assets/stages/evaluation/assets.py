@@ -3,10 +3,10 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
-import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion
@@ -41,14 +41,6 @@ class Answers:
     io_manager_key="records",
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "gate",
-            asset="model_evaluation",
-            blocking=True,
-            description="Good enough on the frozen holdout, and no worse than the champion.",
-        )
-    ],
 )
 def model_evaluation(
     context: dg.AssetExecutionContext,
@@ -80,7 +72,10 @@ def model_evaluation(
     tracking.tag_version(
         verdict.model_name,
         verdict.model_version,
-        {"gate": "passed" if verdict.passed else "refused", "holdout_accuracy": str(verdict.accuracy)},
+        {
+            "gate": "passed" if verdict.passed else "refused",
+            "holdout_accuracy": str(verdict.accuracy),
+        },
     )
     return dg.MaterializeResult(
         value=verdict,
@@ -92,14 +87,20 @@ def model_evaluation(
             "verdict": verdict.reason,
             **_pictures(holdout, answers),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                check_name="gate",
-                passed=verdict.passed,
-                description=verdict.reason,
-                metadata={"accuracy": verdict.accuracy},
-            )
-        ],
+    )
+
+
+@dg.asset_check(asset=model_evaluation, blocking=True)
+def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
+    """Good enough on the frozen holdout, and no worse than the champion."""
+    return dg.AssetCheckResult(
+        passed=model_evaluation.passed,
+        description=model_evaluation.reason,
+        metadata={
+            "accuracy": model_evaluation.accuracy,
+            "accuracy_low": model_evaluation.accuracy_low,
+            "champion_version": model_evaluation.champion_version,
+        },
     )
 
 
@@ -134,13 +135,13 @@ def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> A
     return Answers(card.classes, labels, labels == holdout.members["label"].to_numpy())
 
 
-def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, dg.RawMetadataValue]:
+def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, Any]:
     index = {name: i for i, name in enumerate(answers.classes)}
-    truth = holdout.members["label"].map(index).to_numpy()
-    answered = pd.Series(answers.labels).map(index).to_numpy()
+    truth = np.array([index[label] for label in holdout.members["label"]], dtype=np.int64)
+    answered = np.array([index[label] for label in answers.labels], dtype=np.int64)
     matrix = confusion_matrix(truth, answered, len(answers.classes))
     scores = per_class(truth, answered, answers.classes)
-    metadata: dict[str, dg.RawMetadataValue] = {
+    metadata: dict[str, Any] = {
         "confusion_matrix": picture(confusion(matrix, answers.classes), "confusion matrix"),
         "per_class": table(scores),
     }

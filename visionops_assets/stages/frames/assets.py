@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
@@ -68,22 +69,18 @@ def processed_frames(
     manifest = pd.DataFrame([vars(f) for f in frames], columns=COLUMNS).astype(
         {"frame_id": str, "media_id": str}
     )
-    seconds = time.monotonic() - started
-    return dg.MaterializeResult(
-        value=manifest,
-        metadata={
-            "frames": len(frames),
-            "media": len(raw_media),
-            "quarantined": len(rejections),
-            "quarantined_by_code": dg.MetadataValue.json(dict(Counter(r.code for r in rejections))),
-            "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
-            "frames_per_second": len(frames) / seconds,
-            "first_rows": table(manifest, most_rows=5),
-        }
-        | (
-            {"montage": picture(montage([decode_png(p) for p in shown]), "frames")} if shown else {}
-        ),
-    )
+    metadata: dict[str, Any] = {
+        "frames": len(frames),
+        "media": len(raw_media),
+        "quarantined": len(rejections),
+        "quarantined_by_code": dg.MetadataValue.json(dict(Counter(r.code for r in rejections))),
+        "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
+        "frames_per_second": len(frames) / (time.monotonic() - started),
+        "first_rows": table(manifest, most_rows=5),
+    }
+    if shown:
+        metadata["montage"] = picture(montage([decode_png(png) for png in shown]), "frames")
+    return dg.MaterializeResult(value=manifest, metadata=metadata)
 
 
 def _decode_all(

@@ -1,5 +1,8 @@
 """`labels`: what each labelled frame shows, at one watermark."""
 
+from collections import Counter
+from typing import Any
+
 import dagster as dg
 import pandas as pd
 
@@ -47,9 +50,9 @@ def labels(
         rows = labelled_frames(session, spec.spec_id, watermark)
     labelled = pd.DataFrame(rows, columns=COLUMNS).assign(watermark=watermark)
     labelled = labelled.astype({"frame_id": str, "media_id": str})
-    counts = labelled["label"].value_counts().sort_index().to_dict()
+    counts = dict(sorted(Counter(labelled["label"]).items()))
     context.log.info("%d labelled frames in %d classes", len(labelled), len(counts))
-    metadata: dict[str, dg.RawMetadataValue] = {
+    metadata: dict[str, Any] = {
         "labelled_frames": len(labelled),
         "classes": len(counts),
         "watermark": watermark.isoformat(),

@@ -1,6 +1,7 @@
 """`prediction_log` and `model_performance`: what was answered, and how often it was right."""
 
 from collections import defaultdict
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -118,7 +119,7 @@ def model_performance(
         add_performance(session, windows)
     rows = [{name: getattr(window, name) for name in WINDOW_COLUMNS} for window in windows]
     performance = pd.DataFrame(rows, columns=WINDOW_COLUMNS)
-    metadata: dict[str, dg.RawMetadataValue] = {"versions": table(performance)}
+    metadata: dict[str, Any] = {"versions": table(performance)}
     if windows:
         newest = windows[-1]
         known = by_version[newest.model_name, newest.model_version]

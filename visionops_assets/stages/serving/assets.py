@@ -1,5 +1,7 @@
 """`exported_model` and `model_release`: from a candidate that passed the gate to a served one."""
 
+from typing import Any
+
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
@@ -87,7 +89,7 @@ def model_release(
     released = outcome.released
     tracking.set_champion(released.model_name, released.model_version)
     folder = f"s3://{settings.s3_bucket}/{outcome.repository_prefix}"
-    metadata: dict[str, dg.RawMetadataValue] = {
+    metadata: dict[str, Any] = {
         "model_version": released.model_version,
         "previous_version": released.previous_version,
         "folder": dg.MetadataValue.path(folder),

@@ -3,6 +3,7 @@
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -160,9 +161,7 @@ def _candidate(
     )
 
 
-def _result(
-    candidate: Candidate, metadata: dict[str, dg.RawMetadataValue]
-) -> dg.MaterializeResult[Candidate]:
+def _result(candidate: Candidate, metadata: dict[str, Any]) -> dg.MaterializeResult[Candidate]:
     return dg.MaterializeResult(
         value=candidate,
         metadata={

@@ -1,0 +1,60 @@
+"""One real stack for all integration tests, in a state folder of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from visionops_assets.demo.clients import PublicApi
+from visionops_assets.settings import Settings, load_settings
+
+UP_TIMEOUT_S = 240
+# Small enough for a quick loop: the rules are the same.
+SMALL = {
+    "BATCH_MAX_WAIT_S": "2",
+    "FRAME_SIZE_PX": "32",
+    "GATE_MIN_ACCURACY": "0.5",
+    "MIN_HOLDOUT_PER_CLASS": "1",
+    "MONITORING_INTERVAL_S": "1",
+    "SNAPSHOT_MIN_NEW_LABELS": "200",
+    "TRAINING_EPOCHS": "8",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/integration/" in str(item.path):
+            item.add_marker(pytest.mark.integration)
+
+
+def visionops(*words: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+    """Run a `visionops` command as a user would."""
+    command = [sys.executable, "-m", "visionops_assets", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a running stack. Addresses set outside of the tests do not reach it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
+            patch.delenv(name)
+        patch.setenv("VISIONOPS_HOME", str(tmp_path_factory.mktemp("home")))
+        for name, value in SMALL.items():
+            patch.setenv(f"VISIONOPS_{name}", value)
+        up = visionops("up")
+        try:
+            assert up.returncode == 0, up.stdout + up.stderr
+            load_settings.cache_clear()
+            yield load_settings()
+        finally:
+            visionops("down")
+            load_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def api(stack: Settings) -> PublicApi:
+    """The services and Dagster, over HTTP."""
+    return PublicApi(stack.ingest_url, stack.gateway_url, stack.dagster_url)

@@ -1,0 +1,277 @@
+"""The loop once through on a small set: what catalog, S3, MLflow, Triton and Dagster then hold."""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sqlalchemy import func, select
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import (
+    ConsumedEvent,
+    Frame,
+    Label,
+    Media,
+    MediaBatch,
+    Outbox,
+    PerformanceWindow,
+    PredictionRow,
+    Release,
+    Snapshot,
+    Verdict,
+)
+from visionops_assets.contracts import MediaStatus
+from visionops_assets.demo.clients import PublicApi
+from visionops_assets.demo.media import DemoFile, digits, videos
+from visionops_assets.resources.broker import Broker, OutgoingEvent
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.settings import Settings, current_spec
+from visionops_assets.vision.preprocessing import decode_png, preprocess_image
+from visionops_assets.vision.shards import unpack
+
+DIGITS = 300
+HELD_BACK = 60
+LOOP_TIMEOUT_S = 300
+EIGHT_ASSETS = [
+    "raw_media",
+    "processed_frames",
+    "labels",
+    "dataset_snapshot",
+    "trained_model",
+    "model_evaluation",
+    "exported_model",
+    "model_release",
+]
+T = TypeVar("T")
+
+
+def wait_for(what: str, look: Callable[[], T | None], timeout_s: float = LOOP_TIMEOUT_S) -> T:
+    """Look every half second until there is something."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"No {what} within {timeout_s} s")
+
+
+@dataclass
+class Loop:
+    """What was sent in, and the answers."""
+
+    files: list[DemoFile]
+    answers: list[dict[str, Any]]
+    truncated: dict[str, Any]
+    video: dict[str, Any]
+    held_back: list[DemoFile]
+
+
+@pytest.fixture(scope="module")
+def loop(stack: Settings, api: PublicApi) -> Loop:
+    """Upload digits, a truncated one and a video, and wait until a model is served."""
+    uploaded, held_back = digits()
+    files = uploaded[:DIGITS]
+    answers = list(api.upload_all(files))
+    whole = uploaded[DIGITS]
+    truncated = replace(whole, data=whole.data[: len(whole.data) // 2], label=None)
+    odd = list(api.upload_all([truncated, *videos()]))
+
+    def released() -> Release | None:
+        with Catalog().begin() as session:
+            return session.scalar(select(Release))
+
+    wait_for("release", released)
+    return Loop(files, answers, odd[0], odd[1], held_back[:HELD_BACK])
+
+
+def test_every_acknowledged_file_is_processed_once(loop: Loop, stack: Settings) -> None:
+    with Catalog().begin() as session:
+        media = {str(row.media_id): row for row in session.scalars(select(Media))}
+        events = session.scalars(select(ConsumedEvent.media_id)).all()
+        unsent = session.scalar(
+            select(func.count()).select_from(Outbox).where(Outbox.published_at.is_(None))
+        )
+        unfinished = session.scalars(
+            select(MediaBatch.batch_key).where(MediaBatch.processed_at.is_(None))
+        ).all()
+    for file, answer in zip(loop.files, loop.answers, strict=True):
+        row = media[answer["media_id"]]
+        assert not answer["duplicate"]
+        assert row.status is MediaStatus.PROCESSED
+        assert row.sha256 == answer["sha256"]
+        assert ObjectStore().get(row.object_key) == file.data
+    assert len(events) == len(set(events)) == DIGITS + 2
+    assert unsent == 0
+    assert unfinished == []
+
+
+def test_truncated_file_is_quarantined_with_its_reason(loop: Loop, api: PublicApi) -> None:
+    status = api.media(loop.truncated["media_id"])
+    assert status["status"] == "quarantined"
+    assert status["reason"]["code"] == "corrupt"
+    assert status["frames"] == []
+
+
+def test_frames_are_what_the_shared_preprocessing_makes(loop: Loop, stack: Settings) -> None:
+    spec = current_spec(stack)
+    with Catalog().begin() as session:
+        frames = {str(row.media_id): row for row in session.scalars(select(Frame))}
+    for file, answer in list(zip(loop.files, loop.answers, strict=True))[::50]:
+        frame = frames[answer["media_id"]]
+        shard = ObjectStore().get(frame.shard_key)
+        png = unpack(shard)[f"{frame.frame_id}.png"]
+        assert shard[frame.shard_offset : frame.shard_offset + frame.frame_bytes] == png
+        expected = preprocess_image(file.data, spec, max_pixels=stack.max_image_pixels)
+        np.testing.assert_array_equal(decode_png(png), expected)
+
+
+def test_video_is_sampled_by_time(loop: Loop, api: PublicApi, stack: Settings) -> None:
+    status = api.media(loop.video["media_id"])
+    times_s = [frame["time_s"] for frame in status["frames"]]
+    assert status["kind"] == "video"
+    assert len(times_s) >= 2
+    assert times_s == sorted(times_s)
+    assert np.diff(times_s).min() >= stack.video_sample_interval_s * 0.9
+
+
+def test_snapshot_holds_every_labelled_frame_split_by_group(loop: Loop) -> None:
+    with Catalog().begin() as session:
+        snapshot = session.scalars(select(Snapshot)).one()
+        labelled = session.scalar(
+            select(func.count()).select_from(Label).where(Label.media_id.is_not(None))
+        )
+    store = ObjectStore()
+    images = np.load(io.BytesIO(store.get(f"{snapshot.object_prefix}/images.npy")))
+    members = pd.read_parquet(io.BytesIO(store.get(f"{snapshot.object_prefix}/members.parquet")))
+    assert labelled == DIGITS == len(images) == len(members)
+    assert images.shape[1:] == (32, 32, 3)
+    assert snapshot.classes == [str(digit) for digit in range(10)]
+    assert members.groupby("group_id")["split"].nunique().eq(1).all()
+    assert dict(members["split"].value_counts()) == {
+        "train": snapshot.train_frames,
+        "holdout": snapshot.holdout_frames,
+    }
+    truth = {a["media_id"]: f.label for f, a in zip(loop.files, loop.answers, strict=True)}
+    assert all(truth[m] == label for m, label in zip(members.media_id, members.label, strict=True))
+
+
+def test_mlflow_holds_the_version_with_its_origin(loop: Loop, stack: Settings) -> None:
+    client = MlflowClient(stack.mlflow_tracking_uri)
+    version = client.get_model_version_by_alias(stack.model_name, "champion")
+    with Catalog().begin() as session:
+        release = session.scalars(select(Release)).one()
+        verdict = session.scalars(select(Verdict)).one()
+    assert int(version.version) == release.model_version == verdict.model_version
+    assert version.tags["snapshot_id"] == release.snapshot_id
+    assert version.tags["gate"] == "passed"
+    run = client.get_run(str(version.run_id))
+    assert run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == stack.training_epochs
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
+    assert {"model/model.safetensors", "model/model.json", "model/model.onnx"} <= artifacts
+
+
+def test_triton_serves_the_champion_and_predictions_come_back(
+    loop: Loop, api: PublicApi, stack: Settings
+) -> None:
+    triton = TritonServer()
+    with Catalog().begin() as session:
+        champion = session.scalars(select(Release)).one()
+    assert triton.served_version(stack.model_name) == champion.model_version
+    answers = triton.predict(stack.model_name, [file.data for file in loop.held_back])
+    right = [a.label == f.label for a, f in zip(answers, loop.held_back, strict=True)]
+    assert np.mean(right) > 0.7  # 300 digits and 8 epochs; chance is 0.1
+    assert {answer.model_version for answer in answers} == {champion.model_version}
+    by_http = api.predict(loop.held_back[0])
+    assert by_http["label"] == answers[0].label
+    assert by_http["probability"] == pytest.approx(max(answers[0].probabilities), abs=1e-5)
+
+    told = [(a.prediction_id, str(f.label)) for a, f in zip(answers, loop.held_back, strict=True)]
+    api.label_all(told)
+
+    def measured() -> PerformanceWindow | None:
+        with Catalog().begin() as session:
+            return session.scalar(
+                select(PerformanceWindow).where(PerformanceWindow.labelled == HELD_BACK)
+            )
+
+    window = wait_for("measurement of all labelled predictions", measured)
+    assert window.accuracy == pytest.approx(np.mean(right))
+    assert window.model_version == champion.model_version
+    with Catalog().begin() as session:
+        rows = {row.prediction_id: row for row in session.scalars(select(PredictionRow))}
+    assert {answer.prediction_id for answer in answers} <= set(rows)
+    assert UUID(by_http["prediction_id"]) in rows
+    assert rows[answers[0].prediction_id].label == answers[0].label
+
+
+def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
+    materialized = api.materializations(EIGHT_ASSETS)
+    assert set(materialized) == set(EIGHT_ASSETS)
+    pictures = {
+        "processed_frames": "montage",
+        "labels": "class_counts",
+        "dataset_snapshot": "sample",
+        "trained_model": "training_curves",
+        "model_evaluation": "confusion_matrix",
+    }
+    for asset, picture in pictures.items():
+        assert picture in materialized[asset].metadata
+
+
+def test_same_bytes_again_are_a_duplicate_and_start_nothing(loop: Loop, api: PublicApi) -> None:
+    with Catalog().begin() as session:
+        events_before = session.scalar(select(func.count()).select_from(Outbox))
+    again = list(api.upload_all(loop.files[:5]))
+    assert [a["media_id"] for a in again] == [a["media_id"] for a in loop.answers[:5]]
+    assert all(answer["duplicate"] for answer in again)
+    with Catalog().begin() as session:
+        assert session.scalar(select(func.count()).select_from(Outbox)) == events_before
+        labels = session.scalar(
+            select(func.count()).select_from(Label).where(Label.media_id.is_not(None))
+        )
+    assert labels == DIGITS
+
+
+def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> None:
+    media_id = UUID(loop.answers[0]["media_id"])
+    with Catalog().begin() as session:
+        event = session.scalars(select(Outbox).where(Outbox.message_key == str(media_id))).one()
+        frames_before = session.scalars(select(Frame.frame_id)).all()
+    with Broker().producer() as producer:
+        producer.publish_all(
+            [
+                OutgoingEvent(
+                    event.topic,
+                    event.message_key,
+                    json.dumps(event.payload).encode(),
+                    str(event.event_id),
+                )
+            ]
+        )
+
+    def finished_again() -> MediaBatch | None:
+        with Catalog().begin() as session:
+            batch = session.scalars(
+                select(MediaBatch).order_by(MediaBatch.start_offset.desc()).limit(1)
+            ).one()
+            repeated = batch.end_offset == DIGITS + 3 and batch.processed_at is not None
+            return batch if repeated else None
+
+    batch = wait_for("batch with the repeated event", finished_again)
+    with Catalog().begin() as session:
+        taken = session.scalars(
+            select(ConsumedEvent).where(ConsumedEvent.media_id == media_id)
+        ).one()
+        assert taken.batch_key != batch.batch_key
+        assert sorted(session.scalars(select(Frame.frame_id))) == sorted(frames_before)

@@ -1,0 +1,41 @@
+"""The gate's rule."""
+
+import numpy as np
+import pytest
+
+from visionops_assets.contracts import Candidate
+from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
+
+CANDIDATE = Candidate(
+    model_name="classifier", model_version=3, mlflow_run_id="r", snapshot_id="ds-1"
+)
+RULE = GateRule(min_accuracy=0.9, max_regression=0.02)
+
+
+def correct(wrong: int, total: int = 1000) -> np.ndarray:
+    return np.arange(total) >= wrong
+
+
+@pytest.mark.parametrize(("wrong", "passes"), [(0, True), (60, True), (95, False), (300, False)])
+def test_first_model_needs_the_interval_above_the_limit(wrong: int, passes: bool) -> None:
+    """95 of 1,000 wrong is an accuracy above 0.9, but not certainly so."""
+    verdict = judge(CANDIDATE, correct(wrong), None, RULE)
+    assert verdict.passed == passes
+    assert verdict.accuracy == pytest.approx(1 - wrong / 1000)
+    assert verdict.accuracy_low < verdict.accuracy or wrong == 1000
+    assert verdict.champion_version is None
+    assert ("Refused" in verdict.reason) == (not passes)
+
+
+@pytest.mark.parametrize(
+    ("candidate_wrong", "champion_wrong", "passes"),
+    [(10, 10, True), (5, 30, True), (40, 10, False), (20, 10, True)],
+)
+def test_candidate_must_not_be_worse_than_the_champion(
+    candidate_wrong: int, champion_wrong: int, passes: bool
+) -> None:
+    champion = ChampionAnswers(2, correct(champion_wrong))
+    verdict = judge(CANDIDATE, correct(candidate_wrong), champion, RULE)
+    assert verdict.passed == passes
+    assert verdict.champion_version == 2
+    assert verdict.champion_accuracy == pytest.approx(1 - champion_wrong / 1000)

@@ -1,0 +1,115 @@
+"""Who may import whom, and what may not be anywhere: the design's rules, held against the code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "visionops_assets"
+BASE = {"contracts", "errors"}
+MAY_IMPORT = {
+    "contracts": {"errors"},
+    "errors": {"contracts"},
+    "settings": BASE,
+    "vision": BASE | {"vision"},
+    "catalog": BASE | {"vision", "settings", "catalog"},
+    "resources": BASE | {"vision", "settings", "resources"},
+    "stages": BASE | {"vision", "settings", "catalog", "resources", "stages"},
+    "services": BASE | {"vision", "settings", "catalog", "resources", "services"},
+    "stack": BASE | {"settings", "catalog", "resources", "stack"},
+    "demo": BASE | {"vision", "settings", "resources", "demo"},
+}
+SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
+STAGES = {path.name for path in (PACKAGE / "stages").iterdir() if (path / "assets.py").exists()}
+SERVICES = {"ingest", "relay", "gateway", "exporter"}
+MOST_LINES = 300
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Yield each module's dotted path below the package, with its syntax tree."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts), ast.parse(path.read_text())
+
+
+MODULES = dict(modules())
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Yield the dotted path of everything of ours that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "Imports are absolute."
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        prefix = "visionops_assets."
+        yield from (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_room_imports_only_what_it_may(module: str) -> None:
+    room = module.partition(".")[0]
+    if room in SEES_EVERYTHING:
+        return
+    allowed = MAY_IMPORT[room]
+    imported = {name.partition(".")[0] for name in imported_names(MODULES[module])}
+    assert imported <= allowed | {room}
+
+
+@pytest.mark.parametrize(
+    ("room", "siblings"), [("stages", STAGES), ("services", SERVICES)], ids=["stages", "services"]
+)
+def test_siblings_do_not_import_each_other(room: str, siblings: set[str]) -> None:
+    for module, tree in MODULES.items():
+        own_room, _, rest = module.partition(".")
+        own = rest.partition(".")[0]
+        if own_room != room or own not in siblings:
+            continue
+        imported = {
+            name.split(".")[1] for name in imported_names(tree) if name.startswith(f"{room}.")
+        }
+        assert not imported & (siblings - {own}), module
+
+
+def test_stages_are_those_of_the_table_of_contents() -> None:
+    definitions = ast.unparse(MODULES["definitions"])
+    for stage in STAGES:
+        assert stage in definitions
+    assert len(STAGES) == 8
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_settings_reads_the_environment(module: str) -> None:
+    source = ast.unparse(MODULES[module])
+    reads = [word for word in ("os.environ", "getenv", "environb") if word in source]
+    assert not reads or module == "settings" or module.startswith("stack.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_pickled(module: str) -> None:
+    imports = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(MODULES[module])
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not imports & {"pickle", "cloudpickle", "joblib", "shelve"}
+    assert "torch.load(" not in ast.unparse(MODULES[module])
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("stages.")])
+def test_dagster_sees_real_annotations(module: str) -> None:
+    """Postponed annotations break Dagster's config and context parameters."""
+    assert "from __future__ import annotations" not in ast.unparse(MODULES[module])
+
+
+def test_modules_are_short_and_say_what_they_hold() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+        assert path.stem not in {"core", "utils", "util", "helpers", "common", "misc"}, path
+    for module, tree in MODULES.items():
+        assert ast.get_docstring(tree), module
