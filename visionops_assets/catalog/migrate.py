@@ -42,8 +42,9 @@ def upgrade(url: str) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]
         raise ServerUnreachableError(
-            f"The catalog at {engine.url.host}:{engine.url.port} cannot be migrated: {error.orig}"
+            f"The catalog at {engine.url.host}:{engine.url.port} cannot be migrated: {reason}"
         ) from error
     finally:
         engine.dispose()

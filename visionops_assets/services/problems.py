@@ -83,9 +83,10 @@ def _on_visionops_error(_: Request, error: VisionOpsError) -> JSONResponse:
 
 def _on_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
     # A location is ("body" | "query" | "path", field, ...): the field is what the caller knows.
-    details = (
-        f"{'.'.join(map(str, e['loc'][1:])) or e['loc'][0]}: {e['msg']}" for e in error.errors()
-    )
+    details = []
+    for invalid in error.errors():
+        field = ".".join(map(str, invalid["loc"][1:])) or invalid["loc"][0]
+        details.append(f"{field}: {invalid['msg'].removeprefix('Value error, ')}")
     code = InvalidRequestError.code
     return problem(STATUS_BY_CODE[code], code, "; ".join(details))
 

@@ -25,7 +25,7 @@ MAX_BACKOFF_S = 5.0
 KEEP_PUBLISHED = timedelta(days=1)
 PRUNE_INTERVAL_S = 600.0
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("visionops_assets.services.relay")
 
 
 def outgoing(row: Outbox) -> OutgoingEvent:

@@ -1,0 +1,81 @@
+import json
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import pytest
+from fastapi import FastAPI, File, UploadFile
+
+from tests.services.asgi_client import AsgiClient
+from visionops_assets.services.http_server import BodyLimit, RequestLog
+from visionops_assets.services.logs import JsonLines
+from visionops_assets.services.problems import install_problem_handlers
+
+LIMIT_BYTES = 1_000
+
+
+@pytest.fixture
+def client() -> AsgiClient:
+    app = FastAPI()
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=LIMIT_BYTES)
+    app.add_middleware(RequestLog)
+
+    @app.post("/files")
+    def receive(file: Annotated[UploadFile, File()]) -> int | None:
+        return file.size
+
+    @app.get("/healthz")
+    def healthz() -> str:
+        return "ok"
+
+    return AsgiClient(app)
+
+
+@pytest.mark.parametrize("given", ["abc-1.2_3", "x" * 64])
+def test_a_plain_request_id_is_kept(client: AsgiClient, given: str) -> None:
+    response = client.get("/nowhere", headers={"X-Request-ID": given})
+    assert response.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, 'a"b', "a b"])
+def test_another_request_id_is_replaced(client: AsgiClient, given: str) -> None:
+    first = client.get("/nowhere", headers={"X-Request-ID": given}).headers["x-request-id"]
+    second = client.get("/nowhere", headers={"X-Request-ID": given}).headers["x-request-id"]
+    assert len({first, second, given}) == 3
+
+
+def test_a_request_is_logged_as_one_line_and_a_probe_is_not(
+    client: AsgiClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "visionops_assets"):
+        client.get("/healthz")
+        client.get("/nowhere", headers={"X-Request-ID": "r1"})
+    (record,) = (r for r in caplog.records if r.message == "request")
+    line = json.loads(JsonLines().format(record))
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere", 404)
+
+
+def test_a_line_break_cannot_forge_a_log_line() -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, 'a\n{"level": "fake"}', None, None)
+    assert "\n" not in JsonLines().format(record)
+
+
+def test_a_body_within_the_limit_passes(client: AsgiClient) -> None:
+    assert client.post("/files", files={"file": b"x" * 500}).json() == 500
+
+
+def test_an_announced_body_over_the_limit_is_refused(client: AsgiClient) -> None:
+    response = client.post("/files", files={"file": b"x" * LIMIT_BYTES})
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_an_unannounced_body_over_the_limit_is_refused(client: AsgiClient) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        for _ in range(LIMIT_BYTES // 100):
+            yield b"x" * 100
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    response = client.post("/files", content=body(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")

@@ -1,0 +1,143 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionops_assets.catalog import outbox
+from visionops_assets.catalog.schema import Outbox
+from visionops_assets.contracts import MediaEvent, MediaKind
+from visionops_assets.errors import PublishError, ServerUnreachableError
+from visionops_assets.resources.broker import OutgoingEvent
+from visionops_assets.services.relay import FIRST_BACKOFF_S, MAX_BACKOFF_S, Relay, outgoing
+
+
+def _row(source: str = "camera") -> Outbox:
+    event = MediaEvent(
+        event_id=uuid4(),
+        media_id=uuid4(),
+        object_key="media/2026/03/01/x",
+        sha256="0" * 64,
+        bytes=1,
+        kind=MediaKind.IMAGE,
+        content_type="image/png",
+        source=source,
+        captured_at=datetime(2026, 3, 1, tzinfo=UTC),
+        stored_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    return Outbox(
+        event_id=event.event_id,
+        topic="media",
+        message_key=str(event.media_id),
+        payload=event.model_dump(mode="json"),
+    )
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_message_reads_back_as_the_event(source: str) -> None:
+    row = _row(source)
+    message = outgoing(row)
+    event = MediaEvent.model_validate_json(message.value)
+    assert event.model_dump(mode="json") == row.payload
+    assert (message.topic, message.key) == ("media", str(event.media_id))
+    assert message.event_id == str(event.event_id)
+
+
+class FakeOutbox:
+    """Rows in memory behind the functions of `catalog.outbox`; a failed block marks nothing."""
+
+    def __init__(self, rows: int) -> None:
+        self.unpublished = [_row() for _ in range(rows)]
+        self._marked: list[UUID] = []
+
+    @contextmanager
+    def begin(self) -> Iterator["FakeOutbox"]:
+        self._marked = []
+        yield self
+        self.unpublished = [r for r in self.unpublished if r.event_id not in self._marked]
+
+    def take(self, _session: object, limit: int) -> list[Outbox]:
+        return self.unpublished[:limit]
+
+    def mark(self, _session: object, event_ids: Sequence[UUID]) -> None:
+        self._marked = list(event_ids)
+
+
+class FakeBroker:
+    """A broker whose first answers are the given errors; stops the relay when all is sent."""
+
+    def __init__(self, stop: Event, *errors: Exception) -> None:
+        self.published: list[OutgoingEvent] = []
+        self._stop = stop
+        self._errors = list(errors)
+
+    @contextmanager
+    def producer(self) -> Iterator["FakeBroker"]:
+        if self._errors and isinstance(self._errors[0], ServerUnreachableError):
+            raise self._errors.pop(0)
+        yield self
+
+    def publish_all(self, events: Sequence[OutgoingEvent]) -> None:
+        if self._errors:
+            raise self._errors.pop(0)
+        self.published += events
+        self._stop.set()
+
+
+class PatientEvent(Event):
+    """Waits for nothing, and notes how long it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits_s: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits_s.append(timeout or 0.0)
+        return self.is_set()
+
+
+@pytest.fixture
+def owed(monkeypatch: pytest.MonkeyPatch) -> FakeOutbox:
+    fake = FakeOutbox(rows=3)
+    monkeypatch.setattr(outbox, "take_unpublished", fake.take)
+    monkeypatch.setattr(outbox, "mark_published", fake.mark)
+    monkeypatch.setattr(outbox, "delete_published", lambda *_: 0)
+    return fake
+
+
+def _run(owed: FakeOutbox, *errors: Exception) -> tuple[FakeBroker, PatientEvent]:
+    stop = PatientEvent()
+    broker = FakeBroker(stop, *errors)
+    Relay(cast("Any", owed), cast("Any", broker), stop).run()
+    return broker, stop
+
+
+def test_events_are_published_oldest_first_and_marked(owed: FakeOutbox) -> None:
+    expected = [str(row.event_id) for row in owed.unpublished]
+    broker, _ = _run(owed)
+    assert [event.event_id for event in broker.published] == expected
+    assert owed.unpublished == []
+
+
+def test_while_the_broker_is_down_events_stay_owed_and_waits_grow(owed: FakeOutbox) -> None:
+    down: list[Exception] = [ServerUnreachableError("down")] * 3 + [PublishError("not acked")] * 3
+    broker, stop = _run(owed, *down)
+    assert len(broker.published) == 3
+    backoffs_s = stop.waits_s[: len(down)]
+    assert backoffs_s[0] == FIRST_BACKOFF_S
+    assert backoffs_s == sorted(backoffs_s)
+    assert backoffs_s[-1] == MAX_BACKOFF_S
+
+
+def test_what_was_not_acknowledged_is_not_marked(owed: FakeOutbox) -> None:
+    stop = PatientEvent()
+    broker = FakeBroker(stop, PublishError("not acked"))
+    relay = Relay(cast("Any", owed), cast("Any", broker), stop)
+    with pytest.raises(PublishError):
+        relay.publish_batch(cast("Any", broker))
+    assert len(owed.unpublished) == 3
