@@ -4,6 +4,7 @@ What both the synchronous resource and the asynchronous gateway need to speak th
 pipeline's protocol (`triton_models/classifier`) is here as functions.
 """
 
+import atexit
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -203,6 +204,10 @@ def to_visionops_error(
 @cache
 def _connect(address: str) -> InferenceServerClient:
     return InferenceServerClient(address, channel_args=CHANNEL_OPTIONS)
+
+
+# Clients must be closed while gRPC's modules still exist, or each prints a traceback at exit.
+atexit.register(_connect.cache_clear)
 
 
 def _client() -> InferenceServerClient:

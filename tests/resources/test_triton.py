@@ -1,0 +1,93 @@
+import socket
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from visionops_assets.errors import (
+    CorruptMediaError,
+    DeadlineExceededError,
+    NoModelServedError,
+    ReleaseError,
+    ServerUnreachableError,
+    TooManyPixelsError,
+    VisionOpsError,
+)
+from visionops_assets.resources.triton import (
+    TritonServer,
+    image_input,
+    read_answer,
+    to_visionops_error,
+)
+from visionops_assets.settings import load_settings
+
+
+def refusal(status: str, message: str) -> InferenceServerException:
+    return InferenceServerException(message, status=f"StatusCode.{status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "expected"),
+    [
+        ("UNAVAILABLE", "failed to connect to all addresses", ServerUnreachableError),
+        ("NOT_FOUND", "Request for unknown model: 'm' is not found", NoModelServedError),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceededError),
+        ("INVALID_ARGUMENT", "corrupt: The image is truncated.", CorruptMediaError),
+        ("INVALID_ARGUMENT", "too_many_pixels: It has 9.", TooManyPixelsError),
+        ("INVALID_ARGUMENT", "batch-size must be <= 32", VisionOpsError),
+        ("INTERNAL", "Failed to process the request", VisionOpsError),
+    ],
+)
+def test_each_refusal_becomes_the_error_a_user_can_act_on(
+    status: str, message: str, expected: type[VisionOpsError]
+) -> None:
+    assert type(to_visionops_error(refusal(status, message), "m")) is expected
+
+
+def test_a_media_error_keeps_its_message_without_the_code() -> None:
+    error = to_visionops_error(refusal("INVALID_ARGUMENT", "corrupt: It is truncated."), "m")
+    assert str(error) == "It is truncated."
+
+
+def test_a_refused_load_is_a_release_error_without_a_stack_trace() -> None:
+    message = "load failed for model 'm': RuntimeError: broken\n\nAt:\n  /tmp/m/1/model.py(3): f"
+    error = to_visionops_error(refusal("INVALID_ARGUMENT", message), "m", refused=ReleaseError)
+    assert isinstance(error, ReleaseError)
+    assert "broken" in str(error)
+    assert "model.py" not in str(error)
+
+
+def test_an_image_goes_as_a_batch_of_one() -> None:
+    sent = image_input(b"\x00png\xff")
+    assert (sent.name(), sent.shape(), sent.datatype()) == ("IMAGE", [1, 1], "BYTES")
+
+
+def test_an_answer_is_read_from_the_outputs() -> None:
+    prediction_id = uuid4()
+    outputs = {
+        "LABEL": np.array([[b"caf\xc3\xa9"]], dtype=np.object_),
+        "PROBABILITIES": np.array([[0.25, 0.75]], dtype=np.float32),
+        "EMBEDDING": np.array([[1.0, 2.0, 3.0]], dtype=np.float32),
+        "PREDICTION_ID": np.array([[str(prediction_id).encode()]], dtype=np.object_),
+        "MODEL_VERSION": np.array([[7]], dtype=np.int64),
+    }
+    answer = read_answer(outputs.__getitem__)
+    assert answer.label == "café"
+    assert answer.probabilities == (0.25, 0.75)
+    assert answer.embedding == (1.0, 2.0, 3.0)
+    assert answer.prediction_id == prediction_id
+    assert answer.model_version == 7
+
+
+def test_a_server_that_is_down_is_named_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # Bound, but not listening: connections are refused.
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("VISIONOPS_TRITON_GRPC_ADDRESS", address)
+        load_settings.cache_clear()
+        try:
+            with pytest.raises(ServerUnreachableError, match=address):
+                TritonServer().predict("classifier", [b"image"])
+        finally:
+            load_settings.cache_clear()
