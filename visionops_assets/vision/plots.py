@@ -7,23 +7,27 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from visionops_assets.vision.metrics import Indices
 from visionops_assets.vision.preprocessing import Frame
-from visionops_assets.vision.training import EpochResult
+
+if TYPE_CHECKING:  # importing torch takes seconds, and a montage does not need it
+    from visionops_assets.vision.training import EpochResult
 
 DOTS_PER_INCH = 130
 INK, MUTED, GRID = "#1f2933", "#66788a", "#e4e9ee"
-BLUE, ORANGE, RED = "#2b6cb0", "#dd6b20", "#c53030"
+BLUE, ORANGE = "#2b6cb0", "#dd6b20"
 BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#d6e6f5", "#6aa5d8", "#1d4e89"])
-REDS = LinearSegmentedColormap.from_list("reds", ["#ffffff", "#fbd9d3", "#e8836f", "#b3261e"])
+REDS = LinearSegmentedColormap.from_list("reds", ["#fbdfda", "#e8836f", "#b3261e"])
 MAX_ANNOTATED_CLASSES = 25
 
 
@@ -42,7 +46,7 @@ def montage(
         raise ValueError(f"{len(titles)} titles for {len(frames)} frames.")
     columns = columns or min(len(frames), max(4, math.ceil(math.sqrt(1.6 * len(frames)))))
     rows = math.ceil(len(frames) / columns)
-    cell_in, title_in, gap_in = 0.85, 0.24 if titles is not None else 0.0, 0.07
+    cell_in, title_in, gap_in = 0.85, 0.18 if titles is not None else 0.0, 0.07
     width_in = columns * cell_in + (columns + 1) * gap_in
     row_in = cell_in + title_in + gap_in
     height_in = rows * row_in + gap_in
@@ -79,14 +83,14 @@ def class_counts(counts: Mapping[str, int]) -> bytes:
     axes.set_yticks(range(len(names)), [_shortened(name, 28) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, max(1, *values) * 1.1)
-    axes.set_title(f"{sum(values):,} in {len(names)} classes")
+    _title(axes, f"{sum(values):,} in {len(names)} classes")
     axes.xaxis.set_visible(False)
     _tidy(axes)
     axes.spines["bottom"].set_visible(False)
     return _png(figure)
 
 
-def training_curves(history: Sequence[EpochResult]) -> bytes:
+def training_curves(history: Sequence["EpochResult"]) -> bytes:
     """Draw loss and accuracy by epoch, side by side.
 
     Raises:
@@ -101,15 +105,15 @@ def training_curves(history: Sequence[EpochResult]) -> bytes:
     _line(loss_axes, epochs, [r.train_loss for r in history], BLUE, "training")
     _line(loss_axes, epochs, [r.validation_loss for r in history], ORANGE, "validation")
     loss_axes.set_ylim(bottom=0)
-    loss_axes.set_title("Loss, nats")
+    _title(loss_axes, "Loss, nats")
     loss_axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     accuracies = [r.validation_accuracy for r in history]
     _line(accuracy_axes, epochs, accuracies, ORANGE, "validation")
     accuracy_axes.set_ylim(0, 1.02)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    accuracy_axes.set_title(f"Validation accuracy, {accuracies[-1]:.1%} at the end")
+    _title(accuracy_axes, f"Validation accuracy, {accuracies[-1]:.1%} at the end")
     for axes in (loss_axes, accuracy_axes):
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("epoch", fontsize=8, color=MUTED)
         axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(axes)
@@ -117,7 +121,7 @@ def training_curves(history: Sequence[EpochResult]) -> bytes:
     return _png(figure)
 
 
-def confusion(matrix: Indices, classes: Sequence[str]) -> bytes:
+def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
     """Draw counts (C, C), truth by row: right answers in blue, wrong ones in red.
 
     Colour is the share of the row, so that rare classes show as well as common ones.
@@ -130,18 +134,19 @@ def confusion(matrix: Indices, classes: Sequence[str]) -> bytes:
     axes = figure.add_subplot()
     axes.imshow(np.ma.masked_where(~right, shares), cmap=BLUES, vmin=0, vmax=1)
     # Few answers are wrong: a scale to a half keeps a single mistake visible.
-    axes.imshow(np.ma.masked_where(right, shares), cmap=REDS, vmin=0, vmax=0.5)
+    wrong = np.ma.masked_where(right | (matrix == 0), shares)
+    axes.imshow(wrong, cmap=REDS, vmin=0, vmax=0.5)
     if count <= MAX_ANNOTATED_CLASSES:
         _write_counts(axes, matrix, shares)
     names = [_shortened(str(name), 18) for name in classes]
     upright = all(len(name) <= 3 for name in names)  # noqa: PLR2004 - as wide as a cell
     axes.set_xticks(range(count), names, rotation=0 if upright else 90)
     axes.set_yticks(range(count), names)
-    axes.set_xlabel("answered")
-    axes.set_ylabel("true")
+    axes.set_xlabel("answered", fontsize=8, color=MUTED)
+    axes.set_ylabel("true", fontsize=8, color=MUTED)
     correct, total = int(np.trace(matrix)), int(matrix.sum())
-    axes.set_title(f"{correct:,} of {total:,} right")
-    axes.tick_params(length=0)
+    _title(axes, f"{correct:,} of {total:,} right")
+    axes.tick_params(length=0, labelsize=8, labelcolor=INK)
     axes.spines[:].set_color(GRID)
     axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
@@ -151,10 +156,10 @@ def confusion(matrix: Indices, classes: Sequence[str]) -> bytes:
 
 
 def _write_counts(
-    axes: Axes, matrix: Indices, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    axes: Axes, matrix: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]
 ) -> None:
     for row, column in np.argwhere(matrix > 0):
-        dark_at = 0.55 if row == column else 0.3
+        dark_at = 0.65 if row == column else 0.3
         colour = "white" if shares[row, column] > dark_at else INK
         axes.text(
             column, row, f"{matrix[row, column]:,}", ha="center", va="center",
@@ -182,12 +187,12 @@ def accuracy_over_time(
     axes.fill_between(days, lows, highs, color=BLUE, alpha=0.15, linewidth=0)
     _line(axes, days.tolist(), accuracies, BLUE, "accuracy")
     axes.set_ylim(max(0.0, min(lows) - 0.05), 1.005)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
-    axes.set_title(f"Accuracy, {accuracies[-1]:.1%} at the end")
+    _title(axes, f"Accuracy, {accuracies[-1]:.1%} at the end")
     _tidy(axes)
     axes.grid(axis="y", color=GRID)
     return _png(figure)
@@ -200,7 +205,12 @@ def _line(axes: Axes, x: Iterable[float], y: Sequence[float], colour: str, label
 
 
 def _figure(width_in: float, height_in: float) -> Figure:
-    return Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
+    return Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout=layout)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=10, color=INK, pad=8)
 
 
 def _tidy(axes: Axes) -> None:
@@ -208,8 +218,7 @@ def _tidy(axes: Axes) -> None:
     axes.spines["bottom"].set_color(GRID)
     axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
     axes.set_axisbelow(True)
-    axes.title.set(fontsize=10, color=INK)
-    axes.xaxis.label.set(fontsize=8, color=MUTED)
+    axes.xaxis.get_offset_text().set(fontsize=8, color=MUTED)
 
 
 def _shortened(text: str, most: int) -> str:

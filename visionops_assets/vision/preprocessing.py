@@ -79,7 +79,7 @@ def _decode(data: bytes, flags: int) -> Frame:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise MemoryError from error
+            raise MemoryError("OpenCV has no memory for the pixels") from error
         raise CorruptMediaError("The image does not decode.") from error
     if pixels is None:
         raise CorruptMediaError("The image is truncated or damaged. Upload it again.")

@@ -1,0 +1,177 @@
+import os
+import signal
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.vision.videos import write_video
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.errors import (
+    CorruptMediaError,
+    DecoderCrashedError,
+    EmptyMediaError,
+    TooManyPixelsError,
+)
+from visionops_assets.vision import sandbox as sandbox_module
+from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
+from visionops_assets.vision.sandbox import DecoderSandbox
+from visionops_assets.vision.sandbox_messages import LENGTHS, read_message
+
+SPEC = PreprocessingSpec(size_px=16)
+MEMORY_BYTES = 800 * 1024**2
+MAX_PIXELS = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[DecoderSandbox]:
+    with DecoderSandbox(timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as opened:
+        yield opened
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    return path
+
+
+def child_pid(sandbox: DecoderSandbox) -> int:
+    assert sandbox._child is not None
+    return sandbox._child._process.pid
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that declares a size and ends before its pixels."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def test_frames_are_those_of_a_decode_in_process(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    video = write_video(tmp_path / "video.mp4", [i / 5 for i in range(12)])
+    for path, kind in ((picture, MediaKind.IMAGE), (video, MediaKind.VIDEO)):
+        frames = sandbox.decode(path, kind, SPEC)
+        expected = list(decode_media(path, kind, SPEC, max_pixels=MAX_PIXELS))
+        assert len(frames) == len(expected)
+        for frame, original in zip(frames, expected, strict=True):
+            assert (frame.index, frame.time_s) == (original.index, original.time_s)
+            assert np.array_equal(decode_png(frame.png), original.pixels)
+            assert frame.perceptual_hash == perceptual_hash(original.pixels)
+
+
+def test_a_bad_file_has_its_own_error_and_costs_no_child(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+    pid = child_pid(sandbox)
+    empty, truncated, huge = tmp_path / "empty", tmp_path / "truncated", tmp_path / "huge"
+    empty.touch()
+    truncated.write_bytes(picture.read_bytes()[:-40])
+    huge.write_bytes(png_header(40_000, 40_000))
+    for path, error in (
+        (empty, EmptyMediaError),
+        (truncated, CorruptMediaError),
+        (huge, TooManyPixelsError),
+    ):
+        with pytest.raises(error):
+            sandbox.decode(path, MediaKind.IMAGE, SPEC)
+    assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
+    assert child_pid(sandbox) == pid
+
+
+def test_running_out_of_memory_is_a_crash_of_that_file_only(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    path = tmp_path / "big.bmp"
+    header = struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header)  # 1.2 GB of pixels
+    with pytest.raises(DecoderCrashedError, match="MemoryError"):
+        sandbox.decode(path, MediaKind.IMAGE, SPEC)
+    assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
+
+
+def test_a_hanging_file_is_given_up(tmp_path: Path, picture: Path) -> None:
+    endless = tmp_path / "endless"
+    os.mkfifo(endless)
+    with DecoderSandbox(timeout_s=0.5, memory_bytes=MEMORY_BYTES, max_pixels=1_000) as sandbox:
+        with pytest.raises(TooManyPixelsError):
+            sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+        hung = child_pid(sandbox)
+        with pytest.raises(DecoderCrashedError, match=r"ran past 0\.5 s"):
+            sandbox.decode(endless, MediaKind.IMAGE, SPEC)
+        assert not Path(f"/proc/{hung}").exists()
+
+
+def test_a_killed_child_fails_one_file_and_is_replaced(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    endless = tmp_path / "endless"
+    os.mkfifo(endless)
+    sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+    pid = child_pid(sandbox)
+    threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(DecoderCrashedError, match="exit status -9"):
+        sandbox.decode(endless, MediaKind.IMAGE, SPEC)
+    assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
+    assert child_pid(sandbox) != pid
+
+
+def test_a_child_that_died_between_files_blames_none(
+    sandbox: DecoderSandbox, picture: Path
+) -> None:
+    sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+    os.kill(child_pid(sandbox), signal.SIGKILL)
+    assert sandbox._child is not None
+    sandbox._child._process.wait()
+    assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
+
+
+def test_the_child_has_limits_and_no_secrets(
+    monkeypatch: pytest.MonkeyPatch, picture: Path
+) -> None:
+    monkeypatch.setenv("VISIONOPS_S3_SECRET_ACCESS_KEY", "hidden")
+    with DecoderSandbox(timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as sandbox:
+        sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+        process = Path(f"/proc/{child_pid(sandbox)}")
+        assert b"VISIONOPS" not in (process / "environ").read_bytes()
+        rows = (process / "limits").read_text().splitlines()
+        limits = {row[:25].strip(): row[25:].split()[:2] for row in rows}
+    assert limits["Max address space"] == [str(MEMORY_BYTES)] * 2
+    assert limits["Max file size"] == ["0", "0"]
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max cpu time"][0] != "unlimited"
+    assert not process.exists()
+
+
+@pytest.mark.parametrize("module", ["no_such_module", "this"])
+def test_a_child_that_cannot_start_blames_no_file(
+    monkeypatch: pytest.MonkeyPatch, picture: Path, module: str
+) -> None:
+    monkeypatch.setattr(sandbox_module, "CHILD_MODULE", module)
+    with (
+        DecoderSandbox(timeout_s=5, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as sandbox,
+        pytest.raises(RuntimeError, match="does not start"),
+    ):
+        sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+
+
+@pytest.mark.parametrize("lengths", [(1 << 31, 0), (10, 101)])
+def test_a_message_that_is_too_long_is_not_read(lengths: tuple[int, int]) -> None:
+    asked: list[int] = []
+
+    def read_exactly(count: int) -> bytes:
+        asked.append(count)
+        return LENGTHS.pack(*lengths)
+
+    with pytest.raises(ValueError, match="too long"):
+        read_message(read_exactly, max_body_bytes=100)
+    assert asked == [LENGTHS.size]

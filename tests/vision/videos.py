@@ -1,0 +1,63 @@
+"""Writes small real videos for the tests."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+TICKS_PER_S = 1_000
+
+
+def level_of(number: int) -> int:
+    """Return the gray level by which a written frame can be told."""
+    return 20 + 10 * number
+
+
+def write_video(
+    path: Path,
+    times_s: Sequence[float],
+    *,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "mpeg4",
+    index_first: bool = False,
+) -> Path:
+    """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`."""
+    options = {"movflags": "faststart"} if index_first else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 4_000_000
+        stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        for number, time_s in enumerate(times_s):
+            pixels = np.full((size[1], size[0], 3), level_of(number), np.uint8)
+            pixels[:, : size[0] // 4] = 255
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = round(time_s * TICKS_PER_S)
+            frame.time_base = Fraction(1, TICKS_PER_S)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def write_audio(path: Path) -> Path:
+    """Write a second of silence into a video container without a video stream."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8_000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8_000), np.float32), "fltp", "mono")
+        frame.sample_rate = 8_000
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    return path
+
+
+def turn_clockwise(path: Path) -> None:
+    """Ask for a quarter turn: patch the matrix of the track header (ISO/IEC 14496-12, 8.3.2)."""
+    data = bytearray(path.read_bytes())
+    matrix_at = data.index(b"tkhd") + 4 + 40
+    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    data[matrix_at : matrix_at + 36] = b"".join(v.to_bytes(4, "big", signed=True) for v in matrix)
+    path.write_bytes(data)
