@@ -35,15 +35,20 @@ def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
     """
     paths = Paths(home)
     paths.create()
-    supervisor = processes.read_identity(paths.supervisor)
-    if supervisor and (state := _follow(supervisor, paths, only, watch)):
-        return state
-    # None runs, or the one that ran was just being stopped.
-    supervisor = _spawn_supervisor(paths, only)
-    state = _follow(supervisor, paths, only, watch)
-    if state is None:
-        raise StackError(_why_ended(paths, supervisor.pid))
-    return state
+    followed: processes.ProcessIdentity | None = None
+    spawned = False
+    while True:
+        supervisor = processes.read_identity(paths.supervisor)
+        if supervisor is None:
+            if spawned and followed:
+                raise StackError(_why_ended(paths, followed.pid))
+            supervisor = _spawn_supervisor(paths, only)
+            spawned = True
+        # None if it was just being stopped, or if ours came second to that of another `up`.
+        state = _follow(supervisor, paths, only, watch)
+        if state:
+            return state
+        followed = supervisor
 
 
 def _follow(

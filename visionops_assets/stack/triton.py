@@ -19,7 +19,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
 
 def triton(plan: Plan) -> Server:
-    """Describe the server: models are loaded on request only, and only with the admin key."""
+    """Describe the server: what the repository pins is loaded; changes take the admin key."""
     settings = plan.settings
     address = settings.triton_grpc_address
     if plan.is_external("triton_grpc_address"):
@@ -33,7 +33,7 @@ def triton(plan: Plan) -> Server:
             str(packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
             *_options(settings, backends, shared_memory_prefix(plan.home)),
         ),
-        env=plan.s3_credentials | _environment(settings.triton_environment, packages),
+        env=plan.s3_credentials | _environment(plan, packages),
         needs=(seaweedfs.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
         probe=answers_http(f"{settings.triton_http_url}/v2/health/ready"),
@@ -50,6 +50,10 @@ def remove_shared_memory(home: Path) -> None:
     """Remove what a killed Triton left in shared memory. Only while it does not run."""
     for region in _SHARED_MEMORY.glob(shared_memory_prefix(home) + "*"):
         region.unlink(missing_ok=True)
+
+
+def _copies(home: Path) -> Path:
+    return home / "triton" / "copies"
 
 
 def _packages(environment: Path) -> Path:
@@ -72,6 +76,11 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
     return (
         f"--model-repository=s3://{store}{settings.s3_bucket}/triton",
         "--model-control-mode=explicit",
+        # What was released before answers again at once; a model that fails is no reason to
+        # refuse the others, or its replacement.
+        "--load-model=*",
+        "--exit-on-error=false",
+        "--strict-readiness=false",
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         # Triton takes its keys from the command line alone.
@@ -86,12 +95,15 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
     )
 
 
-def _environment(environment: Path, packages: Path) -> dict[str, str]:
+def _environment(plan: Plan, packages: Path) -> dict[str, str]:
     """Make the Python backend find its interpreter: it follows PATH and the libraries."""
+    environment = plan.settings.triton_environment
     libraries = (sysconfig.get_config_var("LIBDIR"), str(packages / "nvidia_pytriton.libs"))
     return {
         "PATH": os.pathsep.join((str(environment / "bin"), os.defpath)),
         "VIRTUAL_ENV": str(environment),
+        # Where models are copied to from S3.
+        "TRITON_AWS_MOUNT_DIRECTORY": str(_copies(plan.home)),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
     }
 
@@ -99,6 +111,8 @@ def _environment(environment: Path, packages: Path) -> dict[str, str]:
 def _prepare(plan: Plan, server: Path, backends: Path) -> None:
     """Lay out the backend folder with the stub of this Python version, as Triton expects it."""
     remove_shared_memory(plan.home)
+    shutil.rmtree(_copies(plan.home), ignore_errors=True)
+    _copies(plan.home).mkdir(parents=True)
     python = backends / "python"
     shutil.rmtree(backends, ignore_errors=True)
     shutil.copytree(server / "backends" / "python", python)
