@@ -21,7 +21,14 @@ from tests.integration.conftest import visionops
 from tests.integration.test_loop import wait_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.migrate import upgrade
-from visionops_assets.catalog.schema import Base, Label, Media, Outbox
+from visionops_assets.catalog.schema import (
+    Base,
+    Label,
+    Media,
+    Outbox,
+    PerformanceWindow,
+    Release,
+)
 from visionops_assets.contracts import MediaEvent, MediaStatus
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
@@ -188,6 +195,39 @@ def test_counts_agree_between_stats_and_exporter(ingest: Settings) -> None:
     assert set(stats["media"]) == {status.value for status in MediaStatus}
     assert f'visionops_media_total{{status="stored"}} {float(stats["media"]["stored"])}' in metrics
     assert "visionops_catalog_up 1.0" in metrics
+
+
+def test_the_exporter_shows_the_newest_release_and_window(ingest: Settings) -> None:
+    with Catalog().begin() as session:
+        for version, accuracy in ((1, 0.5), (2, 0.9)):
+            session.add(
+                Release(
+                    model_name="classifier",
+                    model_version=version,
+                    snapshot_id="s",
+                    manifest_sha256="0" * 64,
+                    dagster_run_id="r",
+                )
+            )
+            session.add(
+                PerformanceWindow(
+                    model_name="classifier",
+                    model_version=version,
+                    predictions=100,
+                    labelled=10,
+                    correct=9,
+                    accuracy=accuracy,
+                    accuracy_low=accuracy - 0.1,
+                    accuracy_high=accuracy + 0.05,
+                )
+            )
+            session.flush()
+    metrics = httpx.get(f"{ingest.exporter_url}/metrics").text.splitlines()
+    series = '{model="classifier",version="2"}'
+    assert 'visionops_champion_version{model="classifier"} 2.0' in metrics
+    assert f"visionops_model_accuracy{series} 0.9" in metrics
+    assert f"visionops_model_accuracy_low{series} 0.8" in metrics
+    assert not any('version="1"' in line for line in metrics)
 
 
 def test_migrations_make_exactly_the_schema(ingest: Settings) -> None:
