@@ -19,7 +19,10 @@ STEPS = ("load m-rehearsal", "predict m-rehearsal", "load m", "predict m")
 
 
 def config_of(version: int) -> str:
-    return f"name: 'm' version_policy {{ specific {{ versions: [{version}] }} }}"
+    return (
+        "name: 'm' instance_group [ { count: 2 } ] "
+        f"version_policy {{ specific {{ versions: [{version}] }} }}"
+    )
 
 
 class FakeTriton:

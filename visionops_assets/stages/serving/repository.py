@@ -59,8 +59,10 @@ def pipeline_files(
     return code | {CONFIG_FILE: config.encode()}
 
 
-def config_as_json(config: bytes, model_name: str) -> str:
+def config_as_json(config: bytes, model_name: str, instances: int | None = None) -> str:
     """Turn a config.pbtxt into the JSON that Triton takes with a load request, for `model_name`.
+
+    `instances` replaces the number of instances.
 
     Raises:
         ReleaseError: it does not parse.
@@ -71,6 +73,8 @@ def config_as_json(config: bytes, model_name: str) -> str:
     except text_format.ParseError as error:
         raise ReleaseError(f"The rendered {CONFIG_FILE} does not parse: {error}") from error
     parsed.name = model_name
+    if instances is not None:
+        parsed.instance_group[0].count = instances
     return str(json_format.MessageToJson(parsed, preserving_proto_field_name=True))
 
 

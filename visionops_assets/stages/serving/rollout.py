@@ -85,7 +85,7 @@ class Rollout:
         try:
             self._triton.load(
                 self._rehearsal_name,
-                config_as_json(files[CONFIG_FILE], self._rehearsal_name),
+                config_as_json(files[CONFIG_FILE], self._rehearsal_name, instances=1),
                 {f"{version}/{name}": data for name, data in files.items()},
             )
             self._smoke_test(self._rehearsal_name, version, golden)
