@@ -99,7 +99,9 @@ class Runner(threading.Thread):
         self._update(status=Status.STARTING)
         server.prepare()
         log = self._paths.rotate_log(server.name)
-        process = processes.spawn(server.command, self._env, self._paths.home, log)
+        # Python servers import from their working folder: in the home itself, `import triton`
+        # would find the folder of our Triton.
+        process = processes.spawn(server.command, self._env, self._paths.run, log)
         record = processes.ServerProcess(
             **processes.identify(process.pid).model_dump(),
             rank=self._rank,
