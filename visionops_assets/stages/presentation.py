@@ -1,6 +1,7 @@
 """How pictures and tables are shown in Dagster's asset metadata."""
 
 import base64
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -23,5 +24,6 @@ def table(frame: pd.DataFrame, most_rows: int = 50) -> dg.TableMetadataValue:
     )
 
 
-def _plain(value: object) -> str | int | float | bool | None:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _plain(value: Any) -> str | int | float | bool | None:
+    # By exact type: Dagster does not store subclasses of str, which enum members are.
+    return value if type(value) in {str, int, float, bool, type(None)} else str(value)

@@ -70,7 +70,9 @@ def parse_events(
 
 def _manifest(media: list[Media]) -> pd.DataFrame:
     rows = [
-        {"media_id": str(row.media_id)} | {name: getattr(row, name) for name in MANIFEST_COLUMNS}
+        {"media_id": str(row.media_id)}
+        | {name: getattr(row, name) for name in MANIFEST_COLUMNS}
+        | {"kind": str(row.kind)}
         for row in media
     ]
     return pd.DataFrame(rows, columns=["media_id", *MANIFEST_COLUMNS])
