@@ -58,13 +58,7 @@ def _copies(home: Path) -> Path:
 
 def _packages(environment: Path) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = environment / "lib" / version / "site-packages"
-    if not (packages / "pytriton" / "tritonserver").is_dir():
-        raise StackError(
-            f"There is no Triton in {environment}. Run `make install`, or set "
-            "VISIONOPS_TRITON_ENVIRONMENT to a virtual environment that has nvidia-pytriton."
-        )
-    return packages
+    return environment / "lib" / version / "site-packages"
 
 
 def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[str, ...]:
@@ -110,6 +104,11 @@ def _environment(plan: Plan, packages: Path) -> dict[str, str]:
 
 def _prepare(plan: Plan, server: Path, backends: Path) -> None:
     """Lay out the backend folder with the stub of this Python version, as Triton expects it."""
+    if not server.is_dir():
+        raise StackError(
+            f"There is no Triton in {plan.settings.triton_environment}. Run `make install`, or set "
+            "VISIONOPS_TRITON_ENVIRONMENT to a virtual environment that has nvidia-pytriton."
+        )
     remove_shared_memory(plan.home)
     shutil.rmtree(_copies(plan.home), ignore_errors=True)
     _copies(plan.home).mkdir(parents=True)

@@ -73,8 +73,8 @@ def uptime(server: ServerState) -> str:
 
 def follow(log: Path, lines: int) -> Iterator[str]:
     """Yield the last lines of a log, then each new one, for ever; also across a rotation."""
-    yield from tail(log, lines)
     position = log.stat().st_size if log.exists() else 0
+    yield from tail(log, lines)
     while True:
         time.sleep(_FOLLOW_POLL_S)
         size = log.stat().st_size if log.exists() else 0

@@ -1,0 +1,65 @@
+import time
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from visionops_assets.stack import view
+from visionops_assets.stack.paths import Paths, tail
+from visionops_assets.stack.state import ServerState, StackState, Status
+
+
+def state(**fields: object) -> ServerState:
+    return ServerState.model_validate({"name": "db", "address": "a:1", "log": "/l/db.log"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3_720, "1h 2m"), (90_000, "1d 1h")],
+)
+def test_uptime_has_two_units(seconds: int, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0 + seconds)
+    assert view.uptime(state(status=Status.READY, ready_at_s=1_000_000.0)) == shown
+
+
+def test_only_a_ready_server_has_an_uptime() -> None:
+    assert view.uptime(state(status=Status.RESTARTING, ready_at_s=1.0)) == ""
+
+
+def test_the_table_shows_messages_as_they_are() -> None:
+    stack = StackState(supervisor_pid=1, servers=(state(message="[bold]ended", restarts=3),))
+    console = Console(width=200, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console.print(view.status_table(stack))
+    console.file.close()
+    assert "waiting ([bold]ended)" in console.export_text()
+
+
+def test_the_tail_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "db.log"
+    assert tail(log, 2) == []
+    log.write_bytes(b"x" * 300_000 + b"\none\ntwo\n\xff\n")
+    assert tail(log, 3) == ["one", "two", "\ufffd"]
+
+
+def test_a_followed_log_goes_on_after_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "db.log"
+    log.write_text("one\ntwo\nthree\n")
+    lines = view.follow(log, 2)
+    assert list(islice(lines, 2)) == ["two", "three"]
+    with log.open("a") as file:
+        file.write("four\n")
+    assert next(lines) == "four"
+    log.write_text("five\n")
+    assert next(lines) == "five"
+
+
+def test_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visionops_assets.stack.paths._ROTATE_BYTES", 10)
+    paths = Paths(tmp_path)
+    paths.create()
+    paths.log("db").write_text("short")
+    assert paths.rotate_log("db").read_text() == "short"
+    paths.log("db").write_text("longer than ten bytes")
+    assert not paths.rotate_log("db").exists()
+    assert (tmp_path / "logs" / "db.log.1").read_text() == "longer than ten bytes"
