@@ -52,7 +52,8 @@ def decode_media(
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
     Of a video the intervals are `spec.video_sample_interval_s`; rotation metadata is applied and
-    frames that the decoder marks as damaged are passed over.
+    frames that the decoder marks as damaged are passed over. A video that was cut off may give the
+    frames before the cut, each of them whole; an image that was cut off gives nothing.
 
     Raises:
         MediaError: its subclasses say why the file cannot be used.

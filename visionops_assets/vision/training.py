@@ -32,10 +32,10 @@ MAX_SHIFT = 0.16  # of half the image
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One recipe. The defaults train the digits to 0.99 within a minute on two cores."""
+    """One recipe. The defaults train 1,400 digits of 64 px to 0.99 in half a minute."""
 
     architecture: str = "resnet-tiny"
-    epochs: int = 25
+    epochs: int = 12
     """Passes over the training part."""
     batch_size: int = 64
     """Images a step."""
@@ -106,14 +106,7 @@ def train(
             seed=config.seed,
         )
         trainer = _Trainer(module, card, config, images[~held], labels[~held])
-        history = []
-        for epoch in range(1, config.epochs + 1):
-            started_s, train_loss = time.perf_counter(), trainer.run_epoch()
-            loss, accuracy = _validate(module, images[held], labels[held], card)
-            seconds = time.perf_counter() - started_s
-            rate = float(trainer.schedule.get_last_lr()[0])
-            history.append(EpochResult(epoch, train_loss, loss, accuracy, rate, seconds))
-            on_epoch(history[-1])
+        history = trainer.run(images[held], labels[held], on_epoch)
     return TrainedModel(module.eval(), card, history)
 
 
@@ -130,7 +123,7 @@ class _Trainer:
     ) -> None:
         # Channels last is 1.6 times as fast on CPU.
         self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.card, self.images = card, images
+        self.card, self.images, self.epochs = card, images, config.epochs
         self.labels = torch.from_numpy(labels)
         self.batch_size = min(config.batch_size, len(images))
         # A last batch that is not full is left out: batch statistics of one image do not exist.
@@ -142,7 +135,21 @@ class _Trainer:
             self.optimizer, config.learning_rate, total_steps=config.epochs * self.steps + 1
         )
 
-    def run_epoch(self) -> float:
+    def run(
+        self, held_images: Frame, held_labels: Labels, on_epoch: Callable[[EpochResult], None]
+    ) -> list[EpochResult]:
+        """Train for all epochs, and validate after each on what was kept back."""
+        history = []
+        for epoch in range(1, self.epochs + 1):
+            started_s, train_loss = time.perf_counter(), self._run_epoch()
+            loss, accuracy = _validate(self.module, held_images, held_labels, self.card)
+            seconds = time.perf_counter() - started_s
+            rate = float(self.schedule.get_last_lr()[0])
+            history.append(EpochResult(epoch, train_loss, loss, accuracy, rate, seconds))
+            on_epoch(history[-1])
+        return history
+
+    def _run_epoch(self) -> float:
         """Take one step a batch, in random order; return the mean loss."""
         self.module.train()
         order = torch.randperm(len(self.images))
