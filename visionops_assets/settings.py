@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     min_holdout_per_class: int = Field(5, gt=0)
 
     model_name: str = Field("classifier", pattern=r"^[A-Za-z0-9_-]+$")
-    training_epochs: int = Field(25, gt=0)
+    training_epochs: int = Field(12, gt=0)
     training_seed: int = 0
     gate_min_accuracy: float = Field(0.9, ge=0, le=1)
     gate_max_regression: float = Field(

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -55,6 +56,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def api(stack: Settings) -> PublicApi:
+def api(stack: Settings) -> Iterator[PublicApi]:
     """The services and Dagster, over HTTP."""
-    return PublicApi(stack.ingest_url, stack.gateway_url, stack.dagster_url)
+    with closing(PublicApi(stack.ingest_url, stack.gateway_url, stack.dagster_url)) as api:
+        yield api

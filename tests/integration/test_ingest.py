@@ -193,7 +193,7 @@ def test_counts_agree_between_stats_and_exporter(ingest: Settings) -> None:
     stats = httpx.get(f"{ingest.ingest_url}/v1/stats").json()
     metrics = httpx.get(f"{ingest.exporter_url}/metrics").text.splitlines()
     assert set(stats["media"]) == {status.value for status in MediaStatus}
-    assert f'visionops_media_total{{status="stored"}} {float(stats["media"]["stored"])}' in metrics
+    assert f'visionops_media{{status="stored"}} {float(stats["media"]["stored"])}' in metrics
     assert "visionops_catalog_up 1.0" in metrics
 
 

@@ -64,6 +64,10 @@ class PublicApi:
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
         self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def _request(self, method: str, url: str, **options: Any) -> Any:
         try:
             return _answer(self._http.request(method, url, **options))

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,9 @@ def run_demo(settings: Settings, console: Console, figures_path: Path, started_s
     Raises:
         VisionOpsError: a step failed or took too long; the message says where to look.
     """
-    with Screen(console) as screen:
-        demo = Demo(settings, screen)
+    api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url)
+    with Screen(console) as screen, closing(api):
+        demo = Demo(settings, api, screen)
         demo.figures.seconds_by_stage["start"] = round(time.monotonic() - started_s, 2)
         figures = demo.run()
     figures.seconds_total = round(time.monotonic() - started_s, 2)
@@ -82,10 +84,10 @@ class DemoFigures:
 class Demo:
     """Runs the loop once. A second run finds what the first one made, and says so."""
 
-    def __init__(self, settings: Settings, screen: Screen) -> None:
+    def __init__(self, settings: Settings, api: PublicApi, screen: Screen) -> None:
         self._settings = settings
+        self._api = api
         self._screen = screen
-        self._api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url)
         self._triton = TritonServer()
         self.figures = DemoFigures()
         self._held_back: list[DemoFile] = []
@@ -100,12 +102,11 @@ class Demo:
         before = self._api.materializations(["model_release"]).get("model_release")
         uploaded, self._held_back = digits()
         self._upload([*uploaded, *videos()])
-        is_new = self.figures.media_uploaded > 0 or before is None
         self._wait_for_frames()
-        if is_new:
+        if self.figures.media_known_before < self.figures.media_uploaded or before is None:
             self._wait_for_release(newer_than_s=before.timestamp_s if before else 0.0)
         else:
-            self._screen.note("Nothing new was uploaded: the snapshot and model made before serve.")
+            self._screen.note("All files are known: reusing the snapshot and the served model.")
         self._read_model_figures()
         self._predict()
         self._tell_truth()
@@ -115,9 +116,9 @@ class Demo:
         with self._stage("upload") as done:
             answers = list(self._screen.track(self._api.upload_all(files), len(files), "upload"))
             duplicates = sum(answer["duplicate"] for answer in answers)
+            self.figures.media_uploaded = len(answers)
             self.figures.media_known_before = duplicates
-            self.figures.media_uploaded = len(answers) - duplicates
-            done(f"{self.figures.media_uploaded} new files, {duplicates} known from before")
+            done(f"{len(answers)} files, {duplicates} of them known from before")
 
     def _wait_for_frames(self) -> None:
         with self._stage("frames") as done:

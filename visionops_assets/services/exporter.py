@@ -73,9 +73,7 @@ def _gauge(name: str, documentation: str, value: float) -> Metric:
 
 
 def _metrics(session: Session) -> Iterator[Metric]:
-    statuses = GaugeMetricFamily(
-        "visionops_media_total", "Media files by status.", labels=["status"]
-    )
+    statuses = GaugeMetricFamily("visionops_media", "Media files by status.", labels=["status"])
     for status, count in media.count_by_status(session).items():
         statuses.add_metric([status], count)
     yield statuses
@@ -83,9 +81,9 @@ def _metrics(session: Session) -> Iterator[Metric]:
     labels = session.scalar(select(func.count()).select_from(Label)) or 0
     snapshots = session.scalar(select(func.count()).select_from(Snapshot)) or 0
     owed = outbox.backlog(session)
-    yield _gauge("visionops_frames_total", "Processed frames.", frames)
-    yield _gauge("visionops_labels_total", "Labels, of media and of predictions.", labels)
-    yield _gauge("visionops_snapshots_total", "Dataset snapshots.", snapshots)
+    yield _gauge("visionops_frames", "Processed frames.", frames)
+    yield _gauge("visionops_labels", "Labels, of media and of predictions.", labels)
+    yield _gauge("visionops_snapshots", "Dataset snapshots.", snapshots)
     yield _gauge("visionops_outbox_unpublished", "Events owed to the queue.", owed.events)
     yield _gauge(
         "visionops_outbox_oldest_age_seconds",

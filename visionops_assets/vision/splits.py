@@ -26,8 +26,9 @@ def group_media(media: Sequence[MediaFingerprint]) -> dict[UUID, str]:
     """Give each media file its group: a connected component over shared content or shared looks.
 
     Two files are linked by an equal SHA-256 or by an equal perceptual hash of any frame; hashes of
-    blank frames link nothing. A group is named after its oldest member, so newer media that join
-    never rename it; only when they connect two groups does the younger group take the elder's name.
+    blank frames link nothing. A group is named after the content of its oldest member, so
+    newer media that join never rename it, and the same media in the same order are split alike
+    anywhere; only when they connect two groups does the younger take the elder's name.
     """
     by_age = sorted(media, key=lambda item: (item.received_at, item.media_id.int))
     parents = list(range(len(by_age)))
@@ -40,7 +41,7 @@ def group_media(media: Sequence[MediaFingerprint]) -> dict[UUID, str]:
             )
             parents[max(roots)] = min(roots)
     return {
-        item.media_id: str(by_age[_root(parents, age_rank)].media_id)
+        item.media_id: by_age[_root(parents, age_rank)].sha256
         for age_rank, item in enumerate(by_age)
     }
 
