@@ -44,7 +44,8 @@ def montage(
         raise ValueError("A montage needs at least one frame.")
     if titles is not None and len(titles) != len(frames):
         raise ValueError(f"{len(titles)} titles for {len(frames)} frames.")
-    columns = columns or min(len(frames), max(4, math.ceil(math.sqrt(1.6 * len(frames)))))
+    # More than nine would be wider than the window in which Dagster shows a picture.
+    columns = columns or min(len(frames), 9, max(4, math.ceil(math.sqrt(1.6 * len(frames)))))
     rows = math.ceil(len(frames) / columns)
     cell_in, title_in, gap_in = 0.85, 0.18 if titles is not None else 0.0, 0.07
     width_in = columns * cell_in + (columns + 1) * gap_in

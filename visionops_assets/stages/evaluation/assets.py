@@ -143,7 +143,7 @@ def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, Any]:
     scores = per_class(truth, answered, answers.classes)
     metadata: dict[str, Any] = {
         "confusion_matrix": picture(confusion(matrix, answers.classes), "confusion matrix"),
-        "per_class": table(scores),
+        "per_class": table(scores.round(4).reset_index()),
     }
     wrong = np.flatnonzero(~answers.correct)[:MISTAKES_SHOWN]
     if len(wrong):

@@ -1,5 +1,6 @@
 """`processed_frames`: the media of one batch as frames, in shards and in the catalog."""
 
+import math
 import tempfile
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_png
 from visionops_assets.vision.sandbox import DecoderSandbox, EncodedFrame
 
-MONTAGE_FRAMES = 60
+MONTAGE_FRAMES = 54
 PROGRESS_EVERY = 200
 COLUMNS = list(FrameRecord.__dataclass_fields__)
 
@@ -53,6 +54,7 @@ def processed_frames(
     spec = current_spec(load_settings())
     writer = ShardWriter(object_store, spec.spec_id, context.partition_key)
     shown: list[bytes] = []
+    show_every = math.ceil(max(1, len(raw_media)) / MONTAGE_FRAMES)
     rejections: list[Rejection] = []
     for done, (media_id, outcome) in enumerate(_decode_all(raw_media, object_store, spec), start=1):
         if isinstance(outcome, MediaError):
@@ -60,7 +62,7 @@ def processed_frames(
             context.log.warning("Quarantined %s: %s", media_id, outcome)
         else:
             writer.add(media_id, outcome)
-            shown += [frame.png for frame in outcome[: MONTAGE_FRAMES - len(shown)]]
+            shown += [frame.png for frame in outcome[:1] if done % show_every == 0]
         if done % PROGRESS_EVERY == 0:
             context.log.info("%d of %d media files decoded", done, len(raw_media))
     frames = writer.finish()
