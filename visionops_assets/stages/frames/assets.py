@@ -51,10 +51,12 @@ def processed_frames(
     decode is quarantined with a reason and does not stop the others.
     """
     started = time.monotonic()
-    spec = current_spec(load_settings())
-    writer = ShardWriter(object_store, spec.spec_id, context.partition_key)
+    settings = load_settings()
+    spec = current_spec(settings)
+    writer = ShardWriter(
+        object_store, spec.spec_id, context.partition_key, settings.shard_max_bytes
+    )
     shown: list[bytes] = []
-    show_every = math.ceil(max(1, len(raw_media)) / MONTAGE_FRAMES)
     rejections: list[Rejection] = []
     for done, (media_id, outcome) in enumerate(_decode_all(raw_media, object_store, spec), start=1):
         if isinstance(outcome, MediaError):
@@ -62,7 +64,7 @@ def processed_frames(
             context.log.warning("Quarantined %s: %s", media_id, outcome)
         else:
             writer.add(media_id, outcome)
-            shown += [frame.png for frame in outcome[:1] if done % show_every == 0]
+            shown += montage_sample(outcome, done, len(raw_media))
         if done % PROGRESS_EVERY == 0:
             context.log.info("%d of %d media files decoded", done, len(raw_media))
     frames = writer.finish()
@@ -83,6 +85,14 @@ def processed_frames(
     if shown:
         metadata["montage"] = picture(montage([decode_png(png) for png in shown]), "frames")
     return dg.MaterializeResult(value=manifest, metadata=metadata)
+
+
+def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) -> list[bytes]:
+    """Choose what a montage shows of the media file at `position` among `media_count`."""
+    if position % math.ceil(media_count / MONTAGE_FRAMES):
+        return []
+    most = MONTAGE_FRAMES // media_count or 1
+    return [frame.png for frame in frames[:: math.ceil(len(frames) / most)]]
 
 
 def _decode_all(

@@ -7,7 +7,6 @@ from uuid import UUID, uuid5
 
 from visionops_assets.catalog.batches import FrameRecord
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.settings import load_settings
 from visionops_assets.vision.sandbox import EncodedFrame
 from visionops_assets.vision.shards import pack
 
@@ -22,6 +21,7 @@ class ShardWriter:
     object_store: ObjectStore
     spec_id: str
     batch_key: str
+    max_bytes: int
     _records: list[FrameRecord] = field(default_factory=list)
     _pending: list[tuple[UUID, EncodedFrame]] = field(default_factory=list)
     _pending_bytes: int = 0
@@ -31,7 +31,7 @@ class ShardWriter:
         for frame in frames:
             self._pending.append((media_id, frame))
             self._pending_bytes += len(frame.png)
-            if self._pending_bytes >= load_settings().shard_max_bytes:
+            if self._pending_bytes >= self.max_bytes:
                 self._flush()
 
     def finish(self) -> list[FrameRecord]:
