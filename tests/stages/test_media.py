@@ -1,6 +1,7 @@
 """Cutting batches, reading events, telling batch keys apart."""
 
 import json
+from itertools import accumulate
 from uuid import uuid4
 
 from hypothesis import given
@@ -11,50 +12,62 @@ from visionops_assets.resources.broker import QueuedEvent
 from visionops_assets.stages.media.assets import parse_events
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 
-NOW_S = 1_000_000.0
+START_S = 1_000_000.0
 
 
-def events(ages_s: list[float], first_offset: int = 0) -> list[QueuedEvent]:
+def events(times_s: list[float], first_offset: int = 0) -> list[QueuedEvent]:
     return [
-        QueuedEvent(first_offset + i, int((NOW_S - age_s) * 1000), b"")
-        for i, age_s in enumerate(ages_s)
+        QueuedEvent(first_offset + i, int((START_S + time_s) * 1000), b"")
+        for i, time_s in enumerate(times_s)
     ]
 
 
-@given(
-    first=st.integers(0, 10**9),
-    count=st.integers(0, 60),
-    most=st.integers(1, 20),
-    age_s=st.floats(0, 100),
-)
+gaps_s = st.lists(st.floats(0, 40), max_size=60)
+
+
+@given(first=st.integers(0, 10**9), gaps_s=gaps_s, most=st.integers(1, 20), late_s=st.floats(0, 99))
 def test_batches_cover_a_prefix_once_and_in_order(
-    first: int, count: int, most: int, age_s: float
+    first: int, gaps_s: list[float], most: int, late_s: float
 ) -> None:
-    queued = events([age_s] * count, first)
-    batches = cut_batches("media", 0, queued, BatchRule(most, 30.0), NOW_S)
+    queued = events(list(accumulate(gaps_s)), first)
+    now_s = START_S + sum(gaps_s) + late_s
+    rule = BatchRule(most, 30.0)
     position = first
-    for batch in batches:
+    for batch in cut_batches("media", 0, queued, rule, now_s):
         assert batch.start == position
-        assert 0 < batch.end - batch.start <= most
+        members = queued[batch.start - first : batch.end - first]
+        assert 0 < len(members) <= most
+        assert members[-1].timestamp_ms - members[0].timestamp_ms <= 30_000
         position = batch.end
-    left = first + count - position
-    assert left < most
-    assert left == 0 or age_s < 30.1
+    left = queued[position - first :]
+    assert len(left) < most
+    assert not left or now_s - left[0].timestamp_ms / 1000 <= 30.001
+
+
+@given(gaps_s=gaps_s, most=st.integers(1, 20), later_s=st.floats(0, 500))
+def test_a_later_look_cuts_the_same_batches_and_more(
+    gaps_s: list[float], most: int, later_s: float
+) -> None:
+    queued = events(list(accumulate(gaps_s)))
+    rule = BatchRule(most, 30.0)
+    now_s = START_S + sum(gaps_s)
+    before = cut_batches("media", 0, queued, rule, now_s)
+    grown = [*queued, *events([sum(gaps_s) + later_s + 0.001], len(queued))]
+    after = cut_batches("media", 0, grown, rule, now_s + later_s)
+    assert after[: len(before)] == before
 
 
 def test_a_short_batch_waits_until_it_is_due() -> None:
     rule = BatchRule(max_events=3, max_wait_s=30.0)
-    assert cut_batches("media", 0, events([29.0, 1.0]), rule, NOW_S) == []
-    assert cut_batches("media", 0, events([31.0, 1.0]), rule, NOW_S) == [
-        OffsetRange("media", 0, 0, 2)
-    ]
+    queued = events([0.0, 29.0])
+    assert cut_batches("media", 0, queued, rule, START_S + 29.5) == []
+    assert cut_batches("media", 0, queued, rule, START_S + 30.5) == [OffsetRange("media", 0, 0, 2)]
 
 
 def test_a_full_batch_does_not_wait() -> None:
     rule = BatchRule(max_events=2, max_wait_s=30.0)
-    assert cut_batches("media", 3, events([0.0, 0.0, 0.0], 7), rule, NOW_S) == [
-        OffsetRange("media", 3, 7, 9)
-    ]
+    queued = events([0.0, 0.0, 0.0], 7)
+    assert cut_batches("media", 3, queued, rule, START_S) == [OffsetRange("media", 3, 7, 9)]
 
 
 @given(

@@ -7,28 +7,30 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import Label, PerformanceWindow, PredictionRow
+from visionops_assets.catalog.schema import Label, PerformanceWindow, PredictionRow, TopicPosition
 from visionops_assets.contracts import Prediction
 
 
 @dataclass(frozen=True)
-class LabelledPrediction:
-    """What a model version answered, and what its image shows by the newest label."""
+class Agreement:
+    """How many labelled predictions of a version answered `answered` where `truth` was right."""
 
     model_name: str
     model_version: int
     answered: str
     truth: str
+    predictions: int
 
 
 def next_offset(session: Session, topic: str, partition: int) -> int:
-    """Offset after the last prediction that was taken from a topic partition."""
-    last = session.execute(
-        select(func.max(PredictionRow.topic_offset)).where(
-            PredictionRow.topic == topic, PredictionRow.topic_partition == partition
-        )
-    ).scalar_one()
-    return 0 if last is None else int(last) + 1
+    """Offset at which taking predictions from a topic partition goes on."""
+    position = session.get(TopicPosition, (topic, partition))
+    return position.next_offset if position else 0
+
+
+def set_next_offset(session: Session, topic: str, partition: int, offset: int) -> None:
+    """Note where to go on, in the transaction that took what came before."""
+    session.merge(TopicPosition(topic=topic, topic_partition=partition, next_offset=offset))
 
 
 def add_predictions(
@@ -63,8 +65,8 @@ def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
     return [row.tuple() for row in session.execute(statement)]
 
 
-def labelled_predictions(session: Session) -> list[LabelledPrediction]:
-    """Every prediction whose truth is known, with the newest label that was given to it."""
+def agreements(session: Session) -> list[Agreement]:
+    """Count the predictions whose truth is known, by version, answer and newest label."""
     newest = (
         select(Label.prediction_id, Label.label)
         .where(Label.prediction_id.is_not(None))
@@ -72,10 +74,19 @@ def labelled_predictions(session: Session) -> list[LabelledPrediction]:
         .order_by(Label.prediction_id, Label.label_id.desc())
         .subquery()
     )
-    statement = select(
-        PredictionRow.model_name, PredictionRow.model_version, PredictionRow.label, newest.c.label
-    ).join(newest, newest.c.prediction_id == PredictionRow.prediction_id)
-    return [LabelledPrediction(*row) for row in session.execute(statement)]
+    group = (
+        PredictionRow.model_name,
+        PredictionRow.model_version,
+        PredictionRow.label,
+        newest.c.label,
+    )
+    statement = (
+        select(*group, func.count())
+        .join(newest, newest.c.prediction_id == PredictionRow.prediction_id)
+        .group_by(*group)
+        .order_by(*group)
+    )
+    return [Agreement(*row) for row in session.execute(statement)]
 
 
 def newest_prediction_label_id(session: Session) -> int:
@@ -87,9 +98,3 @@ def newest_prediction_label_id(session: Session) -> int:
 def add_performance(session: Session, windows: Sequence[PerformanceWindow]) -> None:
     """Note how often model versions were right, as known now."""
     session.add_all(windows)
-
-
-def performance_history(session: Session, most: int = 200) -> list[PerformanceWindow]:
-    """Newest measurements, the oldest of them first."""
-    statement = select(PerformanceWindow).order_by(PerformanceWindow.window_id.desc()).limit(most)
-    return list(reversed(session.scalars(statement).all()))

@@ -216,6 +216,16 @@ class Release(Base):
     released_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class TopicPosition(Base):
+    """Up to where a topic partition has been taken into the catalog."""
+
+    __tablename__ = "topic_position"
+
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    topic_partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    next_offset: Mapped[int]
+
+
 class PredictionRow(Base):
     """One prediction of the served pipeline, as taken from the queue."""
 

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.predictions import (
-    LabelledPrediction,
+    Agreement,
     add_performance,
     add_predictions,
-    labelled_predictions,
+    agreements,
     next_offset,
     prediction_counts,
+    set_next_offset,
 )
 from visionops_assets.catalog.schema import PerformanceWindow
 from visionops_assets.contracts import Prediction
@@ -23,7 +24,7 @@ from visionops_assets.resources.broker import Broker, QueuedEvent
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.vision.metrics import confusion_matrix, wilson_interval
+from visionops_assets.vision.metrics import wilson_interval
 from visionops_assets.vision.plots import confusion
 
 READ_AT_ONCE = 5_000
@@ -64,6 +65,8 @@ def prediction_log(
                     queued = reader.poll(topic, partition, start, READ_AT_ONCE, timeout_s=10)
                     parsed = _parse(context, queued)
                     added += add_predictions(session, topic, partition, parsed)
+                    if queued:
+                        set_next_offset(session, topic, partition, queued[-1].offset + 1)
                 if len(queued) < READ_AT_ONCE:
                     break
                 context.log.info("%d predictions taken so far", added)
@@ -103,17 +106,17 @@ def model_performance(
     One row a version with labels; the same rows are kept in the catalog as a time series.
     """
     with catalog.begin() as session:
-        labelled = labelled_predictions(session)
-    by_version: dict[tuple[str, int], list[LabelledPrediction]] = defaultdict(list)
-    for prediction in labelled:
-        by_version[prediction.model_name, prediction.model_version].append(prediction)
+        known = agreements(session)
+    by_version: dict[tuple[str, int], list[Agreement]] = defaultdict(list)
+    for agreement in known:
+        by_version[agreement.model_name, agreement.model_version].append(agreement)
     totals = {
         (name, version): int(count)
         for name, version, count in prediction_log.itertuples(index=False)
     }
     windows = [
-        _window(name, version, totals.get((name, version), len(known)), known)
-        for (name, version), known in sorted(by_version.items())
+        measure(of_version, predictions=totals.get(version))
+        for version, of_version in by_version.items()
     ]
     with catalog.begin() as session:
         add_performance(session, windows)
@@ -122,36 +125,40 @@ def model_performance(
     metadata: dict[str, Any] = {"versions": table(performance)}
     if windows:
         newest = windows[-1]
-        known = by_version[newest.model_name, newest.model_version]
         metadata |= {
             "accuracy": newest.accuracy,
             "labelled_predictions": newest.labelled,
-            "confusion_matrix": _confusion(known),
+            "model_version": newest.model_version,
+            "confusion_matrix": _confusion(by_version[newest.model_name, newest.model_version]),
         }
     return dg.MaterializeResult(value=performance, metadata=metadata)
 
 
-def _window(
-    name: str, version: int, predictions: int, known: list[LabelledPrediction]
-) -> PerformanceWindow:
-    correct = sum(prediction.answered == prediction.truth for prediction in known)
-    low, high = wilson_interval(correct, len(known))
+def measure(known: list[Agreement], predictions: int | None) -> PerformanceWindow:
+    """Measure one version by its labelled predictions; `predictions` counts all it has made.
+
+    The interval is Wilson's, at 95 %.
+    """
+    labelled = sum(agreement.predictions for agreement in known)
+    correct = sum(a.predictions for a in known if a.answered == a.truth)
+    low, high = wilson_interval(correct, labelled)
     return PerformanceWindow(
-        model_name=name,
-        model_version=version,
-        predictions=predictions,
-        labelled=len(known),
+        model_name=known[0].model_name,
+        model_version=known[0].model_version,
+        # A prediction may be labelled and taken after the log was counted.
+        predictions=max(predictions or 0, labelled),
+        labelled=labelled,
         correct=correct,
-        accuracy=correct / len(known),
+        accuracy=correct / labelled,
         accuracy_low=low,
         accuracy_high=high,
     )
 
 
-def _confusion(known: list[LabelledPrediction]) -> dg.MarkdownMetadataValue:
-    classes = sorted({p.truth for p in known} | {p.answered for p in known})
-    index = {label: i for i, label in enumerate(classes)}
-    truth = np.array([index[p.truth] for p in known])
-    answered = np.array([index[p.answered] for p in known])
-    matrix = confusion_matrix(truth, answered, len(classes))
+def _confusion(known: list[Agreement]) -> dg.MarkdownMetadataValue:
+    classes = sorted({a.truth for a in known} | {a.answered for a in known})
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for agreement in known:
+        row, column = classes.index(agreement.truth), classes.index(agreement.answered)
+        matrix[row, column] = agreement.predictions
     return picture(confusion(matrix, classes), "confusion matrix of labelled predictions")

@@ -29,6 +29,7 @@ def downgrade() -> None:
     tables = (
         "performance_window",
         "prediction",
+        "topic_position",
         "release",
         "verdict",
         "snapshot",
@@ -240,6 +241,13 @@ def _create_models() -> None:
 
 def _create_predictions() -> None:
     """Create what the served model answered, and how well."""
+    op.create_table(
+        "topic_position",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("topic_partition", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "topic_partition", name="pk_topic_position"),
+    )
     op.create_table(
         "prediction",
         sa.Column("prediction_id", sa.Uuid(), nullable=False),
