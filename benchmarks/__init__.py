@@ -1,0 +1,1 @@
+"""The figures the README quotes, each as a ratio to a named limit. `python -m benchmarks`."""
