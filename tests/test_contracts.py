@@ -1,0 +1,37 @@
+"""Records that cross rooms: immutable, strict, and specs told apart by content."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from visionops_assets.contracts import Candidate, PreprocessingSpec
+
+specs = st.builds(
+    PreprocessingSpec,
+    size_px=st.integers(8, 512),
+    colour=st.sampled_from(["rgb", "gray"]),
+    resize=st.sampled_from(["stretch", "letterbox"]),
+    video_sample_interval_s=st.floats(0.01, 100),
+)
+
+
+@given(specs, specs)
+def test_specs_have_one_id_exactly_if_they_are_equal(
+    one: PreprocessingSpec, other: PreprocessingSpec
+) -> None:
+    assert (one.spec_id == other.spec_id) == (one == other)
+    assert PreprocessingSpec.model_validate_json(one.model_dump_json()).spec_id == one.spec_id
+
+
+def test_spec_ids_do_not_change_between_releases() -> None:
+    """Frames in catalogs out there carry this id."""
+    assert PreprocessingSpec().spec_id == "pp-b66a118d8012"
+
+
+def test_records_are_immutable_and_refuse_unknown_fields() -> None:
+    candidate = Candidate(model_name="m", model_version=1, mlflow_run_id="r", snapshot_id="ds-1")
+    with pytest.raises(ValidationError, match="frozen"):
+        candidate.model_version = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="modell"):
+        Candidate.model_validate(candidate.model_dump() | {"modell": "m"})

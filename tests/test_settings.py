@@ -1,0 +1,74 @@
+"""Where settings come from, which wins, and what a wrong one says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from visionops_assets.errors import SettingsError
+from visionops_assets.settings import (
+    STACK_ENV_FILE,
+    current_spec,
+    load_external_settings,
+    load_settings,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("VISIONOPS_HOME", str(tmp_path))
+    monkeypatch.delenv("VISIONOPS_S3_BUCKET", raising=False)
+    monkeypatch.delenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    load_settings.cache_clear()
+    yield tmp_path
+    load_settings.cache_clear()
+
+
+def test_environment_wins_over_the_stack_which_wins_over_defaults(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / STACK_ENV_FILE).write_text(
+        "VISIONOPS_S3_BUCKET=of-the-stack\nVISIONOPS_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1\n"
+    )
+    monkeypatch.setenv("VISIONOPS_S3_BUCKET", "of-the-environment")
+    settings = load_settings()
+    assert settings.s3_bucket == "of-the-environment"
+    assert settings.kafka_bootstrap_servers == "127.0.0.1:1"
+    assert settings.model_name == "classifier"
+    assert settings.home == home
+
+
+def test_only_the_environment_makes_a_server_external(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / STACK_ENV_FILE).write_text("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1\n")
+    assert "kafka_bootstrap_servers" not in load_external_settings().model_fields_set
+    monkeypatch.setenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", "kafka.example:9092")
+    assert "kafka_bootstrap_servers" in load_external_settings().model_fields_set
+
+
+@pytest.mark.usefixtures("home")
+def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONOPS_TRAINING_EPOCHS", "many")
+    monkeypatch.setenv("VISIONOPS_HOLDOUT_PERCENT", "120")
+    with pytest.raises(SettingsError, match="VISIONOPS_TRAINING_EPOCHS") as caught:
+        load_settings()
+    assert "VISIONOPS_HOLDOUT_PERCENT" in str(caught.value)
+
+
+@pytest.mark.usefixtures("home")
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("S3_SECRET_ACCESS_KEY", "TRITON_ADMIN_KEY"):
+        monkeypatch.setenv(f"VISIONOPS_{name}", "hunter2")
+    monkeypatch.setenv("VISIONOPS_POSTGRES_URL", "postgresql+psycopg://u:hunter2@h/db")
+    assert "hunter2" not in repr(load_settings())
+
+
+@pytest.mark.usefixtures("home")
+def test_the_spec_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = current_spec(load_settings())
+    load_settings.cache_clear()
+    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "96")
+    after = current_spec(load_settings())
+    assert (before.size_px, after.size_px) == (64, 96)
+    assert before.spec_id != after.spec_id
