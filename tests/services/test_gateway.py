@@ -148,7 +148,7 @@ def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) 
     assert (row.prediction_id, row.label, row.origin) == (prediction_id, "7", "feedback")
 
 
-@pytest.mark.parametrize("label", ["", "  ", "x" * 201])
+@pytest.mark.parametrize("label", ["", "  ", "x" * 201, "a\0b"])
 def test_an_unusable_label_is_refused(client: AsgiClient, catalog: FakeCatalog, label: str) -> None:
     answer = client.post(f"/v1/predictions/{uuid4()}/label", json={"label": label})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")

@@ -7,11 +7,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
-    MAX_TEXT_CHARACTERS,
-    PlainText,
     UtcTime,
     display_name,
 )
+from visionops_assets.services.text import MAX_TEXT_CHARACTERS, PlainText
 
 TEXT = TypeAdapter[str](PlainText)
 TIME = TypeAdapter[datetime](UtcTime)

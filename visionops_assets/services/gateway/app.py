@@ -2,19 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.services.gateway.body import OPENAPI_BODY, read_image
 from visionops_assets.services.gateway.metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.services.gateway.predictor import PredictionAnswer, Predictor
+from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.text import PlainText
 
 FEEDBACK = "feedback"
 
@@ -22,7 +23,7 @@ FEEDBACK = "feedback"
 class LabelRequest(BaseModel):
     """What a prediction should have been."""
 
-    label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    label: PlainText
 
 
 class LabelAnswer(BaseModel):
@@ -45,6 +46,7 @@ def create_app(predictor: Predictor, catalog: Catalog) -> FastAPI:
     metrics = RequestMetrics()
     install_problem_handlers(app)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
+    app.add_middleware(RequestLog)
 
     @app.post("/v1/predict", openapi_extra=OPENAPI_BODY)
     async def predict(request: Request) -> PredictionAnswer:

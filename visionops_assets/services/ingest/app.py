@@ -17,9 +17,10 @@ from visionops_assets.contracts import MediaKind, MediaStatus, Record
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.http_server import BodyLimit, RequestLog
-from visionops_assets.services.ingest.fields import PlainText, UtcTime, display_name
+from visionops_assets.services.ingest.fields import UtcTime, display_name
 from visionops_assets.services.ingest.upload import UploadRequest, Uploads
 from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.text import PlainText
 from visionops_assets.settings import Settings
 
 # Boundaries, part headers and the other fields of a form.

@@ -1,0 +1,27 @@
+"""Text that clients send and that is stored and shown: validated alike in every service."""
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+MAX_TEXT_CHARACTERS = 200
+
+
+def is_control(character: str) -> bool:
+    """Whether it is a control character or half of a surrogate pair."""
+    return unicodedata.category(character) in {"Cc", "Cs"}
+
+
+def _without_control_characters(text: str) -> str:
+    # PostgreSQL stores no NUL, and the others only serve to forge lines of logs and terminals.
+    if any(map(is_control, text)):
+        raise ValueError("must not contain NUL or other control characters")
+    return text
+
+
+PlainText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARACTERS),
+    AfterValidator(_without_control_characters),
+]
