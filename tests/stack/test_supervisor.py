@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,33 @@ def test_a_failing_setup_fails_the_server(tmp_path: Path) -> None:
     stack.thread.start()
     stack.thread.join(20)
     assert (stack["db"].status, stack["db"].message) == (Status.FAILED, "no such database")
+
+
+def test_another_program_at_its_address_does_not_make_a_server_ready(tmp_path: Path) -> None:
+    def foreign_answer(_started_at_s: float) -> bool:
+        time.sleep(0.3)
+        return True
+
+    stack = Stack(tmp_path, (server("store", command=("false",), probe=foreign_answer),))
+    stack.thread.start()
+    stack.thread.join(20)
+    assert stack["store"].status is Status.FAILED
+    assert stack["store"].ready_at_s is None
+
+
+def test_a_server_that_cannot_be_started_again_is_tried_further(tmp_path: Path) -> None:
+    starts: list[None] = []
+
+    def fail_later() -> None:
+        starts.append(None)
+        if len(starts) > 1:
+            raise OSError("no space left")
+
+    with running(tmp_path, replace(server("store"), prepare=fail_later)) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        os.kill(stack["store"].pid or 0, signal.SIGKILL)
+        stack.wait_until(lambda: stack["store"].message == "no space left")
+        assert stack["store"].status is Status.RESTARTING
 
 
 def test_an_external_server_is_probed_and_never_started(tmp_path: Path) -> None:

