@@ -26,8 +26,8 @@ from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_png
 
 CONNECTIONS = 8
-UPLOADS = 160
-"""Uploads of one measurement: above a second of them."""
+UPLOADS = 120
+"""Uploads of one measurement: about a second of them."""
 NOISE_SIDE_PX = 82
 """Noise does not compress: a PNG of this side has 20 KB."""
 KEY_PREFIX = "benchmark"
@@ -44,9 +44,9 @@ def measure(settings: Settings) -> list[Figure]:
 
     """
     question = Question(
-        "20 KB PNG uploads, 8 connections",
+        f"20 KB PNG uploads, {CONNECTIONS} connections",
         "uploads/s",
-        "bare PUTs to the same store, boto3, 8 connections",
+        f"bare PUTs to the same store, boto3, {CONNECTIONS} connections",
         goal=0.7,
     )
     rng = np.random.default_rng()

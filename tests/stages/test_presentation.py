@@ -20,7 +20,7 @@ def test_any_cell_survives_dagsters_storage() -> None:
             "kind": [Kind.IMAGE, Kind.IMAGE],
             "count": np.array([1, 2]),
             "share": [0.5, np.nan],
-            "when": pd.to_datetime(["2026-01-01", None]),
+            "when": pd.to_datetime(pd.Series(["2026-01-01", None])),
         }
     )
     shown = deserialize_value(serialize_value(table(frame)), dg.TableMetadataValue)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch
 from visionops_assets.contracts import MediaEvent, MediaStatus
+from visionops_assets.errors import LogTruncatedError
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ def take_events(
 ) -> list[Media]:
     """Note events as consumed by this batch, and return the media that are its own.
 
-    An event that came before, by id or by position, belongs to the batch that noted it first: a
-    second delivery changes nothing, and a batch that runs again finds its media again.
+    An event that came before belongs to the batch that noted it first: a second delivery changes
+    nothing, and a batch that runs again finds its media again.
+
+    Raises:
+        LogTruncatedError: at one of these offsets there was another event before.
+
     """
     session.execute(
         insert(MediaBatch)
@@ -88,6 +93,7 @@ def take_events(
     ]
     if rows:
         session.execute(insert(ConsumedEvent).on_conflict_do_nothing(), rows)
+        _require_known(session, offsets, {event.event_id for _, event in events})
     own = select(ConsumedEvent.media_id).where(ConsumedEvent.batch_key == offsets.batch_key)
     session.execute(
         update(Media)
@@ -99,6 +105,17 @@ def take_events(
             select(Media).where(Media.media_id.in_(own)).order_by(Media.stored_at, Media.media_id)
         )
     )
+
+
+def _require_known(session: Session, offsets: OffsetRange, event_ids: set[UUID]) -> None:
+    """Fail if an event lost its place to another one: it would never be processed."""
+    query = select(func.count()).where(ConsumedEvent.event_id.in_(event_ids))
+    lost = len(event_ids) - session.execute(query).scalar_one()
+    if lost:
+        raise LogTruncatedError(
+            f"{lost} event(s) of batch {offsets.batch_key} lie where other events lay before: the "
+            "topic was replaced. Give the new one another name (VISIONOPS_KAFKA_MEDIA_TOPIC)."
+        )
 
 
 def commit_frames(

@@ -52,6 +52,7 @@ class EventProducer:
 
         Raises:
             PublishError: at least one was not; any of them may be in the queue all the same.
+
         """
         try:
             futures = [
@@ -81,6 +82,7 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
+
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -103,6 +105,7 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
+
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -124,6 +127,7 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
+
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -158,6 +162,7 @@ class TopicReader:
 
         Raises:
             LogTruncatedError: `start` is outside of what the queue holds.
+
         """
         target = TopicPartition(topic, partition)
         self._consumer.assign([target])
@@ -187,8 +192,16 @@ class TopicReader:
 
         Raises:
             LogTruncatedError: the queue no longer has all of them.
+            ServerUnreachableError: it did not give them within `timeout_s`.
+
         """
+        deadline = time.monotonic() + timeout_s
         events = self.poll(topic, partition, start, end - start, timeout_s)
+        if len(events) < end - start and time.monotonic() >= deadline:
+            raise ServerUnreachableError(
+                f"The queue gave {len(events)} of the {end - start} events in [{start}, {end}) of "
+                f"{topic}-{partition} within {timeout_s:.0f} s. Is it up?"
+            )
         expected = list(range(start, end))
         found = [event.offset for event in events]
         if found != expected:

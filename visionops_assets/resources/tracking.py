@@ -1,7 +1,8 @@
 """Model tracking and registry: MLflow runs, artifacts, versions, the champion alias.
 
 A thin resource instead of dagster-mlflow: that one keeps its run open in a global across steps and
-needs a hook to end it, so that a killed worker leaves runs RUNNING; here a run ends with its block.
+needs a hook to end it; here a run ends with its block, also by an error. Only a killed process
+leaves its run RUNNING.
 """
 
 import logging
@@ -127,6 +128,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
         Raises:
             NotFoundError: the run has no such artifact.
+
         """
         with _reaching():
             found = self._client.download_artifacts(run_id, artifact_path, str(to))

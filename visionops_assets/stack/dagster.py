@@ -1,6 +1,7 @@
 """Dagster: the code server that holds our definitions, the webserver and the daemon."""
 
 import shutil
+import subprocess
 import sys
 import time
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 
 from visionops_assets.errors import StackError
+from visionops_assets.settings import child_environment
 from visionops_assets.stack import postgres
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
@@ -96,6 +98,26 @@ def _prepare(plan: Plan) -> None:
     home = plan.home / "dagster"
     home.mkdir(exist_ok=True)
     shutil.copyfile(plan.settings.project_root / "dagster.yaml", home / "dagster.yaml")
+    _fail_lost_runs(plan)
+
+
+def _fail_lost_runs(plan: Plan) -> None:
+    """Fail the runs of a code server that is gone; in a process of its own, for it is large.
+
+    Raises:
+        StackError: Dagster's storage cannot be used.
+
+    """
+    result = subprocess.run(
+        (sys.executable, "-m", "visionops_assets.stack.lost_runs"),
+        env=child_environment(plan.settings) | _environment(plan),
+        cwd=plan.home / "dagster",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise StackError(f"Dagster's storage is not usable: {result.stderr.strip()[-500:]}")
 
 
 def _ask(url: str, query: str) -> Any:
