@@ -1,0 +1,23 @@
+import dagster as dg
+from dagster._core.test_utils import create_run_for_test
+
+from visionops_assets.stack.lost_runs import fail_lost_runs
+
+Status = dg.DagsterRunStatus
+
+
+def test_runs_under_way_are_failed_and_no_others() -> None:
+    expected = {
+        Status.STARTING: Status.FAILURE,
+        Status.STARTED: Status.FAILURE,
+        Status.SUCCESS: Status.SUCCESS,
+        Status.CANCELED: Status.CANCELED,
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = {status: create_run_for_test(instance, status=status) for status in expected}
+        assert fail_lost_runs(instance) == 2
+        for status, run in runs.items():
+            found = instance.get_run_by_id(run.run_id)
+            assert found is not None
+            assert found.status is expected[status]
+        assert fail_lost_runs(instance) == 0
