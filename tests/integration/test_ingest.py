@@ -16,9 +16,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from tests.integration.conftest import visionops
 from tests.integration.test_loop import wait_for
+from visionops_assets.catalog.batches import OffsetRange, take_events
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.migrate import upgrade
 from visionops_assets.catalog.schema import (
@@ -30,6 +32,7 @@ from visionops_assets.catalog.schema import (
     Release,
 )
 from visionops_assets.contracts import MediaEvent, MediaStatus
+from visionops_assets.errors import LogTruncatedError
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings, load_settings
@@ -181,6 +184,23 @@ def test_a_refusal_leaves_nothing(
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
     assert rows_and_objects() == before
+
+
+def test_an_event_is_never_dropped_for_another_at_its_offset(ingest: Settings) -> None:
+    media_ids = [upload(ingest, png()).json()["media_id"] for _ in range(2)]
+    with Session(Catalog().engine) as session:  # nothing of this is committed
+        rows = [
+            session.scalars(select(Outbox).where(Outbox.message_key == media_id)).one()
+            for media_id in media_ids
+        ]
+        first, second = (MediaEvent.model_validate(row.payload) for row in rows)
+        batch = OffsetRange("replaced", 0, 0, 1)
+        for _ in range(2):
+            taken = take_events(session, batch, [(0, first)])
+            assert [str(row.media_id) for row in taken] == media_ids[:1]
+        assert take_events(session, OffsetRange("replaced", 0, 7, 8), [(7, first)]) == []
+        with pytest.raises(LogTruncatedError, match="replaced"):
+            take_events(session, batch, [(0, second)])
 
 
 def test_unknown_media_are_not_found(ingest: Settings) -> None:
