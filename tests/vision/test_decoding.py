@@ -12,6 +12,7 @@ from visionops_assets.errors import (
     MediaError,
     NoFramesError,
     NoVideoStreamError,
+    TooLargeError,
     TooManyPixelsError,
     UnsupportedMediaError,
 )
@@ -54,6 +55,17 @@ def test_each_container_is_sampled_by_time(tmp_path: Path, extension: str, codec
     assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2, 3], abs=0.01)
     assert [shown(frame) for frame in frames] == [0, 5, 10, 15]
     assert all(frame.pixels.shape == (16, 16, 3) for frame in frames)
+
+
+def test_a_video_of_too_many_frames_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "video.mkv", [0.0, 1.0, 2.0])
+    monkeypatch.setattr(decoding, "MAX_FRAMES", 3)
+    assert len(decode(path)) == 3
+    monkeypatch.setattr(decoding, "MAX_FRAMES", 2)
+    with pytest.raises(TooLargeError, match="more than 2 frames"):
+        decode(path)
 
 
 def test_a_variable_frame_rate_is_sampled_at_or_after_each_interval(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Tables and small records between assets: parquet and JSON in S3, by asset, partition and run.
 
 Every run writes a key of its own and never changes another's; the URI is in the materialization's
-metadata. A reader takes what its own run wrote, else what the newest materialization names.
+metadata. A reader takes what its own run wrote (or the runs that it retries), else what the newest
+materialization names.
 """
 
 import io
@@ -60,7 +61,9 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager):
             asset_partitions=[context.partition_key] if context.has_asset_partitions else None,
         )
         found = context.instance.fetch_materializations(records, limit=20).records
-        own = [record for record in found if record.run_id == context.step_context.run_id]
+        run = context.step_context.dagster_run
+        own_runs = {run.run_id, run.parent_run_id, run.root_run_id}
+        own = [record for record in found if record.run_id in own_runs]
         for record in own or found:
             materialization = record.asset_materialization
             value = materialization and materialization.metadata.get(URI_METADATA_KEY)

@@ -19,6 +19,7 @@ from visionops_assets.errors import (
     CorruptMediaError,
     NoFramesError,
     NoVideoStreamError,
+    TooLargeError,
     UnsupportedMediaError,
 )
 from visionops_assets.vision.preprocessing import (
@@ -35,6 +36,9 @@ FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
 PROTOCOL_WHITELIST = "file"
 # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
 TIME_TOLERANCE_S = 1e-6
+# A file of a few megabytes may hold a picture for each second of a year: the frames of one file are
+# held in memory, and committed at once. This is more than five hours at one a second.
+MAX_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ def _decode_video(path: Path, spec: PreprocessingSpec, max_pixels: int) -> Itera
         stream.codec_context.thread_count = DECODER_THREADS
         for time_s, frame in _sample(container, stream, spec.video_sample_interval_s):
             check_pixels(frame.width, frame.height, max_pixels)
+            if index == MAX_FRAMES:
+                raise TooLargeError(f"The video gives more than {MAX_FRAMES:,} frames. Cut it.")
             yield DecodedFrame(index, time_s, preprocess_pixels(_upright(frame), spec))
             index += 1
     if not index:
