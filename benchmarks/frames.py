@@ -21,7 +21,7 @@ from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
 from visionops_assets.vision.sandbox import DecoderSandbox
 
-DIGITS = 1_000
+DIGITS = 600
 PHOTOGRAPH_ROUNDS = 12
 VIDEO_ROUNDS = 3
 LIMIT_NAME = "the same preprocessing in-process"
