@@ -19,6 +19,8 @@ from visionops_assets.services.logs import configure_logging, request_id
 
 REQUEST_ID_HEADER = "X-Request-ID"
 SHUTDOWN_PATIENCE_S = 10
+FORM_OVERHEAD_BYTES = 64 * 1024
+"""Room in a form for boundaries, part headers and other fields than its file."""
 
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Probes and scrapes come every few seconds and say nothing.

@@ -96,7 +96,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 def _prepare(plan: Plan) -> None:
     """Give Dagster its home, with the instance's configuration as it is now."""
     home = plan.home / "dagster"
-    home.mkdir(exist_ok=True)
+    home.mkdir(exist_ok=True, mode=0o700)
     shutil.copyfile(plan.settings.project_root / "dagster.yaml", home / "dagster.yaml")
     _fail_lost_runs(plan)
 

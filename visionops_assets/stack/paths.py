@@ -41,10 +41,10 @@ class Paths:
         return self.home / "logs" / f"{server}.log"
 
     def create(self) -> None:
-        """Make the folders. The state folder is private: it will hold credentials."""
+        """Make the folders, private ones: they will hold credentials and what they protect."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in ("run", "logs"):
-            (self.home / folder).mkdir(exist_ok=True)
+        for folder in (self.run, self.home / "logs"):
+            folder.mkdir(exist_ok=True, mode=0o700)
 
     def rotate_log(self, server: str) -> Path:
         """Put a log past 20 MB aside as `<server>.log.1`, and return where to append."""

@@ -42,7 +42,7 @@ def seaweedfs(plan: Plan) -> Server:
         address=address,
         command=command,
         env=plan.s3_credentials,
-        prepare=lambda: folder.mkdir(exist_ok=True),
+        prepare=lambda: folder.mkdir(exist_ok=True, mode=0o700),
         probe=answers_http(f"{address}/healthz"),
         stop_timeout_s=10,
     )

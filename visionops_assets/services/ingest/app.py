@@ -16,15 +16,12 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import MediaKind, MediaStatus, Record
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.http_server import BodyLimit, RequestLog
+from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES, BodyLimit, RequestLog
 from visionops_assets.services.ingest.fields import UtcTime, display_name
 from visionops_assets.services.ingest.upload import UploadRequest, Uploads
 from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.services.text import PlainText
 from visionops_assets.settings import Settings
-
-# Boundaries, part headers and the other fields of a form.
-FORM_OVERHEAD_BYTES = 64 * 1024
 
 UPLOADS = Counter(
     "visionops_uploads", "Uploads by outcome: stored, duplicate, or why not.", ["outcome"]
