@@ -41,7 +41,6 @@ def measure(settings: Settings) -> list[Figure]:
 
     Raises:
         ServerUnreachableError: the ingest API or the object store does not answer.
-
     """
     question = Question(
         f"20 KB PNG uploads, {CONNECTIONS} connections",

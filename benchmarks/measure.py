@@ -64,7 +64,6 @@ def compare(
 
     Raises:
         ValueError: a measurement is not above zero, or there are no repeats.
-
     """
     if repeats < 1:
         raise ValueError("A comparison needs at least one pair.")

@@ -62,7 +62,6 @@ def measure(settings: Settings) -> list[Figure]:
     Raises:
         ServerUnreachableError: Triton or the object store does not answer.
         NoModelServedError: no model was released yet.
-
     """
     triton = TritonServer()
     bare_loop = _bare_loop_of_the_served_model(triton, settings)

@@ -138,7 +138,6 @@ def load_settings() -> Settings:
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
-
     """
     return _load(settings_home() / STACK_ENV_FILE)
 

@@ -31,7 +31,7 @@ def test_any_cell_survives_dagsters_storage() -> None:
 
 
 def test_a_table_shows_its_first_rows() -> None:
-    assert len(table(pd.DataFrame({"n": range(100)}), most_rows=7).records) == 7
+    assert len(table(pd.DataFrame({"n": range(100)}), max_rows=7).records) == 7
 
 
 def test_a_picture_is_shown_in_place() -> None:

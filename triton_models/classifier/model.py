@@ -40,7 +40,6 @@ class Preprocessor:
 
         Raises:
             MediaError: an image cannot be decoded.
-
         """
         frames = [preprocess_image(i, self._spec, max_pixels=self._max_pixels) for i in images]
         return np.stack(frames)

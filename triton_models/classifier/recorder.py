@@ -27,7 +27,6 @@ def connect(settings: Settings) -> KafkaProducer:
 
     Raises:
         KafkaError: no broker answers.
-
     """
     return KafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap_servers,

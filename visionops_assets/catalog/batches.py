@@ -67,7 +67,6 @@ def take_events(
 
     Raises:
         LogTruncatedError: at one of these offsets there was another event before.
-
     """
     session.execute(
         insert(MediaBatch)

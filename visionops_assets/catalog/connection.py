@@ -32,7 +32,6 @@ class Catalog(dg.ConfigurableResource["Catalog"]):
 
         Raises:
             ServerUnreachableError: PostgreSQL does not answer.
-
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():

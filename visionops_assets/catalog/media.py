@@ -65,7 +65,6 @@ def mark_stored(
     Raises:
         UploadExpiredError: the lease ran out and the attempt was taken over or given up.
         sqlalchemy.exc.IntegrityError: this source has stored the same bytes already.
-
     """
     changed = session.execute(
         update(Media)
@@ -138,7 +137,6 @@ def get_acknowledged(session: Session, media_id: UUID) -> Media:
 
     Raises:
         NotFoundError: there is none of this id, or its upload is still under way.
-
     """
     media = session.get(Media, media_id)
     if media is None or media.status is MediaStatus.RECEIVING:

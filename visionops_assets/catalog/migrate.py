@@ -31,7 +31,6 @@ def upgrade(url: str) -> None:
 
     Raises:
         ServerUnreachableError: PostgreSQL does not answer, or refuses the login.
-
     """
     engine = create_engine(url)
     config = alembic_config()

@@ -52,7 +52,6 @@ class EventProducer:
 
         Raises:
             PublishError: at least one was not; any of them may be in the queue all the same.
-
         """
         try:
             futures = [
@@ -82,7 +81,6 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
-
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -105,7 +103,6 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
-
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -127,7 +124,6 @@ class Broker(dg.ConfigurableResource["Broker"]):
 
         Raises:
             ServerUnreachableError: no broker answers.
-
         """
         settings = load_settings()
         with _reaching(settings.kafka_bootstrap_servers):
@@ -162,7 +158,6 @@ class TopicReader:
 
         Raises:
             LogTruncatedError: `start` is outside of what the queue holds.
-
         """
         target = TopicPartition(topic, partition)
         self._consumer.assign([target])
@@ -193,7 +188,6 @@ class TopicReader:
         Raises:
             LogTruncatedError: the queue no longer has all of them.
             ServerUnreachableError: it did not give them within `timeout_s`.
-
         """
         deadline = time.monotonic() + timeout_s
         events = self.poll(topic, partition, start, end - start, timeout_s)

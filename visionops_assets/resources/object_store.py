@@ -74,7 +74,6 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
 
         Raises:
             ObjectExistsError: it does; nothing was written.
-
         """
         with self._errors(key):
             obstore.put(self._bucket, key, data, mode="create")
@@ -94,7 +93,6 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
 
         Raises:
             NotFoundError: there is none.
-
         """
         with self._errors(key):
             return bytes(obstore.get(self._bucket, key).bytes())

@@ -128,7 +128,6 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
         Raises:
             NotFoundError: the run has no such artifact.
-
         """
         with _reaching():
             found = self._client.download_artifacts(run_id, artifact_path, str(to))

@@ -77,7 +77,6 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
 
         Raises:
             ReleaseError: Triton refuses the model; versions that were served still are.
-
         """
         sent = {f"file:{path}": content for path, content in (files or {}).items()}
         with _errors(model, refused=ReleaseError):
@@ -124,7 +123,6 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             MediaError: the first image that cannot be used, by its reason.
             NoModelServedError: no version of the model is loaded.
             DeadlineExceededError: an answer took longer than `timeout_s`.
-
         """
         outcomes = self.predict_each(model, images, timeout_s, record=record)
         answers = []

@@ -61,7 +61,6 @@ class Relay:
         Raises:
             PublishError: the queue did not acknowledge them all; all stay unpublished.
             ServerUnreachableError: PostgreSQL does not answer; what was published may come again.
-
         """
         with self._catalog.begin() as session:
             rows = outbox.take_unpublished(session, BATCH_EVENTS)

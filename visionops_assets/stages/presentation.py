@@ -14,9 +14,9 @@ def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:
     )
 
 
-def table(frame: pd.DataFrame, most_rows: int = 50) -> dg.TableMetadataValue:
+def table(frame: pd.DataFrame, max_rows: int = 50) -> dg.TableMetadataValue:
     """Show the first rows of a data frame as a table."""
-    shown = frame.head(most_rows)
+    shown = frame.head(max_rows)
     rows = shown.astype(object).where(shown.notna(), None).to_dict(orient="records")
     records = [dg.TableRecord({str(k): _plain(v) for k, v in row.items()}) for row in rows]
     return dg.MetadataValue.table(

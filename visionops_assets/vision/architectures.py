@@ -67,7 +67,6 @@ def build(architecture: str, class_count: int) -> Classifier:
 
     Raises:
         ValueError: no such architecture.
-
     """
     if architecture not in BODIES:
         raise ValueError(f"No architecture {architecture!r}; there is {', '.join(BODIES)}.")

@@ -61,7 +61,6 @@ def decode_media(
 
     Raises:
         MediaError: its subclasses say why the file cannot be used.
-
     """
     with path.open("rb") as file:
         found, _ = sniff(file.read(SNIFF_BYTES))

@@ -95,7 +95,6 @@ def compare_with_onnx(
 
     Raises:
         ValueError: no images to compare on.
-
     """
     if not len(images):
         raise ValueError("A comparison needs at least one image.")

@@ -53,7 +53,6 @@ def image_size(data: bytes) -> tuple[int, int]:
     Raises:
         UnsupportedMediaError: none of the accepted formats.
         CorruptMediaError: the header ends early or declares no pixels.
-
     """
     found = image_format(data)
     if found is None:

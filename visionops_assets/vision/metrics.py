@@ -26,7 +26,6 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
 
     Raises:
         ValueError: n is not positive, or successes are not within 0..n.
-
     """
     if not (n > 0 and 0 <= successes <= n):
         raise ValueError(f"{successes} successes of {n} are no proportion.")
@@ -49,7 +48,6 @@ def paired_difference_interval(
 
     Raises:
         ValueError: no items, or not the same number of them.
-
     """
     if len(correct_a) != len(correct_b) or not len(correct_a):
         raise ValueError(f"{len(correct_a)} and {len(correct_b)} answers cannot be paired.")

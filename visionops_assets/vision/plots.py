@@ -38,7 +38,6 @@ def montage(
 
     Raises:
         ValueError: no frames, or not one title a frame.
-
     """
     if not len(frames):
         raise ValueError("A montage needs at least one frame.")
@@ -72,7 +71,6 @@ def class_counts(counts: Mapping[str, int]) -> bytes:
 
     Raises:
         ValueError: no classes.
-
     """
     if not counts:
         raise ValueError("There are no classes to count.")
@@ -96,7 +94,6 @@ def training_curves(history: Sequence["EpochResult"]) -> bytes:
 
     Raises:
         ValueError: no epochs.
-
     """
     if not history:
         raise ValueError("There are no epochs to draw.")
@@ -178,7 +175,6 @@ def accuracy_over_time(
 
     Raises:
         ValueError: no measurements, or not as many of each.
-
     """
     if not len(times) == len(accuracies) == len(lows) == len(highs) or not len(times):
         raise ValueError("Give as many times as accuracies and limits, and at least one.")

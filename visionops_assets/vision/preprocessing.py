@@ -36,7 +36,6 @@ def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -
         UnsupportedMediaError: none of the accepted image formats.
         TooManyPixelsError: the header declares more than `max_pixels`; nothing was decoded.
         CorruptMediaError: truncated or damaged.
-
     """
     if not data:
         raise EmptyMediaError("The image is empty.")
@@ -54,7 +53,6 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
 
     Raises:
         TooManyPixelsError: width x height is more than `max_pixels`.
-
     """
     if width * height > max_pixels:
         raise TooManyPixelsError(
@@ -92,7 +90,6 @@ def preprocess_pixels(rgb: Frame, spec: PreprocessingSpec) -> Frame:
     Returns:
         uint8 of shape (spec.size_px, spec.size_px, 3), RGB; letterbox bars are black, and 'gray'
         gives three equal channels.
-
     """
     size_px = spec.size_px
     if spec.resize == "letterbox":
@@ -130,7 +127,6 @@ def to_network_input(frames: Frame, card: ModelCard) -> npt.NDArray[np.float32]:
 
     Returns:
         float32 of shape (N, 3, S, S), C-contiguous.
-
     """
     scale = (1 / (255 * np.asarray(card.std))).astype(np.float32).reshape(3, 1, 1)
     shift = (np.asarray(card.mean) / np.asarray(card.std)).astype(np.float32).reshape(3, 1, 1)
@@ -164,6 +160,5 @@ def decode_png(data: bytes) -> Frame:
 
     Raises:
         CorruptMediaError: truncated or damaged.
-
     """
     return _decode(data, cv2.IMREAD_COLOR_RGB)

@@ -53,7 +53,6 @@ class DecoderSandbox:
         timeout_s: wall clock for one file.
         memory_bytes: address space of the child; some 400 MB of it are its libraries.
         max_pixels: most pixels of one picture.
-
     """
 
     def __init__(self, timeout_s: float, memory_bytes: int, max_pixels: int) -> None:
@@ -79,7 +78,6 @@ class DecoderSandbox:
             DecoderCrashedError: the child died, hung or ran out of memory on this file.
             MediaError: its other subclasses say why the file cannot be used.
             RuntimeError: the child cannot be started at all; no file is to blame.
-
         """
         if self._child is None or not self._child.is_alive():
             self._discard_child()

@@ -77,7 +77,6 @@ def read_message(
 
     Raises:
         ValueError: it announces more bytes than any message has.
-
     """
     header_bytes, body_bytes = LENGTHS.unpack(read_exactly(LENGTHS.size))
     if header_bytes > MAX_HEADER_BYTES or body_bytes > max_body_bytes:

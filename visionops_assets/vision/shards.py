@@ -25,7 +25,6 @@ def pack(frames: Iterable[tuple[str, bytes]]) -> tuple[bytes, list[ShardEntry]]:
 
     Raises:
         ValueError: two frames have the same name.
-
     """
     shard = io.BytesIO()
     entries: dict[str, ShardEntry] = {}
@@ -46,7 +45,6 @@ def unpack(shard: bytes) -> dict[str, bytes]:
 
     Raises:
         tarfile.TarError: the shard is not a whole tar file.
-
     """
     with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as tar:
         return {member.name: _read(tar, member) for member in tar}

@@ -31,7 +31,6 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
     Raises:
         EmptyMediaError: no bytes.
         UnsupportedMediaError: none of the accepted containers.
-
     """
     if not head:
         raise EmptyMediaError("The file is empty. Upload an image or a video.")

@@ -85,7 +85,6 @@ def train(
 
     Raises:
         ValueError: unequal lengths, or too few groups to keep any back.
-
     """
     if not len(images) == len(labels) == len(groups):
         raise ValueError(f"{len(images)} images, {len(labels)} labels, {len(groups)} groups.")

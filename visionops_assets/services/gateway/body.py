@@ -36,7 +36,6 @@ async def read_image(request: Request) -> bytes:
         TooLargeError: more than `MAX_IMAGE_BYTES`.
         UnsupportedMediaError: the content type is none that can hold an image.
         InvalidRequestError: a form without the field `file`.
-
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == FORM_TYPE:

@@ -57,7 +57,6 @@ class Predictor:
             NoModelServedError: no version of the model is loaded.
             ServerUnreachableError: Triton does not answer.
             DeadlineExceededError: it took longer than `DEADLINE_S`.
-
         """
         answer = await self._infer(image)
         try:

@@ -33,7 +33,6 @@ class MeasuredUpload:
             EmptyMediaError: there are no bytes.
             UnsupportedMediaError: the first bytes are of no accepted container.
             TooLargeError: there are more than `max_bytes`.
-
         """
         chunk = self._file.read(self._chunk_bytes)
         self._type = sniff(chunk[:SNIFF_BYTES])

@@ -70,7 +70,6 @@ class Uploads:
             MediaError: the content is refused; nothing is left of it.
             ServerUnreachableError: not acknowledged. To send the file again is safe.
             UploadExpiredError: not acknowledged, the lease ran out.
-
         """
         intent = self._open_intent(request)
         try:

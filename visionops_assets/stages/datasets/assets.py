@@ -91,7 +91,7 @@ def dataset_snapshot(
                 montage(list(images[:SAMPLE_FRAMES]), list(members["label"][:SAMPLE_FRAMES])),
                 "sample",
             ),
-            "first_rows": table(members, most_rows=5),
+            "first_rows": table(members, max_rows=5),
         },
         data_version=dg.DataVersion(snapshot_id),
     )

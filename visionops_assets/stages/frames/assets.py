@@ -80,7 +80,7 @@ def processed_frames(
         "quarantined_by_code": dg.MetadataValue.json(dict(Counter(r.code for r in rejections))),
         "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
         "frames_per_second": len(frames) / (time.monotonic() - started),
-        "first_rows": table(manifest, most_rows=5),
+        "first_rows": table(manifest, max_rows=5),
     }
     if shown:
         metadata["montage"] = picture(montage([decode_png(png) for png in shown]), "frames")

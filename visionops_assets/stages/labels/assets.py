@@ -56,7 +56,7 @@ def labels(
         "labelled_frames": len(labelled),
         "classes": len(counts),
         "watermark": watermark.isoformat(),
-        "first_rows": table(labelled[["frame_id", "label", "origin", "labelled_at"]], most_rows=5),
+        "first_rows": table(labelled[["frame_id", "label", "origin", "labelled_at"]], max_rows=5),
     }
     if counts:
         metadata["class_counts"] = picture(class_counts(counts), "frames by class")

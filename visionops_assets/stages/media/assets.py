@@ -49,7 +49,7 @@ def raw_media(
             "unreadable_offsets": dg.MetadataValue.json(list(unreadable)),
             "media_by_kind": dg.MetadataValue.json(dict(Counter(manifest["kind"]))),
             "megabytes": float(manifest["bytes"].sum() / 1e6),
-            "first_rows": table(manifest, most_rows=5),
+            "first_rows": table(manifest, max_rows=5),
         },
     )
 

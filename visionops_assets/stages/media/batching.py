@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.resources.broker import QueuedEvent
@@ -10,7 +9,7 @@ from visionops_assets.resources.broker import QueuedEvent
 
 @dataclass(frozen=True)
 class BatchRule:
-    """A batch holds at most `max_events`, none later than `max_wait_s` after its first."""
+    """A batch is full at `max_events`, and due once its first event is `max_wait_s` old."""
 
     max_events: int
     max_wait_s: float
@@ -19,19 +18,16 @@ class BatchRule:
 def cut_batches(
     topic: str, partition: int, events: Sequence[QueuedEvent], rule: BatchRule, now_s: float
 ) -> list[OffsetRange]:
-    """Cut consecutive events into offset ranges; the last waits until it is full or due.
+    """Cut consecutive events into offset ranges; what is neither full nor due waits.
 
-    Where a batch ends is a function of what the queue holds, not of when it is looked at: a tick
-    that is evaluated again cuts the same ranges, however late.
+    Full batches end at the same offsets whenever one looks. Looked at later, the last one may be
+    longer; ranges that overlap are harmless, since an event belongs to the batch that took it
+    first.
     """
     batches: list[OffsetRange] = []
-    first = 0
-    while first < len(events):
-        last_ms = events[first].timestamp_ms + rule.max_wait_s * 1000
-        candidates = events[first : first + rule.max_events]
-        batch = list(takewhile(lambda event: event.timestamp_ms <= last_ms, candidates))  # noqa: B023
-        if len(batch) < rule.max_events and now_s * 1000 <= last_ms:
-            break
-        batches.append(OffsetRange(topic, partition, batch[0].offset, batch[-1].offset + 1))
-        first += len(batch)
+    for first in range(0, len(events), rule.max_events):
+        batch = events[first : first + rule.max_events]
+        age_s = now_s - batch[0].timestamp_ms / 1000
+        if len(batch) == rule.max_events or age_s >= rule.max_wait_s:
+            batches.append(OffsetRange(topic, partition, batch[0].offset, batch[-1].offset + 1))
     return batches

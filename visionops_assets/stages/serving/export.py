@@ -22,7 +22,6 @@ def export_candidate(
 
     Raises:
         NotFoundError: MLflow or the object store has not what the candidate names.
-
     """
     prefix = f"exports/{candidate.model_name}/{candidate.model_version}/"
     images = golden_images(object_store, candidate.snapshot_id)

@@ -15,7 +15,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.snapshot_files import HOLDOUT, read_snapshot
 from visionops_assets.vision.preprocessing import encode_png, to_network_input
 
-MOST_IMAGES = 64
+MAX_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,11 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
 
     Raises:
         ReleaseError: the snapshot has no holdout.
-
     """
     images: npt.NDArray[np.uint8] = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
     if not len(images):
         raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
-    return images[:MOST_IMAGES]
+    return images[:MAX_IMAGES]
 
 
 def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:
@@ -44,7 +43,6 @@ def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard
 
     Raises:
         ReleaseError: the ONNX model does not run.
-
     """
     inputs = {"images": to_network_input(images, card)}
     # ONNX Runtime's errors have no base of their own.

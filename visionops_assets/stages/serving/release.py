@@ -69,7 +69,6 @@ class Releaser:
         Raises:
             GateRefusedError: the catalog has no verdict that passes it against today's champion.
             ReleaseError: it failed; what served before still serves.
-
         """
         name, version = exported.model_name, exported.model_version
         repository = ModelRepository(self._object_store, name)

@@ -40,7 +40,6 @@ def pipeline_files(
 
     Raises:
         ReleaseError: the configuration is not one that Triton understands.
-
     """
     # A configuration is no markup: quotes in class names are escaped as JSON by the template.
     environment = jinja2.Environment(
@@ -66,7 +65,6 @@ def config_as_json(config: bytes, model_name: str, instances: int | None = None)
 
     Raises:
         ReleaseError: it does not parse.
-
     """
     try:
         parsed = text_format.Parse(config, model_config_pb2.ModelConfig())
@@ -97,7 +95,6 @@ class ModelRepository:
 
         Raises:
             ReleaseError: it does not read back as it was written.
-
         """
         prefix = self.version_prefix(model_version)
         self._object_store.delete(prefix + MANIFEST_FILE)
@@ -112,7 +109,6 @@ class ModelRepository:
 
         Raises:
             ReleaseError: there is no such folder, or a file is not what the manifest says.
-
         """
         prefix = self.version_prefix(model_version)
         try:

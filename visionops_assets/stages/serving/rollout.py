@@ -45,7 +45,6 @@ class Rollout:
 
         Raises:
             ReleaseError: it does not; `previous_version` serves as before.
-
         """
         files = self._repository.read(version)
         try:

@@ -1,0 +1,99 @@
+"""The stack as a user handles it: started twice, servers and supervisor killed, stopped, back."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import func, select
+
+from tests.integration.conftest import visionops
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import Media, Release
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.settings import Settings
+
+SERVERS = {
+    "seaweedfs",
+    "postgresql",
+    "tansu",
+    "mlflow",
+    "triton",
+    "ingest",
+    "relay",
+    "gateway",
+    "exporter",
+    "dagster-code",
+    "dagster-webserver",
+    "dagster-daemon",
+}
+
+
+def servers() -> dict[str, dict[str, Any]]:
+    """What `visionops status --json` says, by server."""
+    state = json.loads(visionops("status", "--json").stdout)
+    return {server["name"]: server for server in state["servers"]}
+
+
+def wait_until_ready(name: str, restarts: int) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        server = servers()[name]
+        if server["status"] == "ready" and server["restarts"] == restarts:
+            return server
+        time.sleep(0.5)
+    pytest.fail(f"{name} did not come back: {server}")
+
+
+def holdings(settings: Settings) -> tuple[int, int, int | None]:
+    """What must survive: media, releases, and the version that is served."""
+    with Catalog().begin() as session:
+        media = session.scalar(select(func.count()).select_from(Media)) or 0
+        releases = session.scalar(select(func.count()).select_from(Release)) or 0
+    return media, releases, TritonServer().served_version(settings.model_name)
+
+
+def test_up_again_is_harmless(stack: Settings) -> None:
+    before = servers()
+    assert set(before) == SERVERS
+    again = visionops("up")
+    assert again.returncode == 0
+    assert {name: s["pid"] for name, s in servers().items()} == {
+        name: s["pid"] for name, s in before.items()
+    }
+
+
+def test_a_killed_server_comes_back(stack: Settings) -> None:
+    before = servers()["exporter"]
+    os.kill(before["pid"], signal.SIGKILL)
+    after = wait_until_ready("exporter", restarts=before["restarts"] + 1)
+    assert after["pid"] != before["pid"]
+    assert httpx.get(f"{stack.exporter_url}/healthz").status_code == 200
+
+
+def test_nothing_is_lost_when_the_supervisor_is_killed(stack: Settings) -> None:
+    held = holdings(stack)
+    pids = {server["pid"] for server in servers().values()}
+    state = json.loads(visionops("status", "--json").stdout)
+    os.kill(state["supervisor_pid"], signal.SIGKILL)
+    up = visionops("up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert {server["status"] for server in servers().values()} == {"ready"}
+    assert holdings(stack) == held
+
+
+def test_state_survives_down_and_up(stack: Settings) -> None:
+    held = holdings(stack)
+    assert visionops("down").returncode == 0
+    listening = Path("/proc/net/tcp").read_text()
+    port = stack.triton_grpc_address.rpartition(":")[2]
+    assert f":{int(port):04X} 00000000:0000 0A" not in listening
+    assert visionops("status").returncode == 1
+    assert visionops("up").returncode == 0
+    assert holdings(stack) == held
