@@ -75,6 +75,16 @@ def test_no_secret_but_tritons_is_on_a_command_line() -> None:
         assert not [word for word in built.command if "-secret" in word]
 
 
+def test_the_store_listens_on_chosen_ports_alone() -> None:
+    ports = {name: 20_000 + number for number, name in enumerate(DEFAULT_PORTS)}
+    store = build_servers(Plan(Settings(), ports, frozenset()))[0]
+    given = {word.partition("=")[2] for word in store.command if ".port" in word}
+    parts = ("s3", "master", "volume", "filer", "admin")
+    expected = {str(ports[name]) for part in parts for name in (part, f"{part}_grpc")}
+    # 0 turns off what would listen besides.
+    assert given == expected | {"0"}
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [

@@ -13,6 +13,8 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "volume_grpc": 19340,
     "filer": 8888,
     "filer_grpc": 18888,
+    "admin": 23646,
+    "admin_grpc": 33646,
     "postgres": 5432,
     "kafka": 9092,
     "mlflow": 5000,

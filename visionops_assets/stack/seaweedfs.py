@@ -36,6 +36,9 @@ def seaweedfs(plan: Plan) -> Server:
         f"-volume.port.grpc={ports['volume_grpc']}",
         f"-filer.port={ports['filer']}",
         f"-filer.port.grpc={ports['filer_grpc']}",
+        # Listens even without its user interface.
+        f"-admin.port={ports['admin']}",
+        f"-admin.port.grpc={ports['admin_grpc']}",
     )
     return Server(
         name=NAME,
