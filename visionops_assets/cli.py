@@ -122,6 +122,6 @@ def main() -> None:
     """Run the command line. What a user may see is a message, never a stack trace."""
     try:
         app()
-    except VisionOpsError as error:
+    except (VisionOpsError, OSError) as error:
         typer.echo(f"visionops: {error}", err=True)
         sys.exit(2)

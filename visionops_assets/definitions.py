@@ -34,7 +34,7 @@ EXECUTORS: dict[str, dg.ExecutorDefinition] = {
 def _resources(settings: Settings) -> dict[str, object]:
     has_keys = settings.s3_access_key_id is not None
     s3 = S3Resource(
-        endpoint_url=settings.s3_endpoint_url,
+        endpoint_url=settings.s3_endpoint_url or None,
         region_name=settings.s3_region,
         # By name, so that no key shows in Dagster's UI.
         aws_access_key_id=dg.EnvVar("VISIONOPS_S3_ACCESS_KEY_ID") if has_keys else None,

@@ -51,11 +51,11 @@ class Settings(BaseSettings):
     kafka_predictions_topic: str = "predictions"
 
     postgres_url: SecretStr = Field(
-        SecretStr("postgresql+psycopg://postgres@127.0.0.1:5432/visionops"),
+        SecretStr("postgresql+psycopg://visionops@127.0.0.1:5432/visionops"),
         description="SQLAlchemy URL of the catalog.",
     )
     dagster_postgres_url: SecretStr = Field(
-        SecretStr("postgresql+psycopg2://postgres@127.0.0.1:5432/dagster"),
+        SecretStr("postgresql+psycopg2://visionops@127.0.0.1:5432/dagster"),
         description="Dagster's storage. Must name psycopg2: its run storage fails on psycopg 3.",
     )
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"

@@ -15,6 +15,8 @@ from mlflow import MlflowClient
 from sqlalchemy import func, select
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.datasets import label_backlog, labelled_frames
+from visionops_assets.catalog.releases import add_verdict, was_refused
 from visionops_assets.catalog.schema import (
     ConsumedEvent,
     Frame,
@@ -28,7 +30,7 @@ from visionops_assets.catalog.schema import (
     Snapshot,
     Verdict,
 )
-from visionops_assets.contracts import MediaStatus
+from visionops_assets.contracts import GateVerdict, MediaStatus
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.resources.broker import Broker, OutgoingEvent
@@ -275,3 +277,41 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
         ).one()
         assert taken.batch_key != batch.batch_key
         assert sorted(session.scalars(select(Frame.frame_id))) == sorted(frames_before)
+
+
+def test_a_corrected_label_counts_towards_the_next_snapshot(
+    loop: Loop, api: PublicApi, stack: Settings
+) -> None:
+    spec_id = current_spec(stack).spec_id
+    with Catalog().begin() as session:
+        snapshot = session.scalars(select(Snapshot)).one()
+        before = label_backlog(session, spec_id)
+    assert (before.new_frames, before.watermark) == (0, snapshot.watermark)
+    corrected = replace(loop.files[0], label="nine, really")
+    assert next(iter(api.upload_all([corrected])))["duplicate"]
+    with Catalog().begin() as session:
+        after = label_backlog(session, spec_id)
+        known = {row["label"] for row in labelled_frames(session, spec_id, snapshot.watermark)}
+    assert after.new_frames == 1
+    assert "nine, really" not in known
+
+
+def test_a_refusal_by_the_gate_is_an_answer(loop: Loop) -> None:
+    verdict = GateVerdict(
+        model_name="another",
+        model_version=1,
+        champion_version=None,
+        snapshot_id="ds-refused",
+        holdout_size=10,
+        accuracy=0.5,
+        accuracy_low=0.2,
+        accuracy_high=0.8,
+        champion_accuracy=None,
+        passed=False,
+        reason="A test.",
+    )
+    with Catalog().begin() as session:
+        released = session.scalars(select(Release.snapshot_id)).one()
+        assert not was_refused(session, released)
+        add_verdict(session, verdict, "test")
+        assert was_refused(session, "ds-refused")

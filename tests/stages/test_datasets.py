@@ -101,5 +101,5 @@ def test_a_snapshot_waits_for_labels_and_for_the_backlog(
     new_frames: int, waiting: int, age_s: float, waits: bool
 ) -> None:
     settings = Settings(snapshot_min_new_labels=500, snapshot_max_wait_s=600)
-    backlog = LabelBacklog(new_frames, age_s, waiting, newest_label_id=7)
+    backlog = LabelBacklog(START, new_frames, age_s, waiting)
     assert (why_wait(backlog, settings) is not None) == waits

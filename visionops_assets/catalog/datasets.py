@@ -1,10 +1,10 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,16 +18,18 @@ WAITING = (MediaStatus.STORED, MediaStatus.QUEUED)
 class LabelBacklog:
     """What speaks for and against cutting a snapshot now."""
 
+    watermark: datetime
+    """Of the newest snapshot of the spec; 1970 without one."""
     new_frames: int
-    """Labelled frames that the newest snapshot does not have, or has with another label."""
+    """Frames that the newest snapshot lacks, or may have under another label."""
     oldest_new_age_s: float
+    """Age of the oldest label since the watermark."""
     media_waiting: int
     """Media on their way to frames."""
-    newest_label_id: int
 
 
 def now(session: Session) -> datetime:
-    """Start of this transaction: a watermark that later commits are not before."""
+    """Start of this transaction, by the database's clock."""
     return session.execute(select(func.now())).scalar_one()
 
 
@@ -55,33 +57,61 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
         )
         .join(Media, Media.media_id == Frame.media_id)
         .join(newest, newest.c.media_id == Frame.media_id)
-        .where(Frame.spec_id == spec_id, Frame.created_at <= watermark)
+        .where(
+            Frame.spec_id == spec_id,
+            Frame.created_at <= watermark,
+            Media.status == MediaStatus.PROCESSED,
+        )
         .order_by(Media.received_at, Frame.media_id, Frame.frame_index)
     )
     return [dict(row) for row in session.execute(statement).mappings()]
 
 
 def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
-    """Measure what has become labelled since the newest snapshot's watermark."""
-    since = select(func.coalesce(func.max(Snapshot.watermark), func.to_timestamp(0))).where(
-        Snapshot.spec_id == spec_id
+    """Compare the catalog with the newest snapshot of a spec.
+
+    New frames are told by counting, not by time: a transaction that began before the watermark and
+    committed after it is not overlooked.
+    """
+    snapshot = session.scalars(
+        select(Snapshot)
+        .where(Snapshot.spec_id == spec_id)
+        .order_by(Snapshot.watermark.desc())
+        .limit(1)
+    ).first()
+    watermark = snapshot.watermark if snapshot else datetime.fromtimestamp(0, UTC)
+    known = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
+    waiting = select(func.count()).select_from(Media).where(Media.status.in_(WAITING))
+    recent = (Label.media_id.is_not(None), Label.labelled_at > watermark)
+    oldest = select(func.extract("epoch", func.now() - func.min(Label.labelled_at))).where(*recent)
+    return LabelBacklog(
+        watermark=watermark,
+        new_frames=max(0, _count_labelled(session, spec_id) - known)
+        + _count_relabelled(session, spec_id, watermark),
+        oldest_new_age_s=float(session.execute(oldest).scalar_one() or 0.0),
+        media_waiting=session.execute(waiting).scalar_one(),
     )
-    watermark = session.execute(since).scalar_one()
-    became_known = func.greatest(Label.labelled_at, Frame.created_at)
-    count, oldest, newest_label = session.execute(
-        select(
-            func.count(Frame.frame_id.distinct()),
-            func.extract("epoch", func.now() - func.min(became_known)),
-            func.max(Label.label_id),
-        )
-        .select_from(Label)
-        .join(Frame, and_(Frame.media_id == Label.media_id, Frame.spec_id == spec_id))
-        .where(became_known > watermark)
-    ).one()
-    waiting = session.execute(
-        select(func.count()).select_from(Media).where(Media.status.in_(WAITING))
-    ).scalar_one()
-    return LabelBacklog(count, float(oldest or 0), waiting, newest_label or 0)
+
+
+def _usable_frames(spec_id: str) -> Select[int]:
+    return (
+        select(func.count(Frame.frame_id))
+        .join(Media, Media.media_id == Frame.media_id)
+        .where(Frame.spec_id == spec_id, Media.status == MediaStatus.PROCESSED)
+    )
+
+
+def _count_labelled(session: Session, spec_id: str) -> int:
+    has_label = exists().where(Label.media_id == Frame.media_id)
+    return session.execute(_usable_frames(spec_id).where(has_label)).scalar_one()
+
+
+def _count_relabelled(session: Session, spec_id: str, watermark: datetime) -> int:
+    """Count frames that had a label at the watermark and got another since."""
+    label_of_frame = Label.media_id == Frame.media_id
+    had_label = exists().where(label_of_frame, Label.labelled_at <= watermark)
+    has_newer = exists().where(label_of_frame, Label.labelled_at > watermark)
+    return session.execute(_usable_frames(spec_id).where(had_label, has_newer)).scalar_one()
 
 
 def add_snapshot(session: Session, snapshot: Snapshot) -> bool:

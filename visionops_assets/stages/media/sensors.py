@@ -8,11 +8,11 @@ import dagster as dg
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.resources.broker import Broker, TopicReader
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.attempts import due_attempt
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import media_batches
 
 MAX_BATCHES_PER_TICK = 10
-MAX_ATTEMPTS = 5
 PARTITION_TAG = "dagster/partition"
 
 process_media = dg.define_asset_job(
@@ -65,21 +65,18 @@ def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) ->
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Runs batches again whose run ended without frames: Dagster never repeats a run key itself.
+    """Runs batches again whose runs ended without frames.
 
-    A batch is left for a person after `MAX_ATTEMPTS` runs; it stays visible as a partition that
-    failed.
+    One that fails again and again is left for a person; it stays visible as a failed partition.
     """
     instance = context.instance
-    name = str(media_batches.name)
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
     requests = []
-    for key in instance.get_dynamic_partitions(name):
+    for key in instance.get_dynamic_partitions(str(media_batches.name)):
         if key in finished:
             continue
-        runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key}))
-        if not runs or any(not run.is_finished for run in runs) or len(runs) >= MAX_ATTEMPTS:
-            continue
-        context.log.warning("Batch %s has no frames after %d runs; running again", key, len(runs))
-        requests.append(dg.RunRequest(run_key=f"{key}-again-{len(runs)}", partition_key=key))
+        attempt = due_attempt(instance, {PARTITION_TAG: key}, time.time())
+        if attempt:  # The first one is asked for by `media_events`.
+            context.log.warning("Batch %s has no frames after %d runs", key, attempt)
+            requests.append(dg.RunRequest(run_key=f"{key}-attempt-{attempt}", partition_key=key))
     return dg.SensorResult(run_requests=requests)

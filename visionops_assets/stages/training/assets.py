@@ -43,7 +43,6 @@ class TrainingRequest(dg.Config):
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
-    op_tags={"visionops/resources": "training"},
 )
 def trained_model(
     context: dg.AssetExecutionContext,
@@ -67,19 +66,18 @@ def trained_model(
             if config.snapshot_id
             else newest_snapshot(session),
         )
-    registered = tracking.find_version(settings.model_name, {ROOT_RUN_TAG: root_run_id})
+    origin = {ROOT_RUN_TAG: root_run_id, "snapshot_id": snapshot.snapshot_id}
+    registered = tracking.find_version(settings.model_name, origin)
     if registered:
         model_version, mlflow_run_id = registered
         context.log.info("Version %d was registered by an earlier attempt", model_version)
         return _result(_candidate(settings, snapshot, model_version, mlflow_run_id), {})
     training = TrainingConfig(epochs=settings.training_epochs, seed=settings.training_seed)
-    tags = {
-        "snapshot_id": snapshot.snapshot_id,
+    tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
         "code_version": version("visionops"),
         "dagster_run_id": context.run_id,
-        ROOT_RUN_TAG: root_run_id,
     }
     with tracking.run(settings.model_name, tags) as run:
         run.log_params(vars(training) | {"snapshot_id": snapshot.snapshot_id})

@@ -1,9 +1,15 @@
 """What starts training: a snapshot that no run was asked for yet."""
 
+import time
+
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import newest_snapshot
+from visionops_assets.catalog.releases import was_refused
+from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
+
+SNAPSHOT_TAG = "visionops/snapshot_id"
 
 train_and_release = dg.define_asset_job(
     "train_and_release",
@@ -11,6 +17,7 @@ train_and_release = dg.define_asset_job(
         "trained_model", "model_evaluation", "exported_model", "model_release"
     ),
     description="Trains on a snapshot; evaluates, exports and releases what passes the gate.",
+    tags={EXCLUSIVE_TAG: "train_and_release"},
 )
 
 
@@ -19,20 +26,27 @@ train_and_release = dg.define_asset_job(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def new_snapshot(catalog: Catalog) -> dg.SensorResult:
-    """Asks for one training run a snapshot, for the newest one.
+def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
+    """Asks for training on the newest snapshot until a run succeeds or the gate refuses its model.
 
-    Level-triggered by the catalog; the run key makes asking again harmless.
+    Level-triggered by the catalog: nothing is missed between ticks.
     """
     with catalog.begin() as session:
         snapshot = newest_snapshot(session)
+        refused = snapshot is not None and was_refused(session, snapshot.snapshot_id)
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
+    if refused:
+        return dg.SensorResult(skip_reason=f"The gate refused a model of {snapshot.snapshot_id}.")
+    tags = {SNAPSHOT_TAG: snapshot.snapshot_id}
+    attempt = due_attempt(context.instance, tags, time.time())
+    if attempt is None:
+        return dg.SensorResult(skip_reason=f"{snapshot.snapshot_id} needs no further run now.")
     request = dg.RunRequest(
-        run_key=f"train-{snapshot.snapshot_id}",
+        run_key=f"train-{snapshot.snapshot_id}" + (f"-attempt-{attempt}" if attempt else ""),
         run_config=dg.RunConfig(
             ops={"trained_model": {"config": {"snapshot_id": snapshot.snapshot_id}}}
         ),
-        tags={"visionops/snapshot_id": snapshot.snapshot_id},
+        tags=tags,
     )
     return dg.SensorResult(run_requests=[request])
