@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from visionops_assets.settings import load_external_settings, load_settings
 from visionops_assets.stack import environment
@@ -47,6 +48,16 @@ def test_ports_and_credentials_are_kept(env_file: Path) -> None:
     assert second["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:23456"
     for name in ("S3_SECRET_ACCESS_KEY", "STACK_POSTGRES_PASSWORD", "TRITON_ADMIN_KEY"):
         assert second[f"VISIONOPS_{name}"] == first[f"VISIONOPS_{name}"]
+
+
+def test_no_url_names_the_superuser(env_file: Path) -> None:
+    plan_environment(env_file, frozenset())
+    written = read_env_file(env_file)
+    urls = [
+        make_url(written[f"VISIONOPS_{name}"]) for name in ("POSTGRES_URL", "DAGSTER_POSTGRES_URL")
+    ]
+    assert {url.username for url in urls} == {"visionops"}
+    assert {url.password for url in urls} == {written["VISIONOPS_STACK_POSTGRES_PASSWORD"]}
 
 
 def test_two_stacks_have_different_credentials(env_file: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from visionops_assets.stack.ports import choose_ports
 
 _PORT_PREFIX = "VISIONOPS_STACK_PORT_"
+_POSTGRES_ROLE = "visionops"
 _POSTGRES_PASSWORD = "VISIONOPS_STACK_POSTGRES_PASSWORD"  # noqa: S105 - its name
 # The settings that a server's address brings along; none is written if that address is given.
 _FOLLOWERS = {
@@ -78,7 +79,7 @@ def _credentials(before: Mapping[str, str]) -> dict[str, str]:
 
 def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]:
     """Give each address setting its value on this machine."""
-    postgres = f"postgres:{postgres_password}@127.0.0.1:{ports['postgres']}"
+    postgres = f"{_POSTGRES_ROLE}:{postgres_password}@127.0.0.1:{ports['postgres']}"
     urls = {
         f"{name}_url": f"http://127.0.0.1:{ports[name]}"
         for name in ("triton_http", "dagster", "ingest", "gateway", "exporter")

@@ -1,6 +1,11 @@
-"""PostgreSQL: the catalog, Dagster's storage and MLflow's database."""
+"""PostgreSQL: the catalog, Dagster's storage and MLflow's database.
+
+The local server's databases belong to the role that the URLs name. The superuser serves to make the
+role and the databases; its password stays in a file beside the cluster.
+"""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -16,6 +21,7 @@ from visionops_assets.stack.probes import accepts_connections
 from visionops_assets.stack.server import Probe, Server
 
 NAME = "postgresql"
+_SUPERUSER = "postgres"
 _NOBODY = 65534
 _CAPABILITY_BITS = {"dac_read_search": 2, "dac_override": 1}
 
@@ -27,32 +33,33 @@ def mlflow_database(settings: Settings) -> URL:
 
 def postgresql(plan: Plan) -> Server:
     """Describe the database server; it is replaced when both of its URLs are given."""
-    url = make_url(plan.settings.dagster_postgres_url.get_secret_value())
-    address = f"{url.host}:{url.port or 5432}"
     if plan.is_external("postgres_url", "dagster_postgres_url"):
+        url = make_url(plan.settings.dagster_postgres_url.get_secret_value())
+        address = f"{url.host}:{url.port or 5432}"
         return Server(
             name=NAME,
             address=address,
             probe=accepts_connections(address),
-            setup=lambda: _set_up(plan.settings),
+            setup=lambda: _set_up(plan),
         )
     data = plan.home / "postgresql"
+    port = plan.ports["postgres"]
     return Server(
         name=NAME,
-        address=address,
+        address=f"127.0.0.1:{port}",
         command=(
             *_unprivileged(),
             str(_binaries() / "postgres"),
             *("-D", str(data)),
-            *("-p", str(url.port)),
+            *("-p", str(port)),
             *("-c", "listen_addresses=127.0.0.1"),
             # A socket's path may have 108 bytes at most, less than many a state folder's.
             *("-c", "unix_socket_directories="),
             *("-c", "max_connections=200"),
         ),
-        prepare=lambda: _initialise(data, str(url.password)),
-        probe=_answers(url.set(drivername="postgresql", database="postgres")),
-        setup=lambda: _set_up(plan.settings),
+        prepare=lambda: _initialise(data),
+        probe=_answers(plan),
+        setup=lambda: _set_up(plan),
         # Fast shutdown: SIGTERM would wait for every client to leave.
         stop_signal=signal.SIGINT,
         stop_timeout_s=30,
@@ -81,7 +88,23 @@ def _unprivileged() -> tuple[str, ...]:
     return (*identity, f"--inh-caps=+{keep}", f"--ambient-caps=+{keep}") if keep else identity
 
 
-def _initialise(data: Path, password: str) -> None:
+def _password_file(data: Path) -> Path:
+    return data.with_suffix(".password")
+
+
+def _superuser_url(plan: Plan) -> URL:
+    """Return how the supervisor, and nobody else, connects as the superuser."""
+    return URL.create(
+        "postgresql",
+        username=_SUPERUSER,
+        password=_password_file(plan.home / "postgresql").read_text(),
+        host="127.0.0.1",
+        port=plan.ports["postgres"],
+        database="postgres",
+    )
+
+
+def _initialise(data: Path) -> None:
     """Create the cluster if there is none. A half-made one, never used, is made again."""
     if (data / "PG_VERSION").exists():
         return
@@ -89,30 +112,30 @@ def _initialise(data: Path, password: str) -> None:
     draft = data.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    password_file = data.with_suffix(".password")
+    password_file = _password_file(data)
+    password_file.unlink(missing_ok=True)
     password_file.touch(mode=0o600)
-    password_file.write_text(password)
+    password_file.write_text(secrets.token_urlsafe(24))
     if os.geteuid() == 0:
         os.chown(draft, _NOBODY, _NOBODY)
         os.chown(password_file, _NOBODY, _NOBODY)
-    options = ("-U", "postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
+    options = ("-U", _SUPERUSER, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
     command = (*_unprivileged(), str(_binaries() / "initdb"), "-D", str(draft), *options)
     result = subprocess.run(
         (*command, f"--pwfile={password_file}"), capture_output=True, text=True, check=False
     )
-    password_file.unlink()
+    os.chown(password_file, os.geteuid(), os.getegid())
     if result.returncode != 0:
         raise StackError(f"initdb failed: {result.stderr.strip()}")
     draft.rename(data)
 
 
-def _answers(url: URL) -> Probe:
+def _answers(plan: Plan) -> Probe:
     """Ready when a query is answered."""
     import psycopg  # noqa: PLC0415 - slow to import
 
-    conninfo = url.render_as_string(hide_password=False)
-
     def probe(_started_at_s: float) -> bool:
+        conninfo = _superuser_url(plan).render_as_string(hide_password=False)
         try:
             with psycopg.connect(conninfo, connect_timeout=2) as connection:
                 connection.execute("SELECT 1")
@@ -123,25 +146,49 @@ def _answers(url: URL) -> Probe:
     return probe
 
 
-def _set_up(settings: Settings) -> None:
-    """Create the databases that are missing and bring the catalog to its newest schema."""
+def _set_up(plan: Plan) -> None:
+    """Make what is missing of roles and databases; bring the catalog to its newest schema."""
     from visionops_assets.catalog import migrate  # noqa: PLC0415 - slow to import
 
-    catalog = make_url(settings.postgres_url.get_secret_value())
-    dagster = make_url(settings.dagster_postgres_url.get_secret_value())
-    for url in (catalog, dagster, mlflow_database(settings)):
-        _create_database(url)
+    catalog = make_url(plan.settings.postgres_url.get_secret_value())
+    dagster = make_url(plan.settings.dagster_postgres_url.get_secret_value())
+    databases = (
+        ("postgres_url", catalog),
+        ("dagster_postgres_url", dagster),
+        ("dagster_postgres_url", mlflow_database(plan.settings)),
+    )
+    for setting, url in databases:
+        if plan.is_external(setting):
+            _create_database(url, url.set(drivername="postgresql", database="postgres"))
+        else:
+            _create_role(url, _superuser_url(plan))
+            _create_database(url, _superuser_url(plan))
     migrate.upgrade(catalog.render_as_string(hide_password=False))
 
 
-def _create_database(url: URL) -> None:
+def _create_role(url: URL, administrator: URL) -> None:
+    """Make the role that `url` names, without any privilege, and give it its password."""
     import psycopg  # noqa: PLC0415 - slow to import
     from psycopg import sql  # noqa: PLC0415
 
-    server = url.set(drivername="postgresql", database="postgres")
-    conninfo = server.render_as_string(hide_password=False)
+    conninfo = administrator.render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        role, password = sql.Identifier(str(url.username)), sql.Literal(url.password)
+        query = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+        if connection.execute(query, (url.username,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+        connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, password))
+
+
+def _create_database(url: URL, administrator: URL) -> None:
+    """Make the database that `url` names, owned by its role, unless it exists."""
+    import psycopg  # noqa: PLC0415 - slow to import
+    from psycopg import sql  # noqa: PLC0415
+
+    conninfo = administrator.render_as_string(hide_password=False)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         query = "SELECT 1 FROM pg_database WHERE datname = %s"
         if connection.execute(query, (url.database,)).fetchone() is None:
             name = sql.Identifier(str(url.database))
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+            owner = sql.Identifier(url.username) if url.username else sql.SQL("DEFAULT")
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
