@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI, File, UploadFile
 
 from tests.services.asgi_client import AsgiClient
-from visionops_assets.services.http_server import BodyLimit, RequestLog
+from visionops_assets.services.http_server import BodyLimit, LoopbackOnly, RequestLog
 from visionops_assets.services.logs import JsonLines
 from visionops_assets.services.problems import install_problem_handlers
 
@@ -79,3 +79,29 @@ def test_an_unannounced_body_over_the_limit_is_refused(client: AsgiClient) -> No
     headers = {"content-type": "multipart/form-data; boundary=b"}
     response = client.post("/files", content=body(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "127.0.0.1:8080"}, 200),
+        ({"host": "localhost:8080"}, 200),
+        ({"host": "[::1]:8080"}, 200),
+        ({"host": "127.0.0.1:8080", "origin": "http://localhost:3000"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "[127.0.0.1"}, 403),
+        ({"host": "127.0.0.1:8080", "origin": "https://evil.example"}, 403),
+        ({"host": "127.0.0.1:8080", "origin": "null"}, 403),
+    ],
+)
+def test_a_loopback_service_refuses_pages_of_other_hosts(
+    headers: dict[str, str], status: int
+) -> None:
+    app = FastAPI()
+    app.get("/")(lambda: {})
+    answer = AsgiClient(LoopbackOnly(app)).get("/", headers=headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["code"] == "foreign_origin"
+        assert answer.headers["content-type"] == "application/problem+json"

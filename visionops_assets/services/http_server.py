@@ -1,4 +1,4 @@
-"""What the HTTP services share: how they listen, request ids, a limit on bodies.
+"""What the HTTP services share: how they listen and to whom, request ids, a limit on bodies.
 
 Not here: answers to errors (`problems.py`).
 """
@@ -6,6 +6,7 @@ Not here: answers to errors (`problems.py`).
 import logging
 import re
 import time
+from http import HTTPStatus
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -16,7 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visionops_assets.services.logs import configure_logging, request_id
+from visionops_assets.services.problems import problem
 
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 REQUEST_ID_HEADER = "X-Request-ID"
 SHUTDOWN_PATIENCE_S = 10
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -33,14 +36,47 @@ def serve(app: FastAPI, url: str) -> None:
     """Listen on the host and port of `url` until SIGTERM; requests under way are finished."""
     configure_logging()
     address = urlsplit(url)
+    guarded = LoopbackOnly(app) if address.hostname in LOOPBACK_HOSTS else app
     uvicorn.run(
-        app,
+        guarded,
         host=address.hostname or "127.0.0.1",
         port=address.port or 80,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_PATIENCE_S,
     )
+
+
+class LoopbackOnly:
+    """Middleware of a service on loopback: refuses what a web page of elsewhere sends it.
+
+    A browser lets any page post to 127.0.0.1, and a page whose name was rebound to 127.0.0.1 read
+    the answer too; the first shows in `Origin`, the second in `Host`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if not _is_loopback(f"//{headers.get('host', '')}") or (
+                origin is not None and not _is_loopback(origin)
+            ):
+                detail = "This service listens to this machine only, not to pages of other hosts."
+                answer = problem(HTTPStatus.FORBIDDEN, "foreign_origin", detail)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname in LOOPBACK_HOSTS
+    except ValueError:  # Not an address at all.
+        return False
 
 
 class RequestLog:
