@@ -9,7 +9,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -158,14 +158,37 @@ def current_spec(settings: Settings) -> PreprocessingSpec:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with every setting in it, for a child process.
+    """Return this process's environment with every setting in it that is no secret.
+
+    A child process gets the secrets it needs by `secret_environment`.
+    """
+    secrets = {f"VISIONOPS_{field.upper()}" for field in secret_fields()}
+    env = {name: value for name, value in os.environ.items() if name.upper() not in secrets}
+    for field in Settings.model_fields.keys() - secret_fields():
+        value = getattr(settings, field)
+        if value is not None:
+            env[f"VISIONOPS_{field.upper()}"] = str(value)
+    return env
+
+
+def secret_environment(settings: Settings, *fields: str) -> dict[str, str]:
+    """Return these secret settings, as far as they are set, as environment variables.
 
     Holds credentials in clear text: pass it on, never print it.
     """
-    env = dict(os.environ)
-    for field in Settings.model_fields:
-        value = getattr(settings, field)
-        if value is not None:
-            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            env[f"VISIONOPS_{field.upper()}"] = text
-    return env
+    values = {field: getattr(settings, field) for field in fields}
+    return {
+        f"VISIONOPS_{field.upper()}": value.get_secret_value()
+        for field, value in values.items()
+        if value is not None
+    }
+
+
+def secret_fields() -> frozenset[str]:
+    """Name the settings that are secret: those of type `SecretStr`."""
+    fields = Settings.model_fields.items()
+    return frozenset(
+        name
+        for name, field in fields
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    )

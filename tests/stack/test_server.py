@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, child_environment, secret_fields
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.ports import DEFAULT_PORTS
 from visionops_assets.stack.probes import host_and_port
@@ -83,6 +85,48 @@ def test_the_store_listens_on_chosen_ports_alone() -> None:
     expected = {str(ports[name]) for part in parts for name in (part, f"{part}_grpc")}
     # 0 turns off what would listen besides.
     assert given == expected | {"0"}
+
+
+SECRETS = {
+    "postgres_url": "postgresql+psycopg://u:catalog-secret@127.0.0.1:5432/visionops",
+    "dagster_postgres_url": "postgresql+psycopg2://u:dagster-secret@127.0.0.1:5432/dagster",
+    "s3_access_key_id": "id-secret",
+    "s3_secret_access_key": "key-secret",
+    "triton_admin_key": "admin-secret",
+}
+
+
+def test_the_secrets_are_all_here() -> None:
+    assert secret_fields() == SECRETS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("seaweedfs", {"id-secret", "key-secret"}),
+        ("postgresql", set()),
+        ("tansu", {"id-secret", "key-secret"}),
+        ("mlflow", {"dagster-secret", "id-secret", "key-secret"}),
+        ("triton", {"id-secret", "key-secret"}),
+        ("ingest", {"catalog-secret", "id-secret", "key-secret"}),
+        ("relay", {"catalog-secret"}),
+        ("gateway", {"catalog-secret"}),
+        ("exporter", {"catalog-secret"}),
+        *[
+            (f"dagster-{part}", set(re.findall(r"\w+-secret", str(SECRETS))))
+            for part in ("code", "webserver", "daemon")
+        ],
+    ],
+)
+def test_a_server_knows_the_secrets_it_needs(
+    monkeypatch: pytest.MonkeyPatch, name: str, known: set[str]
+) -> None:
+    for field, value in SECRETS.items():
+        monkeypatch.setenv(f"VISIONOPS_{field.upper()}", value)
+    settings = Settings()
+    servers = build_servers(Plan(settings, DEFAULT_PORTS, frozenset()))
+    env = {**child_environment(settings), **next(s.env for s in servers if s.name == name)}
+    assert set(re.findall(r"\w+-secret", str(env))) == known
 
 
 @pytest.mark.parametrize(

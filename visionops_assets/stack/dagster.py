@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import child_environment
+from visionops_assets.settings import child_environment, secret_environment, secret_fields
 from visionops_assets.stack import postgres
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
@@ -90,7 +90,9 @@ def _workspace(plan: Plan) -> tuple[str, str]:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    return {"DAGSTER_HOME": str(plan.home / "dagster"), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    """Every secret is among it: runs inherit it, and use all servers."""
+    env = {"DAGSTER_HOME": str(plan.home / "dagster"), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    return env | secret_environment(plan.settings, *secret_fields())
 
 
 def _prepare(plan: Plan) -> None:

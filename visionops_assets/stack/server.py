@@ -20,7 +20,8 @@ class Server:
 
     `prepare` runs before every start, `setup` once the server answers; a server counts as ready
     when its setup is done. `needs` are names of servers that must be ready before it is started;
-    it is stopped before they are.
+    it is stopped before they are. Its process gets every setting that is no secret, and `env`:
+    with the secrets it needs.
     """
 
     name: str

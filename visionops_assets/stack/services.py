@@ -2,6 +2,7 @@
 
 import sys
 
+from visionops_assets.settings import secret_environment
 from visionops_assets.stack import postgres, seaweedfs, tansu, triton
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, stays_alive
@@ -16,18 +17,19 @@ EXPORTER = "exporter"
 def ingest(plan: Plan) -> Server:
     """Describe the ingest API. It does not need the queue: the relay owes the events to it."""
     needs = (seaweedfs.NAME, postgres.NAME)
-    return _http_service(plan, INGEST, "ingest_url", plan.settings.ingest_url, needs)
+    secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
+    return _http_service(plan, INGEST, "ingest_url", needs, secrets)
 
 
 def gateway(plan: Plan) -> Server:
     """Describe the HTTP gateway of the served model."""
-    return _http_service(plan, GATEWAY, "gateway_url", plan.settings.gateway_url, (triton.NAME,))
+    return _http_service(plan, GATEWAY, "gateway_url", (triton.NAME,), ("postgres_url",))
 
 
 def exporter(plan: Plan) -> Server:
     """Describe the Prometheus exporter."""
     needs = (postgres.NAME, tansu.NAME)
-    return _http_service(plan, EXPORTER, "exporter_url", plan.settings.exporter_url, needs)
+    return _http_service(plan, EXPORTER, "exporter_url", needs, ("postgres_url",))
 
 
 def relay(plan: Plan) -> Server:
@@ -38,18 +40,23 @@ def relay(plan: Plan) -> Server:
         name=RELAY,
         address="",
         command=_module(RELAY),
+        env=secret_environment(plan.settings, "postgres_url"),
         needs=(postgres.NAME, tansu.NAME),
         probe=stays_alive(2),
     )
 
 
-def _http_service(plan: Plan, name: str, setting: str, url: str, needs: tuple[str, ...]) -> Server:
+def _http_service(
+    plan: Plan, name: str, setting: str, needs: tuple[str, ...], secrets: tuple[str, ...]
+) -> Server:
+    url = str(getattr(plan.settings, setting))
     if plan.is_external(setting):
         return Server(name=name, address=url, probe=accepts_connections(url))
     return Server(
         name=name,
         address=url,
         command=_module(name),
+        env=secret_environment(plan.settings, *secrets),
         needs=needs,
         probe=answers_http(f"{url}/healthz"),
     )
