@@ -18,7 +18,7 @@ from visionops_assets.stack import control, processes
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.runner import backoff_s
 from visionops_assets.stack.server import Probe, Server
-from visionops_assets.stack.state import ServerState, StackState, Status, read_state
+from visionops_assets.stack.state import ServerState, StackState, Status, read_state, write_state
 from visionops_assets.stack.supervisor import exclusive, supervise
 
 SLEEPER = ("sleep", "60")
@@ -149,6 +149,57 @@ def test_a_server_that_never_comes_up_stops_the_stack(tmp_path: Path) -> None:
     assert "code 3" in stack["broken"].message
     assert stack["store"].status is stack["api"].status is Status.STOPPED
     assert "no such luck" in stack.paths.log("broken").read_text()
+
+
+def test_a_server_that_keeps_ending_during_the_start_stops_the_stack(tmp_path: Path) -> None:
+    slow = server("slow", probe=lambda _: False, start_timeout_s=30)
+    shaky = server("shaky", command=("sh", "-c", "sleep 0.3; exit 3"))
+    stack = Stack(tmp_path, (slow, shaky))
+    stack.thread.start()
+    stack.thread.join(20)
+    assert stack["shaky"].ready_at_s
+    assert stack["shaky"].status is Status.FAILED
+    assert "3 times" in stack["shaky"].message
+    assert stack["slow"].status is Status.STOPPED
+
+
+def test_up_shows_the_log_of_a_server_that_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed_start(paths: Paths, _only: frozenset[str]) -> processes.ProcessIdentity:
+        command = ("sh", "-c", "echo no such luck; exit 3")
+        supervise(
+            [server("broken", command=command, probe=lambda _: False)],
+            dict(os.environ),
+            paths,
+            threading.Event(),
+        )
+        me = processes.identify(os.getpid())
+        return me.model_copy(update={"start_ticks": me.start_ticks + 1})
+
+    monkeypatch.setattr(control, "_spawn_supervisor", failed_start)
+    with pytest.raises(StackError, match=r"no such luck[\s\S]*broken did not come up.*code 3"):
+        control.start(tmp_path, frozenset(), lambda _state: None)
+
+
+def test_up_does_not_wait_without_end_for_a_server_that_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_RECOVERY_TIMEOUT_S", 0.2)
+    lost = ServerState(
+        name="db",
+        address="",
+        log=str(tmp_path / "db.log"),
+        status=Status.RESTARTING,
+        message="disk full",
+    )
+    paths = Paths(tmp_path)
+    paths.create()
+    processes.write_record(paths.supervisor, processes.identify(os.getpid()))
+    state = StackState(supervisor_pid=os.getpid(), servers=(lost,), was_up=True)
+    write_state(paths.state, state)
+    with pytest.raises(StackError, match="db is restarting: disk full"):
+        control.start(tmp_path, frozenset(), lambda _state: None)
 
 
 def test_a_server_that_does_not_answer_in_time_fails(tmp_path: Path) -> None:

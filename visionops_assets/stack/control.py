@@ -13,12 +13,14 @@ from pathlib import Path
 from visionops_assets.errors import StackError
 from visionops_assets.stack import processes, triton
 from visionops_assets.stack.paths import Paths, tail
-from visionops_assets.stack.state import ServerState, StackState, Status, read_state
+from visionops_assets.stack.state import USABLE, ServerState, StackState, Status, read_state
 
 _POLL_S = 0.1
 _LOG_LINES = 25
 # More than it takes when every server uses up its patience.
 _STOP_TIMEOUT_S = 180.0
+# How long `up` waits for a stack that was up before: its supervisor never gives a server up.
+_RECOVERY_TIMEOUT_S = 180.0
 
 Watcher = Callable[[StackState], None]
 
@@ -29,8 +31,8 @@ def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
     `watch` is called with the state again and again.
 
     Raises:
-        StackError: a server did not come up (everything is stopped again), or the running
-            supervisor lacks a server of `only`.
+        StackError: a server did not come up (everything is stopped again); or the stack runs
+            already, but lacks a server of `only`, or a server that does not come back.
 
     """
     paths = Paths(home)
@@ -55,6 +57,7 @@ def _follow(
     supervisor: processes.ProcessIdentity, paths: Paths, only: frozenset[str], watch: Watcher
 ) -> StackState | None:
     """Watch until every server is ready; None if the supervisor ends before."""
+    deadline = time.monotonic() + _RECOVERY_TIMEOUT_S
     while supervisor.is_alive:
         state = read_state(paths.state)
         if state and state.supervisor_pid == supervisor.pid:
@@ -62,6 +65,10 @@ def _follow(
             if state.is_ready:
                 _require(only, state)
                 return state
+            if not state.was_up:
+                deadline = time.monotonic() + _RECOVERY_TIMEOUT_S
+            if time.monotonic() > deadline:
+                raise StackError(_why_unready(state))
         time.sleep(_POLL_S)
     return None
 
@@ -119,6 +126,15 @@ def _require(only: frozenset[str], state: StackState) -> None:
             f"The stack runs without {', '.join(sorted(missing))}. "
             "Run `visionops down` first, then `visionops up` again."
         )
+
+
+def _why_unready(state: StackState) -> str:
+    """Say what a stack that was up lacks: the end of a log, and each server that is not back."""
+    missing = [server for server in state.servers if server.status not in USABLE]
+    lines = [f"{server.name} is {server.status}: {server.message}" for server in missing]
+    first = Path(missing[0].log)
+    advice = "The stack runs, but not all of it. Stop it with `visionops down`."
+    return "\n".join([*tail(first, _LOG_LINES), f"Log: {first}", *lines, advice])
 
 
 def _why_ended(paths: Paths, pid: int) -> str:

@@ -61,7 +61,7 @@ class Runner(threading.Thread):
             except Exception as error:
                 # Whatever a step of one server raises is that server's failure, told to the user.
                 logger.exception("%s failed", self._server.name)
-                if not self._was_ready:
+                if not self._board.stack().was_up:
                     self._update(status=Status.FAILED, pid=None, message=str(error))
                     return
                 self._update(status=Status.RESTARTING, pid=None, message=str(error))
@@ -78,7 +78,7 @@ class Runner(threading.Thread):
         """Start the server again and again until the stack stops.
 
         Raises:
-            StackError: it never came up.
+            StackError: it ended too often before the whole stack was up.
 
         """
         crashes = 0
@@ -93,8 +93,8 @@ class Runner(threading.Thread):
             if self._stopping.is_set():
                 return
             crashes = 1 if ready_for_s > STABLE_S else crashes + 1
-            if not self._was_ready and crashes == START_ATTEMPTS:
-                raise StackError(f"ended {crashes} times before it was ready, code {exit_code}")
+            if not self._board.stack().was_up and crashes >= START_ATTEMPTS:
+                raise StackError(f"ended {crashes} times during the start, code {exit_code}")
             self._pause(crashes, exit_code)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -44,12 +44,17 @@ class ServerState(BaseModel):
 
 
 class StackState(BaseModel):
-    """The whole stack as it is now. `error` is why the supervisor could not start anything."""
+    """The whole stack as it is now.
+
+    `was_up` tells whether every server could be used at once; from then on crashes are waited out.
+    `error` is why the supervisor could not start anything.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     supervisor_pid: int
     servers: tuple[ServerState, ...] = ()
+    was_up: bool = False
     error: str = ""
 
     @property
@@ -85,6 +90,7 @@ class Board:
             server.name: ServerState(name=server.name, address=server.address, log=str(log))
             for server, log in servers
         }
+        self._was_up = False
         self._changed = threading.Condition()
         self._write()
 
@@ -111,8 +117,12 @@ class Board:
     def stack(self) -> StackState:
         """Return the state of all servers."""
         with self._changed:
-            servers = tuple(self._states.values())
-        return StackState(supervisor_pid=self._supervisor_pid, servers=servers)
+            return StackState(
+                supervisor_pid=self._supervisor_pid,
+                servers=tuple(self._states.values()),
+                was_up=self._was_up,
+            )
 
     def _write(self) -> None:
+        self._was_up = self._was_up or self.stack().is_ready
         write_state(self._path, self.stack())

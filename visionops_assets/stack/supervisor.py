@@ -55,7 +55,7 @@ def exclusive(paths: Paths) -> Iterator[None]:
 def supervise(
     servers: Sequence[Server], env: Mapping[str, str], paths: Paths, stopping: threading.Event
 ) -> None:
-    """Run the servers until `stopping` is set, or until one of them does not come up."""
+    """Run the servers until `stopping` is set, or until the stack does not come up."""
     with_logs = [(server, paths.log(server.name)) for server in servers]
     board = Board(paths.state, os.getpid(), with_logs)
     runners = [
@@ -72,11 +72,8 @@ def supervise(
     ]
     for runner in runners:
         runner.start()
-    is_up = False
     while not stopping.wait(POLL_S):
-        stack = board.stack()
-        is_up = is_up or stack.is_ready
-        if not is_up and stack.failed:
+        if board.stack().failed:
             stopping.set()
     for runner in runners:
         runner.join()
