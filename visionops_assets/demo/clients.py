@@ -1,5 +1,6 @@
 """The public APIs as the demo uses them: ingest, gateway, Dagster's GraphQL."""
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 
 PARALLEL_REQUESTS = 8
 REQUEST_TIMEOUT_S = 60.0
+GRAPHQL_ATTEMPTS = 4
 
 MATERIALIZATIONS = """
 query Newest($keys: [AssetKeyInput!]!) {
@@ -135,10 +137,13 @@ class PublicApi:
 
     def _graphql(self, query: str, variables: dict[str, Any]) -> Any:
         body = {"query": query, "variables": variables}
-        answer = self._request("POST", f"{self._dagster_url}/graphql", json=body)
-        if "errors" in answer:
-            raise VisionOpsError(f"Dagster refused a query: {answer['errors'][0]['message']}")
-        return answer["data"]
+        for attempt in range(GRAPHQL_ATTEMPTS):
+            answer = self._request("POST", f"{self._dagster_url}/graphql", json=body)
+            if "errors" not in answer:
+                return answer["data"]
+            # Dagster's first query on each connection that a restart of PostgreSQL cut fails.
+            time.sleep(attempt)
+        raise VisionOpsError(f"Dagster refused a query: {answer['errors'][0]['message']}")
 
 
 def _materialization(event: dict[str, Any]) -> Materialization:
