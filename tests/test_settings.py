@@ -1,5 +1,6 @@
 """Where settings come from, which wins, and what a wrong one says."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from visionops_assets.settings import (
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("VISIONOPS_HOME", str(tmp_path))
-    monkeypatch.delenv("VISIONOPS_S3_BUCKET", raising=False)
-    monkeypatch.delenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", raising=False)
     load_settings.cache_clear()
     yield tmp_path
     load_settings.cache_clear()

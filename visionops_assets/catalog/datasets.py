@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.schema import Frame, Label, Media, Snapshot
@@ -38,7 +38,7 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
     newest = (
         select(Label)
         .where(Label.media_id.is_not(None), Label.labelled_at <= watermark)
-        .distinct(Label.media_id)
+        .ext(distinct_on(Label.media_id))
         .order_by(Label.media_id, Label.label_id.desc())
         .subquery()
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.schema import Label, PerformanceWindow, PredictionRow, TopicPosition
@@ -70,7 +70,7 @@ def agreements(session: Session) -> list[Agreement]:
     newest = (
         select(Label.prediction_id, Label.label)
         .where(Label.prediction_id.is_not(None))
-        .distinct(Label.prediction_id)
+        .ext(distinct_on(Label.prediction_id))
         .order_by(Label.prediction_id, Label.label_id.desc())
         .subquery()
     )
