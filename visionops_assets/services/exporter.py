@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog import media, outbox
@@ -99,7 +100,7 @@ def _model_metrics(session: Session) -> Iterator[Metric]:
     )
     newest_releases = (
         select(Release.model_name, Release.model_version)
-        .distinct(Release.model_name)
+        .ext(distinct_on(Release.model_name))
         .order_by(Release.model_name, Release.release_id.desc())
     )
     for name, version in session.execute(newest_releases).tuples():
@@ -120,7 +121,7 @@ def _model_metrics(session: Session) -> Iterator[Metric]:
     )
     newest_windows = (
         select(PerformanceWindow)
-        .distinct(PerformanceWindow.model_name)
+        .ext(distinct_on(PerformanceWindow.model_name))
         .order_by(PerformanceWindow.model_name, PerformanceWindow.window_id.desc())
     )
     for window in session.scalars(newest_windows):
