@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -36,23 +37,30 @@ def visionops(*words: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a running stack. Addresses set outside of the tests do not reach it."""
+@contextmanager
+def running_stack(home: Path, environment: dict[str, str], *options: str) -> Iterator[Settings]:
+    """Run `visionops up` for the length of the block, with these `VISIONOPS_` variables alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
             patch.delenv(name)
-        patch.setenv("VISIONOPS_HOME", str(tmp_path_factory.mktemp("home")))
-        for name, value in SMALL.items():
+        for name, value in environment.items():
             patch.setenv(f"VISIONOPS_{name}", value)
-        up = visionops("up")
+        patch.setenv("VISIONOPS_HOME", str(home))
+        up = visionops("up", *options)
         try:
             assert up.returncode == 0, up.stdout + up.stderr
             load_settings.cache_clear()
             yield load_settings()
         finally:
             visionops("down")
-            load_settings.cache_clear()
+    load_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a running stack."""
+    with running_stack(tmp_path_factory.mktemp("home"), SMALL) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 A stack of its own, so that the loop's tests count only what they uploaded themselves.
 """
 
-import os
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.integration.conftest import visionops
+from tests.integration.conftest import running_stack
 from tests.integration.test_loop import wait_for
 from visionops_assets.catalog.batches import OffsetRange, take_events
 from visionops_assets.catalog.connection import Catalog
@@ -35,26 +34,17 @@ from visionops_assets.contracts import MediaEvent, MediaStatus
 from visionops_assets.errors import LogTruncatedError
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import Settings
 
 MAX_UPLOAD_BYTES = 3_000_000
 
 
 @pytest.fixture(scope="module")
 def ingest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
-            patch.delenv(name)
-        patch.setenv("VISIONOPS_HOME", str(tmp_path_factory.mktemp("ingest")))
-        patch.setenv("VISIONOPS_MAX_UPLOAD_BYTES", str(MAX_UPLOAD_BYTES))
-        up = visionops("up", "--only", "ingest,relay,exporter")
-        try:
-            assert up.returncode == 0, up.stdout + up.stderr
-            load_settings.cache_clear()
-            yield load_settings()
-        finally:
-            visionops("down")
-    load_settings.cache_clear()
+    limits = {"MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)}
+    home = tmp_path_factory.mktemp("ingest")
+    with running_stack(home, limits, "--only", "ingest,relay,exporter") as settings:
+        yield settings
 
 
 def png(padding_bytes: int = 0) -> bytes:
