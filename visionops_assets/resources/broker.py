@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from visionops_assets.errors import LogTruncatedError, PublishError, ServerUnreachableError
 from visionops_assets.settings import load_settings
@@ -118,24 +118,6 @@ class Broker(dg.ConfigurableResource["Broker"]):
                 yield TopicReader(consumer)
         finally:
             consumer.close()
-
-    def ensure_topics(self, topics: Sequence[str], partitions: int = 1) -> None:
-        """Create the topics that do not exist.
-
-        Raises:
-            ServerUnreachableError: no broker answers.
-        """
-        settings = load_settings()
-        with _reaching(settings.kafka_bootstrap_servers):
-            admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-        try:
-            for topic in topics:
-                try:
-                    admin.create_topics({topic: {"num_partitions": partitions}})
-                except TopicAlreadyExistsError:
-                    continue
-        finally:
-            admin.close()
 
 
 class TopicReader:

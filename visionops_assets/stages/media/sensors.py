@@ -31,7 +31,7 @@ def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.Sens
     """Cuts the media topic into batches and asks for one run each.
 
     The cursor is the next offset by partition. Dagster stores it together with the requests, so a
-    tick that dies is evaluated again, with the same result.
+    tick that dies is evaluated again; what it then asks for twice is harmless (see `cut_batches`).
     """
     topic = load_settings().kafka_media_topic
     cursor: dict[str, int] = json.loads(context.cursor or "{}")

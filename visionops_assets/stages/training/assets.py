@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
@@ -60,12 +61,7 @@ def trained_model(
     settings = load_settings()
     root_run_id = context.run.root_run_id or context.run_id
     with catalog.begin() as session:
-        snapshot = _wanted_snapshot(
-            config.snapshot_id,
-            find_snapshot(session, config.snapshot_id)
-            if config.snapshot_id
-            else newest_snapshot(session),
-        )
+        snapshot = _wanted_snapshot(session, config.snapshot_id)
     origin = {ROOT_RUN_TAG: root_run_id, "snapshot_id": snapshot.snapshot_id}
     registered = tracking.find_version(settings.model_name, origin)
     if registered:
@@ -100,14 +96,15 @@ def trained_model(
     )
 
 
-def _wanted_snapshot(snapshot_id: str | None, found: Snapshot | None) -> Snapshot:
-    if found is None:
+def _wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
+    snapshot = find_snapshot(session, snapshot_id) if snapshot_id else newest_snapshot(session)
+    if snapshot is None:
         raise NotFoundError(
             f"There is no snapshot {snapshot_id!r}."
             if snapshot_id
             else "There is no dataset snapshot yet: materialize dataset_snapshot first."
         )
-    return found
+    return snapshot
 
 
 def _train(

@@ -1,4 +1,4 @@
-"""What starts training: a snapshot that no run was asked for yet."""
+"""What starts training: a newest snapshot without a model, or a verdict, of its own."""
 
 import time
 
