@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
@@ -36,8 +36,21 @@ class MediaStatus(StrEnum):
     QUARANTINED = "quarantined"
 
 
+class Scope(StrEnum):
+    """What an API key may do. `admin` may do everything."""
+
+    INGEST = "ingest"
+    PREDICT = "predict"
+    LABEL = "label"
+    ADMIN = "admin"
+
+
 class MediaEvent(Record):
-    """Says that one media file is stored. Published once an upload, at least once delivered."""
+    """Says that one media file is stored. At least once delivered.
+
+    `event_id` follows from the media id and the number of the announcement: an event that is
+    published again is the same event, and a file that is to be processed again gets a new one.
+    """
 
     schema_version: Literal[1] = 1
     event_id: UUID
@@ -50,6 +63,19 @@ class MediaEvent(Record):
     source: str
     captured_at: datetime
     stored_at: datetime
+
+
+class DeadLetter(Record):
+    """A message that could not be handled: where it lay, what it said (Base64), and why not."""
+
+    schema_version: Literal[1] = 1
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    value: Base64Bytes
+    code: str
+    detail: str
+    failed_at: datetime
 
 
 class PreprocessingSpec(Record):

@@ -91,6 +91,18 @@ class TooLargeError(MediaError):
     code = "too_large"
 
 
+class TooLongError(MediaError):
+    """The video lasts longer than the limit."""
+
+    code = "too_long"
+
+
+class UnsupportedCodecError(MediaError):
+    """The container is an accepted one, but its video codec is not."""
+
+    code = "unsupported_codec"
+
+
 class NotFoundError(VisionOpsError):
     """The thing asked for does not exist."""
 
@@ -107,6 +119,52 @@ class InvalidRequestError(VisionOpsError):
     """A field of the request has a value that cannot be used."""
 
     code = "invalid_request"
+
+
+class InvalidLengthError(VisionOpsError):
+    """The length of a request's body is missing, or is not what was announced."""
+
+    code = "invalid_content_length"
+
+
+class SlowBodyError(VisionOpsError):
+    """The bytes of a request stopped coming."""
+
+    code = "slow_body"
+
+
+class IdempotencyKeyReusedError(VisionOpsError):
+    """An Idempotency-Key came again with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class ResumableConflictError(VisionOpsError):
+    """A part of a resumable upload does not begin where the upload stands."""
+
+    code = "offset_conflict"
+
+
+class UnauthenticatedError(VisionOpsError):
+    """There is no API key in the request, or none that is known and valid."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(VisionOpsError):
+    """The API key does not have the scope that the request needs."""
+
+    code = "forbidden"
+
+
+class RateLimitedError(VisionOpsError):
+    """The API key sent more requests than it may; `retry_after_s` says when to come again."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class LogTruncatedError(VisionOpsError):

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     )
     kafka_media_topic: str = "media"
     kafka_predictions_topic: str = "predictions"
+    kafka_dead_letter_topic: str = Field(
+        "dead-letter", description="Messages of the media topic that cannot be handled, and why."
+    )
 
     postgres_url: SecretStr = Field(
         SecretStr("postgresql+psycopg://visionops@127.0.0.1:5432/visionops"),
@@ -77,16 +80,49 @@ class Settings(BaseSettings):
     ingest_url: str = "http://127.0.0.1:8080"
     gateway_url: str = "http://127.0.0.1:8081"
     exporter_url: str = "http://127.0.0.1:9100"
+    camera_url: str = Field(
+        "http://127.0.0.1:8082", description="Health and metrics of the camera service."
+    )
+
+    api_key: SecretStr | None = Field(
+        None,
+        description="Key of the clients run here (import, cameras, demo). Without it, one who may "
+        "write to the catalog makes a key of its own.",
+    )
+    rate_limit: str = Field(
+        "1000/second", description="Requests of one key to one replica, unless the key says other."
+    )
 
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
         "in_process", description="Dagster executor: a process a run, a step, or a pod a step."
     )
 
     max_upload_bytes: int = Field(2 * 1024**3, gt=0)
-    max_image_pixels: int = Field(50_000_000, gt=0)
+    max_image_pixels: int = Field(50_000_000, gt=0, description="Of an image, or of one picture.")
+    max_video_duration_s: float = Field(18_000.0, gt=0)
     decode_timeout_s: float = Field(60.0, gt=0, description="Wall clock for decoding one file.")
     decode_memory_bytes: int = Field(2 * 1024**3, gt=0, description="Address space of the decoder.")
-    upload_lease_s: float = Field(300.0, gt=0, description="How long an upload may go silent.")
+    upload_lease_s: float = Field(
+        300.0, gt=0, description="An upload that is not renewed for so long is given up."
+    )
+    body_idle_timeout_s: float = Field(
+        30.0, gt=0, description="Longest wait for the next bytes of a request."
+    )
+    resumable_expiry_s: float = Field(
+        86_400.0, gt=0, description="A resumable upload is kept so long after its last bytes."
+    )
+    idempotency_expiry_s: float = Field(86_400.0, gt=0)
+
+    sweep_interval_s: float = Field(30.0, gt=0)
+    announce_again_after_s: float = Field(
+        3_600.0,
+        gt=0,
+        description="Media whose event was published so long ago, and never taken from the queue, "
+        "are announced again.",
+    )
+    crash_points_dir: Path | None = Field(
+        None, description="Tests only: where a file named like a crash point arms it, once."
+    )
 
     batch_max_messages: int = Field(1_000, gt=0)
     batch_max_wait_s: float = Field(30.0, ge=0)

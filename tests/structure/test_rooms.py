@@ -12,17 +12,18 @@ MAY_IMPORT = {
     "contracts": {"errors"},
     "errors": {"contracts"},
     "settings": BASE,
+    "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
     "catalog": BASE | {"vision", "settings", "catalog"},
     "resources": BASE | {"vision", "settings", "resources"},
-    "stages": BASE | {"vision", "settings", "catalog", "resources", "stages"},
-    "services": BASE | {"vision", "settings", "catalog", "resources", "services"},
+    "stages": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "stages"},
+    "services": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "services"},
     "stack": BASE | {"settings", "catalog", "resources", "stack"},
-    "demo": BASE | {"vision", "settings", "resources", "demo"},
+    "demo": BASE | {"vision", "settings", "catalog", "resources", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
 STAGES = {path.name for path in (PACKAGE / "stages").iterdir() if (path / "assets.py").exists()}
-SERVICES = {"ingest", "relay", "gateway", "exporter"}
+SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter"}
 MAX_LINES = 300
 
 

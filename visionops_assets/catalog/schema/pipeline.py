@@ -1,113 +1,13 @@
-"""The tables of the catalog. Migrations in `migrations/` bring a database here; a test compares.
-
-Times are UTC with time zone. Bytes live in the object store; a row holds the key and the SHA-256.
-"""
+"""What becomes of media: batches, frames, labels, datasets, models, predictions."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    DateTime,
-    Enum,
-    ForeignKey,
-    Index,
-    MetaData,
-    UniqueConstraint,
-    func,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
 
-from visionops_assets.contracts import MediaKind, MediaStatus
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-def _by_value(enum: type[StrEnum]) -> Enum:
-    """Store an enum as its value in a text column: a new member needs no DDL."""
-    return Enum(
-        enum,
-        native_enum=False,
-        create_constraint=False,
-        length=32,
-        values_callable=lambda e: [member.value for member in e],
-    )
-
-
-class Base(DeclarativeBase):
-    """Holds the metadata of every table."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
-        datetime: DateTime(timezone=True),
-        int: BigInteger,
-        dict[str, Any]: JSONB,
-        list[float]: JSONB,
-        list[str]: JSONB,
-        MediaKind: _by_value(MediaKind),
-        MediaStatus: _by_value(MediaStatus),
-    }
-
-
-class Media(Base):
-    """One media file. Exists from before its first byte is stored (the intent row)."""
-
-    __tablename__ = "media"
-    __table_args__ = (
-        # Content is stored once a source; uploads under way do not know their hash yet.
-        Index(
-            "uq_media_source_sha256",
-            "source",
-            "sha256",
-            unique=True,
-            postgresql_where=text("status <> 'receiving'"),
-        ),
-        Index("ix_media_status_lease_expires_at", "status", "lease_expires_at"),
-    )
-
-    media_id: Mapped[UUID] = mapped_column(primary_key=True)
-    status: Mapped[MediaStatus]
-    source: Mapped[str]
-    filename: Mapped[str | None] = mapped_column(comment="As the client said; display only.")
-    object_key: Mapped[str] = mapped_column(unique=True)
-    attempt: Mapped[int] = mapped_column(default=1, comment="Fences a stale writer.")
-    lease_expires_at: Mapped[datetime]
-    captured_at: Mapped[datetime]
-    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    stored_at: Mapped[datetime | None]
-    processed_at: Mapped[datetime | None]
-    kind: Mapped[MediaKind | None]
-    content_type: Mapped[str | None]
-    sha256: Mapped[str | None]
-    bytes: Mapped[int | None]
-    reason_code: Mapped[str | None] = mapped_column(comment="Why it is quarantined.")
-    reason_detail: Mapped[str | None]
-
-
-class Outbox(Base):
-    """An event that is owed to the queue. Written with the state it announces."""
-
-    __tablename__ = "outbox"
-    __table_args__ = (
-        Index("ix_outbox_unpublished", "outbox_id", postgresql_where=text("published_at IS NULL")),
-    )
-
-    outbox_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    event_id: Mapped[UUID] = mapped_column(unique=True)
-    topic: Mapped[str]
-    message_key: Mapped[str]
-    payload: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    published_at: Mapped[datetime | None]
+from visionops_assets.catalog.schema.base import Base
 
 
 class MediaBatch(Base):

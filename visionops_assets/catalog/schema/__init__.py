@@ -1,0 +1,46 @@
+"""The tables of the catalog. Migrations in `migrations/` bring a database here; a test compares.
+
+Times are UTC with time zone. Bytes live in the object store; a row holds the key and the SHA-256.
+"""
+
+from visionops_assets.catalog.schema.base import Base
+from visionops_assets.catalog.schema.edge import (
+    Acknowledgement,
+    ApiKey,
+    Camera,
+    Media,
+    Outbox,
+    ResumableUpload,
+)
+from visionops_assets.catalog.schema.pipeline import (
+    ConsumedEvent,
+    Frame,
+    Label,
+    MediaBatch,
+    PerformanceWindow,
+    PredictionRow,
+    Release,
+    Snapshot,
+    TopicPosition,
+    Verdict,
+)
+
+__all__ = [
+    "Acknowledgement",
+    "ApiKey",
+    "Base",
+    "Camera",
+    "ConsumedEvent",
+    "Frame",
+    "Label",
+    "Media",
+    "MediaBatch",
+    "Outbox",
+    "PerformanceWindow",
+    "PredictionRow",
+    "Release",
+    "ResumableUpload",
+    "Snapshot",
+    "TopicPosition",
+    "Verdict",
+]

@@ -1,0 +1,30 @@
+"""`visionops ...`: the commands. Each says what it does and leaves the doing to its room."""
+
+import sys
+
+import typer
+
+from visionops_assets.cli import model, servers
+from visionops_assets.errors import VisionOpsError
+
+app = typer.Typer(
+    help="Media in, a served model out.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+for command in (
+    servers.up,
+    servers.down,
+    servers.status,
+    servers.logs,
+    model.predict,
+    model.demo,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line. What a user may see is a message, never a stack trace."""
+    try:
+        app()
+    except (VisionOpsError, OSError) as error:
+        typer.echo(f"visionops: {error}", err=True)
+        sys.exit(2)

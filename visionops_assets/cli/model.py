@@ -1,0 +1,54 @@
+"""`visionops predict | demo`: the served model, and the whole loop around it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visionops_assets.cli.screen import console
+from visionops_assets.cli.servers import up
+from visionops_assets.settings import load_settings
+
+
+def predict(
+    files: Annotated[
+        list[Path], typer.Argument(help="Images.", exists=True, dir_okay=False, readable=True)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Ask the served model what images show, over gRPC. Exit code 2 if one cannot be used."""
+    from visionops_assets.errors import MediaError
+    from visionops_assets.resources.triton import TritonServer
+
+    images = [path.read_bytes() for path in files]
+    answers = TritonServer().predict_each(load_settings().model_name, images)
+    for path, answer in zip(files, answers, strict=True):
+        if isinstance(answer, MediaError):
+            typer.echo(f"visionops: {path}: {answer.code}: {answer}", err=True)
+            continue
+        row = {
+            "file": str(path),
+            "label": answer.label,
+            "probability": round(max(answer.probabilities), 6),
+            "model_version": answer.model_version,
+            "prediction_id": str(answer.prediction_id),
+        }
+        if as_json:
+            typer.echo(json.dumps(row))
+        else:
+            console.print("{label:>12}  {probability:.4f}  {file}".format_map(row))
+    if any(isinstance(answer, MediaError) for answer in answers):
+        raise typer.Exit(2)
+
+
+def demo(
+    figures: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/demo.json"),
+) -> None:
+    """Run the whole loop on real media: upload, train, release, predict, measure."""
+    from visionops_assets.demo.run import run_demo
+
+    started_s = time.monotonic()
+    up(only="")
+    run_demo(load_settings(), console, figures, started_s)

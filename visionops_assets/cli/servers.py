@@ -1,0 +1,60 @@
+"""`visionops up | down | status | logs`: the servers of this machine."""
+
+from typing import Annotated
+
+import typer
+
+from visionops_assets.cli.screen import console
+from visionops_assets.errors import StackError
+from visionops_assets.settings import settings_home
+from visionops_assets.stack import control, view
+from visionops_assets.stack.paths import Paths, tail
+
+
+def up(
+    only: Annotated[
+        str, typer.Option(help="Start only these, and what they need: names, by commas.")
+    ] = "",
+) -> None:
+    """Start the servers of this machine and wait until they are ready."""
+    names = frozenset(name.strip() for name in only.split(",") if name.strip())
+    with view.live_table(console) as watch:
+        state = control.start(settings_home(), names, watch)
+    for server in state.servers:
+        if server.address.startswith("http"):
+            console.print(f"{server.name:18} {server.address}")
+
+
+def down() -> None:
+    """Stop the servers. Their data stays."""
+    with view.live_table(console) as watch:
+        was_running = control.stop(settings_home(), watch)
+    console.print("Stopped." if was_running else "Nothing was running.")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Show the servers. The exit code is 0 if all are ready, else 1."""
+    state = control.look(settings_home())
+    if state is None:
+        raise StackError("There is no stack here yet. Run `visionops up`.")
+    if as_json:
+        typer.echo(state.model_dump_json(indent=2))
+    else:
+        console.print(view.status_table(state))
+    raise typer.Exit(0 if state.is_ready else 1)
+
+
+def logs(
+    server: Annotated[str, typer.Argument(help="A server, or the supervisor.")] = "supervisor",
+    lines: Annotated[int, typer.Option("-n", min=1, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("-f", help="Go on with new lines.")] = False,
+) -> None:
+    """Show the log of a server."""
+    log = Paths(settings_home()).log(server)
+    if not log.exists():
+        known = ", ".join(sorted(path.stem for path in log.parent.glob("*.log"))) or "none yet"
+        raise StackError(f"There is no log of `{server}`. There are: {known}.")
+    for line in view.follow(log, lines) if follow else tail(log, lines):
+        typer.echo(line)
