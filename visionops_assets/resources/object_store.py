@@ -3,7 +3,7 @@
 Tables do not come by here: they go through the IO manager (`resources/tables.py`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,9 @@ from obstore.store import S3Store
 
 from visionops_assets.errors import NotFoundError, ServerUnreachableError, VisionOpsError
 from visionops_assets.settings import Settings, load_settings
+
+PARTS_IN_FLIGHT = 4
+"""Of one asynchronous stream, 5 MiB each: what it may hold in memory while the store is slow."""
 
 
 class ObjectExistsError(VisionOpsError):
@@ -97,6 +100,16 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         with self._errors(key):
             return bytes(obstore.get(self._bucket, key).bytes())
 
+    def get_range(self, key: str, start: int, count: int) -> bytes:
+        """Read `count` bytes of an object from byte `start` on; fewer where it ends.
+
+        Raises:
+            NotFoundError: there is no object.
+            ServerUnreachableError: the store failed, also when `start` lies past the object's end.
+        """
+        with self._errors(key):
+            return bytes(obstore.get_range(self._bucket, key, start=start, length=count))
+
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file, in chunks."""
         with self._errors(key), path.open("wb") as file:
@@ -119,6 +132,21 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         """Remove an object; one that is not there is no error."""
         with self._errors(key):
             obstore.delete(self._bucket, key)
+
+    async def put_async(self, key: str, data: bytes) -> None:
+        """Write an object, replacing one that is there, as `put` does."""
+        with self._errors(key):
+            await obstore.put_async(self._bucket, key, data, use_multipart=False)
+
+    async def put_stream_async(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write an object from chunks, in parts; when `chunks` raises, no object is left."""
+        with self._errors(key):
+            await obstore.put_async(self._bucket, key, chunks, max_concurrency=PARTS_IN_FLIGHT)
+
+    async def delete_async(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with self._errors(key):
+            await obstore.delete_async(self._bucket, key)
 
     def list_keys(self, prefix: str) -> list[str]:
         """Keys below the folder `prefix`, in order."""
