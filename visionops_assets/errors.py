@@ -167,6 +167,24 @@ class RateLimitedError(VisionOpsError):
         self.retry_after_s = retry_after_s
 
 
+class ContentChangedError(VisionOpsError):
+    """A file changed while it was being sent, so what was sent of it is of no use."""
+
+    code = "content_changed"
+
+
+class RefusedError(VisionOpsError):
+    """A service refused a request for good: `reason` and `detail` are those of its problem."""
+
+    code = "refused"
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+
+
 class LogTruncatedError(VisionOpsError):
     """The queue no longer holds an offset range that a batch was cut from."""
 

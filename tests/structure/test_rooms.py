@@ -17,9 +17,11 @@ MAY_IMPORT = {
     "catalog": BASE | {"vision", "settings", "catalog"},
     "resources": BASE | {"vision", "settings", "resources"},
     "stages": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "stages"},
-    "services": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "services"},
+    "services": BASE
+    | {"vision", "settings", "crash_points", "catalog", "resources", "client", "services"},
+    "client": BASE | {"settings", "client"},
     "stack": BASE | {"settings", "catalog", "resources", "stack"},
-    "demo": BASE | {"vision", "settings", "catalog", "resources", "demo"},
+    "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
 STAGES = {path.name for path in (PACKAGE / "stages").iterdir() if (path / "assets.py").exists()}

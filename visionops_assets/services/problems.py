@@ -39,6 +39,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "deadline_exceeded": HTTPStatus.GATEWAY_TIMEOUT,
     "no_model_served": HTTPStatus.SERVICE_UNAVAILABLE,
     "publish_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "refused": HTTPStatus.BAD_GATEWAY,
     "internal_error": HTTPStatus.INTERNAL_SERVER_ERROR,
     "invalid_settings": HTTPStatus.INTERNAL_SERVER_ERROR,
     "stack_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -46,6 +47,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "snapshot_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "gate_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "release_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "content_changed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "object_exists": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 

@@ -1,0 +1,72 @@
+"""Bytes to be uploaded: read in chunks, and again from the start if an attempt fails."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from visionops_assets.errors import ContentChangedError
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class Content(Protocol):
+    """Bytes of a known number, which every reading of them yields alike."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are."""
+
+    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` on.
+
+        Raises:
+            ContentChangedError: they are no longer what they were.
+        """
+
+
+@dataclass(frozen=True)
+class MemoryContent:
+    """Bytes in memory."""
+
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` on, in one piece."""
+        yield self.data[start:]
+
+
+class FileContent:
+    """A file on disk, of the size it has now; a chunk of it is in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size_bytes = path.stat().st_size
+
+    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` on.
+
+        Raises:
+            ContentChangedError: the file became shorter.
+        """
+        left = self.size_bytes - start
+        with self._path.open("rb") as file:
+            file.seek(start)
+            while left:
+                chunk = file.read(min(CHUNK_BYTES, left))
+                if not chunk:
+                    raise ContentChangedError(f"{self._path} became shorter while it was read.")
+                left -= len(chunk)
+                yield chunk
+
+
+def as_content(content: bytes | Path | Content) -> Content:
+    """Make bytes or a path readable in chunks."""
+    if isinstance(content, bytes):
+        return MemoryContent(content)
+    return FileContent(content) if isinstance(content, Path) else content
