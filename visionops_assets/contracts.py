@@ -77,6 +77,11 @@ class DeadLetter(Record):
     detail: str
     failed_at: datetime
 
+    @property
+    def place(self) -> str:
+        """Name the letter by where its message lay: `<topic>-<partition>-<offset>`."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
 
 class PreprocessingSpec(Record):
     """How media become frames: used alike by the frames stage, training and serving.

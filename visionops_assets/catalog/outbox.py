@@ -1,15 +1,16 @@
-"""The outbox: events owed to the queue, written with the state that they announce."""
+"""The outbox: messages owed to the queue, written with the state that they announce."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import Outbox
-from visionops_assets.contracts import MediaEvent
+from visionops_assets.catalog.schema import Media, Outbox
+from visionops_assets.contracts import DeadLetter, MediaEvent
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,68 @@ class Backlog:
 
     events: int
     oldest_age_s: float
+
+
+def event_id_of(media_id: UUID, announcement: int) -> UUID:
+    """Return the id of the event that announces a media file for the nth time, from 1 on."""
+    return uuid5(media_id, f"announcement-{announcement}")
+
+
+def media_event(media: Media) -> MediaEvent:
+    """Build the event of a stored media file's newest announcement.
+
+    Raises:
+        pydantic.ValidationError: the file is not stored yet.
+    """
+    return MediaEvent.model_validate(
+        {
+            "event_id": event_id_of(media.media_id, media.announcement),
+            "media_id": media.media_id,
+            "object_key": media.object_key,
+            "sha256": media.sha256,
+            "bytes": media.bytes,
+            "kind": media.kind,
+            "content_type": media.content_type,
+            "source": media.source,
+            "captured_at": media.captured_at,
+            "stored_at": media.stored_at,
+        }
+    )
+
+
+def announce(session: Session, topic: str, media: Media) -> None:
+    """Owe the queue the event of a stored media file, also if it was published before.
+
+    Consumers know the event by its id, so that one which comes again changes nothing.
+    """
+    event = media_event(media)
+    owed = insert(Outbox).values(
+        event_id=event.event_id,
+        topic=topic,
+        message_key=str(event.media_id),
+        payload=event.model_dump(mode="json"),
+    )
+    session.execute(
+        owed.on_conflict_do_update(
+            index_elements=[Outbox.event_id],
+            set_={"topic": topic, "published_at": None, "created_at": func.now()},
+        )
+    )
+
+
+def add_dead_letters(session: Session, topic: str, letters: Sequence[DeadLetter]) -> None:
+    """Owe the queue these dead letters; one that is in the outbox already is not repeated."""
+    rows = [
+        {
+            "event_id": uuid5(NAMESPACE_URL, f"dead-letter:{letter.place}"),
+            "topic": topic,
+            "message_key": letter.place,
+            "payload": letter.model_dump(mode="json"),
+        }
+        for letter in letters
+    ]
+    if rows:
+        session.execute(insert(Outbox).on_conflict_do_nothing(), rows)
 
 
 def add_media_event(session: Session, topic: str, event: MediaEvent) -> None:
