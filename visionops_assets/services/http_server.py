@@ -27,7 +27,8 @@ FORM_OVERHEAD_BYTES = 64 * 1024
 
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Probes and scrapes come every few seconds and say nothing.
-_QUIET_PATHS = frozenset({"/healthz", "/metrics"})
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_KEY_PREFIX = "key_prefix"
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class RequestLog:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = current
             await send(message)
 
+        scope.setdefault("state", {})
         token = request_id.set(current)
         try:
             await self._app(scope, receive, send_with_id)
@@ -110,11 +112,17 @@ class RequestLog:
                 fields = {
                     "method": scope["method"],
                     "path": scope["path"],
+                    "key": scope["state"].get(_KEY_PREFIX),
                     "status": status,
                     "latency_ms": round((time.perf_counter() - started_s) * 1000, 1),
                 }
                 _log.info("request", extra={"fields": fields})
             request_id.reset(token)
+
+
+def note_key_prefix(scope: Scope, prefix: str) -> None:
+    """Let the request's log line say which API key it came with, by the key's public part."""
+    scope.setdefault("state", {})[_KEY_PREFIX] = prefix
 
 
 class BodyLimit:

@@ -4,14 +4,24 @@ Here alone error codes meet HTTP status codes.
 """
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.errors import (
+    InvalidRequestError,
+    RateLimitedError,
+    UnauthenticatedError,
+    VisionOpsError,
+)
+
+PROBLEM_TYPE = "application/problem+json"
 
 STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "invalid_request": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -59,6 +69,16 @@ _RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 
 
+class Problem(BaseModel):
+    """What every answer to a request that failed says (RFC 9457)."""
+
+    type: str = Field(description="A URN made of the code.")
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str = Field(description="What was wrong, and what to do.")
+    code: str = Field(description="Stable: programs may rely on it.")
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Make `app` answer every error as `application/problem+json`, never with a stack trace."""
     app.exception_handler(VisionOpsError)(_on_visionops_error)
@@ -67,21 +87,27 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.exception_handler(Exception)(_on_unexpected)
 
 
-def problem(status: int, code: str, detail: str) -> JSONResponse:
-    """Build one problem document: {type, title, status, detail, code}."""
-    body = {
-        "type": f"urn:visionops:problem:{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": int(status),
-        "detail": detail,
-        "code": code,
-    }
-    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe these answers for OpenAPI: the `responses` of a route."""
+    content = {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}
+    return {int(s): {"description": s.phrase, "content": content} for s in statuses}
+
+
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Build the answer that holds one `Problem`."""
+    body = Problem(
+        type=f"urn:visionops:problem:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=int(status),
+        detail=detail,
+        code=code,
+    )
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": str(_RETRY_AFTER_S), **(headers or {})}
     return JSONResponse(
-        body,
-        status_code=status,
-        headers={"Retry-After": str(_RETRY_AFTER_S)} if unavailable else None,
-        media_type="application/problem+json",
+        body.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_TYPE
     )
 
 
@@ -89,7 +115,17 @@ def _on_visionops_error(_: Request, error: VisionOpsError) -> JSONResponse:
     status = STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error)
-    return problem(status, error.code, str(error))
+    return problem(status, error.code, str(error), _headers_of(error))
+
+
+def _headers_of(error: VisionOpsError) -> dict[str, str] | None:
+    match error:
+        case UnauthenticatedError():
+            return {"WWW-Authenticate": "Bearer"}
+        case RateLimitedError():
+            return {"Retry-After": str(error.retry_after_s)}
+        case _:
+            return None
 
 
 def _on_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,0 +1,145 @@
+"""Who may do what: API keys, their scopes and their rate limits, as a dependency of routes.
+
+    access = Access(catalog, settings)
+
+    @app.post("/v1/predict", responses=PROTECTED)
+    async def predict(client: Annotated[Principal, Depends(access.require(Scope.PREDICT))]): ...
+
+A route must read its body itself, from the request: what it declares as `File`, `Form` or a body
+the framework reads before any dependency, that is, from clients without a key too.
+"""
+
+import hmac
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from visionops_assets.catalog import keys
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    RateLimitedError,
+    SettingsError,
+    UnauthenticatedError,
+)
+from visionops_assets.services.http_server import note_key_prefix
+from visionops_assets.services.known_keys import KnownKey, KnownKeys
+from visionops_assets.services.problems import problems
+from visionops_assets.settings import Settings
+
+ATTEMPTS = RateLimitItemPerSecond(20)
+"""Of one address, with no key that is known: guessing must load neither us nor the catalog."""
+
+PROTECTED = problems(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""What a route that needs a key may answer besides its own, for its `responses`."""
+
+_BEARER = HTTPBearer(auto_error=False, description="An API key.")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
+_NO_KEY_SHA256 = keys.hash_key("")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sent a request. The name stays when its key is rotated."""
+
+    name: str
+    prefix: str
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key has this scope; `admin` has every one."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+class Access:
+    """Checks the keys of one service. Limits hold for each replica by itself."""
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        """Build it; the catalog is asked when the first request comes.
+
+        Raises:
+            SettingsError: the rate limit of the settings cannot be used.
+        """
+        try:
+            default_rate_limit = keys.parse_rate_limit(settings.rate_limit)
+        except InvalidRequestError as error:
+            raise SettingsError(f"Unusable settings. VISIONOPS_RATE_LIMIT: {error}") from None
+        self._keys = KnownKeys(catalog, default_rate_limit)
+        # In memory nothing waits, so the plain storage serves; it takes a tenth of the async one.
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    def require(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
+        """Return the dependency of a route that needs `scope`.
+
+        It raises:
+            UnauthenticatedError: there is no key, or none that is valid.
+            ForbiddenError: the key does not have the scope.
+            RateLimitedError: too many requests of this key, or too many guesses.
+            ServerUnreachableError: the key is not known here, and the catalog does not answer.
+        """
+
+        async def principal(
+            request: Request,
+            bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+            header: Annotated[str | None, Security(_HEADER)],
+        ) -> Principal:
+            address = request.client.host if request.client else "unknown"
+            key = await self._identify(bearer.credentials if bearer else header, address)
+            note_key_prefix(request.scope, key.prefix)
+            self._count(key.rate_limit, "key", key.name)
+            client = Principal(key.name, key.prefix, key.scopes)
+            if not client.may(scope):
+                raise ForbiddenError(
+                    f"The API key {key.prefix!r} does not have the scope {scope.value!r}."
+                )
+            return client
+
+        return principal
+
+    async def _identify(self, presented: str | None, address: str) -> KnownKey:
+        """Find the valid key that was presented; every failure counts as a guess."""
+        if not presented:
+            self._count(ATTEMPTS, "address", address)
+            raise UnauthenticatedError(
+                "This needs an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. "
+                "An operator makes one with `visionops keys create`."
+            )
+        match = keys.KEY_PATTERN.fullmatch(presented)
+        key = await self._find(match["prefix"], address) if match else None
+        expected = key.secret_sha256 if key else _NO_KEY_SHA256
+        is_right = hmac.compare_digest(keys.hash_key(presented), expected)
+        if key is None or not is_right or key.is_expired():
+            self._count(ATTEMPTS, "address", address)
+            raise UnauthenticatedError(
+                "The API key is not valid: it is mistyped, has expired or was revoked."
+            )
+        return key
+
+    async def _find(self, prefix: str, address: str) -> KnownKey | None:
+        if not self._keys.remembers(prefix):
+            # Counted before the catalog is asked: guesses that come at once are many.
+            self._count(ATTEMPTS, "address", address)
+        return await self._keys.find(prefix)
+
+    def _count(self, limit: RateLimitItem, kind: str, who: str) -> None:
+        if self._limiter.hit(limit, kind, who):
+            return
+        ends_at = self._limiter.get_window_stats(limit, kind, who).reset_time
+        wait_s = max(1, math.ceil(ends_at - time.time()))
+        raise RateLimitedError(f"More than {limit}. Come again in {wait_s} s.", wait_s)

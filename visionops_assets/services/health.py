@@ -1,0 +1,103 @@
+"""`/healthz` and `/readyz`: does this process answer, and does what it needs.
+
+A check is a function without arguments, plain or async, that raises when its server does not
+answer. Plain ones run in a thread.
+"""
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.services.problems import problems
+
+TIMEOUT_S = 2.0
+KEPT_S = 1.0
+"""An answer is given again for so long: probes must not load the servers behind."""
+
+Check = Callable[[], object]
+
+_log = logging.getLogger(__name__)
+
+
+class Health(BaseModel):
+    """This process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """This process, and all it needs, answers."""
+
+    status: Literal["ready"] = "ready"
+
+
+def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
+    """Add `/healthz` and `/readyz` to `app`. `checks` are by the name of what is checked."""
+    readiness = Readiness(checks)
+
+    @app.get("/healthz")
+    async def healthz() -> Health:
+        """Say that this process answers; it reaches for no other server."""
+        return Health()
+
+    @app.get("/readyz", responses=problems(HTTPStatus.SERVICE_UNAVAILABLE))
+    async def readyz() -> Ready:
+        """Say whether what this process needs answers too."""
+        failing = await readiness.failing()
+        if failing:
+            raise ServerUnreachableError(f"Not ready: no answer from {', '.join(failing)}.")
+        return Ready()
+
+
+def catalog_check(catalog: Catalog) -> Check:
+    """Return the check that PostgreSQL answers."""
+
+    def check() -> None:
+        with catalog.begin() as session:
+            session.execute(select(1))
+
+    return check
+
+
+class Readiness:
+    """The answer to "is all there?", found at most once in `KEPT_S`, within `TIMEOUT_S`."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._failing: tuple[str, ...] = ()
+        self._found_at_s = -KEPT_S
+        self._one_at_a_time = asyncio.Lock()
+
+    async def failing(self) -> tuple[str, ...]:
+        """Name what does not answer."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._found_at_s >= KEPT_S:
+                self._failing = await self._look()
+                self._found_at_s = time.monotonic()
+            return self._failing
+
+    async def _look(self) -> tuple[str, ...]:
+        answered = await asyncio.gather(
+            *(self._answers(name, check) for name, check in self._checks.items())
+        )
+        return tuple(name for name, ok in zip(self._checks, answered, strict=True) if not ok)
+
+    async def _answers(self, name: str, check: Check) -> bool:
+        called = check() if inspect.iscoroutinefunction(check) else asyncio.to_thread(check)
+        try:
+            await asyncio.wait_for(called, TIMEOUT_S)
+        except Exception as error:  # Whatever a check raises, it says that its server is not there.
+            if name not in self._failing:
+                _log.warning("%s does not answer: %r", name, error)
+            return False
+        return True
