@@ -12,13 +12,15 @@ the framework reads before any dependency, that is, from clients without a key t
 import hmac
 import math
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security import APIKeyHeader
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -49,8 +51,11 @@ PROTECTED = problems(
 )
 """What a route that needs a key may answer besides its own, for its `responses`."""
 
-_BEARER = HTTPBearer(auto_error=False, description="An API key.")
-_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key.")
+_DESCRIPTION = "An API key, made by an operator with `visionops keys create`."
+_BEARER = HTTPBearer(description=_DESCRIPTION)
+_X_API_KEY = APIKeyHeader(
+    name="X-API-Key", scheme_name="ApiKey", description=_DESCRIPTION, auto_error=False
+)
 _NO_KEY_SHA256 = keys.hash_key("")
 
 
@@ -84,33 +89,29 @@ class Access:
         # In memory nothing waits, so the plain storage serves; it takes a tenth of the async one.
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    def require(self, scope: Scope) -> Callable[..., Awaitable[Principal]]:
-        """Return the dependency of a route that needs `scope`.
+    def require(self, scope: Scope) -> "Guard":
+        """Return the dependency of a route that needs `scope`; it gives the `Principal`."""
+        return Guard(self, scope)
 
-        It raises:
+    async def admit(self, request: Request, presented: str | None, scope: Scope) -> Principal:
+        """Let a request with this key pass, or raise.
+
+        Raises:
             UnauthenticatedError: there is no key, or none that is valid.
             ForbiddenError: the key does not have the scope.
             RateLimitedError: too many requests of this key, or too many guesses.
             ServerUnreachableError: the key is not known here, and the catalog does not answer.
         """
-
-        async def principal(
-            request: Request,
-            bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-            header: Annotated[str | None, Security(_HEADER)],
-        ) -> Principal:
-            address = request.client.host if request.client else "unknown"
-            key = await self._identify(bearer.credentials if bearer else header, address)
-            note_key_prefix(request.scope, key.prefix)
-            self._count(key.rate_limit, "key", key.name)
-            client = Principal(key.name, key.prefix, key.scopes)
-            if not client.may(scope):
-                raise ForbiddenError(
-                    f"The API key {key.prefix!r} does not have the scope {scope.value!r}."
-                )
-            return client
-
-        return principal
+        address = request.client.host if request.client else "unknown"
+        key = await self._identify(presented, address)
+        note_key_prefix(request.scope, key.prefix)
+        self._count(key.rate_limit, "key", key.name)
+        client = Principal(key.name, key.prefix, key.scopes)
+        if not client.may(scope):
+            raise ForbiddenError(
+                f"The API key {key.prefix!r} does not have the scope {scope.value!r}."
+            )
+        return client
 
     async def _identify(self, presented: str | None, address: str) -> KnownKey:
         """Find the valid key that was presented; every failure counts as a guess."""
@@ -143,3 +144,24 @@ class Access:
         ends_at = self._limiter.get_window_stats(limit, kind, who).reset_time
         wait_s = max(1, math.ceil(ends_at - time.time()))
         raise RateLimitedError(f"More than {limit}. Come again in {wait_s} s.", wait_s)
+
+
+class Guard(SecurityBase):
+    """The dependency of a route: a key in either header, with one scope.
+
+    It is a security scheme itself, and not three dependencies, since each costs every request.
+    """
+
+    def __init__(self, access: Access, scope: Scope) -> None:
+        self.model = _BEARER
+        self.scheme_name = "Bearer"
+        self._access = access
+        self._scope = scope
+
+    async def __call__(
+        self, request: Request, x_api_key: Annotated[str | None, Security(_X_API_KEY)]
+    ) -> Principal:
+        """Let the request pass, or raise what `Access.admit` does."""
+        scheme, bearer = get_authorization_scheme_param(request.headers.get("authorization"))
+        presented = bearer if scheme.lower() == "bearer" else x_api_key
+        return await self._access.admit(request, presented, self._scope)
