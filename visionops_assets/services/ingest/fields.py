@@ -1,11 +1,16 @@
-"""The time and the file name of an upload, validated. What does not fit is a clear 422."""
+"""What a client says about a file, validated. What does not fit is a clear 422."""
 
+import mimetypes
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
-from visionops_assets.services.text import is_control
+from visionops_assets.catalog.uploads import Description
+from visionops_assets.contracts import Record
+from visionops_assets.services.text import PlainText, is_control
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -29,3 +34,60 @@ def display_name(filename: str | None) -> str | None:
         return None
     shown = filename[:MAX_FILENAME_CHARACTERS]
     return "".join(REPLACEMENT if is_control(c) else c for c in shown)
+
+
+class MediaFields(Record):
+    """What is said about the files of one request, by query parameters or by the form's fields."""
+
+    source: PlainText = Field("upload", description="Where it comes from.")
+    captured_at: UtcTime | None = Field(
+        None, description="ISO 8601; UTC if it names no zone; default now."
+    )
+    label: PlainText | None = Field(None, description="What it shows.")
+
+    def updated(self, fields: Mapping[str, str]) -> Self:
+        """Return these with the fields of a form in their place.
+
+        Raises:
+            RequestValidationError: a field is unknown or has a value that cannot be used.
+        """
+        try:
+            return type(self).model_validate(self.model_dump(exclude_unset=True) | dict(fields))
+        except ValidationError as error:
+            problems = [{**invalid, "loc": ("body", *invalid["loc"])} for invalid in error.errors()]
+            raise RequestValidationError(problems) from None
+
+    def describe(self, filename: str | None, content_type: str, uploaded_by: str) -> Description:
+        """Describe one file, by these fields and its own name."""
+        return Description(
+            source=self.source,
+            filename=display_name(filename),
+            captured_at=self.captured_at or datetime.now(UTC),
+            label=self.label,
+            name_mismatch=contradicts(filename, content_type),
+            uploaded_by=uploaded_by,
+        )
+
+
+class UploadQuery(MediaFields):
+    """What is said about a raw body; a form says it in its fields."""
+
+    filename: str | None = Field(None, description="Shown, never used as a path.")
+
+
+def contradicts(filename: str | None, content_type: str) -> bool:
+    """Whether the file name ends like one of another type; an unknown ending claims nothing."""
+    claimed, _ = mimetypes.guess_type(filename or "")
+    return claimed is not None and _FAMILIES.get(claimed, claimed) != _FAMILIES.get(
+        content_type, content_type
+    )
+
+
+# Types that share their endings in practice: a camera's .mp4 may be QuickTime by its brand.
+_FAMILIES = {
+    **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-m4v", "video/3gpp"), "mp4"),
+    **dict.fromkeys(("video/webm", "video/x-matroska"), "matroska"),
+    **dict.fromkeys(("video/mp2t", "text/vnd.trolltech.linguist"), "mpeg-ts"),
+    **dict.fromkeys(("image/bmp", "image/x-ms-bmp"), "bmp"),
+    **dict.fromkeys(("image/png", "image/apng", "image/vnd.mozilla.apng"), "png"),
+}

@@ -1,157 +1,202 @@
 """One upload, from its bytes to its acknowledgement: intent, object, then state with event.
 
 A crash between any two steps loses nothing that was acknowledged and announces nothing twice. What
-it may leave is an intent row whose lease runs out, and by its key the object.
+it may leave is an intent row whose lease runs out, and by its key the object: the sweep's work.
 """
 
+import asyncio
 import logging
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import chain
-from typing import IO
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import UniqueViolation
 
-from visionops_assets.catalog import media, outbox
-from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.media import StoredContent
-from visionops_assets.contracts import MediaEvent
-from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.catalog.uploads import (
+    Connection,
+    Deposit,
+    Description,
+    Settled,
+    UploadLedger,
+    settle,
+)
+from visionops_assets.contracts import MediaKind, Record
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.measuring import MeasuredUpload
+from visionops_assets.services.ingest.video_check import VideoCheck
 from visionops_assets.settings import Settings
 
-LABEL_ORIGIN = "upload"
+SETTLE_ATTEMPTS = 5
+RENEWALS_A_LEASE = 3
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class UploadRequest:
-    """What a client says about a file. Nothing here is ever part of a path."""
+class Memory(Protocol):
+    """What else is written in the transaction of an acknowledgement, so as not to answer twice."""
 
-    source: str
-    filename: str | None
-    captured_at: datetime
-    label: str | None
+    async def recall(self, connection: Connection) -> list[UploadReceipt] | None:
+        """Return the answer that was given before, if this request is a repetition."""
 
-
-@dataclass(frozen=True)
-class Intent:
-    """An upload under way: what its intent row says."""
-
-    media_id: UUID
-    object_key: str
-    request: UploadRequest
+    async def remember(self, connection: Connection, receipts: list[UploadReceipt]) -> None:
+        """Keep the answer."""
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """The acknowledgement: these bytes are stored, under this id, and will be processed."""
+class Acknowledgement(Record):
+    """The answer to a request: a receipt for each of its files, and whether it was given before."""
 
-    media_id: UUID
-    content: StoredContent
-    duplicate: bool
+    receipts: list[UploadReceipt]
+    replayed: bool = False
 
 
 class Uploads:
-    """Takes uploads in. One for the process; safe to use from several threads."""
+    """Takes uploads in. One for the process."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, store: ObjectStore) -> None:
+    def __init__(
+        self, settings: Settings, ledger: UploadLedger, store: ObjectStore, videos: VideoCheck
+    ) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self._ledger = ledger
         self._store = store
+        self._videos = videos
+        self._under_way: set[UUID] = set()
 
-    def receive(self, request: UploadRequest, file: IO[bytes]) -> Receipt:
-        """Store a file and announce it.
+    async def keep_leases(self) -> None:
+        """Renew the leases of the uploads under way, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.upload_lease_s / RENEWALS_A_LEASE)
+            try:
+                await self._ledger.renew(self._under_way)
+            except ServerUnreachableError as error:
+                _log.warning("leases were not renewed: %s", error)
+
+    async def deposit(self, body: AsyncIterator[bytes]) -> Deposit:
+        """Store and check the bytes of one file. Acknowledge or discard what is returned.
 
         Raises:
             MediaError: the content is refused; nothing is left of it.
-            ServerUnreachableError: not acknowledged. To send the file again is safe.
-            UploadExpiredError: not acknowledged, the lease ran out.
+            ServerUnreachableError: nothing is left of it, or its lease will run out.
+            VisionOpsError: of the body; nothing is left of it.
         """
-        intent = self._open_intent(request)
-        try:
-            content = self._store_object(intent, file)
-        except VisionOpsError:
-            self._discard(intent)
-            raise
-        # From here on an error must not remove the object: the commit may have gone through.
-        try:
-            receipt = self._settle(intent, content)
-        except IntegrityError:
-            # Another upload stored the same bytes in between: now it is found.
-            receipt = self._settle(intent, content)
-        if receipt.duplicate:
-            self._discard(intent)
-        return receipt
-
-    def _open_intent(self, request: UploadRequest) -> Intent:
         media_id = uuid4()
-        now = datetime.now(UTC)
-        intent = Intent(media_id, f"media/{now:%Y/%m/%d}/{media_id}", request)
-        with self._catalog.begin() as session:
-            media.insert_intent(
-                session,
-                media_id=media_id,
-                object_key=intent.object_key,
-                source=request.source,
-                filename=request.filename,
-                captured_at=request.captured_at,
-                lease_expires_at=now + timedelta(seconds=self._settings.upload_lease_s),
+        object_key = f"media/{datetime.now(UTC):%Y/%m/%d}/{media_id}"
+        await self._ledger.open_intent(media_id, object_key)
+        self._under_way.add(media_id)
+        crash_point(CrashPoint.UPLOAD_INTENT_COMMITTED)
+        try:
+            upload = MeasuredUpload(
+                body,
+                max_bytes=self._settings.max_upload_bytes,
+                max_pixels=self._settings.max_image_pixels,
             )
-        return intent
+            await self._put(object_key, upload)
+            crash_point(CrashPoint.UPLOAD_OBJECT_STORED)
+            content = upload.content()
+            if content.kind is MediaKind.VIDEO:
+                await self._videos.check(object_key, content.bytes)
+        except BaseException:
+            # A cancelled request, too, must leave nothing.
+            await asyncio.shield(self._discard(media_id, object_key))
+            raise
+        return Deposit(media_id, object_key, content)
 
-    def _store_object(self, intent: Intent, file: IO[bytes]) -> StoredContent:
-        upload = MeasuredUpload(file, self._settings.max_upload_bytes)
+    async def discard(self, deposit: Deposit) -> None:
+        """Remove what was stored, since it will not be acknowledged."""
+        await self._discard(deposit.media_id, deposit.object_key)
+
+    async def acknowledge(
+        self,
+        deposits: Sequence[tuple[Deposit, Description]],
+        memory: Memory | None = None,
+    ) -> Acknowledgement:
+        """Make files stored and announced, all in one transaction, or find them known.
+
+        Raises:
+            ServerUnreachableError: not acknowledged. To send the request again is safe.
+            UploadExpiredError: not acknowledged, a lease ran out.
+            VisionOpsError: of `memory`; nothing is acknowledged, and nothing is left.
+        """
+        for attempt in range(1, SETTLE_ATTEMPTS + 1):
+            try:
+                answer, kept = await self._settle_all(deposits, memory)
+                break
+            except UniqueViolation:
+                # Another request stored the same bytes, or gave the same key, in between: now it
+                # is found.
+                if attempt == SETTLE_ATTEMPTS:
+                    raise
+            except ServerUnreachableError:
+                # The commit may have gone through: the objects stay, the sweep decides by the rows.
+                self._under_way -= {deposit.media_id for deposit, _ in deposits}
+                raise
+            except BaseException:
+                await asyncio.shield(self._discard_all(deposits))
+                raise
+        crash_point(CrashPoint.UPLOAD_ACKNOWLEDGED)
+        self._under_way -= kept
+        await self._discard_all([pair for pair in deposits if pair[0].media_id not in kept])
+        return answer
+
+    async def _settle_all(
+        self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
+    ) -> tuple[Acknowledgement, set[UUID]]:
+        """Return the answer, and the ids of the deposits that became media files."""
+        topic = self._settings.kafka_media_topic
+        async with self._ledger.transaction() as connection:
+            if memory and (before := await memory.recall(connection)) is not None:
+                return Acknowledgement(receipts=before, replayed=True), set()
+            settled = [
+                (deposit, await settle(connection, deposit, description, topic))
+                for deposit, description in deposits
+            ]
+            receipts = [_receipt(deposit, outcome) for deposit, outcome in settled]
+            if memory:
+                await memory.remember(connection, receipts)
+        kept = {outcome.media_id for _, outcome in settled if not outcome.duplicate}
+        return Acknowledgement(receipts=receipts), kept
+
+    async def _put(self, object_key: str, upload: MeasuredUpload) -> None:
         chunks = upload.chunks()
-        first = next(chunks)
-        second = next(chunks, None)
+        first = await anext(chunks)
+        second = await anext(chunks, None)
         if second is None:
             # A stream takes three requests to the store, a small object only one.
-            self._store.put(intent.object_key, first)
+            await self._store.put_async(object_key, first)
         else:
-            self._store.put_stream(intent.object_key, chain((first, second), chunks))
-        return upload.content()
+            await self._store.put_stream_async(object_key, _chain(first, second, chunks))
 
-    def _settle(self, intent: Intent, content: StoredContent) -> Receipt:
-        """Decide in one transaction: this upload is stored and announced, or is a duplicate."""
-        source, label = intent.request.source, intent.request.label
-        with self._catalog.begin() as session:
-            known = media.find_stored(session, source, content.sha256)
-            if known:
-                if label:
-                    media.add_differing_label(session, known.media_id, label, LABEL_ORIGIN)
-                return Receipt(known.media_id, content, duplicate=True)
-            event = media_event(intent, content, stored_at=datetime.now(UTC))
-            media.mark_stored(session, intent.media_id, content, event.stored_at)
-            outbox.add_media_event(session, self._settings.kafka_media_topic, event)
-            if label:
-                media.add_label(session, intent.media_id, label, LABEL_ORIGIN)
-            return Receipt(intent.media_id, content, duplicate=False)
+    async def _discard_all(self, deposits: Sequence[tuple[Deposit, Description]]) -> None:
+        for deposit, _ in deposits:
+            await self.discard(deposit)
 
-    def _discard(self, intent: Intent) -> None:
+    async def _discard(self, media_id: UUID, object_key: str) -> None:
         """Remove the object, then the row that knows its key; keep the row if that fails."""
+        self._under_way.discard(media_id)
         try:
-            self._store.delete(intent.object_key)
-            with self._catalog.begin() as session:
-                media.delete_intent(session, intent.media_id)
+            await self._store.delete_async(object_key)
+            crash_point(CrashPoint.UPLOAD_OBJECT_DISCARDED)
+            await self._ledger.forget(media_id)
         except ServerUnreachableError as error:
-            _log.warning("upload %s is left to its lease: %s", intent.media_id, error)
+            _log.warning("upload %s is left to its lease: %s", media_id, error)
 
 
-def media_event(intent: Intent, content: StoredContent, stored_at: datetime) -> MediaEvent:
-    """Build the event that announces a stored upload."""
-    return MediaEvent(
-        event_id=uuid4(),
-        media_id=intent.media_id,
-        object_key=intent.object_key,
-        sha256=content.sha256,
-        bytes=content.bytes,
-        kind=content.kind,
-        content_type=content.content_type,
-        source=intent.request.source,
-        captured_at=intent.request.captured_at,
-        stored_at=stored_at,
+def _receipt(deposit: Deposit, outcome: Settled) -> UploadReceipt:
+    return UploadReceipt(
+        media_id=outcome.media_id,
+        sha256=deposit.content.sha256,
+        kind=deposit.content.kind,
+        bytes=deposit.content.bytes,
+        duplicate=outcome.duplicate,
+        status=outcome.status,
     )
+
+
+async def _chain(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    yield second
+    async for chunk in rest:
+        yield chunk

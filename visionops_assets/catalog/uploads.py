@@ -1,0 +1,231 @@
+"""The steps of an upload in the catalog: intent, lease, acknowledgement.
+
+The only queries that do not go through SQLAlchemy's sessions: these run on an event loop, several
+an upload, and psycopg itself takes a tenth of their CPU time. Leases are by PostgreSQL's clock,
+so that replicas need not agree on theirs.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.errors import OperationalError
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy.engine import make_url
+
+from visionops_assets.catalog.media import FIRST_ATTEMPT
+from visionops_assets.catalog.outbox import event_id_of
+from visionops_assets.contracts import MediaEvent, MediaKind, MediaStatus
+from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
+
+POOL_CONNECTIONS = 10
+CONNECTION_TIMEOUT_S = 5.0
+LABEL_ORIGIN = "upload"
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class StoredContent:
+    """What was measured while the bytes of one upload went to the object store."""
+
+    kind: MediaKind
+    content_type: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """An object that lies in the store under an intent: not acknowledged, nothing announced."""
+
+    media_id: UUID
+    object_key: str
+    content: StoredContent
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a client says about a file. Nothing here is ever part of a path."""
+
+    source: str
+    filename: str | None
+    captured_at: datetime
+    label: str | None
+    name_mismatch: bool
+    uploaded_by: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What an upload came to: the media file that holds its bytes, and whether it was known."""
+
+    media_id: UUID
+    status: MediaStatus
+    duplicate: bool
+
+
+class UploadLedger:
+    """The catalog as ingest uses it. One a process; open it before use."""
+
+    def __init__(self, postgres_url: str, lease_s: float) -> None:
+        self._url = make_url(postgres_url).set(drivername="postgresql")
+        self._lease_s = lease_s
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self._url.render_as_string(hide_password=False),
+            max_size=POOL_CONNECTIONS,
+            open=False,
+            timeout=CONNECTION_TIMEOUT_S,
+            # A restart of PostgreSQL leaves dead connections in the pool.
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["UploadLedger"]:
+        """Keep connections for the length of the block. PostgreSQL does not have to be up yet."""
+        await self._pool.open()
+        try:
+            yield self
+        finally:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open one transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            ServerUnreachableError: PostgreSQL does not answer. If that happens at the end of the
+                block, nobody knows whether it was committed.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (OperationalError, PoolTimeout) as error:
+            raise ServerUnreachableError(
+                f"The catalog at {self._url.host}:{self._url.port} does not answer: {error}"
+            ) from error
+
+    async def open_intent(self, media_id: UUID, object_key: str) -> None:
+        """Note that an upload is about to write `object_key`, before it does.
+
+        A crash at any later point leaves this row, by which the object can be found again.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO media (media_id, status, source, object_key, attempt, captured_at,"
+                " lease_expires_at)"
+                " VALUES (%s, 'receiving', '', %s, %s, now(), now() + %s * interval '1 second')",
+                (media_id, object_key, FIRST_ATTEMPT, self._lease_s),
+            )
+
+    async def renew(self, media_ids: Collection[UUID]) -> None:
+        """Extend the leases of uploads that go on; one that was given up stays so."""
+        async with self.transaction() as connection:
+            await connection.execute(
+                "UPDATE media SET lease_expires_at = now() + %s * interval '1 second'"
+                " WHERE media_id = ANY(%s) AND attempt = %s AND status = 'receiving'",
+                (self._lease_s, list(media_ids), FIRST_ATTEMPT),
+            )
+
+    async def forget(self, media_id: UUID) -> None:
+        """Delete an intent that came to nothing. Its object must be gone before."""
+        async with self.transaction() as connection:
+            await connection.execute(
+                "DELETE FROM media WHERE media_id = %s AND attempt = %s AND status = 'receiving'",
+                (media_id, FIRST_ATTEMPT),
+            )
+
+
+async def settle(
+    connection: Connection, deposit: Deposit, description: Description, topic: str
+) -> Settled:
+    """Decide, in the caller's transaction: the upload is stored and announced, or a duplicate.
+
+    Raises:
+        UploadExpiredError: the lease ran out and the upload was given up.
+        psycopg.errors.UniqueViolation: the same bytes of this source were stored in between.
+    """
+    content = deposit.content
+    found = await connection.execute(
+        "SELECT media_id, status FROM media"
+        " WHERE source = %s AND sha256 = %s AND status <> 'receiving'",
+        (description.source, content.sha256),
+    )
+    known = await found.fetchone()
+    if known:
+        media_id, status = known
+        if description.label:
+            await _add_differing_label(connection, media_id, description.label)
+        return Settled(media_id, MediaStatus(status), duplicate=True)
+    stored_at = await _mark_stored(connection, deposit, description)
+    await _announce(connection, _event(deposit, description, stored_at), topic)
+    if description.label:
+        await _add_label(connection, deposit.media_id, description.label)
+    return Settled(deposit.media_id, MediaStatus.STORED, duplicate=False)
+
+
+def _event(deposit: Deposit, description: Description, stored_at: datetime) -> MediaEvent:
+    content = deposit.content
+    return MediaEvent(
+        event_id=event_id_of(deposit.media_id, announcement=1),
+        media_id=deposit.media_id,
+        object_key=deposit.object_key,
+        sha256=content.sha256,
+        bytes=content.bytes,
+        kind=content.kind,
+        content_type=content.content_type,
+        source=description.source,
+        captured_at=description.captured_at,
+        stored_at=stored_at,
+    )
+
+
+async def _mark_stored(
+    connection: Connection, deposit: Deposit, description: Description
+) -> datetime:
+    content = deposit.content
+    values = vars(description) | vars(content) | {"media_id": deposit.media_id}
+    changed = await connection.execute(
+        "UPDATE media SET status = 'stored', stored_at = now(), source = %(source)s,"
+        " filename = %(filename)s, captured_at = %(captured_at)s, kind = %(kind)s,"
+        " content_type = %(content_type)s, sha256 = %(sha256)s, bytes = %(bytes)s,"
+        " name_mismatch = %(name_mismatch)s, uploaded_by = %(uploaded_by)s"
+        " WHERE media_id = %(media_id)s AND attempt = %(attempt)s AND status = 'receiving'"
+        " RETURNING stored_at",
+        values | {"kind": content.kind.value, "attempt": FIRST_ATTEMPT},
+    )
+    row = await changed.fetchone()
+    if row is None:
+        raise UploadExpiredError("The upload took longer than its lease. Upload the file again.")
+    stored_at: datetime = row[0]
+    return stored_at
+
+
+async def _announce(connection: Connection, event: MediaEvent, topic: str) -> None:
+    await connection.execute(
+        "INSERT INTO outbox (event_id, topic, message_key, payload) VALUES (%s, %s, %s, %s)",
+        (event.event_id, topic, str(event.media_id), Jsonb(event.model_dump(mode="json"))),
+    )
+
+
+async def _add_label(connection: Connection, media_id: UUID, label: str) -> None:
+    await connection.execute(
+        "INSERT INTO label (media_id, label, origin) VALUES (%s, %s, %s)",
+        (media_id, label, LABEL_ORIGIN),
+    )
+
+
+async def _add_differing_label(connection: Connection, media_id: UUID, label: str) -> None:
+    """Add a label, unless the newest one says the same."""
+    # Without the lock, two equal labels that come at once would both be added.
+    await connection.execute("SELECT FROM media WHERE media_id = %s FOR UPDATE", (media_id,))
+    newest = await connection.execute(
+        "SELECT label FROM label WHERE media_id = %s ORDER BY label_id DESC LIMIT 1", (media_id,)
+    )
+    if await newest.fetchone() != (label,):
+        await _add_label(connection, media_id, label)

@@ -1,0 +1,158 @@
+"""From a request to its acknowledgement: reads the body and stores the files in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from visionops_assets.catalog.uploads import Deposit, Description
+from visionops_assets.errors import InvalidRequestError, MediaError
+from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
+from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, Refusal
+from visionops_assets.services.ingest.body import body_of
+from visionops_assets.services.ingest.fields import MediaFields, UploadQuery, display_name
+from visionops_assets.services.ingest.forms import FormReader, is_form
+from visionops_assets.services.ingest.repetition import RepeatedRequest
+from visionops_assets.services.ingest.upload import Acknowledgement, Uploads
+from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.settings import Settings
+
+MAX_BATCH_FILES = 500
+MAX_BATCH_BODIES = 8
+"""A batch may have this many times the bytes of the largest file."""
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """One file of a request: where it lies, or why it is refused."""
+
+    filename: str | None
+    outcome: Deposit | MediaError
+
+
+class Intake:
+    """Takes media files out of requests."""
+
+    def __init__(self, settings: Settings, uploads: Uploads) -> None:
+        self._settings = settings
+        self._uploads = uploads
+
+    async def one(
+        self, request: Request, query: UploadQuery, owner: str, idempotency_key: str | None
+    ) -> Acknowledgement:
+        """Take in the one file of a raw body or of a form.
+
+        Raises:
+            VisionOpsError: nothing was acknowledged, and nothing is left.
+        """
+        if is_form(request):
+            body = self._body(request, max_files=1)
+            fields, files = await self._read_form(request, body, query, max_files=1)
+        else:
+            deposit = await self._uploads.deposit(self._body(request, max_files=1))
+            fields, files = query, [ReceivedFile(query.filename, deposit)]
+        refusal = files[0].outcome
+        if isinstance(refusal, MediaError):
+            raise refusal
+        return await self._acknowledge(files, fields, owner, idempotency_key)
+
+    async def batch(
+        self, request: Request, query: MediaFields, owner: str, idempotency_key: str | None
+    ) -> tuple[BatchAnswer, bool]:
+        """Take in the files of a form; returns also whether the answer was given before.
+
+        Raises:
+            VisionOpsError: nothing was acknowledged, and nothing is left.
+        """
+        if not is_form(request):
+            raise InvalidRequestError("A batch is a multipart form with a `file` for each file.")
+        body = self._body(request, max_files=MAX_BATCH_BODIES)
+        fields, files = await self._read_form(request, body, query, max_files=MAX_BATCH_FILES)
+        answer = await self._acknowledge(files, fields, owner, idempotency_key)
+        receipts = iter(answer.receipts)
+        results = [
+            BatchResult(
+                filename=display_name(file.filename),
+                receipt=next(receipts) if isinstance(file.outcome, Deposit) else None,
+                refusal=_refusal(file.outcome) if isinstance(file.outcome, MediaError) else None,
+            )
+            for file in files
+        ]
+        return BatchAnswer(results=results), answer.replayed
+
+    def _body(self, request: Request, max_files: int) -> AsyncIterator[bytes]:
+        return body_of(
+            request,
+            max_bytes=max_files * self._settings.max_upload_bytes + FORM_OVERHEAD_BYTES,
+            idle_timeout_s=self._settings.body_idle_timeout_s,
+        )
+
+    async def _read_form(
+        self, request: Request, body: AsyncIterator[bytes], query: MediaFields, max_files: int
+    ) -> tuple[MediaFields, list[ReceivedFile]]:
+        """Store the files of a form as they come; its other fields may come after them."""
+        form = FormReader(request.headers["content-type"], body)
+        texts: dict[str, str] = {}
+        files: list[ReceivedFile] = []
+        try:
+            while part := await form.next_part():
+                if part.name == "file":
+                    _require(len(files) < max_files, f"there are more than {max_files}")
+                    files.append(ReceivedFile(part.filename, await self._receive(form.chunks())))
+                else:
+                    texts[part.name] = await form.text(part)
+            _require(bool(files), "there is none")
+            return query.updated(texts), files
+        except BaseException:
+            await asyncio.shield(self._discard(files))
+            raise
+
+    async def _receive(self, content: AsyncIterator[bytes]) -> Deposit | MediaError:
+        try:
+            return await self._uploads.deposit(content)
+        except MediaError as error:
+            return error
+
+    async def _acknowledge(
+        self,
+        files: Sequence[ReceivedFile],
+        fields: MediaFields,
+        owner: str,
+        idempotency_key: str | None,
+    ) -> Acknowledgement:
+        accepted = [
+            (file.outcome, _describe(file.filename, file.outcome, fields, owner))
+            for file in files
+            if isinstance(file.outcome, Deposit)
+        ]
+        memory = None
+        if idempotency_key:
+            sha256s = [
+                file.outcome.content.sha256 if isinstance(file.outcome, Deposit) else None
+                for file in files
+            ]
+            memory = RepeatedRequest(owner, idempotency_key, fields, sha256s)
+        return await self._uploads.acknowledge(accepted, memory)
+
+    async def _discard(self, files: Sequence[ReceivedFile]) -> None:
+        for file in files:
+            if isinstance(file.outcome, Deposit):
+                await self._uploads.discard(file.outcome)
+
+
+def _require(fits: bool, problem: str) -> None:
+    if not fits:
+        raise InvalidRequestError(
+            f"file: {problem}. Send one to POST /v1/media, several to POST /v1/media/batch."
+        )
+
+
+def _describe(
+    filename: str | None, deposit: Deposit, fields: MediaFields, owner: str
+) -> Description:
+    return fields.describe(filename, deposit.content.content_type, uploaded_by=owner)
+
+
+def _refusal(error: MediaError) -> Refusal:
+    return Refusal(status=STATUS_BY_CODE[error.code], code=error.code, detail=str(error))

@@ -1,0 +1,99 @@
+"""Uploads in one request: a raw body, a form with one file, or a form with a batch of files."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from prometheus_client import Counter, Histogram
+
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
+from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
+from visionops_assets.services.ingest.forms import FORM_TYPE
+from visionops_assets.services.ingest.intake import Intake
+
+UPLOADS = Counter(
+    "visionops_uploads", "Uploads by outcome: stored, duplicate, or why not.", ["outcome"]
+)
+UPLOADED_BYTES = Counter("visionops_uploaded_bytes", "Bytes of media that were acknowledged.")
+UPLOAD_SECONDS = Histogram(
+    "visionops_upload_seconds", "From the head of the request to the acknowledgement."
+)
+REPLAYED_HEADER = "Idempotent-Replayed"
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Send it again with the same request to get the same answer.",
+    ),
+]
+
+
+def _body_schema(file: dict[str, Any], **other_types: Any) -> dict[str, Any]:
+    fields = MediaFields.model_json_schema()["properties"]
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file} | fields}
+    content = {FORM_TYPE: {"schema": schema}} | other_types
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_FILE = {"type": "string", "format": "binary", "description": "An image or a video."}
+UPLOAD_BODY = _body_schema(_FILE, **{"application/octet-stream": {"schema": _FILE}})
+BATCH_BODY = _body_schema({"type": "array", "items": _FILE})
+
+
+def media_routes(access: Access, intake: Intake) -> APIRouter:
+    """Build the routes that take media in."""
+    router = APIRouter(prefix="/v1/media", responses=PROTECTED)
+
+    @router.post("", status_code=201, openapi_extra=UPLOAD_BODY)
+    async def upload_media(
+        request: Request,
+        response: Response,
+        query: Annotated[UploadQuery, Query()],
+        principal: Annotated[Principal, Depends(access.require(Scope.INGEST))],
+        idempotency_key: IdempotencyKey = None,
+    ) -> UploadReceipt:
+        """Store a media file. After a 201 it will be processed, whatever crashes."""
+        try:
+            with UPLOAD_SECONDS.time():
+                answer = await intake.one(request, query, principal.name, idempotency_key)
+        except VisionOpsError as error:
+            UPLOADS.labels(error.code).inc()
+            raise
+        (receipt,) = answer.receipts
+        _count(receipt)
+        if answer.replayed:
+            response.headers[REPLAYED_HEADER] = "true"
+        return receipt
+
+    @router.post("/batch", status_code=207, openapi_extra=BATCH_BODY)
+    async def upload_batch(
+        request: Request,
+        response: Response,
+        query: Annotated[MediaFields, Query()],
+        principal: Annotated[Principal, Depends(access.require(Scope.INGEST))],
+        idempotency_key: IdempotencyKey = None,
+    ) -> BatchAnswer:
+        """Store several media files, those that can be used, all or none of them.
+
+        One that is refused does not stop the others: it has a refusal where they have a receipt.
+        """
+        answer, replayed = await intake.batch(request, query, principal.name, idempotency_key)
+        if replayed:
+            response.headers[REPLAYED_HEADER] = "true"
+        for result in answer.results:
+            if result.receipt:
+                _count(result.receipt)
+            elif result.refusal:
+                UPLOADS.labels(result.refusal.code).inc()
+        return answer
+
+    return router
+
+
+def _count(receipt: UploadReceipt) -> None:
+    UPLOADS.labels("duplicate" if receipt.duplicate else "stored").inc()
+    UPLOADED_BYTES.inc(receipt.bytes)
