@@ -27,6 +27,7 @@ SERVERS = {
     "triton",
     "ingest",
     "relay",
+    "sweep",
     "gateway",
     "exporter",
     "dagster-code",

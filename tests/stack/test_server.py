@@ -52,7 +52,7 @@ def test_every_server_starts_after_what_it_needs() -> None:
         ({"postgres_url", "dagster_postgres_url"}, {"postgresql"}),
         ({"mlflow_tracking_uri"}, {"mlflow"}),
         ({"triton_grpc_address"}, {"triton"}),
-        ({"ingest_url"}, {"ingest", "relay"}),
+        ({"ingest_url"}, {"ingest", "relay", "sweep"}),
         ({"gateway_url"}, {"gateway"}),
         ({"exporter_url"}, {"exporter"}),
         ({"dagster_code_host"}, {"dagster-code"}),
@@ -110,6 +110,7 @@ def test_the_secrets_are_all_here() -> None:
         ("triton", {"id-secret", "key-secret"}),
         ("ingest", {"catalog-secret", "id-secret", "key-secret"}),
         ("relay", {"catalog-secret"}),
+        ("sweep", {"catalog-secret", "id-secret", "key-secret"}),
         ("gateway", {"catalog-secret"}),
         ("exporter", {"catalog-secret"}),
         *[

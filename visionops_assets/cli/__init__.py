@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from visionops_assets.cli import model, servers
+from visionops_assets.cli import model, servers, sweep
 from visionops_assets.errors import VisionOpsError
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ for command in (
     servers.down,
     servers.status,
     servers.logs,
+    sweep.sweep,
     model.predict,
     model.demo,
 ):

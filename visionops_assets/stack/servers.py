@@ -17,6 +17,7 @@ _DESCRIPTIONS = (
     triton,
     services.ingest,
     services.relay,
+    services.sweep,
     services.gateway,
     services.exporter,
     dagster.code_server,

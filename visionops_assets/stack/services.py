@@ -1,4 +1,4 @@
-"""Our own services: the ingest API, the relay to the queue, the gateway and the exporter."""
+"""Our own services: ingest, the relay to the queue, the sweep, the gateway and the exporter."""
 
 import sys
 
@@ -10,6 +10,7 @@ from visionops_assets.stack.server import Server
 
 INGEST = "ingest"
 RELAY = "relay"
+SWEEP = "sweep"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
 
@@ -33,15 +34,28 @@ def exporter(plan: Plan) -> Server:
 
 
 def relay(plan: Plan) -> Server:
-    """Describe the relay. It has no address of its own: it belongs to the ingest API."""
+    """Describe the relay."""
+    return _beside_ingest(plan, RELAY, (postgres.NAME, tansu.NAME), ("postgres_url",))
+
+
+def sweep(plan: Plan) -> Server:
+    """Describe the sweep."""
+    secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
+    return _beside_ingest(plan, SWEEP, (seaweedfs.NAME, postgres.NAME), secrets)
+
+
+def _beside_ingest(
+    plan: Plan, name: str, needs: tuple[str, ...], secrets: tuple[str, ...]
+) -> Server:
+    """Describe a service without an address: it runs wherever the ingest API does."""
     if plan.is_external("ingest_url"):
-        return Server(name=RELAY, address="", probe=stays_alive(0))
+        return Server(name=name, address="", probe=stays_alive(0))
     return Server(
-        name=RELAY,
+        name=name,
         address="",
-        command=_module(RELAY),
-        env=secret_environment(plan.settings, "postgres_url"),
-        needs=(postgres.NAME, tansu.NAME),
+        command=_module(name),
+        env=secret_environment(plan.settings, *secrets),
+        needs=needs,
         probe=stays_alive(2),
     )
 

@@ -55,10 +55,14 @@ def _create_topics(settings: Settings) -> None:
     from kafka.admin import NewTopic  # noqa: PLC0415
     from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
 
+    topics = {
+        settings.kafka_media_topic,
+        settings.kafka_predictions_topic,
+        settings.kafka_dead_letter_topic,
+    }
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers.split(","))
     try:
-        existing = set(admin.list_topics())
-        for topic in {settings.kafka_media_topic, settings.kafka_predictions_topic} - existing:
+        for topic in topics - set(admin.list_topics()):
             try:
                 admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
             except TopicAlreadyExistsError:

@@ -1,0 +1,46 @@
+"""Multipart uploads to the object store that were begun and never ended.
+
+They are no objects and no listing shows them, but they take space: whoever dies while it writes a
+stream leaves one. Only Amazon's own client can list them.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import boto3  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+)
+
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.settings import load_settings
+
+
+def abort_unfinished(older_than: timedelta) -> int:
+    """Free what was begun longer ago than `older_than`; return how many.
+
+    Raises:
+        ServerUnreachableError: the object store does not answer.
+    """
+    settings = load_settings()
+    keys: dict[str, str] = {}
+    if settings.s3_access_key_id and settings.s3_secret_access_key:
+        keys = {
+            "aws_access_key_id": settings.s3_access_key_id.get_secret_value(),
+            "aws_secret_access_key": settings.s3_secret_access_key.get_secret_value(),
+        }
+    endpoint = settings.s3_endpoint_url or None
+    bucket, before, aborted = settings.s3_bucket, datetime.now(UTC) - older_than, 0
+    client = boto3.client("s3", endpoint_url=endpoint, region_name=settings.s3_region, **keys)
+    try:
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket)
+        for begun in [upload for page in pages for upload in page.get("Uploads", [])]:
+            if begun["Initiated"] < before:
+                client.abort_multipart_upload(
+                    Bucket=bucket, Key=begun["Key"], UploadId=begun["UploadId"]
+                )
+                aborted += 1
+    except (BotoCoreError, ClientError) as error:
+        address = endpoint or "Amazon S3"
+        raise ServerUnreachableError(f"The object store at {address} failed: {error}") from error
+    return aborted
