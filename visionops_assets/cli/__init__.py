@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from visionops_assets.cli import model, servers, sweep
+from visionops_assets.cli import imports, model, servers, sweep
 from visionops_assets.errors import VisionOpsError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ for command in (
     model.demo,
 ):
     app.command()(command)
+app.command("import")(imports.import_media)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from visionops_assets.client.addresses import is_loopback
 from visionops_assets.client.content import Content, as_content
 from visionops_assets.client.retrying import Retrying, TemporaryError
 from visionops_assets.contracts import MediaKind, MediaStatus, Record
@@ -22,7 +23,6 @@ from visionops_assets.errors import RefusedError, ServerUnreachableError, Settin
 
 MAX_FILENAME_CHARACTERS = 255
 
-_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 # An upload may be sent again after each of these: equal bytes of a source are one media file.
 _TEMPORARY_STATUSES = frozenset(
     {
@@ -74,8 +74,7 @@ class IngestClient:
         self._http = httpx.Client(
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {},
             timeout=httpx.Timeout(timeout_s, pool=None),
-            # A proxy of the environment has no business with the servers of this machine.
-            trust_env=address.hostname not in _LOOPBACK_HOSTS,
+            trust_env=not is_loopback(url),
             transport=transport,
         )
 

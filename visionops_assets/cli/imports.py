@@ -1,0 +1,156 @@
+"""`visionops import`: many files at once, from a folder or from S3."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+
+from visionops_assets.cli.screen import console
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.client.importer import ImportResult
+    from visionops_assets.client.journal import Journal, Order
+    from visionops_assets.client.listing import Item, Place
+
+FAILED = 2
+INTERRUPTED = 130
+# What is for people while it runs, so that standard output holds the summary or the report alone.
+_side_console = Console(stderr=True)
+
+
+def import_media(
+    origin: Annotated[
+        str, typer.Argument(metavar="PATH|s3://BUCKET/PREFIX", help="A folder, a file, or S3.")
+    ],
+    source: Annotated[str, typer.Option(help="Where the media come from.")] = "import",
+    label: Annotated[
+        str | None, typer.Option(help="What all of them show.", show_default=False)
+    ] = None,
+    label_by_folder: Annotated[
+        bool, typer.Option("--label-by-folder", help="The folder a file lies in is its label.")
+    ] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Files in flight.")] = 8,
+    key: Annotated[
+        str | None, typer.Option(help="API key; better set VISIONOPS_API_KEY.", show_default=False)
+    ] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="Of an S3 other than Amazon's.", show_default=False)
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what is imported already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
+) -> None:
+    """Upload the media files of a folder or of an S3 prefix, several at a time.
+
+    It may be broken off anywhere: run it again, and it goes on. Exit code 2 if a file failed.
+    """
+    from visionops_assets.client.importer import ImportResult
+    from visionops_assets.client.journal import Journal, Order
+    from visionops_assets.client.report import Report, plan_lines
+
+    if label and label_by_folder:
+        raise InvalidRequestError("Give --label or --label-by-folder, not both.")
+    settings = load_settings()
+    place = _place(origin, endpoint_url, settings, parallel)
+    order = Order(place.address, settings.ingest_url, source, label, label_by_folder)
+    started_s = time.monotonic()
+    listing = place.list_files()
+    with Journal(settings.home / "imports", order, afresh=again and not dry_run) as journal:
+        to_do = [item for item in listing.items if again or not journal.has(item)]
+        if dry_run:
+            typer.echo("\n".join(plan_lines(order, to_do)))
+            return
+        result = ImportResult()
+        if to_do:
+            with _api_key(settings, key, order) as api_key:
+                result = _run(place, order, to_do, journal, api_key, parallel)
+    report = Report(order, listing, len(to_do), result, time.monotonic() - started_s)
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        report.show(console)
+    if result.stopped_by:
+        raise result.stopped_by
+    raise typer.Exit(INTERRUPTED if report.not_tried else FAILED if report.failures else 0)
+
+
+def _place(origin: str, endpoint_url: str | None, settings: Settings, connections: int) -> "Place":
+    from visionops_assets.client.folder import Folder
+
+    if not origin.startswith("s3://"):
+        return Folder(Path(origin))
+    from visionops_assets.client.bucket import AccessKey, Bucket
+
+    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    is_own = endpoint_url is not None and endpoint_url == settings.s3_endpoint_url
+    access_key = AccessKey(key_id, secret) if is_own and key_id and secret else None
+    return Bucket(origin, connections=connections, endpoint_url=endpoint_url, access_key=access_key)
+
+
+@contextmanager
+def _api_key(settings: Settings, given: str | None, order: "Order") -> Iterator[SecretStr]:
+    """Yield the key that was given or set, or one made for this import and revoked after it."""
+    if key := SecretStr(given) if given else settings.api_key:
+        yield key
+        return
+    from visionops_assets.catalog import keys
+    from visionops_assets.catalog.connection import Catalog
+
+    name = f"import-{order.import_id}"
+    try:
+        yield keys.own_key(settings, Catalog(), name, [Scope.INGEST])
+    finally:
+        # One that stays behind is in nobody's hands, and the next run of this import revokes it.
+        with suppress(ServerUnreachableError, NotFoundError), Catalog().begin() as session:
+            keys.revoke(session, name)
+
+
+def _run(
+    place: "Place",
+    order: "Order",
+    to_do: "list[Item]",
+    journal: "Journal",
+    api_key: SecretStr,
+    parallel: int,
+) -> "ImportResult":
+    from visionops_assets.client.importer import Importer
+    from visionops_assets.client.ingest import IngestClient
+    from visionops_assets.client.progress import watching
+
+    total_bytes = sum(item.size_bytes for item in to_do)
+    with IngestClient(order.ingest_url, api_key) as client:
+        client.check()
+        importer = Importer(client, place, order, parallel)
+        with (
+            _stopping(importer.stop),
+            watching(_side_console, len(to_do), total_bytes) as watcher,
+        ):
+            return importer.run(to_do, journal, watcher)
+
+
+@contextmanager
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` when Ctrl-C is pressed or SIGTERM comes; the next one ends the process."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, before[number])
+        stop()
+        _side_console.print("Waiting for the files in flight. Ctrl-C again: end at once.")
+
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

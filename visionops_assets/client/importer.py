@@ -1,0 +1,184 @@
+"""The import of many files: several in flight, each noted once it is acknowledged.
+
+A worker takes a file, uploads it and reports; the thread that calls `run` alone keeps the journal
+and the result.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Protocol
+
+from visionops_assets.client.content import Content
+from visionops_assets.client.ingest import IngestClient, Receipt
+from visionops_assets.client.journal import Journal, Order
+from visionops_assets.client.listing import Failure, Item, Place
+from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
+
+_KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+class Watcher(Protocol):
+    """Is told how an import goes."""
+
+    def sent(self, size_bytes: int) -> None:
+        """So many bytes went out, by any thread; negative if they must be sent again."""
+
+    def settled(self) -> None:
+        """One more file is imported or has failed."""
+
+
+@dataclass
+class ImportResult:
+    """What came of the files that were tried. `stopped_by` is why the rest was not."""
+
+    stored: int = 0
+    duplicates: int = 0
+    stored_bytes: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    stopped_by: VisionOpsError | None = None
+
+    @property
+    def tried(self) -> int:
+        """How many files were settled, for good or bad."""
+        return self.stored + self.duplicates + len(self.failures)
+
+
+class Importer:
+    """Imports files of one place, `parallel` of them at a time."""
+
+    def __init__(self, client: IngestClient, place: Place, order: Order, parallel: int) -> None:
+        self._client = client
+        self._place = place
+        self._order = order
+        self._parallel = parallel
+        self._stopping = Event()
+
+    def stop(self) -> None:
+        """Begin no other file; `run` returns once those in flight have ended."""
+        self._stopping.set()
+        self._client.stop_retrying()
+
+    def run(self, items: list[Item], journal: Journal, watcher: Watcher) -> ImportResult:
+        """Import files, and return when the last is settled or it was stopped."""
+        result = ImportResult()
+        answers: SimpleQueue[_Answer | None] = SimpleQueue()
+        source = _Shared(iter(items))
+        for _ in range(self._parallel):
+            # A daemon, so that one who cannot wait for the files in flight can end the process.
+            Thread(target=self._work, args=(source, answers, watcher), daemon=True).start()
+        working = self._parallel
+        while working:
+            answer = answers.get()
+            if answer is None:
+                working -= 1
+                continue
+            self._settle(answer, result, journal)
+            watcher.settled()
+        return result
+
+    def _work(
+        self, source: "_Shared", answers: "SimpleQueue[_Answer | None]", watcher: Watcher
+    ) -> None:
+        while not self._stopping.is_set() and (item := source.take()):
+            try:
+                answers.put(_Answer(item, self._upload(item, watcher)))
+            except Exception as error:  # Whatever it is: it ends this file, not this thread.
+                answers.put(_Answer(item, error))
+        answers.put(None)
+
+    def _upload(self, item: Item, watcher: Watcher) -> Receipt:
+        content = _Counted(self._place.open(item), watcher.sent)
+        try:
+            return self._client.upload(
+                content,
+                source=self._order.source,
+                filename=item.path,
+                captured_at=item.modified_at,
+                label=label_of(item.path, self._order),
+            )
+        finally:
+            content.settle(item.size_bytes)
+
+    def _settle(self, answer: "_Answer", result: ImportResult, journal: Journal) -> None:
+        item, outcome = answer.item, answer.outcome
+        if isinstance(outcome, Receipt):
+            journal.add(item, outcome.media_id)
+            result.duplicates += outcome.duplicate
+            result.stored += not outcome.duplicate
+            result.stored_bytes += 0 if outcome.duplicate else outcome.bytes
+        elif isinstance(outcome, VisionOpsError) and _concerns_all_files(outcome):
+            # Without a connection, what was in flight when it was stopped is simply not done.
+            if not self._stopping.is_set():
+                result.stopped_by = outcome
+                self.stop()
+        elif isinstance(outcome, VisionOpsError | OSError):
+            result.failures.append(_failure(item, outcome))
+        else:
+            raise outcome
+
+
+@dataclass(frozen=True)
+class _Answer:
+    item: Item
+    outcome: Receipt | Exception
+
+
+class _Shared:
+    """An iterator that several threads take from."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self._lock = Lock()
+
+    def take(self) -> Item | None:
+        with self._lock:
+            return next(self._items, None)
+
+
+class _Counted:
+    """Content that tells how much of it is read; what is read again is taken back before."""
+
+    def __init__(self, content: Content, told: Callable[[int], None]) -> None:
+        self._content = content
+        self._tell = told
+        self._told_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._content.size_bytes
+
+    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
+        self.settle(start)
+        for chunk in self._content.chunks(start):
+            yield chunk
+            self.settle(self._told_bytes + len(chunk))
+
+    def settle(self, size_bytes: int) -> None:
+        """Tell what is missing, or too much, for so many bytes to be told of."""
+        self._tell(size_bytes - self._told_bytes)
+        self._told_bytes = size_bytes
+
+
+def label_of(path: str, order: Order) -> str | None:
+    """Return the label of a file: the order's, or the name of the folder it lies in."""
+    if not order.label_by_folder:
+        return order.label
+    folder, _, _ = path.rpartition("/")
+    return folder.rpartition("/")[2] or None
+
+
+def _concerns_all_files(error: VisionOpsError) -> bool:
+    if isinstance(error, RefusedError):
+        return error.status in _KEY_REFUSED
+    return isinstance(error, ServerUnreachableError)
+
+
+def _failure(item: Item, error: VisionOpsError | OSError) -> Failure:
+    if isinstance(error, RefusedError):
+        return Failure(item.path, error.reason, error.detail)
+    if isinstance(error, VisionOpsError):
+        return Failure(item.path, error.code, str(error))
+    return Failure(item.path, "unreadable", error.strerror or str(error))

@@ -1,0 +1,66 @@
+"""What is there to be imported: the files of a place, whatever kind of place it is."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from visionops_assets.client.content import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file. `path` is relative to the place, with `/` between folders; it may be any text.
+
+    `version` changes when the file does; `modified_at` is in UTC.
+    """
+
+    path: str
+    size_bytes: int
+    version: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that was not imported, and why."""
+
+    path: str
+    code: str
+    detail: str
+
+
+@dataclass
+class Listing:
+    """The files of a place in order, what was left out (counted by reason), and what failed."""
+
+    items: list[Item] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Place(Protocol):
+    """Where files are imported from."""
+
+    @property
+    def address(self) -> str:
+        """Which place it is, the same from wherever the command is run."""
+
+    def list_files(self) -> Listing:
+        """Look what is there.
+
+        Raises:
+            OSError: the place itself cannot be read.
+        """
+
+    def open(self, item: Item) -> Content:
+        """Make a file's bytes readable.
+
+        Raises:
+            OSError: it is gone, or may not be read.
+        """
+
+
+def is_hidden(path: str) -> bool:
+    """Whether the file, or a folder it lies in, has a name that begins with a dot."""
+    return any(name.startswith(".") for name in path.split("/"))

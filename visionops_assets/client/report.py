@@ -1,0 +1,111 @@
+"""What came of an import: a summary for people, or JSON for programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from visionops_assets.client.importer import ImportResult, label_of
+from visionops_assets.client.journal import Order
+from visionops_assets.client.listing import Failure, Item, Listing
+
+MAX_FAILURES_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run of an import: what there was, what was to be done, and what came of it."""
+
+    order: Order
+    listing: Listing
+    to_do: int
+    result: ImportResult
+    seconds: float
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What could not be looked at, and what could not be imported."""
+        return self.listing.failures + self.result.failures
+
+    @property
+    def not_tried(self) -> int:
+        """How many files are left because the import was stopped."""
+        return self.to_do - self.result.tried
+
+    @property
+    def done_before(self) -> int:
+        """How many files an earlier run had imported."""
+        return len(self.listing.items) - self.to_do
+
+    def as_json(self) -> str:
+        """Return the report as one JSON object."""
+        result, stopped_by = self.result, self.result.stopped_by
+        fields = {
+            "import_id": self.order.import_id,
+            **asdict(self.order),
+            "files": len(self.listing.items),
+            "done_before": self.done_before,
+            "left_out": dict(self.listing.left_out),
+            "stored": result.stored,
+            "stored_bytes": result.stored_bytes,
+            "duplicates": result.duplicates,
+            "failed": [asdict(failure) for failure in self.failures],
+            "not_tried": self.not_tried,
+            "stopped_by": str(stopped_by) if stopped_by else None,
+            "seconds": round(self.seconds, 3),
+        }
+        return json.dumps(fields, indent=2)
+
+    def show(self, console: Console) -> None:
+        """Print the summary."""
+        for line in self._lines():
+            console.print(line, highlight=False)
+        if self.failures:
+            console.print(_failures_table(self.failures))
+        if self.not_tried:
+            console.print(f"{self.not_tried:,} files are left: the same command goes on with them.")
+
+    def _lines(self) -> Iterator[str]:
+        result = self.result
+        yield (
+            f"{result.stored:,} files imported ({decimal(result.stored_bytes)}) in "
+            f"{self.seconds:.1f} s, {result.tried / self.seconds:.0f} files/s."
+            if self.to_do
+            else "There is nothing to import."
+        )
+        if result.duplicates:
+            yield f"{result.duplicates:,} were stored already, with the same bytes."
+        if self.done_before:
+            yield f"{self.done_before:,} were done by an earlier run."
+        if left_out := self.listing.left_out:
+            counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+            yield f"Left out: {counts}."
+        if self.failures:
+            yield f"{len(self.failures):,} failed:"
+
+
+def plan_lines(order: Order, to_do: list[Item]) -> Iterator[str]:
+    """Say what an import would upload: size, label and path of each file, and the sum."""
+    for item in to_do:
+        label = label_of(item.path, order) or "-"
+        yield f"{decimal(item.size_bytes):>10}  {printable(label)}  {printable(item.path)}"
+    yield f"{len(to_do):,} files, {decimal(sum(item.size_bytes for item in to_do))}"
+
+
+def printable(text: str) -> str:
+    """Make any text fit to be printed: what controls a terminal, or is no text, is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _failures_table(failures: list[Failure]) -> Table:
+    table = Table("file", "code", "reason", box=None, header_style="bold", pad_edge=False)
+    for failure in failures[:MAX_FAILURES_SHOWN]:
+        cells = (failure.path, failure.code, failure.detail)
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    if len(failures) > MAX_FAILURES_SHOWN:
+        table.add_row(f"... and {len(failures) - MAX_FAILURES_SHOWN:,} more: see --json", "", "")
+    return table
