@@ -6,9 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.keys import bearer_header, create
+from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.settings import Settings, load_settings
 
@@ -56,6 +61,18 @@ def running_stack(home: Path, environment: dict[str, str], *options: str) -> Ite
     load_settings.cache_clear()
 
 
+def key_for(*scopes: Scope) -> SecretStr:
+    """Make an API key of its own in the catalog of the running stack."""
+    with Catalog().begin() as session:
+        _, key = create(session, f"test-{uuid4().hex[:8]}", scopes)
+    return key
+
+
+def key_header(*scopes: Scope) -> dict[str, str]:
+    """Make a key and return the header that shows it."""
+    return bearer_header(key_for(*scopes))
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a running stack."""
@@ -66,5 +83,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def api(stack: Settings) -> Iterator[PublicApi]:
     """The services and Dagster, over HTTP."""
-    with closing(PublicApi(stack.ingest_url, stack.gateway_url, stack.dagster_url)) as api:
+    key = key_for(Scope.INGEST, Scope.PREDICT, Scope.LABEL)
+    with closing(PublicApi(stack.ingest_url, stack.gateway_url, stack.dagster_url, key)) as api:
         yield api

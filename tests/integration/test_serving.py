@@ -16,6 +16,7 @@ import pytest
 import torch
 from sqlalchemy import func, select
 
+from tests.integration.conftest import key_header
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.schema import Label, Release
@@ -25,6 +26,7 @@ from visionops_assets.contracts import (
     ModelCard,
     Prediction,
     PreprocessingSpec,
+    Scope,
 )
 from visionops_assets.errors import (
     CorruptMediaError,
@@ -284,8 +286,9 @@ def test_http_and_grpc_answer_alike_and_a_prediction_takes_a_label(served: Servi
 async def over_http(serving: Serving, image: bytes) -> dict[str, Any]:
     """Predict through the gateway, label the prediction, and send something unusable."""
     predictor = Predictor(serving.settings.triton_grpc_address, serving.model)
-    transport = httpx.ASGITransport(create_app(predictor, serving.catalog))
-    headers = {"content-type": "image/png"}
+    transport = httpx.ASGITransport(create_app(predictor, serving.catalog, serving.settings))
+    key = key_header(Scope.PREDICT, Scope.LABEL)
+    headers = {"content-type": "image/png"} | key
     async with (
         predictor.connected(),
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
@@ -293,7 +296,7 @@ async def over_http(serving: Serving, image: bytes) -> dict[str, Any]:
         answer = await client.post("/v1/predict", content=image, headers=headers)
         body: dict[str, Any] = answer.json()
         label_url = f"/v1/predictions/{body['prediction_id']}/label"
-        labelled = await client.post(label_url, json={"label": "b"})
+        labelled = await client.post(label_url, json={"label": "b"}, headers=key)
         problem = await client.post("/v1/predict", content=b"junk", headers=headers)
     assert (answer.status_code, labelled.status_code, problem.status_code) == (200, 201, 415)
     return body | {"problem": problem.json()}

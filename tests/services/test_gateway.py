@@ -1,18 +1,22 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from tritonclient.utils import InferenceServerException
 
 from tests.services.asgi_client import AsgiClient
+from tests.services.key_catalog import KeyCatalog
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.schema import Label
+from visionops_assets.contracts import Scope
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
@@ -23,6 +27,7 @@ from visionops_assets.errors import (
 from visionops_assets.services.gateway import body
 from visionops_assets.services.gateway.app import create_app
 from visionops_assets.services.gateway.predictor import PredictionAnswer, Predictor
+from visionops_assets.settings import Settings
 
 ANSWER = PredictionAnswer(
     label="7",
@@ -42,6 +47,10 @@ class FakePredictor:
     async def connected(self) -> AsyncIterator[None]:
         yield
 
+    async def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
     async def predict(self, image: bytes) -> PredictionAnswer:
         self.images.append(image)
         if self.error is not None:
@@ -49,13 +58,10 @@ class FakePredictor:
         return ANSWER
 
 
-class FakeCatalog:
+class FakeCatalog(KeyCatalog):
     def __init__(self) -> None:
+        super().__init__()
         self.rows: list[Label] = []
-
-    @contextmanager
-    def begin(self) -> Iterator["FakeCatalog"]:
-        yield self
 
     def add(self, row: Label) -> None:
         self.rows.append(row)
@@ -75,8 +81,13 @@ def catalog() -> FakeCatalog:
 
 
 @pytest.fixture
-def client(predictor: FakePredictor, catalog: FakeCatalog) -> AsgiClient:
-    return AsgiClient(create_app(cast("Predictor", predictor), cast("Catalog", catalog)))
+def app(predictor: FakePredictor, catalog: FakeCatalog) -> FastAPI:
+    return create_app(cast("Predictor", predictor), cast("Catalog", catalog), Settings())
+
+
+@pytest.fixture
+def client(app: FastAPI, catalog: FakeCatalog) -> AsgiClient:
+    return AsgiClient(app, bearer_header(catalog.issue(Scope.PREDICT, Scope.LABEL)))
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/octet-stream"])

@@ -67,7 +67,8 @@ def rotate(
 ) -> tuple[ApiKey, SecretStr]:
     """Make a new key of a name; its older ones expire after `grace`, if not before.
 
-    Without `scopes` or `rate_limit` the new key has those of the newest older one.
+    Where nothing else is said, the new key is like the newest older one: a key that was made to
+    expire is not replaced by one that does not.
 
     Raises:
         NotFoundError: the name has no valid key.
@@ -76,10 +77,12 @@ def rotate(
     older = _valid_keys(session, name)
     if not older:
         raise NotFoundError(f"There is no valid key named {name!r} to rotate. Create one.")
+    newest = older[0]
+    if lifetime is None and newest.expires_at is not None:
+        lifetime = newest.expires_at - newest.created_at
     ends_at = datetime.now(UTC) + grace
     for row in older:
         row.expires_at = min(row.expires_at or ends_at, ends_at)
-    newest = older[0]
     return _add(
         session,
         name,

@@ -4,7 +4,15 @@ import sys
 
 import typer
 
-from visionops_assets.cli import imports, model, servers, sweep
+from visionops_assets.cli import (
+    dead_letters,
+    imports,
+    keys,
+    model,
+    quarantine,
+    servers,
+    sweep,
+)
 from visionops_assets.errors import VisionOpsError
 
 app = typer.Typer(
@@ -21,6 +29,9 @@ for command in (
 ):
     app.command()(command)
 app.command("import")(imports.import_media)
+app.add_typer(keys.app, name="keys")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(dead_letters.app, name="dead-letter")
 
 
 def main() -> None:

@@ -1,14 +1,16 @@
 """The public APIs as the demo uses them: ingest, gateway, Dagster's GraphQL."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import httpx
+from pydantic import SecretStr
 
+from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 
@@ -57,12 +59,15 @@ def _answer(response: httpx.Response) -> Any:
 
 
 class PublicApi:
-    """Calls the services over HTTP."""
+    """Calls the services over HTTP: ingest and the gateway with the key, Dagster without."""
 
-    def __init__(self, ingest_url: str, gateway_url: str, dagster_url: str) -> None:
+    def __init__(
+        self, ingest_url: str, gateway_url: str, dagster_url: str, api_key: SecretStr
+    ) -> None:
         self._ingest_url = ingest_url
         self._gateway_url = gateway_url
         self._dagster_url = dagster_url
+        self._key_header = bearer_header(api_key)
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
         # A proxy of the environment has no business with the servers of this machine.
         self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False)
@@ -70,6 +75,13 @@ class PublicApi:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _call(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
+        """Send a request to one of our services."""
+        headers = {**(headers or {}), **self._key_header}
+        return self._request(method, url, headers=headers, **options)
 
     def _request(self, method: str, url: str, **options: Any) -> Any:
         try:
@@ -87,25 +99,25 @@ class PublicApi:
     def _upload(self, file: DemoFile) -> dict[str, Any]:
         fields = {"source": "demo"} | ({"label": file.label} if file.label else {})
         upload = {"file": (file.name, file.data, file.content_type)}
-        answer: dict[str, Any] = self._request(
+        answer: dict[str, Any] = self._call(
             "POST", f"{self._ingest_url}/v1/media", data=fields, files=upload
         )
         return answer
 
     def media(self, media_id: str) -> dict[str, Any]:
         """Status and frames of one media file."""
-        answer: dict[str, Any] = self._request("GET", f"{self._ingest_url}/v1/media/{media_id}")
+        answer: dict[str, Any] = self._call("GET", f"{self._ingest_url}/v1/media/{media_id}")
         return answer
 
     def stats(self) -> dict[str, Any]:
         """Media by status, and frames."""
-        answer: dict[str, Any] = self._request("GET", f"{self._ingest_url}/v1/stats")
+        answer: dict[str, Any] = self._call("GET", f"{self._ingest_url}/v1/stats")
         return answer
 
     def predict(self, file: DemoFile) -> dict[str, Any]:
         """One prediction by the HTTP gateway."""
         headers = {"content-type": file.content_type}
-        answer: dict[str, Any] = self._request(
+        answer: dict[str, Any] = self._call(
             "POST", f"{self._gateway_url}/v1/predict", content=file.data, headers=headers
         )
         return answer
@@ -118,7 +130,7 @@ class PublicApi:
     def _label(self, labelled: tuple[UUID, str]) -> None:
         prediction_id, label = labelled
         url = f"{self._gateway_url}/v1/predictions/{prediction_id}/label"
-        self._request("POST", url, json={"label": label})
+        self._call("POST", url, json={"label": label})
 
     def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
         """Newest materialization of each asset that has one."""

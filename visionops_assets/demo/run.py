@@ -11,6 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.keys import own_key
+from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.demo.screen import Screen, places_table, summary_table
@@ -37,7 +40,8 @@ def run_demo(settings: Settings, console: Console, figures_path: Path, started_s
     Raises:
         VisionOpsError: a step failed or took too long; the message says where to look.
     """
-    api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url)
+    key = own_key(settings, Catalog(), "demo", (Scope.INGEST, Scope.PREDICT, Scope.LABEL))
+    api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url, key)
     with Screen(console) as screen, closing(api):
         demo = Demo(settings, api, screen)
         demo.figures.seconds_by_stage["start"] = round(time.monotonic() - started_s, 2)

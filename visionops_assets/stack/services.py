@@ -24,7 +24,8 @@ def ingest(plan: Plan) -> Server:
 
 def gateway(plan: Plan) -> Server:
     """Describe the HTTP gateway of the served model."""
-    return _http_service(plan, GATEWAY, "gateway_url", (triton.NAME,), ("postgres_url",))
+    needs = (triton.NAME, postgres.NAME)
+    return _http_service(plan, GATEWAY, "gateway_url", needs, ("postgres_url",))
 
 
 def exporter(plan: Plan) -> Server:

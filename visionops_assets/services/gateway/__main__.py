@@ -9,4 +9,4 @@ from visionops_assets.settings import load_settings
 if __name__ == "__main__":
     settings = load_settings()
     predictor = Predictor(settings.triton_grpc_address, settings.model_name)
-    serve(create_app(predictor, Catalog()), settings.gateway_url)
+    serve(create_app(predictor, Catalog(), settings), settings.gateway_url)

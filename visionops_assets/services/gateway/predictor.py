@@ -49,6 +49,17 @@ class Predictor:
         finally:
             await self._client.close()
 
+    async def check(self) -> None:
+        """Ask whether Triton answers; whether it has a model yet is another question.
+
+        Raises:
+            ServerUnreachableError: it does not.
+        """
+        try:
+            await self._connection.is_server_live(client_timeout=DEADLINE_S)
+        except InferenceServerException as error:
+            raise to_visionops_error(error, self._model_name) from error
+
     async def predict(self, image: bytes) -> PredictionAnswer:
         """Predict one encoded image.
 

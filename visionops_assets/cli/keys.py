@@ -1,0 +1,144 @@
+"""`visionops keys create | ls | revoke`: who may use the services."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visionops_assets.cli.screen import console
+from visionops_assets.contracts import Scope
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from visionops_assets.catalog.schema import ApiKey
+
+_DURATION = re.compile(r"(\d{1,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+app = typer.Typer(help="API keys: who may use the services.", no_args_is_help=True)
+
+
+def duration(text: str) -> timedelta:
+    """Read a time such as 30m, 24h or 90d.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no time. Write it like 30m, 24h or 90d.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; repeat it.")] = None,
+    expires: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration, metavar="TIME", help="After how long, e.g. 90d."),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Most requests to one replica, e.g. 100/second.")
+    ] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Replace the name's key by one like it.")
+    ] = False,
+    grace: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            show_default="24h",
+            help="With --rotate: how long the old key still works.",
+        ),
+    ] = None,
+) -> None:
+    """Make a key and print it on standard output: it is shown only now."""
+    from visionops_assets.catalog import keys
+    from visionops_assets.catalog.connection import Catalog
+
+    with Catalog().begin() as session:
+        if rotate:
+            left = keys.DEFAULT_GRACE if grace is None else grace
+            row, key = keys.rotate(
+                session, name, scope or (), grace=left, rate_limit=rate, lifetime=expires
+            )
+        else:
+            row, key = keys.create(session, name, scope or (), rate_limit=rate, lifetime=expires)
+    typer.echo(
+        f"Key {row.prefix} of {row.name}: {', '.join(row.scopes)}; "
+        f"{f'expires {_time(row.expires_at)}' if row.expires_at else 'does not expire'}. "
+        "Keep it now: it is not stored and cannot be shown again.",
+        err=True,
+    )
+    typer.echo(key.get_secret_value())
+
+
+@app.command()
+def ls(
+    every: Annotated[bool, typer.Option("--all", help="Also expired and revoked ones.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Show the keys, without what is secret."""
+    from visionops_assets.catalog import keys
+    from visionops_assets.catalog.connection import Catalog
+
+    now = datetime.now(UTC)
+    with Catalog().begin() as session:
+        rows = [row for row in keys.list_all(session) if every or keys.is_valid(row, now)]
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(_public(row), default=datetime.isoformat))
+    else:
+        console.print(_table(rows))
+
+
+@app.command()
+def revoke(
+    which: Annotated[str, typer.Argument(metavar="PREFIX|NAME", help="See `visionops keys ls`.")],
+) -> None:
+    """Revoke a key, or all keys of a name. The services refuse it within 5 seconds."""
+    from visionops_assets.catalog import keys
+    from visionops_assets.catalog.connection import Catalog
+
+    with Catalog().begin() as session:
+        revoked = keys.revoke(session, which)
+    for row in revoked:
+        typer.echo(f"Revoked {row.prefix} of {row.name}.")
+
+
+def _public(row: "ApiKey") -> dict[str, object]:
+    return {
+        "prefix": row.prefix,
+        "name": row.name,
+        "scopes": row.scopes,
+        "rate_limit": row.rate_limit,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+    }
+
+
+def _table(rows: "list[ApiKey]") -> "Table":
+    from rich.table import Table
+
+    table = Table("prefix", "name", "scopes", "rate limit", "created", "expires", "revoked")
+    for row in rows:
+        table.add_row(
+            row.prefix,
+            row.name,
+            ", ".join(row.scopes),
+            row.rate_limit or "default",
+            _time(row.created_at),
+            _time(row.expires_at) if row.expires_at else "never",
+            _time(row.revoked_at) if row.revoked_at else "",
+        )
+    return table
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
