@@ -143,6 +143,16 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         with self._errors(key):
             await obstore.put_async(self._bucket, key, chunks, max_concurrency=PARTS_IN_FLIGHT)
 
+    async def get_async(self, key: str) -> bytes:
+        """Read an object whole.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._errors(key):
+            result = await obstore.get_async(self._bucket, key)
+            return bytes(await result.bytes_async())
+
     async def delete_async(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
         with self._errors(key):

@@ -21,6 +21,8 @@ from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.ingest.answers import FrameSummary, MediaState, Reason, Stats
 from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.ingest.media_routes import media_routes
+from visionops_assets.services.ingest.resumable import ResumableUploads
+from visionops_assets.services.ingest.resumable_routes import resumable_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
 from visionops_assets.services.problems import install_problem_handlers
@@ -49,6 +51,9 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(RequestLog)
     app.include_router(media_routes(access, Intake(settings, uploads)))
+    app.include_router(
+        resumable_routes(access, ResumableUploads(settings, ledger, store, uploads), settings)
+    )
     _add_state_routes(app, access, catalog)
     reaches_store = partial(store.exists, "readiness")
     install_health(app, {"catalog": catalog_check(catalog), "object store": reaches_store})

@@ -55,6 +55,7 @@ class VideoCheck:
                 timeout_s=self._settings.decode_timeout_s,
                 memory_bytes=self._settings.decode_memory_bytes,
                 max_pixels=self._settings.max_image_pixels,
+                max_video_duration_s=self._settings.max_video_duration_s,
             )
         sandbox: DecoderSandbox = self._own.sandbox
         return sandbox
