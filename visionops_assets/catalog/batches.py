@@ -1,6 +1,6 @@
 """Batches of media events, and the frames that came of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch
 from visionops_assets.contracts import MediaEvent, MediaStatus
 from visionops_assets.errors import LogTruncatedError
@@ -55,6 +56,44 @@ class Rejection:
     media_id: UUID
     code: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a message cannot be handled: a stable code, and words."""
+
+    code: str
+    detail: str
+
+
+def problems_of(session: Session, events: Sequence[tuple[int, MediaEvent]]) -> dict[int, Problem]:
+    """Name, by offset, the events that announce nothing that the catalog knows."""
+    announcements = dict(
+        session.execute(
+            select(Media.media_id, Media.announcement).where(
+                Media.media_id.in_({event.media_id for _, event in events}),
+                Media.status != MediaStatus.RECEIVING,
+            )
+        )
+        .tuples()
+        .all()
+    )
+    problems: dict[int, Problem] = {}
+    for offset, event in events:
+        newest = announcements.get(event.media_id)
+        if newest is None:
+            detail = f"There is no stored media file {event.media_id}."
+            problems[offset] = Problem("unknown_media", detail)
+        elif event.event_id not in {event_id_of(event.media_id, n + 1) for n in range(newest)}:
+            detail = f"Media file {event.media_id} was never announced by {event.event_id}."
+            problems[offset] = Problem("unknown_announcement", detail)
+    return problems
+
+
+def consumed(session: Session, event_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these events that a batch has taken."""
+    query = select(ConsumedEvent.event_id).where(ConsumedEvent.event_id.in_(event_ids))
+    return set(session.scalars(query))
 
 
 def take_events(

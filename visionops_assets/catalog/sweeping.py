@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.batches import consumed
 from visionops_assets.catalog.outbox import announce, event_id_of
 from visionops_assets.catalog.schema import (
     Acknowledgement,
-    ConsumedEvent,
     Media,
     Outbox,
     ResumableUpload,
@@ -91,16 +91,11 @@ def announce_untaken(
         .with_for_update(skip_locked=True)
     ).all()
     by_event = {event_id_of(media.media_id, media.announcement): media for media in candidates}
-    under_way = _consumed(session, by_event) | _owed_or_fresh(session, by_event, published_before)
+    under_way = consumed(session, by_event) | _owed_or_fresh(session, by_event, published_before)
     untaken = [media for event_id, media in by_event.items() if event_id not in under_way]
     for media in untaken:
         announce(session, topic, media)
     return len(untaken), candidates[-1].media_id if len(candidates) == limit else None
-
-
-def _consumed(session: Session, event_ids: Collection[UUID]) -> set[UUID]:
-    query = select(ConsumedEvent.event_id).where(ConsumedEvent.event_id.in_(event_ids))
-    return set(session.scalars(query))
 
 
 def _owed_or_fresh(

@@ -19,6 +19,7 @@ from visionops_assets.errors import LogTruncatedError, PublishError, ServerUnrea
 from visionops_assets.settings import load_settings
 
 DELIVERY_TIMEOUT_S = 20.0
+PAGE_EVENTS = 1_000
 FETCH_BYTES = 16 * 1024**2
 
 
@@ -130,6 +131,11 @@ class TopicReader:
         """Partition numbers of a topic, in order; none when it does not exist yet."""
         return sorted(self._consumer.partitions_for_topic(topic) or ())
 
+    def beginning(self, topic: str, partition: int) -> int:
+        """Return the first offset that a topic partition still holds, or will hold."""
+        target = TopicPartition(topic, partition)
+        return int(self._consumer.beginning_offsets([target])[target])
+
     def poll(
         self, topic: str, partition: int, start: int, max_events: int, timeout_s: float
     ) -> list[QueuedEvent]:
@@ -158,6 +164,12 @@ class TopicReader:
                 events.append(_event(record))
                 position = record.offset + 1
             end = self._consumer.highwater(target)
+            if end is not None and start > end:
+                # The local broker does not say so by itself.
+                raise LogTruncatedError(
+                    f"{topic}-{partition} ends at {end}, before offset {start}: its log was "
+                    "replaced. Give the topic another name (VISIONOPS_KAFKA_MEDIA_TOPIC)."
+                )
             if end is not None and position >= end:
                 break
         return events
@@ -189,9 +201,28 @@ class TopicReader:
             )
         return events
 
+    def read_all(self, topic: str, timeout_s: float = 60.0) -> Iterator[QueuedEvent]:
+        """Read whatever a topic holds, partition by partition, up to its end.
+
+        Raises:
+            ServerUnreachableError: the queue gave nothing within `timeout_s`, short of the end.
+        """
+        for partition in self.partitions(topic):
+            position = self.beginning(topic, partition)
+            while events := self.poll(topic, partition, position, PAGE_EVENTS, timeout_s):
+                yield from events
+                position = events[-1].offset + 1
+            end = self._consumer.highwater(TopicPartition(topic, partition))
+            if end is None or position < end:
+                raise ServerUnreachableError(
+                    f"The queue gave {topic}-{partition} up to offset {position} and then nothing "
+                    f"within {timeout_s:.0f} s. Is it up?"
+                )
+
 
 def _event(record: Any) -> QueuedEvent:
-    return QueuedEvent(record.offset, record.timestamp, record.value)
+    # A message may have no value at all; to us that is as wrong as an empty one.
+    return QueuedEvent(record.offset, record.timestamp, record.value or b"")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ service has a `/metrics` of its own).
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -15,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog import media, outbox
+from visionops_assets.catalog import media, outbox, quarantine, sweeping
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Label, PerformanceWindow, Release, Snapshot
 from visionops_assets.errors import ServerUnreachableError
@@ -91,7 +92,33 @@ def _metrics(session: Session) -> Iterator[Metric]:
         "Age of the oldest event owed to the queue.",
         owed.oldest_age_s,
     )
+    yield from _waiting_metrics(session)
     yield from _model_metrics(session)
+
+
+def _waiting_metrics(session: Session) -> Iterator[Metric]:
+    waiting = sweeping.waiting(session, timedelta(seconds=load_settings().announce_again_after_s))
+    yield _gauge(
+        "visionops_uploads_expired",
+        "Uploads whose lease ran out, for the sweep to clear away.",
+        waiting.expired_uploads,
+    )
+    yield _gauge(
+        "visionops_resumable_uploads_expired",
+        "Resumable uploads that nobody went on with, for the sweep to clear away.",
+        waiting.expired_resumables,
+    )
+    yield _gauge(
+        "visionops_media_untaken",
+        "Media stored so long ago that their events should have been taken from the queue.",
+        waiting.untaken_media,
+    )
+    reasons = GaugeMetricFamily(
+        "visionops_media_quarantined", "Media in quarantine by reason.", labels=["code"]
+    )
+    for code, count in quarantine.count_by_code(session).items():
+        reasons.add_metric([code], count)
+    yield reasons
 
 
 def _model_metrics(session: Session) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from threading import Event
 from visionops_assets.catalog import outbox
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Outbox
+from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import PublishError, ServerUnreachableError
 from visionops_assets.resources.broker import Broker, EventProducer, OutgoingEvent
 from visionops_assets.services.logs import configure_logging
@@ -66,7 +67,10 @@ class Relay:
             rows = outbox.take_unpublished(session, BATCH_EVENTS)
             if rows:
                 producer.publish_all([outgoing(row) for row in rows])
+                crash_point(CrashPoint.RELAY_PUBLISHED)
                 outbox.mark_published(session, [row.event_id for row in rows])
+        if rows:
+            crash_point(CrashPoint.RELAY_MARKED)
         return len(rows)
 
     def _publish_until_stopped(self, producer: EventProducer) -> None:

@@ -4,13 +4,15 @@ from collections import Counter
 
 import dagster as dg
 import pandas as pd
-from pydantic import ValidationError
 
-from visionops_assets.catalog.batches import OffsetRange, take_events
+from visionops_assets.catalog.batches import OffsetRange, problems_of, take_events
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.outbox import add_dead_letters
 from visionops_assets.catalog.schema import Media
-from visionops_assets.contracts import MediaEvent
-from visionops_assets.resources.broker import Broker, QueuedEvent
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.resources.broker import Broker
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.media.events import dead_letters, parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import table
 
@@ -30,42 +32,34 @@ def raw_media(
     """Media files announced in one offset range of the media topic, read again exactly.
 
     One row a file: `media_id`, `object_key`, `kind`, `content_type`, `sha256`, `bytes`, `source`.
-    Events that came twice are dropped by their id.
+    Events that came twice are dropped by their id. Messages that cannot be handled become dead
+    letters, in the same transaction, and do not stop the others.
     """
     offsets = OffsetRange.parse(context.partition_key)
     with broker.reader() as reader:
         queued = reader.read_range(offsets.topic, offsets.partition, offsets.start, offsets.end)
-    events, unreadable = parse_events(queued)
-    for offset, problem in unreadable.items():
-        context.log.error("Message at offset %d is no media event: %s", offset, problem)
+    events, problems = parse_events(queued)
     with catalog.begin() as session:
-        manifest = _manifest(take_events(session, offsets, events))
-    context.log.info("%d events are %d media files", len(queued), len(manifest))
+        problems |= problems_of(session, events)
+        known = [(offset, event) for offset, event in events if offset not in problems]
+        manifest = _manifest(take_events(session, offsets, known))
+        letters = dead_letters(offsets, queued, problems)
+        add_dead_letters(session, load_settings().kafka_dead_letter_topic, letters)
+    crash_point(CrashPoint.BATCH_EVENTS_TAKEN)
+    for letter in letters:
+        context.log.error("Dead letter %s: %s: %s", letter.place, letter.code, letter.detail)
+    context.log.info("%d messages are %d media files", len(queued), len(manifest))
     return dg.MaterializeResult(
         value=manifest,
         metadata={
-            "events": len(queued),
-            "repeated_events": len(events) - len(manifest),
-            "unreadable_offsets": dg.MetadataValue.json(list(unreadable)),
+            "messages": len(queued),
+            "repeated_events": len(known) - len(manifest),
+            "dead_letters": len(letters),
             "media_by_kind": dg.MetadataValue.json(dict(Counter(manifest["kind"]))),
             "megabytes": float(manifest["bytes"].sum() / 1e6),
             "first_rows": table(manifest, max_rows=5),
         },
     )
-
-
-def parse_events(
-    queued: list[QueuedEvent],
-) -> tuple[list[tuple[int, MediaEvent]], dict[int, str]]:
-    """Split messages into `(offset, event)` pairs and, by offset, why one is no event."""
-    events: list[tuple[int, MediaEvent]] = []
-    unreadable: dict[int, str] = {}
-    for message in queued:
-        try:
-            events.append((message.offset, MediaEvent.model_validate_json(message.value)))
-        except ValidationError as error:
-            unreadable[message.offset] = str(error.errors(include_input=False)[0]["msg"])
-    return events, unreadable
 
 
 def _manifest(media: list[Media]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import time
 import dagster as dg
 
 from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.resources.broker import Broker, TopicReader
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt
@@ -38,17 +39,38 @@ def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.Sens
     batches: list[OffsetRange] = []
     with broker.reader() as reader:
         for partition in reader.partitions(topic):
-            start = cursor.get(str(partition), 0)
+            start = _start(context, reader, topic, partition, cursor.get(str(partition)))
             cut = _due_batches(reader, topic, partition, start)
             batches += cut
             cursor[str(partition)] = cut[-1].end if cut else start
     keys = [batch.batch_key for batch in batches]
+    if keys:
+        crash_point(CrashPoint.SENSOR_BATCHES_CUT)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=key, partition_key=key) for key in keys],
         dynamic_partitions_requests=[media_batches.build_add_request(keys)] if keys else [],
         cursor=json.dumps(cursor),
         skip_reason=None if keys else "No batch is full or due.",
     )
+
+
+def _start(
+    context: dg.SensorEvaluationContext,
+    reader: TopicReader,
+    topic: str,
+    partition: int,
+    next_offset: int | None,
+) -> int:
+    """Return the offset to go on from: `next_offset`, if there was one and the log still has it."""
+    beginning = reader.beginning(topic, partition)
+    if next_offset is None:
+        return beginning
+    if next_offset < beginning:
+        context.log.error(
+            f"{topic}-{partition} lost its offsets [{next_offset}, {beginning}) before they were "
+            "read. The sweep announces again what they announced."
+        )
+    return max(next_offset, beginning)
 
 
 def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) -> list[OffsetRange]:
