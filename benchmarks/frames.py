@@ -35,6 +35,7 @@ class Files:
     kind: MediaKind
     spec: PreprocessingSpec
     max_pixels: int
+    max_video_duration_s: float
 
 
 def measure(settings: Settings) -> list[Figure]:
@@ -48,6 +49,7 @@ def measure(settings: Settings) -> list[Figure]:
         timeout_s=settings.decode_timeout_s,
         memory_bytes=settings.decode_memory_bytes,
         max_pixels=settings.max_image_pixels,
+        max_video_duration_s=settings.max_video_duration_s,
     )
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder, sandbox, _one_opencv_thread():
         return [
@@ -73,14 +75,14 @@ def _one_opencv_thread() -> Iterator[None]:
 
 def _inputs(folder: Path, settings: Settings) -> Iterator[Files]:
     """Write the files that the three questions ask about."""
-    spec, max_pixels = current_spec(settings), settings.max_image_pixels
+    limits = current_spec(settings), settings.max_image_pixels, settings.max_video_duration_s
     uploaded, _ = digits()
     small = _write(folder, "digit", [file.data for file in uploaded[:DIGITS]])
-    yield Files(small, MediaKind.IMAGE, spec, max_pixels)
+    yield Files(small, MediaKind.IMAGE, *limits)
     large = _write(folder, "photograph", photographs())
-    yield Files(large * PHOTOGRAPH_ROUNDS, MediaKind.IMAGE, spec, max_pixels)
+    yield Files(large * PHOTOGRAPH_ROUNDS, MediaKind.IMAGE, *limits)
     clips = _write(folder, "video", [file.data for file in videos()])
-    yield Files(clips * VIDEO_ROUNDS, MediaKind.VIDEO, spec, max_pixels)
+    yield Files(clips * VIDEO_ROUNDS, MediaKind.VIDEO, *limits)
 
 
 def _write(folder: Path, name: str, contents: Sequence[bytes]) -> list[Path]:
@@ -98,7 +100,13 @@ def _decode_in_process(files: Files) -> int:
     """Do what the sandbox's child does, without the limits and the pipe."""
     count = 0
     for path in files.paths:
-        for frame in decode_media(path, files.kind, files.spec, max_pixels=files.max_pixels):
+        for frame in decode_media(
+            path,
+            files.kind,
+            files.spec,
+            max_pixels=files.max_pixels,
+            max_video_duration_s=files.max_video_duration_s,
+        ):
             perceptual_hash(frame.pixels)
             encode_png(frame.pixels)
             count += 1

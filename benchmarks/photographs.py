@@ -21,7 +21,9 @@ def photographs() -> list[bytes]:
     with tempfile.NamedTemporaryFile(prefix="visionops-") as file:
         file.write(video.data)
         file.flush()
-        frames = decode_media(Path(file.name), MediaKind.VIDEO, spec, max_pixels=WIDTH_PX**2)
+        frames = decode_media(
+            Path(file.name), MediaKind.VIDEO, spec, max_pixels=WIDTH_PX**2, max_video_duration_s=60
+        )
         for frame in frames:
             enlarged = cv2.resize(frame.pixels, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
             bgr = cv2.cvtColor(enlarged, cv2.COLOR_RGB2BGR)

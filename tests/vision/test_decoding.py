@@ -18,6 +18,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.vision import decoding
 from visionops_assets.vision.decoding import DecodedFrame, decode_media
+from visionops_assets.vision.videos import open_video
 
 MAX_PIXELS = 100_000
 SPEC = PreprocessingSpec(size_px=16, video_sample_interval_s=1.0)
@@ -26,7 +27,9 @@ SPEC = PreprocessingSpec(size_px=16, video_sample_interval_s=1.0)
 def decode(
     path: Path, spec: PreprocessingSpec = SPEC, limit: int = MAX_PIXELS
 ) -> list[DecodedFrame]:
-    return list(decode_media(path, MediaKind.VIDEO, spec, max_pixels=limit))
+    return list(
+        decode_media(path, MediaKind.VIDEO, spec, max_pixels=limit, max_video_duration_s=60)
+    )
 
 
 def shown(frame: DecodedFrame) -> int:
@@ -38,7 +41,9 @@ def test_an_image_is_one_frame(tmp_path: Path) -> None:
     path = tmp_path / "no-extension"
     pixels = np.full((20, 30, 3), 77, np.uint8)
     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    (frame,) = decode_media(path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS)
+    (frame,) = decode_media(
+        path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60
+    )
     assert (frame.index, frame.time_s) == (0, 0.0)
     assert (frame.pixels == 77).all()
 
@@ -101,11 +106,8 @@ def test_a_container_without_pictures_says_so(tmp_path: Path) -> None:
 
 
 def test_a_video_without_frames_says_so(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "video.mp4", [0.0, 0.1], index_first=True)
-    data = path.read_bytes()
-    path.write_bytes(data[: data.index(b"mdat") + 4])
     with pytest.raises(NoFramesError):
-        decode(path)
+        decode(write_video(tmp_path / "video.mkv", []))
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
@@ -127,7 +129,11 @@ def test_noise_behind_a_good_signature_is_refused(tmp_path: Path) -> None:
 def test_the_kind_must_be_the_announced_one(tmp_path: Path) -> None:
     path = write_video(tmp_path / "video.mp4", [0.0, 0.1])
     with pytest.raises(UnsupportedMediaError):
-        list(decode_media(path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS))
+        list(
+            decode_media(
+                path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60
+            )
+        )
 
 
 SCRIPTS = {
@@ -137,18 +143,15 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_cannot_open_another_file(
-    tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_cannot_open_another_file(tmp_path: Path, script: str) -> None:
     secret = write_video(tmp_path / "secret.mp4", [0.0, 0.1])
     path = tmp_path / "innocent.mp4"
     path.write_text(SCRIPTS[script].format(name=secret.name))
     with pytest.raises(UnsupportedMediaError):
         decode(path)
     # Even past the sniffer, the demuxers that follow such scripts are not allowed.
-    monkeypatch.setattr(decoding, "sniff", lambda head: (MediaKind.VIDEO, "video/mp4"))
-    with pytest.raises(CorruptMediaError):
-        decode(path)
+    with pytest.raises(CorruptMediaError), open_video(path):
+        pass
 
 
 def test_ffmpeg_would_have_followed_the_script(tmp_path: Path) -> None:

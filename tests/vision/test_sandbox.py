@@ -18,7 +18,7 @@ from visionops_assets.errors import (
     EmptyMediaError,
     TooManyPixelsError,
 )
-from visionops_assets.vision import sandbox as sandbox_module
+from visionops_assets.vision import sandbox_process
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
 from visionops_assets.vision.sandbox import DecoderSandbox
@@ -31,7 +31,9 @@ MAX_PIXELS = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[DecoderSandbox]:
-    with DecoderSandbox(timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as opened:
+    with DecoderSandbox(
+        timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS, max_video_duration_s=60
+    ) as opened:
         yield opened
 
 
@@ -45,7 +47,7 @@ def picture(tmp_path: Path) -> Path:
 
 def child_pid(sandbox: DecoderSandbox) -> int:
     assert sandbox._child is not None
-    return sandbox._child._process.pid
+    return sandbox._child.pid
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -60,7 +62,9 @@ def test_frames_are_those_of_a_decode_in_process(
     video = write_video(tmp_path / "video.mp4", [i / 5 for i in range(12)])
     for path, kind in ((picture, MediaKind.IMAGE), (video, MediaKind.VIDEO)):
         frames = sandbox.decode(path, kind, SPEC)
-        expected = list(decode_media(path, kind, SPEC, max_pixels=MAX_PIXELS))
+        expected = list(
+            decode_media(path, kind, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60)
+        )
         assert len(frames) == len(expected)
         for frame, original in zip(frames, expected, strict=True):
             assert (frame.index, frame.time_s) == (original.index, original.time_s)
@@ -102,7 +106,9 @@ def test_running_out_of_memory_is_a_crash_of_that_file_only(
 def test_a_hanging_file_is_given_up(tmp_path: Path, picture: Path) -> None:
     endless = tmp_path / "endless"
     os.mkfifo(endless)
-    with DecoderSandbox(timeout_s=0.5, memory_bytes=MEMORY_BYTES, max_pixels=1_000) as sandbox:
+    with DecoderSandbox(
+        timeout_s=0.5, memory_bytes=MEMORY_BYTES, max_pixels=1_000, max_video_duration_s=60
+    ) as sandbox:
         with pytest.raises(TooManyPixelsError):
             sandbox.decode(picture, MediaKind.IMAGE, SPEC)
         hung = child_pid(sandbox)
@@ -139,7 +145,9 @@ def test_the_child_has_limits_and_no_secrets(
     monkeypatch: pytest.MonkeyPatch, picture: Path
 ) -> None:
     monkeypatch.setenv("VISIONOPS_S3_SECRET_ACCESS_KEY", "hidden")
-    with DecoderSandbox(timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as sandbox:
+    with DecoderSandbox(
+        timeout_s=20, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS, max_video_duration_s=60
+    ) as sandbox:
         sandbox.decode(picture, MediaKind.IMAGE, SPEC)
         process = Path(f"/proc/{child_pid(sandbox)}")
         assert b"VISIONOPS" not in (process / "environ").read_bytes()
@@ -156,9 +164,11 @@ def test_the_child_has_limits_and_no_secrets(
 def test_a_child_that_cannot_start_blames_no_file(
     monkeypatch: pytest.MonkeyPatch, picture: Path, module: str
 ) -> None:
-    monkeypatch.setattr(sandbox_module, "CHILD_MODULE", module)
+    monkeypatch.setattr(sandbox_process, "CHILD_MODULE", module)
     with (
-        DecoderSandbox(timeout_s=5, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS) as sandbox,
+        DecoderSandbox(
+            timeout_s=5, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS, max_video_duration_s=60
+        ) as sandbox,
         pytest.raises(RuntimeError, match="does not start"),
     ):
         sandbox.decode(picture, MediaKind.IMAGE, SPEC)

@@ -32,6 +32,8 @@ def write_video(
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
         stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        stream.codec_context.open()
+        container.start_encoding()  # writes the header, even if no frame follows
         for number, time_s in enumerate(times_s):
             pixels = np.full((size[1], size[0], 3), level_of(number), np.uint8)
             pixels[:, : size[0] // 4] = 255

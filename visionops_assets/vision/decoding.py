@@ -8,32 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video import VideoFrame, VideoStream
 
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import (
-    CorruptMediaError,
-    NoFramesError,
-    NoVideoStreamError,
-    TooLargeError,
-    UnsupportedMediaError,
-)
-from visionops_assets.vision.preprocessing import (
-    Frame,
-    check_pixels,
-    preprocess_image,
-    preprocess_pixels,
-)
+from visionops_assets.errors import NoFramesError, TooLargeError, UnsupportedMediaError
+from visionops_assets.vision.headers import check_pixels
+from visionops_assets.vision.preprocessing import Frame, preprocess_image, preprocess_pixels
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
+from visionops_assets.vision.truncation import check_whole
+from visionops_assets.vision.videos import check_duration, check_video, open_video
 
 DECODER_THREADS = 2
-# FFmpeg follows playlists and scripts to other files: only these demuxers, only plain files.
-FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
-PROTOCOL_WHITELIST = "file"
 # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
 TIME_TOLERANCE_S = 1e-6
 # A file of a few megabytes may hold a picture for each second of a year: the frames of one file are
@@ -51,7 +38,12 @@ class DecodedFrame:
 
 
 def decode_media(
-    path: Path, kind: MediaKind, spec: PreprocessingSpec, *, max_pixels: int
+    path: Path,
+    kind: MediaKind,
+    spec: PreprocessingSpec,
+    *,
+    max_pixels: int,
+    max_video_duration_s: float,
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
@@ -70,41 +62,27 @@ def decode_media(
         pixels = preprocess_image(path.read_bytes(), spec, max_pixels=max_pixels)
         yield DecodedFrame(0, 0.0, pixels)
         return
-    try:
-        yield from _decode_video(path, spec, max_pixels)
-    except MemoryError:
-        raise
-    except av.FFmpegError as error:
-        raise CorruptMediaError(f"The video does not decode: {error.strerror}.") from error
+    yield from _decode_video(path, spec, max_pixels, max_video_duration_s)
 
 
-def _decode_video(path: Path, spec: PreprocessingSpec, max_pixels: int) -> Iterator[DecodedFrame]:
-    options = {
-        "format_whitelist": FORMAT_WHITELIST,
-        "protocol_whitelist": PROTOCOL_WHITELIST,
-        "max_pixels": str(max_pixels),
-    }
+def _decode_video(
+    path: Path, spec: PreprocessingSpec, max_pixels: int, max_duration_s: float
+) -> Iterator[DecodedFrame]:
     index = 0
-    with av.open(f"file:{path}", options=options) as container:
-        stream = _video_stream(container)
-        check_pixels(stream.codec_context.width, stream.codec_context.height, max_pixels)
+    with path.open("rb") as file:
+        check_whole(file)
+    with open_video(path) as container:
+        stream, _ = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
         stream.codec_context.thread_count = DECODER_THREADS
         for time_s, frame in _sample(container, stream, spec.video_sample_interval_s):
             check_pixels(frame.width, frame.height, max_pixels)
+            check_duration(time_s, max_duration_s)
             if index == MAX_FRAMES:
                 raise TooLargeError(f"The video gives more than {MAX_FRAMES:,} frames. Cut it.")
             yield DecodedFrame(index, time_s, preprocess_pixels(_upright(frame), spec))
             index += 1
     if not index:
         raise NoFramesError("The video has no frame that decodes.")
-
-
-def _video_stream(container: InputContainer) -> VideoStream:
-    """Take the first stream of moving pictures; the cover art of a song is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise NoVideoStreamError("The file has no video stream. Upload a video with pictures.")
 
 
 def _sample(

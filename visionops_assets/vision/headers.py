@@ -8,15 +8,23 @@ import re
 import struct
 from enum import StrEnum
 
-from visionops_assets.errors import CorruptMediaError, UnsupportedMediaError
+from visionops_assets.errors import (
+    CorruptMediaError,
+    TooManyPixelsError,
+    UnsupportedMediaError,
+)
 
 BMP_OS2_HEADER_BYTES = 12
-JPEG_MARKER_PREFIX = 0xFF
+# Any number of fill bytes, then a code that is neither fill nor a stuffed byte.
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")
 JPEG_STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 JPEG_START_OF_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_START_OF_SCAN = 0xDA
-TIFF_WIDTH_TAG, TIFF_HEIGHT_TAG = 256, 257
-TIFF_SHORT, TIFF_LONG = 3, 4
+TIFF_SIZE_TAGS = (256, 257)  # width, height
+TIFF_TYPE_CODES = {3: "H", 4: "I"}
+# No camera writes more before the size; hostile files shall not keep us walking.
+MAX_JPEG_SEGMENTS = 1_024
+MAX_TIFF_ENTRIES = 1_024
 
 
 class ImageFormat(StrEnum):
@@ -66,6 +74,19 @@ def image_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
+def check_pixels(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a declared size in pixels above the limit.
+
+    Raises:
+        TooManyPixelsError: width x height is more than `max_pixels`.
+    """
+    if width * height > max_pixels:
+        raise TooManyPixelsError(
+            f"The header declares {width} x {height} pixels; the limit is {max_pixels} in all. "
+            "Upload it scaled down."
+        )
+
+
 def _png_size(data: bytes) -> tuple[int, int]:
     if data[12:16] != b"IHDR":
         raise CorruptMediaError("The PNG does not begin with its IHDR chunk.")
@@ -102,20 +123,19 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Walk the marker segments to the start of frame (ITU-T T.81, annex B)."""
     position = 2
-    while True:
-        while data[position] != JPEG_MARKER_PREFIX:  # decoders skip bytes between segments
-            position += 1
-        while data[position] == JPEG_MARKER_PREFIX:  # any number of fill bytes
-            position += 1
-        marker = data[position]
-        position += 1
+    for _ in range(MAX_JPEG_SEGMENTS):
+        found = JPEG_MARKER.search(data, position)  # decoders skip bytes between segments
+        if found is None:
+            raise IndexError
+        marker, position = found[0][-1], found.end()
         if marker in JPEG_START_OF_FRAME_MARKERS:
             height, width = struct.unpack_from(">HH", data, position + 3)
             return width, height
         if marker == JPEG_START_OF_SCAN:
-            raise CorruptMediaError("The JPEG has no start of frame.")
-        if marker and marker not in JPEG_STANDALONE_MARKERS:
+            break
+        if marker not in JPEG_STANDALONE_MARKERS:
             position += struct.unpack_from(">H", data, position)[0]
+    raise CorruptMediaError("The JPEG has no start of frame.")
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
@@ -123,14 +143,19 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
     order = "<" if data[:2] == b"II" else ">"
     directory = struct.unpack_from(order + "I", data, 4)[0]
     entries = struct.unpack_from(order + "H", data, directory)[0]
-    values = {TIFF_WIDTH_TAG: 0, TIFF_HEIGHT_TAG: 0}
-    for index in range(entries):
+    values: dict[int, int] = {}
+    for index in range(min(entries, MAX_TIFF_ENTRIES)):
         offset = directory + 2 + 12 * index
         tag, field_type = struct.unpack_from(order + "HH", data, offset)
-        if tag in values and field_type in (TIFF_SHORT, TIFF_LONG):
-            value_code = "H" if field_type == TIFF_SHORT else "I"
-            values[tag] = struct.unpack_from(order + value_code, data, offset + 8)[0]
-    return values[TIFF_WIDTH_TAG], values[TIFF_HEIGHT_TAG]
+        if tag not in TIFF_SIZE_TAGS or tag in values:  # libtiff takes the first of equal tags
+            continue
+        if field_type not in TIFF_TYPE_CODES:
+            raise CorruptMediaError("The TIFF gives its size in an unusual type.")
+        code = order + TIFF_TYPE_CODES[field_type]
+        values[tag] = struct.unpack_from(code, data, offset + 8)[0]
+        if len(values) == len(TIFF_SIZE_TAGS):
+            return values[TIFF_SIZE_TAGS[0]], values[TIFF_SIZE_TAGS[1]]
+    raise CorruptMediaError("The TIFF does not give its size.")
 
 
 def _exactly(data: bytes, start: int, length: int) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
-from visionops_assets.errors import CorruptMediaError, EmptyMediaError, TooManyPixelsError
-from visionops_assets.vision.headers import ImageFormat, image_format, image_size
+from visionops_assets.errors import CorruptMediaError, EmptyMediaError
+from visionops_assets.vision.headers import ImageFormat, check_pixels, image_format, image_size
 
 Frame = npt.NDArray[np.uint8]
 
@@ -46,19 +46,6 @@ def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -
         flags |= _reduction(min(width, height), spec.size_px)
     pixels = _decode(data, flags)
     return preprocess_pixels(pixels, spec)
-
-
-def check_pixels(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a declared size in pixels above the limit.
-
-    Raises:
-        TooManyPixelsError: width x height is more than `max_pixels`.
-    """
-    if width * height > max_pixels:
-        raise TooManyPixelsError(
-            f"The header declares {width} x {height} pixels; the limit is {max_pixels} in all. "
-            "Upload it scaled down."
-        )
 
 
 def _reduction(shorter_side_px: int, size_px: int) -> int:

@@ -1,4 +1,4 @@
-"""The child of the sandbox: `python -m` this. Decodes one file after the other, within limits."""
+"""The child of the sandbox: `python -m` this. Reads one file after the other, within limits."""
 
 import math
 import os
@@ -14,13 +14,19 @@ from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
+from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox_messages import (
+    REQUEST,
     DecodeRequest,
     DoneReply,
     ErrorReply,
+    FactsReply,
     FrameReply,
     Limits,
+    ProbeRequest,
+    ReadReply,
     ReadyReply,
+    Request,
     encode_message,
     read_message,
 )
@@ -43,7 +49,7 @@ def main() -> None:
         except EOFError:
             return
         _allow_cpu_time(limits.timeout_s)
-        _serve(DecodeRequest.model_validate_json(header), limits.max_pixels, replies)
+        _serve(REQUEST.validate_json(header), limits, replies)
 
 
 def _take_standard_output() -> BinaryIO:
@@ -75,24 +81,48 @@ def _allow_cpu_time(timeout_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
 
 
-def _serve(request: DecodeRequest, max_pixels: int, replies: BinaryIO) -> None:
+def _serve(request: Request, limits: Limits, replies: BinaryIO) -> None:
     try:
-        frames = decode_media(
-            Path(request.path), MediaKind(request.kind), request.spec, max_pixels=max_pixels
-        )
-        for frame in frames:
-            reply = FrameReply(
-                index=frame.index,
-                time_s=frame.time_s,
-                perceptual_hash=perceptual_hash(frame.pixels),
-            )
-            _send(replies, encode_message(reply, encode_png(frame.pixels)))
-        _send(replies, encode_message(DoneReply()))
+        if isinstance(request, DecodeRequest):
+            _decode(request, limits, replies)
+        else:
+            _probe(request, limits, replies)
     except MediaError as error:
         _send_error(replies, error.code, str(error))
     except Exception as error:  # whatever a decoder throws, this file is its cause
         _send_error(replies, DecoderCrashedError.code, f"{type(error).__name__}: {error}")
         sys.exit(1)
+
+
+def _decode(request: DecodeRequest, limits: Limits, replies: BinaryIO) -> None:
+    frames = decode_media(
+        Path(request.path),
+        MediaKind(request.kind),
+        request.spec,
+        max_pixels=limits.max_pixels,
+        max_video_duration_s=limits.max_video_duration_s,
+    )
+    for frame in frames:
+        reply = FrameReply(
+            index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
+        )
+        _send(replies, encode_message(reply, encode_png(frame.pixels)))
+    _send(replies, encode_message(DoneReply()))
+
+
+def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:
+    def read(offset: int, count: int) -> bytes:
+        _send(replies, encode_message(ReadReply(offset=offset, count=count)))
+        _, data = read_message(_read_exactly, max_body_bytes=count)
+        return data
+
+    facts = probe_video(
+        read,
+        request.size_bytes,
+        max_pixels=limits.max_pixels,
+        max_duration_s=limits.max_video_duration_s,
+    )
+    _send(replies, encode_message(FactsReply(facts=facts)))
 
 
 def _send_error(replies: BinaryIO, code: str, message: str) -> None:

@@ -10,25 +10,44 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from visionops_assets.contracts import MediaKind, PreprocessingSpec, Record
+from visionops_assets.vision.inspection import VideoFacts
 
 LENGTHS = struct.Struct(">II")
 MAX_HEADER_BYTES = 64 * 1024
+# A probe asks for aligned blocks: a few for most videos, all of these for none that is sound.
+READ_BLOCK_BYTES = 256 * 1024
+MAX_PROBE_BLOCKS = 256
 
 
 class Limits(Record):
-    """What the child may use: seconds a file, bytes of address space, pixels of a picture."""
+    """What the child may use, and what a file may declare: pixels of a picture, seconds."""
 
     timeout_s: float
     memory_bytes: int
     max_pixels: int
+    max_video_duration_s: float
 
 
 class DecodeRequest(Record):
     """One file to decode."""
 
+    type: Literal["decode"] = "decode"
     path: str
     kind: MediaKind
     spec: PreprocessingSpec
+
+
+class ProbeRequest(Record):
+    """One video to look at; its bytes are to be asked for."""
+
+    type: Literal["probe"] = "probe"
+    size_bytes: int = Field(ge=0)
+
+
+class BytesRequest(Record):
+    """The bytes that a `ReadReply` asked for are the body of the message."""
+
+    type: Literal["bytes"] = "bytes"
 
 
 class ReadyReply(Record):
@@ -46,6 +65,21 @@ class FrameReply(Record):
     perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
 
 
+class ReadReply(Record):
+    """Asks for bytes of the video that is being probed."""
+
+    type: Literal["read"] = "read"
+    offset: int = Field(ge=0)
+    count: int = Field(gt=0, le=READ_BLOCK_BYTES)
+
+
+class FactsReply(Record):
+    """The video was probed, and nothing speaks against it."""
+
+    type: Literal["facts"] = "facts"
+    facts: VideoFacts
+
+
 class DoneReply(Record):
     """All frames of the file were sent."""
 
@@ -60,7 +94,9 @@ class ErrorReply(Record):
     message: str = Field(max_length=1_000)
 
 
-Reply = ReadyReply | FrameReply | DoneReply | ErrorReply
+Request = DecodeRequest | ProbeRequest
+REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
+Reply = ReadyReply | FrameReply | ReadReply | FactsReply | DoneReply | ErrorReply
 REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from visionops_assets.catalog.batches import FrameRecord, Rejection, commit_frames
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import current_spec, load_settings
@@ -68,8 +69,10 @@ def processed_frames(
         if done % PROGRESS_EVERY == 0:
             context.log.info("%d of %d media files decoded", done, len(raw_media))
     frames = writer.finish()
+    crash_point(CrashPoint.FRAMES_SHARDED)
     with catalog.begin() as session:
         commit_frames(session, context.partition_key, spec.spec_id, frames, rejections)
+    crash_point(CrashPoint.FRAMES_COMMITTED)
     manifest = pd.DataFrame([vars(f) for f in frames], columns=COLUMNS).astype(
         {"frame_id": str, "media_id": str}
     )
@@ -106,6 +109,7 @@ def _decode_all(
             timeout_s=settings.decode_timeout_s,
             memory_bytes=settings.decode_memory_bytes,
             max_pixels=settings.max_image_pixels,
+            max_video_duration_s=settings.max_video_duration_s,
         ) as sandbox,
     ):
         path = Path(folder) / "media"

@@ -1,0 +1,76 @@
+"""Reads what a stored video declares, through a few ranged reads. Runs inside the sandbox."""
+
+import io
+from collections.abc import Callable
+
+from visionops_assets.errors import CorruptMediaError, NoFramesError
+from visionops_assets.vision.inspection import VideoFacts
+from visionops_assets.vision.sandbox_messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
+from visionops_assets.vision.truncation import ReadableFile, check_whole
+from visionops_assets.vision.videos import check_video, open_video
+
+Read = Callable[[int, int], bytes]
+
+
+def probe_video(
+    read: Read, size_bytes: int, *, max_pixels: int, max_duration_s: float
+) -> VideoFacts:
+    """Open a video that lies elsewhere, and look for its first packet. Decodes no picture.
+
+    Raises:
+        MediaError: its subclasses say why the video cannot be used; see `check_video`.
+        CorruptMediaError: it does not open, or not within the bytes that a probe may read.
+        NoFramesError: it has no video packet.
+    """
+    file = _BlockFile(read, size_bytes)
+    try:
+        return _probe(file, max_pixels=max_pixels, max_duration_s=max_duration_s)
+    except NoFramesError:
+        check_whole(file)  # perhaps it had some, before it was cut off
+        raise
+
+
+def _probe(file: ReadableFile, *, max_pixels: int, max_duration_s: float) -> VideoFacts:
+    with open_video(file) as container:
+        stream, facts = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
+        if not any(packet.size for packet in container.demux(stream)):
+            raise NoFramesError("The video has no frames.")
+        return facts
+
+
+class _BlockFile:
+    """What FFmpeg needs of a file, over `read`, which is asked at most once for each block."""
+
+    def __init__(self, read: Read, size_bytes: int) -> None:
+        self._read_range = read
+        self._size_bytes = size_bytes
+        self._position = 0
+        self._blocks: dict[int, bytes] = {}
+
+    def read(self, count: int) -> bytes:
+        """Return up to `count` bytes, as far as their block goes; none at the end."""
+        index, start = divmod(self._position, READ_BLOCK_BYTES)
+        data = self._block(index)[start : start + count]
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, as `io.IOBase.seek` does."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._position
+
+    def _block(self, index: int) -> bytes:
+        offset = index * READ_BLOCK_BYTES
+        count = min(READ_BLOCK_BYTES, self._size_bytes - offset)
+        if count <= 0:
+            return b""
+        if index not in self._blocks:
+            if len(self._blocks) == MAX_PROBE_BLOCKS:
+                raise CorruptMediaError("The headers of the video are not where they belong.")
+            self._blocks[index] = self._read_range(offset, count)
+        return self._blocks[index]

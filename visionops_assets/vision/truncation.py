@@ -1,0 +1,131 @@
+"""Was a video cut off? Told by the lengths that its container declares, before it is opened.
+
+FFmpeg plays what is there of a file that was cut off, most often without a word. What no length
+covers cannot be told: MPEG-TS that ends between two packets, or fragmented MP4 between fragments.
+"""
+
+import io
+from typing import Protocol
+
+from visionops_assets.errors import CorruptMediaError
+from visionops_assets.vision.sniffing import SNIFF_BYTES, TRANSPORT_PACKET_BYTES, sniff
+
+EBML_SEGMENT, EBML_CLUSTER = 0x18538067, 0x1F43B675
+EBML_MAX_ID_BYTES, EBML_MAX_LENGTH_BYTES = 4, 8
+BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
+
+
+class ReadableFile(Protocol):
+    """What is needed of an open file, here and by FFmpeg."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return up to `count` bytes; none at the end."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Move, as `io.IOBase.seek` does."""
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+
+
+def check_whole(file: ReadableFile) -> None:
+    """Refuse a video of an accepted container that ends before its declared end.
+
+    Raises:
+        CorruptMediaError: it was cut off.
+        UnsupportedMediaError: none of the accepted containers.
+    """
+    size_bytes = file.seek(0, io.SEEK_END)
+    _, content_type = sniff(_read_at(file, 0, SNIFF_BYTES))
+    if _WALKERS.get(content_type, _end_of_boxes)(file, size_bytes) > size_bytes:
+        raise CorruptMediaError("The video was cut off. Upload it again.")
+
+
+def _end_of_boxes(file: ReadableFile, size_bytes: int) -> int:
+    """Walk the boxes of the MP4 family (ISO/IEC 14496-12, section 4.2)."""
+    position = 0
+    while position + BOX_HEADER_BYTES <= size_bytes:
+        header = _read_at(file, position, LARGE_BOX_HEADER_BYTES)
+        box_bytes = int.from_bytes(header[:4], "big")
+        if box_bytes == 1:
+            box_bytes = int.from_bytes(header[BOX_HEADER_BYTES:], "big")
+        if box_bytes < BOX_HEADER_BYTES:  # 0: as far as the file goes; else padding
+            break
+        position += box_bytes
+    return position
+
+
+def _end_of_riff(file: ReadableFile, size_bytes: int) -> int:
+    """Walk the RIFF chunks of an AVI file; those after the first belong to its extension."""
+    position = 0
+    while position < size_bytes:
+        header = _read_at(file, position, 8)
+        if not header.startswith(b"RIFF"):
+            break
+        chunk_bytes = int.from_bytes(header[4:], "little")
+        if chunk_bytes in (0, 0xFFFFFFFF):  # written to a pipe: the length was not known
+            break
+        position += 8 + chunk_bytes + chunk_bytes % 2
+    return position
+
+
+def _end_of_ebml(file: ReadableFile, size_bytes: int) -> int:
+    """Walk the elements of Matroska (RFC 8794); of unknown length are those of live recordings."""
+    position = 0
+    while position < size_bytes:
+        element, header_bytes, body_bytes = _ebml_header(
+            _read_at(file, position, EBML_MAX_ID_BYTES + EBML_MAX_LENGTH_BYTES)
+        )
+        position += header_bytes
+        if body_bytes is not None:
+            position += body_bytes
+        elif element not in (EBML_SEGMENT, EBML_CLUSTER):
+            break
+        if element == EBML_SEGMENT and body_bytes is not None:
+            break
+    return position
+
+
+def _ebml_header(header: bytes) -> tuple[int, int, int | None]:
+    """Return an element's ID, the length of its header, and that of its body if it is known.
+
+    Raises:
+        CorruptMediaError: it ends early, or is no element.
+    """
+    id_bytes = _ebml_width(header, 0, EBML_MAX_ID_BYTES)
+    length_bytes = _ebml_width(header, id_bytes, EBML_MAX_LENGTH_BYTES)
+    value_bits = 7 * length_bytes
+    value = int.from_bytes(header[id_bytes : id_bytes + length_bytes], "big") % (1 << value_bits)
+    is_known = value != (1 << value_bits) - 1
+    element = int.from_bytes(header[:id_bytes], "big")
+    return element, id_bytes + length_bytes, value if is_known else None
+
+
+def _ebml_width(header: bytes, at: int, max_bytes: int) -> int:
+    """Tell the width of the number at `at` by the zeros that its first byte begins with."""
+    width = 9 - header[at].bit_length() if at < len(header) else max_bytes + 1
+    if width > max_bytes or at + width > len(header):
+        raise CorruptMediaError("The video is damaged, or was cut off. Upload it again.")
+    return width
+
+
+def _end_of_packets(_: ReadableFile, size_bytes: int) -> int:
+    """Round up to whole packets of MPEG-TS."""
+    return -(-size_bytes // TRANSPORT_PACKET_BYTES) * TRANSPORT_PACKET_BYTES
+
+
+def _read_at(file: ReadableFile, offset: int, count: int) -> bytes:
+    """Read `count` bytes, fewer only at the end of the file."""
+    file.seek(offset)
+    data = b""
+    while len(data) < count and (more := file.read(count - len(data))):
+        data += more
+    return data
+
+
+_WALKERS = {
+    "video/x-matroska": _end_of_ebml,
+    "video/webm": _end_of_ebml,
+    "video/x-msvideo": _end_of_riff,
+    "video/mp2t": _end_of_packets,
+}

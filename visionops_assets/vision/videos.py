@@ -1,0 +1,136 @@
+"""Opens a video and checks what it declares, before a picture of it is decoded.
+
+Probing and decoding both begin here, so that they refuse the same files. Runs inside the sandbox.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video import VideoStream
+
+from visionops_assets.errors import (
+    CorruptMediaError,
+    NoFramesError,
+    NoVideoStreamError,
+    TooLongError,
+    UnsupportedCodecError,
+)
+from visionops_assets.vision.headers import check_pixels
+from visionops_assets.vision.inspection import VideoFacts
+from visionops_assets.vision.truncation import ReadableFile
+
+# FFmpeg follows playlists and scripts to other files: only these demuxers, only plain files.
+FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
+PROTOCOL_WHITELIST = "file"
+# What cameras, phones, browsers and editors write, by FFmpeg's names. Each decoder that is left
+# out is one less to attack; sound is never decoded.
+VIDEO_CODECS = frozenset(
+    {"h264", "hevc", "av1", "vp8", "vp9", "theora", "mjpeg", "h263", "mpeg1video", "mpeg2video"}
+    | {"mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1", "dvvideo"}
+    | {"prores", "dnxhd", "ffv1"}
+)
+AV1_DECODER = "libdav1d"
+IO_BUFFER_BYTES = 256 * 1024
+
+
+@contextmanager
+def open_video(source: Path | ReadableFile) -> Iterator[InputContainer]:
+    """Open a file, or something that reads like one. No other file is opened through it.
+
+    Raises:
+        CorruptMediaError: FFmpeg could not read it, here or within the block.
+        NoFramesError: it ends before the first frame.
+    """
+    options = {
+        "format_whitelist": FORMAT_WHITELIST,
+        "protocol_whitelist": PROTOCOL_WHITELIST,
+        "codec_whitelist": ",".join([*sorted(VIDEO_CODECS), AV1_DECODER]),
+        # What FFmpeg must know of a stream is in the headers of its frames.
+        "skip_frame": "all",
+    }
+    target = f"file:{source}" if isinstance(source, Path) else source
+    try:
+        with av.open(target, "r", options=options, buffer_size=IO_BUFFER_BYTES) as container:
+            yield container
+    except MemoryError:
+        raise
+    except av.EOFError as error:
+        raise NoFramesError("The video ends before its first frame.") from error
+    except av.FFmpegError as error:
+        raise CorruptMediaError(f"The video does not decode: {error.strerror}.") from error
+
+
+def check_video(
+    container: InputContainer, *, max_pixels: int, max_duration_s: float
+) -> tuple[VideoStream, VideoFacts]:
+    """Choose the stream of moving pictures and check what is declared of it.
+
+    Raises:
+        NoVideoStreamError: sound or cover art only.
+        UnsupportedCodecError: the codec is none of `VIDEO_CODECS`.
+        TooManyPixelsError: a picture has more than `max_pixels`.
+        TooLongError: it lasts longer than `max_duration_s`.
+        NoFramesError: it has no streams, or lasts zero seconds.
+        CorruptMediaError: it declares pictures without pixels.
+    """
+    stream = _video_stream(container)
+    codec = stream.codec_context
+    width, height = codec.width, codec.height
+    check_pixels(width, height, max_pixels)
+    if width <= 0 or height <= 0:
+        raise CorruptMediaError(f"The video declares {width} x {height} pixels.")
+    duration_s = _duration_s(container, stream)
+    if duration_s == 0:
+        raise NoFramesError("The video lasts zero seconds.")
+    check_duration(duration_s or 0.0, max_duration_s)
+    codec.options = {"max_pixels": str(max_pixels)}  # a picture may be larger than the header says
+    return stream, VideoFacts(
+        width=width,
+        height=height,
+        duration_s=duration_s,
+        codec=codec.codec.canonical_name,
+        container=container.format.name,
+    )
+
+
+def check_duration(duration_s: float, max_duration_s: float) -> None:
+    """Refuse a video above the limit.
+
+    Raises:
+        TooLongError: it lasts longer than `max_duration_s`.
+    """
+    if duration_s > max_duration_s:
+        raise TooLongError(
+            f"The video lasts {duration_s:,.0f} s; the limit is {max_duration_s:,.0f} s. Cut it."
+        )
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    """Take the first stream of moving pictures, and let the demuxer leave out the others."""
+    if not len(container.streams):
+        raise NoFramesError("The file has no streams.")
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not moving:
+        raise NoVideoStreamError("The file has no video stream. Upload a video with pictures.")
+    chosen = moving[0]
+    # A stream without a decoder has no codec context, whatever the type says.
+    known: object = chosen.codec_context
+    if known is None or chosen.codec_context.codec.canonical_name not in VIDEO_CODECS:
+        name = "unknown" if known is None else chosen.codec_context.codec.canonical_name
+        raise UnsupportedCodecError(
+            f"The video codec is {name}. Convert the video to H.264, HEVC, VP9 or AV1."
+        )
+    for stream in container.streams:
+        if stream is not chosen:
+            stream.discard = Discard.all
+    return chosen
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
