@@ -29,7 +29,7 @@ def watching(console: Console, files: int, total_bytes: int) -> Iterator[Watcher
         return
     columns = (
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.0f}/s"),
+        TextColumn("{task.fields[files]}/{task.fields[of]} files, {task.fields[rate]:.1f}/s"),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -88,5 +88,5 @@ class Lines:
         self.show(
             f"{self._files:,} of {self.files:,} files, "
             f"{decimal(self._bytes)} of {decimal(self.total_bytes)}, "
-            f"{files_per_s:.0f} files/s, {left_s:.0f} s left"
+            f"{files_per_s:,.1f} files/s, {left_s:.0f} s left"
         )

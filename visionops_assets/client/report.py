@@ -73,7 +73,7 @@ class Report:
         result = self.result
         yield (
             f"{result.stored:,} files imported ({decimal(result.stored_bytes)}) in "
-            f"{self.seconds:.1f} s, {result.tried / self.seconds:.0f} files/s."
+            f"{self.seconds:.1f} s, {result.tried / self.seconds:,.1f} files/s."
             if self.to_do
             else "There is nothing to import."
         )
