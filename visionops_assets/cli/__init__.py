@@ -5,6 +5,7 @@ import sys
 import typer
 
 from visionops_assets.cli import (
+    cameras,
     dead_letters,
     imports,
     keys,
@@ -30,6 +31,7 @@ for command in (
     app.command()(command)
 app.command("import")(imports.import_media)
 app.add_typer(keys.app, name="keys")
+app.add_typer(cameras.app, name="camera")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letter")
 

@@ -82,7 +82,7 @@ def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, st
     postgres = f"{_POSTGRES_ROLE}:{postgres_password}@127.0.0.1:{ports['postgres']}"
     urls = {
         f"{name}_url": f"http://127.0.0.1:{ports[name]}"
-        for name in ("triton_http", "dagster", "ingest", "gateway", "exporter")
+        for name in ("triton_http", "dagster", "ingest", "gateway", "camera", "exporter")
     }
     return urls | {
         "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",

@@ -23,6 +23,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "triton_metrics": 8002,
     "ingest": 8080,
     "gateway": 8081,
+    "camera": 8082,
     "exporter": 9100,
     "dagster_code": 4266,
     "dagster": 3000,

@@ -18,6 +18,7 @@ _DESCRIPTIONS = (
     services.ingest,
     services.relay,
     services.sweep,
+    services.camera,
     services.gateway,
     services.exporter,
     dagster.code_server,

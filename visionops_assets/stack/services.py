@@ -1,4 +1,4 @@
-"""Our own services: ingest, the relay to the queue, the sweep, the gateway and the exporter."""
+"""Our own services: ingest, relay, sweep and cameras, the gateway and the exporter."""
 
 import sys
 
@@ -11,6 +11,7 @@ from visionops_assets.stack.server import Server
 INGEST = "ingest"
 RELAY = "relay"
 SWEEP = "sweep"
+CAMERA = "camera"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
 
@@ -20,6 +21,12 @@ def ingest(plan: Plan) -> Server:
     needs = (seaweedfs.NAME, postgres.NAME)
     secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
     return _http_service(plan, INGEST, "ingest_url", needs, secrets)
+
+
+def camera(plan: Plan) -> Server:
+    """Describe the camera service."""
+    secrets = ("postgres_url", "api_key")
+    return _http_service(plan, CAMERA, "camera_url", (postgres.NAME, INGEST), secrets)
 
 
 def gateway(plan: Plan) -> Server:

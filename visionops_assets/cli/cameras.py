@@ -1,0 +1,161 @@
+"""`visionops camera add | list | remove`: the streams that are cut into media."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from visionops_assets.cli.keys import duration
+from visionops_assets.cli.screen import console, printable
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from rich.table import Table
+
+    from visionops_assets.catalog.cameras import CameraEntry
+
+METRICS_TIMEOUT_S = 5.0
+
+# Metrics of the camera service, by what `camera list` calls them.
+_LIVE = {
+    "up": "visionops_camera_up",
+    "frame_rate_hz": "visionops_camera_frame_rate_hz",
+    "last_seen": "visionops_camera_last_seen_seconds",
+    "dropped_frames": "visionops_camera_dropped_frames_total",
+    "dropped_clips": "visionops_camera_dropped_clips_total",
+    "reconnects": "visionops_camera_reconnects_total",
+}
+
+app = typer.Typer(help="Cameras: streams that are cut into media.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Small letters, digits, - and _.")],
+    url: Annotated[
+        str, typer.Argument(help="rtsp(s)://, http(s):// (HLS, MJPEG) or a video file, looped.")
+    ],
+    mode: Annotated[Literal["clip", "still"], typer.Option(help="What to cut.")] = "clip",
+    every: Annotated[str, typer.Option(metavar="TIME", help="How often, e.g. 10s or 5m.")] = "10s",
+    clip: Annotated[str, typer.Option(metavar="TIME", help="How long a clip is.")] = "5s",
+    motion: Annotated[bool, typer.Option("--motion", help="Only while something moves.")] = False,
+    min_area: Annotated[
+        float, typer.Option(help="With --motion: share of the picture that moves, 0 to 1.")
+    ] = 0.01,
+    label: Annotated[str | None, typer.Option(help="What all its media show.")] = None,
+) -> None:
+    """Register a camera. A running camera service begins to read it within seconds."""
+    from pydantic import ValidationError
+
+    from visionops_assets.catalog import cameras
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.vision.capture_messages import CutRules
+
+    try:
+        rules = CutRules(
+            mode=mode,
+            every_s=duration(every).total_seconds(),
+            clip_s=duration(clip).total_seconds(),
+            motion=motion,
+            min_area=min_area,
+        )
+        settings = cameras.CameraSettings(rules=rules, label=label)
+    except ValidationError as error:
+        raise InvalidRequestError("; ".join(map(_problem, error.errors()))) from None
+    with Catalog().begin() as session:
+        added = cameras.add(session, name, url, settings)
+    console.print(f"Camera {added.name}: {printable(added.shown_address)}")
+
+
+@app.command("list")
+def list_cameras(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Show the cameras, and how they do if the camera service runs."""
+    from visionops_assets.catalog import cameras
+    from visionops_assets.catalog.connection import Catalog
+
+    with Catalog().begin() as session:
+        entries = cameras.all_cameras(session)
+    live = _live_figures(load_settings().camera_url) if entries else {}
+    rows = [_row(entry, live.get(entry.name, {})) for entry in entries]
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    elif rows:
+        console.print(_table(rows))
+    else:
+        console.print("There are no cameras yet. `visionops camera add NAME URL` adds one.")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="See `visionops camera list`.")]) -> None:
+    """Forget a camera. Its media stay."""
+    from visionops_assets.catalog import cameras
+    from visionops_assets.catalog.connection import Catalog
+
+    with Catalog().begin() as session:
+        cameras.remove(session, name)
+    typer.echo(f"Removed camera {name}.")
+
+
+def _problem(invalid: "ErrorDetails") -> str:
+    field = ".".join(map(str, invalid["loc"]))
+    message = invalid["msg"].removeprefix("Value error, ")
+    return f"{field}: {message}" if field else message
+
+
+def _live_figures(camera_url: str) -> dict[str, dict[str, float]]:
+    """Ask the camera service for its metrics; by camera and metric, empty if it does not run."""
+    import httpx
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        answer = httpx.get(f"{camera_url}/metrics", timeout=METRICS_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError:
+        return {}
+    figures: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            figures.setdefault(sample.labels.get("camera", ""), {})[sample.name] = sample.value
+    return figures
+
+
+def _row(entry: "CameraEntry", figures: dict[str, float]) -> dict[str, object]:
+    live: dict[str, object] = {key: figures.get(metric) for key, metric in _LIVE.items()}
+    seen_s = figures.get(_LIVE["last_seen"])
+    live["up"] = bool(live["up"]) if figures else None
+    live["last_seen"] = datetime.fromtimestamp(seen_s, UTC).isoformat() if seen_s else None
+    return {
+        "name": entry.name,
+        "url": entry.shown_address,
+        **entry.settings.rules.model_dump(),
+        "label": entry.settings.label,
+        **live,
+    }
+
+
+def _table(rows: list[dict[str, object]]) -> "Table":
+    from rich.table import Table
+
+    columns = ("frame_rate_hz", "dropped_frames", "dropped_clips", "reconnects", "last_seen")
+    table = Table("name", "url", "cuts", "state", *columns)
+    for row in rows:
+        state = {None: "not running", True: "up", False: "down"}[cast("bool | None", row["up"])]
+        figures = ("" if row[column] is None else _short(row[column]) for column in columns)
+        table.add_row(str(row["name"]), printable(row["url"]), _cuts(row), state, *figures)
+    return table
+
+
+def _cuts(row: dict[str, object]) -> str:
+    """Say what is cut, e.g. `clip of 5 s every 10 s of motion`."""
+    length = f" of {row['clip_s']:g} s" if row["mode"] == "clip" else ""
+    condition = " of motion" if row["motion"] else ""
+    return f"{row['mode']}{length} every {row['every_s']:g} s{condition}"
+
+
+def _short(figure: object) -> str:
+    return f"{figure:.4g}" if isinstance(figure, float) else str(figure)

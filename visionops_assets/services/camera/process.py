@@ -1,0 +1,118 @@
+"""One child process that reads one camera, and the pipes to it."""
+
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from threading import Event
+
+from visionops_assets.vision.capture_messages import (
+    CAPTURE_REPLY,
+    MAX_CUT_BYTES,
+    CaptureReply,
+    CaptureRequest,
+)
+from visionops_assets.vision.sandbox_messages import encode_message, read_message
+from visionops_assets.vision.sandbox_process import CHILD_ENVIRONMENT
+
+CHILD_MODULE = "visionops_assets.vision.capture_child"
+# Longer than the child itself waits for a stream to open, or for its next bytes.
+MAX_SILENCE_S = 30.0
+READ_BYTES = 1 << 18
+STOP_POLL_S = 0.5
+
+
+class ChildEndedError(Exception):
+    """The child died, fell silent, or sent what makes no sense."""
+
+
+class CaptureProcess:
+    """A context manager around one child, which is killed at its end.
+
+    A fresh interpreter with nothing of our environment, which holds keys. The address goes to it
+    by its standard input: the command line of a process is public.
+    """
+
+    def __init__(self, request: CaptureRequest, stop: Event) -> None:
+        self._stop = stop
+        self._unread = bytearray()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-m", CHILD_MODULE],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=CHILD_ENVIRONMENT,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None  # noqa: S101 - opened as pipes
+        assert self._process.stdout is not None  # noqa: S101
+        self._stdout = self._process.stdout
+        with self._process.stdin as requests:
+            requests.write(encode_message(request))
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def __enter__(self) -> "CaptureProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._stdout.close()
+
+    def replies(self) -> Iterator[tuple[CaptureReply, bytes]]:
+        """Yield each reply and its body, until `stop` is set.
+
+        Raises:
+            ChildEndedError: there will be no more of use.
+        """
+        while True:
+            try:
+                header, body = read_message(self._read_exactly, max_body_bytes=MAX_CUT_BYTES)
+                reply = CAPTURE_REPLY.validate_json(header)
+            except InterruptedError:
+                return
+            except EOFError:
+                status = self._process.wait()
+                raise ChildEndedError(f"its reader died (exit status {status})") from None
+            except TimeoutError:
+                raise ChildEndedError(f"nothing came for {MAX_SILENCE_S:g} s") from None
+            except ValueError as error:
+                raise ChildEndedError(
+                    f"its reader sent no reply ({type(error).__name__})"
+                ) from None
+            yield reply, body
+
+    def _read_exactly(self, count: int) -> bytes:
+        while len(self._unread) < count:
+            self._wait_for_bytes()
+            data = self._stdout.read(READ_BYTES)
+            if not data:
+                raise EOFError
+            self._unread += data
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+    def _wait_for_bytes(self) -> None:
+        """Wait for the next bytes.
+
+        Raises:
+            InterruptedError: `stop` was set.
+            TimeoutError: none came for too long.
+        """
+        poll = select.poll()
+        poll.register(self._stdout, select.POLLIN)
+        deadline_s = time.monotonic() + MAX_SILENCE_S
+        while not poll.poll(STOP_POLL_S * 1_000):
+            if self._stop.is_set():
+                raise InterruptedError
+            if time.monotonic() > deadline_s:
+                raise TimeoutError
+        if self._stop.is_set():
+            raise InterruptedError

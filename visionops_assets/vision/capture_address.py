@@ -1,0 +1,96 @@
+"""Where a camera's pictures come from: which addresses are accepted, and how one is shown.
+
+An address may hold a password, and must never be shown or logged but by `masked`.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from visionops_assets.errors import InvalidRequestError
+
+MAX_ADDRESS_CHARACTERS = 2_000
+FILE_PREFIX = "file:"
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+# Greedy: a password may hold any character, so what is before the last @ is never shown.
+_CREDENTIALS = re.compile(r"//(?P<user>[^:@/?#]*)(?P<rest>.*)@", re.DOTALL)
+_HIDDEN = "***"
+
+
+class Transport(StrEnum):
+    """How the pictures are carried."""
+
+    RTSP = "rtsp"
+    HTTP = "http"
+    FILE = "file"
+
+
+_TRANSPORT_BY_SCHEME = {
+    "rtsp": Transport.RTSP,
+    "rtsps": Transport.RTSP,
+    "http": Transport.HTTP,
+    "https": Transport.HTTP,
+    "file": Transport.FILE,
+}
+
+
+def transport_of(address: str) -> Transport:
+    """Tell the transport of an address that `checked_address` returned."""
+    return _TRANSPORT_BY_SCHEME[address.partition(":")[0].lower()]
+
+
+def checked_address(address: str) -> str:
+    """Return an address as FFmpeg takes it; a path becomes `file:` and its absolute form.
+
+    Raises:
+        InvalidRequestError: neither RTSP, HTTP nor an existing file.
+    """
+    if len(address) > MAX_ADDRESS_CHARACTERS or not address.isprintable():
+        raise InvalidRequestError(
+            f"The address must have at most {MAX_ADDRESS_CHARACTERS:,} characters, all printable."
+        )
+    scheme = _SCHEME.match(address)
+    if scheme is None or scheme[1].lower() == "file":
+        return _checked_file(address[scheme.end() :] if scheme else address)
+    if scheme[1].lower() not in _TRANSPORT_BY_SCHEME:
+        raise InvalidRequestError(
+            f"A camera cannot be read by {scheme[1]}. Give an address that begins with rtsp://, "
+            "rtsps://, http:// or https://, or the path of a video file."
+        )
+    if not _has_host(address):
+        raise InvalidRequestError(
+            f"The address {masked(address)} names no host. Write special characters of a password "
+            "as in %40 for @."
+        )
+    return address
+
+
+def masked(address: str) -> str:
+    """Return an address fit to be shown: without password and query, which may hold secrets."""
+    if address.startswith(FILE_PREFIX):
+        return address
+    without_query = re.sub(r"[?#](?!.*@).*", f"?{_HIDDEN}", address, flags=re.DOTALL)
+    return _CREDENTIALS.sub(_shown_credentials, without_query)
+
+
+def _shown_credentials(match: re.Match[str]) -> str:
+    # A name without a password may be a token.
+    user = f"{match['user']}:" if match["rest"].startswith(":") else ""
+    return f"//{user}{_HIDDEN}@"
+
+
+def _checked_file(path: str) -> str:
+    absolute = Path(path.removeprefix("//") if path.startswith("///") else path).resolve()
+    if not absolute.is_file():
+        raise InvalidRequestError(f"There is no file {absolute}.")
+    return f"{FILE_PREFIX}{absolute}"
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # what is said of the fault would hold the address
+        return False

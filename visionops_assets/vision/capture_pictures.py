@@ -1,0 +1,56 @@
+"""Decodes as much of a camera's stream as stills and the watch for motion need, and no more."""
+
+import cv2
+import numpy as np
+from av import VideoCodecContext, VideoFrame
+
+from visionops_assets.vision.capture_clips import VideoPacket
+from visionops_assets.vision.capture_motion import WIDTH_PX, Gray
+
+JPEG_QUALITY = 90
+
+
+class Pictures:
+    """The pictures of one stream, decoded one after the other or each by itself.
+
+    Both ways raise `av.FFmpegError` for a packet that does not decode, and ValueError for a
+    picture that is damaged.
+    """
+
+    def __init__(self, codec: VideoCodecContext) -> None:
+        self._codec = codec
+
+    def next(self, packet: VideoPacket) -> list[VideoFrame]:
+        """Return the pictures that come out when this packet, the next one, goes in."""
+        return _sound(self._codec.decode(packet))
+
+    def alone(self, packet: VideoPacket) -> list[VideoFrame]:
+        """Return the picture of this key frame, whatever came before it."""
+        frames = [*self._codec.decode(packet), *self._codec.decode(None)]
+        self.forget()
+        return _sound(frames)
+
+    def forget(self) -> None:
+        """Make no more use of the packets that came before."""
+        self._codec.flush_buffers()
+
+
+def as_jpeg(frame: VideoFrame) -> bytes:
+    """Encode a picture, upright."""
+    upright = np.rot90(frame.to_ndarray(format="bgr24"), round(frame.rotation / 90) % 4)
+    quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(upright), quality)
+    return encoded.tobytes()
+
+
+def as_small_gray(frame: VideoFrame) -> Gray:
+    """Scale a picture down to what motion is looked for in: uint8 of shape (H, `WIDTH_PX`)."""
+    height_px = max(1, round(frame.height * WIDTH_PX / frame.width))
+    small = frame.reformat(WIDTH_PX, height_px, "gray8", interpolation="AREA")
+    return np.asarray(small.to_ndarray(), np.uint8)
+
+
+def _sound(frames: list[VideoFrame]) -> list[VideoFrame]:
+    if any(frame.is_corrupt for frame in frames):
+        raise ValueError("a damaged picture")
+    return frames
