@@ -1,16 +1,23 @@
 """Cutting batches, reading events, telling batch keys apart."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
+from typing import cast
 from uuid import uuid4
 
+import dagster as dg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.catalog.batches import OffsetRange, Problem
+from visionops_assets.contracts import DeadLetter
 from visionops_assets.resources.broker import QueuedEvent
-from visionops_assets.stages.media.assets import parse_events
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
+from visionops_assets.stages.media.events import MAX_EVENT_BYTES, dead_letters, parse_events
+from visionops_assets.stages.media.sensors import media_events
 
 START_S = 1_000_000.0
 
@@ -84,8 +91,8 @@ def test_batch_keys_read_back(topic: str, partition: int, start: int, length: in
     assert OffsetRange.parse(offsets.batch_key) == offsets
 
 
-def test_unreadable_messages_are_named_and_do_not_hide_the_others() -> None:
-    good = {
+def event_of(**fields: object) -> dict[str, object]:
+    return {
         "event_id": str(uuid4()),
         "media_id": str(uuid4()),
         "object_key": "media/x",
@@ -96,10 +103,88 @@ def test_unreadable_messages_are_named_and_do_not_hide_the_others() -> None:
         "source": "upload",
         "captured_at": "2026-01-01T00:00:00Z",
         "stored_at": "2026-01-01T00:00:00Z",
-    }
-    later_version = good | {"schema_version": 2}
-    messages = [b"not json", json.dumps(good).encode(), json.dumps(later_version).encode()]
+    } | fields
+
+
+def test_messages_with_a_problem_are_named_and_do_not_hide_the_others() -> None:
+    good = event_of()
+    messages = [
+        b"not json",
+        json.dumps(good).encode(),
+        json.dumps(event_of(schema_version=2)).encode(),
+        b"",
+        b"[" * 100_000,
+        b"x" * (MAX_EVENT_BYTES + 1),
+        json.dumps(event_of(media_id="\x00\x1b[2J")).encode(),
+        json.dumps(event_of() | {"\x1b[2J": 1}).encode(),
+    ]
     queued = [QueuedEvent(10 + i, 0, value) for i, value in enumerate(messages)]
-    parsed, unreadable = parse_events(queued)
+    parsed, problems = parse_events(queued)
     assert [(offset, str(event.media_id)) for offset, event in parsed] == [(11, good["media_id"])]
-    assert set(unreadable) == {10, 12}
+    assert set(problems) == {10, 12, 13, 14, 15, 16, 17}
+    assert problems[15].code == "oversized_event"
+    assert {p.code for offset, p in problems.items() if offset != 15} == {"unreadable_event"}
+    assert problems[12].detail.startswith("schema_version: ")
+    assert all(problem.detail.isprintable() for problem in problems.values())
+
+
+@given(st.lists(st.tuples(st.binary(max_size=50), st.booleans()), max_size=10))
+def test_dead_letters_keep_the_message_and_where_it_lay(messages: list[tuple[bytes, bool]]) -> None:
+    queued = [QueuedEvent(5 + i, 0, value) for i, (value, _) in enumerate(messages)]
+    problems = {5 + i: Problem("c", "d") for i, (_, bad) in enumerate(messages) if bad}
+    letters = dead_letters(OffsetRange("media", 2, 5, 5 + len(messages)), queued, problems)
+    read_back = [DeadLetter.model_validate_json(letter.model_dump_json()) for letter in letters]
+    expected = {f"media-2-{e.offset}": e.value for e in queued if e.offset in problems}
+    assert {letter.place: letter.value for letter in read_back} == expected
+
+
+def test_a_dead_letter_fits_into_a_message() -> None:
+    queued = [QueuedEvent(0, 0, b"\xff" * 3_000_000)]
+    _, problems = parse_events(queued)
+    (letter,) = dead_letters(OffsetRange("media", 0, 0, 1), queued, problems)
+    assert len(letter.model_dump_json()) < 1_000_000
+
+
+class Log:
+    """A topic of one partition that holds the offsets `[start, end)`."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+
+    @contextmanager
+    def reader(self) -> Iterator["Log"]:
+        yield self
+
+    def partitions(self, _topic: str) -> list[int]:
+        return [0]
+
+    def beginning(self, _topic: str, _partition: int) -> int:
+        return self.start
+
+    def poll(
+        self, _topic: str, _partition: int, start: int, most: int, timeout_s: float
+    ) -> list[QueuedEvent]:
+        assert timeout_s > 0
+        assert start >= self.start
+        return [QueuedEvent(offset, 0, b"") for offset in range(start, min(self.end, start + most))]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "keys", "is_said"),
+    [
+        (None, ["media-0-40-50"], False),
+        ('{"0": 45}', ["media-0-45-50"], False),
+        ('{"0": 50}', [], False),
+        ('{"0": 12}', ["media-0-40-50"], True),
+    ],
+    ids=["first tick", "goes on", "nothing new", "the log was cut"],
+)
+def test_a_log_that_begins_later_is_read_from_its_beginning(
+    cursor: str | None, keys: list[str], is_said: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = Log(40, 50)
+    context = dg.build_sensor_context(cursor=cursor, resources={"broker": log})
+    result = cast("dg.SensorResult", media_events(context))
+    assert [request.run_key for request in result.run_requests or ()] == keys
+    assert result.cursor == '{"0": 50}'
+    assert ("lost its offsets [12, 40)" in capfd.readouterr().err) == is_said

@@ -36,10 +36,11 @@ def parse_events(
 
 
 def _first_fault(error: ValidationError) -> str:
-    """Say what is wrong, without words of the message: they could be anything."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     field = first["loc"][0] if first["loc"] else None
-    return f"{field}: {first['msg']}" if field in MediaEvent.model_fields else first["msg"]
+    fault = f"{field}: {first['msg']}" if field in MediaEvent.model_fields else first["msg"]
+    # Some faults quote the message, and PostgreSQL stores no NUL.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in fault)
 
 
 def dead_letters(
