@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from visionops_assets.contracts import MediaKind
-from visionops_assets.errors import EmptyMediaError, UnsupportedMediaError
+from visionops_assets.errors import EmptyMediaError, NoVideoStreamError, UnsupportedMediaError
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 TRANSPORT_PACKET = b"\x47\x40\x00\x10" + bytes(184)
@@ -56,7 +56,6 @@ def test_videos(head: bytes, mime: str) -> None:
         b"RIFF\x10\0\0\0WAVEfmt ",
         b"ID3\x04\0\0\0\0\0\0",
         b"OggS\0\2",
-        b"\0\0\0\x18ftypM4A \0\0\2\0isommp42",
         b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
         b"\x1a\x45\xdf\xa3",
         b"\x1a\x45\xdf\xa3\x42\x82",
@@ -67,6 +66,11 @@ def test_videos(head: bytes, mime: str) -> None:
 def test_everything_else_is_refused(head: bytes) -> None:
     with pytest.raises(UnsupportedMediaError):
         sniff(head)
+
+
+def test_sound_is_told_by_its_brand() -> None:
+    with pytest.raises(NoVideoStreamError):
+        sniff(b"\0\0\0\x18ftypM4A \0\0\2\0isommp42")
 
 
 def test_an_empty_file_is_said_to_be_empty() -> None:

@@ -24,7 +24,7 @@ def write_video(
     index_first: bool = False,
 ) -> Path:
     """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`."""
-    options = {"movflags": "faststart"} if index_first else {}
+    options = {"fflags": "bitexact"} | ({"movflags": "faststart"} if index_first else {})
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=10)
         assert isinstance(stream, av.VideoStream)

@@ -3,7 +3,12 @@
 import io
 from collections.abc import Callable
 
-from visionops_assets.errors import CorruptMediaError, NoFramesError
+from visionops_assets.errors import (
+    CorruptMediaError,
+    NoFramesError,
+    NoVideoStreamError,
+    UnsupportedCodecError,
+)
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.sandbox_messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
 from visionops_assets.vision.truncation import ReadableFile, check_whole
@@ -19,14 +24,14 @@ def probe_video(
 
     Raises:
         MediaError: its subclasses say why the video cannot be used; see `check_video`.
-        CorruptMediaError: it does not open, or not within the bytes that a probe may read.
-        NoFramesError: it has no video packet.
+        NoFramesError: also if it has no video packet.
+        CorruptMediaError: also if it was cut off, or does not open within the bytes a probe reads.
     """
     file = _BlockFile(read, size_bytes)
     try:
         return _probe(file, max_pixels=max_pixels, max_duration_s=max_duration_s)
-    except NoFramesError:
-        check_whole(file)  # perhaps it had some, before it was cut off
+    except (NoFramesError, NoVideoStreamError, UnsupportedCodecError):
+        check_whole(file)  # perhaps that is what was cut off
         raise
 
 

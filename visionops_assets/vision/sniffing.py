@@ -5,7 +5,7 @@ is refused here, because FFmpeg would follow the paths in it to other files.
 """
 
 from visionops_assets.contracts import MediaKind
-from visionops_assets.errors import EmptyMediaError, UnsupportedMediaError
+from visionops_assets.errors import EmptyMediaError, NoVideoStreamError, UnsupportedMediaError
 from visionops_assets.vision.headers import image_format
 
 SNIFF_BYTES = 4096
@@ -18,9 +18,8 @@ VIDEO_BRANDS = {
     **dict.fromkeys((b"3gp4", b"3gp5", b"3gp6", b"3g2a"), "video/3gpp"),
     b"qt  ": "video/quicktime",
 }
-NON_VIDEO_BRANDS = frozenset(
-    {b"M4A ", b"M4B ", b"M4P ", b"avif", b"avis", b"heic", b"heix", b"mif1"}
-)
+AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P "})
+IMAGE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1"})
 MATROSKA_DOCTYPES = {b"matroska": "video/x-matroska", b"webm": "video/webm"}
 TRANSPORT_PACKET_BYTES = 188
 
@@ -30,6 +29,7 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
 
     Raises:
         EmptyMediaError: no bytes.
+        NoVideoStreamError: an MP4 file that says it holds sound.
         UnsupportedMediaError: none of the accepted containers.
     """
     if not head:
@@ -51,7 +51,9 @@ def _base_media(head: bytes) -> str | None:
     box_bytes, box_type = int.from_bytes(head[:4], "big"), head[4:8]
     if box_type == b"ftyp":
         major, brands_end = head[8:12], min(box_bytes, len(head))
-        if major in NON_VIDEO_BRANDS:
+        if major in AUDIO_BRANDS:
+            raise NoVideoStreamError("The file holds sound. Upload a video with pictures.")
+        if major in IMAGE_BRANDS:
             return None
         brands = [major, *(head[i : i + 4] for i in range(16, brands_end, 4))]
         return next((VIDEO_BRANDS[brand] for brand in brands if brand in VIDEO_BRANDS), None)
