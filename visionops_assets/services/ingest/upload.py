@@ -19,6 +19,7 @@ from visionops_assets.catalog.uploads import (
     Description,
     Settled,
     UploadLedger,
+    add_differing_label,
     settle,
 )
 from visionops_assets.contracts import MediaKind, Record
@@ -145,12 +146,13 @@ class Uploads:
         self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
     ) -> tuple[Acknowledgement, set[UUID]]:
         """Return the answer, and the ids of the deposits that became media files."""
-        topic = self._settings.kafka_media_topic
-        async with self._ledger.transaction() as connection:
+        is_one_statement = memory is None and len(deposits) == 1 and not deposits[0][1].label
+        lend = self._ledger.connection if is_one_statement else self._ledger.transaction
+        async with lend() as connection:
             if memory and (before := await memory.recall(connection)) is not None:
                 return Acknowledgement(receipts=before, replayed=True), set()
             settled = [
-                (deposit, await settle(connection, deposit, description, topic))
+                (deposit, await self._settle(connection, deposit, description))
                 for deposit, description in deposits
             ]
             receipts = [_receipt(deposit, outcome) for deposit, outcome in settled]
@@ -158,6 +160,14 @@ class Uploads:
                 await memory.remember(connection, receipts)
         kept = {outcome.media_id for _, outcome in settled if not outcome.duplicate}
         return Acknowledgement(receipts=receipts), kept
+
+    async def _settle(
+        self, connection: Connection, deposit: Deposit, description: Description
+    ) -> Settled:
+        outcome = await settle(connection, deposit, description, self._settings.kafka_media_topic)
+        if outcome.duplicate and description.label:
+            await add_differing_label(connection, outcome.media_id, description.label)
+        return outcome
 
     async def _put(self, object_key: str, upload: MeasuredUpload) -> None:
         chunks = upload.chunks()
