@@ -1,0 +1,40 @@
+"""`python -m tests.chaos`: a long run, whose figures go into `build/chaos.json`."""
+
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.chaos.harness import Plan, run
+from tests.chaos.report import write
+
+
+def main(
+    seed: Annotated[int | None, typer.Option(help="Of the run; else one is drawn.")] = None,
+    uploads: Annotated[int, typer.Option(help="Media files to be acknowledged, at least.")] = 2_000,
+    kills: Annotated[int, typer.Option(help="Processes to kill.")] = 100,
+    calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 12.0,
+    out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/chaos.json"),
+) -> None:
+    """Kill every process of a stack under load, and check that nothing was lost or doubled."""
+    console = Console()
+    seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    home = Path(tempfile.mkdtemp(prefix="visionops-chaos-"))
+    console.print(f"Seed {seed}; the stack is in {home}.")
+    outcome = run(Plan(seed, uploads, kills, calm_s), home, console)
+    write(outcome.report, out)
+    for violation in outcome.violations:
+        console.print(f"{violation.harm}: {violation.subject}: {violation.evidence}", markup=False)
+    console.print(outcome.report)
+    if outcome.violations:
+        console.print(f"{len(outcome.violations)} violations. All of it is kept in {home}.")
+        raise typer.Exit(1)
+    shutil.rmtree(home)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,158 @@
+"""One run: a stack of its own, load and kills, rest, then the check of every invariant."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.chaos.invariants import Harm, Violation, check_all
+from tests.chaos.killing import Killer
+from tests.chaos.load import Load
+from tests.chaos.observing import observe, unfinished
+from tests.chaos.records import KillRecord
+from tests.chaos.report import Report, summarise
+from tests.chaos.schedule import draw_waves
+from tests.integration.conftest import key_for, running_stack
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.settings import Settings
+from visionops_assets.stack import dagster, services
+
+SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, dagster.DAEMON)
+# So short that what they bound happens within a run.
+SHORT = {
+    "BATCH_MAX_MESSAGES": "100",
+    "BATCH_MAX_WAIT_S": "2",
+    "FRAME_SIZE_PX": "16",
+    "RESUMABLE_EXPIRY_S": "60",
+    "SWEEP_INTERVAL_S": "2",
+    "UPLOAD_LEASE_S": "5",
+}
+POLL_S = 0.5
+LOAD_MARGIN = 1.5
+"""Clients wait while ingest is down; they send so much faster than the kills would need."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a run. Processes that do not come back in `patience_s` end it."""
+
+    seed: int
+    uploads: int
+    kills: int
+    calm_s: float = 12.0
+    patience_s: float = 300.0
+    converge_within_s: float = 1_200.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The figures, and what does not hold."""
+
+    report: Report
+    violations: Sequence[Violation]
+
+
+def run(plan: Plan, home: Path, console: Console) -> Outcome:
+    """Run the whole of it in `home`.
+
+    Raises:
+        ChaosError: something could not be killed, so that the run says nothing.
+    """
+    armed = home / "crash-points"
+    armed.mkdir(parents=True)
+    environment = SHORT | {"CRASH_POINTS_DIR": str(armed)}
+    with running_stack(home, environment, "--only", ",".join(SERVERS)) as settings:
+        return _Run(plan, settings, armed, console).outcome()
+
+
+class _Run:
+    def __init__(self, plan: Plan, settings: Settings, armed: Path, console: Console) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._console = console
+        self._waves = draw_waves(plan.seed, plan.kills, plan.calm_s)
+        kills_take_s = sum(wave.pause_s for wave in self._waves)
+        self._load = Load(
+            settings.ingest_url,
+            key_for(Scope.INGEST),
+            plan.seed,
+            uploads_per_s=LOAD_MARGIN * plan.uploads / kills_take_s,
+        )
+        self._killer = Killer(settings.home, armed, plan.patience_s, self._show_kill)
+        self._started_s = time.monotonic()
+
+    def outcome(self) -> Outcome:
+        self._kill_under_load()
+        self._say(f"Load is over: {dict(self._load.outcomes)}")
+        self._rest()
+        state = observe(self._settings)
+        violations = [
+            *check_all(self._load.answers, state),
+            *(Violation(Harm.WRONG, "an answer", text) for text in self._load.surprises),
+        ]
+        report = summarise(
+            self._plan.seed, self._load.answers, self._killer.records, state, violations
+        )
+        return Outcome(report, violations)
+
+    def _kill_under_load(self) -> None:
+        """Return once enough was killed and enough acknowledged, whichever takes longer."""
+        stop = Event()
+        failures: list[Exception] = []
+
+        def kill() -> None:
+            try:
+                self._killer.run(self._waves, stop)
+            except Exception as error:
+                failures.append(error)
+
+        killing = Thread(target=kill)
+        self._load.start()
+        killing.start()
+        try:
+            with self._progress() as progress:
+                uploads = progress.add_task("uploads", total=self._plan.uploads)
+                kills = progress.add_task("kills", total=self._plan.kills)
+                while killing.is_alive() or self._load.acknowledged < self._plan.uploads:
+                    progress.update(uploads, completed=self._load.acknowledged)
+                    progress.update(kills, completed=len(self._killer.records))
+                    time.sleep(POLL_S)
+                    if failures:
+                        raise failures[0]
+        finally:
+            stop.set()
+            self._load.stop()
+            killing.join()
+
+    def _rest(self) -> None:
+        """Wait until nothing is under way, or for so long as is allowed."""
+        deadline = time.monotonic() + self._plan.converge_within_s
+        said = ""
+        while time.monotonic() < deadline:
+            try:
+                under_way = unfinished()
+            except ServerUnreachableError as error:
+                under_way = {str(error): 1}
+            if not under_way:
+                break
+            if str(under_way) != said:
+                said = str(under_way)
+                self._say(f"Waiting for {said}")
+            time.sleep(POLL_S)
+        # The sweep deletes objects before it forgets their rows, but parts only in its next pass.
+        time.sleep(2 * self._settings.upload_lease_s)
+
+    def _progress(self) -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        return Progress(*columns, TimeElapsedColumn(), console=self._console)
+
+    def _show_kill(self, record: KillRecord) -> None:
+        self._say(f"Killed {record.target}; {self._load.acknowledged} acknowledged")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"{time.monotonic() - self._started_s:6.1f} s  {text}", markup=False)
