@@ -93,6 +93,7 @@ SECRETS = {
     "s3_access_key_id": "id-secret",
     "s3_secret_access_key": "key-secret",
     "triton_admin_key": "admin-secret",
+    "api_key": "client-secret",
 }
 
 
@@ -111,6 +112,7 @@ def test_the_secrets_are_all_here() -> None:
         ("ingest", {"catalog-secret", "id-secret", "key-secret"}),
         ("relay", {"catalog-secret"}),
         ("sweep", {"catalog-secret", "id-secret", "key-secret"}),
+        ("camera", {"catalog-secret", "client-secret"}),
         ("gateway", {"catalog-secret"}),
         ("exporter", {"catalog-secret"}),
         *[
