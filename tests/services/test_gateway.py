@@ -27,6 +27,7 @@ from visionops_assets.errors import (
 from visionops_assets.services.gateway import body
 from visionops_assets.services.gateway.app import create_app
 from visionops_assets.services.gateway.predictor import PredictionAnswer, Predictor
+from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
 from visionops_assets.settings import Settings
 
 ANSWER = PredictionAnswer(
@@ -178,8 +179,56 @@ def test_requests_are_counted_by_route_and_not_by_path(client: AsgiClient) -> No
     assert "/no/such/path" not in text
 
 
-def test_it_is_healthy_without_triton_and_catalog(client: AsgiClient) -> None:
+PREDICT, LABEL = "/v1/predict", f"/v1/predictions/{uuid4()}/label"
+
+
+@pytest.mark.parametrize("path", [PREDICT, LABEL])
+def test_a_request_without_a_key_is_refused(
+    app: FastAPI, predictor: FakePredictor, catalog: FakeCatalog, path: str
+) -> None:
+    answer = AsgiClient(app).post(path, json={"label": "7"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert (predictor.images, catalog.rows) == ([], [])
+
+
+@pytest.mark.parametrize(("path", "scope"), [(PREDICT, Scope.LABEL), (LABEL, Scope.PREDICT)])
+def test_each_route_needs_its_own_scope(
+    app: FastAPI, predictor: FakePredictor, catalog: FakeCatalog, path: str, scope: Scope
+) -> None:
+    answer = AsgiClient(app, bearer_header(catalog.issue(scope))).post(path, json={"label": "7"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (predictor.images, catalog.rows) == ([], [])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
+def test_probes_and_documents_need_no_key(app: FastAPI, path: str) -> None:
+    assert AsgiClient(app).get(path).status_code == 200
+
+
+def test_a_large_body_of_a_label_is_refused(client: AsgiClient) -> None:
+    label = b"x" * (body.MAX_IMAGE_BYTES + FORM_OVERHEAD_BYTES + 1)
+    answer = client.post(LABEL, content=label)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_it_is_healthy_but_not_ready_without_triton_and_catalog(
+    client: AsgiClient, predictor: FakePredictor, catalog: FakeCatalog
+) -> None:
+    predictor.error = ServerUnreachableError("It is down.")
+    catalog.is_down = True
     assert client.get("/healthz").json() == {"status": "ok"}
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "server_unreachable")
+    assert answer.json()["detail"] == "Not ready: no answer from Triton, the catalog."
+
+
+def test_openapi_says_what_protected_routes_answer(client: AsgiClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/v1/predict", "/v1/predictions/{prediction_id}/label"):
+        route = paths[path]["post"]
+        assert route["security"]
+        for status in ("401", "403", "413", "422", "429", "503"):
+            assert list(route["responses"][status]["content"]) == ["application/problem+json"]
 
 
 class FakeTriton:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Annotated
 
 import pytest
@@ -7,7 +8,12 @@ from fastapi import FastAPI, Form
 import visionops_assets.resources.object_store  # noqa: F401 - defines an error of its own
 from tests.services.asgi_client import AsgiClient
 from visionops_assets import errors
-from visionops_assets.services.problems import STATUS_BY_CODE, install_problem_handlers
+from visionops_assets.services.problems import (
+    STATUS_BY_CODE,
+    Problem,
+    install_problem_handlers,
+    problems,
+)
 
 
 def _subclasses(cls: type[errors.VisionOpsError]) -> Iterator[type[errors.VisionOpsError]]:
@@ -25,6 +31,10 @@ def client() -> AsgiClient:
     @app.get("/raise/{name}")
     def raise_error(name: str) -> None:
         raise {c.__name__: c for c in _subclasses(errors.VisionOpsError)}[name]("What to do.")
+
+    @app.get("/often")
+    def often() -> None:
+        raise errors.RateLimitedError("Come later.", 7)
 
     @app.get("/bug")
     def bug() -> None:
@@ -51,6 +61,8 @@ def test_every_error_code_has_a_status() -> None:
         (errors.NotFoundError, 404),
         (errors.ServerUnreachableError, 503),
         (errors.ReleaseError, 500),
+        (errors.UnauthenticatedError, 401),
+        (errors.ForbiddenError, 403),
     ],
 )
 def test_an_error_is_answered_as_a_problem(
@@ -67,6 +79,19 @@ def test_an_error_is_answered_as_a_problem(
         "code": error.code,
     }
     assert ("retry-after" in response.headers) == (status == 503)
+
+
+def test_a_refusal_says_by_headers_what_to_do(client: AsgiClient) -> None:
+    assert client.get("/raise/UnauthenticatedError").headers["www-authenticate"] == "Bearer"
+    often = client.get("/often")
+    assert (often.status_code, often.headers["retry-after"]) == (429, "7")
+
+
+def test_a_problem_is_what_openapi_says_of_it(client: AsgiClient) -> None:
+    schema = problems(HTTPStatus.NOT_FOUND)[404]["content"]["application/problem+json"]["schema"]
+    answer = client.get("/nowhere").json()
+    assert set(schema["required"]) == set(schema["properties"]) == set(answer)
+    assert Problem.model_validate(answer).status == 404
 
 
 def test_an_unexpected_error_tells_the_caller_nothing(client: AsgiClient) -> None:

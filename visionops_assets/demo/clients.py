@@ -67,7 +67,7 @@ class PublicApi:
         self._ingest_url = ingest_url
         self._gateway_url = gateway_url
         self._dagster_url = dagster_url
-        self._key_header = bearer_header(api_key)
+        self._api_key = api_key
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
         # A proxy of the environment has no business with the servers of this machine.
         self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False)
@@ -80,7 +80,7 @@ class PublicApi:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
     ) -> Any:
         """Send a request to one of our services."""
-        headers = {**(headers or {}), **self._key_header}
+        headers = {**(headers or {}), **bearer_header(self._api_key)}
         return self._request(method, url, headers=headers, **options)
 
     def _request(self, method: str, url: str, **options: Any) -> Any:

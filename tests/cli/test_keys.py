@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from visionops_assets.cli import app
+from visionops_assets.cli.keys import duration
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0s", timedelta(0)),
+        ("30m", timedelta(minutes=30)),
+        ("24h", timedelta(hours=24)),
+        ("90d", timedelta(days=90)),
+        ("99999d", timedelta(days=99_999)),
+    ],
+)
+def test_a_time_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert duration(text) == expected
+
+
+@given(st.text())
+def test_any_other_text_is_a_bad_parameter(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="90d"):
+        duration(f"{text}?")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["create", "x", "--expires", "soon"], "Write it like"),
+        (["create", "x", "--scope", "everything"], "--scope"),
+        (["create"], "Missing argument"),
+        (["revoke"], "Missing argument"),
+    ],
+)
+def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["keys", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
