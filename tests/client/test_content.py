@@ -15,6 +15,8 @@ def test_a_file_is_read_from_any_byte_in_chunks(tmp_path: Path, start: int) -> N
     assert content.size_bytes == len(data)
     assert all(0 < len(chunk) <= CHUNK_BYTES for chunk in chunks)
     assert b"".join(chunks) == data[start:]
+    stop = min(start + CHUNK_BYTES + 2, len(data))
+    assert b"".join(content.chunks(start, stop)) == data[start:stop]
 
 
 def test_what_is_added_to_a_file_later_is_not_read(tmp_path: Path) -> None:
@@ -27,5 +29,5 @@ def test_what_is_added_to_a_file_later_is_not_read(tmp_path: Path) -> None:
 
 def test_bytes_are_content(tmp_path: Path) -> None:
     content = as_content(b"abc")
-    assert (content.size_bytes, list(content.chunks(1))) == (3, [b"bc"])
+    assert (content.size_bytes, list(content.chunks(1, 2))) == (3, [b"b"])
     assert as_content(content) is content

@@ -224,9 +224,10 @@ def test_a_refusal_is_final(
     assert clock.pauses_s == []
 
 
-def test_another_service_at_the_address_is_told(clock: Clock) -> None:
+@pytest.mark.parametrize("body", [b"{}", b"<h1>Welcome</h1>"])
+def test_another_service_at_the_address_is_told(clock: Clock, body: bytes) -> None:
     with pytest.raises(ServerUnreachableError, match="does not answer as VisionOps"):
-        client_of(answers(httpx.Response(200, json={}))).upload(b"abc", source="s")
+        client_of(answers(httpx.Response(200, content=body))).upload(b"abc", source="s")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host", "http://"])

@@ -37,7 +37,7 @@ def test_a_summary_says_what_came_of_every_file() -> None:
     summary = report(Failure("[red]a\n.png", "empty", "The file has no bytes."))
     text = shown(summary)
     for words in (
-        "3 files imported (3.0 kB) in 2.0 s, 2.0 files/s.",
+        "3 files imported (3.0 kB) in 2.0 s, 2.5 files/s.",
         "1 were stored already",
         "2 were done by an earlier run.",
         "Left out: 2 hidden.",

@@ -5,7 +5,7 @@ that obstore takes for invalid paths (and then ends the whole listing).
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,13 +108,15 @@ class _ObjectContent:
     def size_bytes(self) -> int:
         return self.item.size_bytes
 
-    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
-        options = {"Range": f"bytes={start}-"} if start else {}
+    def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
+        whole = start == 0 and stop is None
+        last = "" if stop is None else stop - 1
+        options = {} if whole else {"Range": f"bytes={start}-{last}"}
         with _errors(self.key):
             answer = self.s3.get_object(
                 Bucket=self.bucket, Key=self.key, IfMatch=self.item.version, **options
             )
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(CHUNK_BYTES)
 
 

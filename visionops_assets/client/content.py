@@ -17,8 +17,8 @@ class Content(Protocol):
     def size_bytes(self) -> int:
         """How many bytes there are."""
 
-    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
-        """Yield the bytes from offset `start` on.
+    def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` to `stop`, or to the end.
 
         Raises:
             ContentChangedError: they are no longer what they were.
@@ -36,9 +36,9 @@ class MemoryContent:
         """How many bytes there are."""
         return len(self.data)
 
-    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
-        """Yield the bytes from offset `start` on, in one piece."""
-        yield self.data[start:]
+    def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` to `stop`, or to the end, in one piece."""
+        yield self.data[start:stop]
 
 
 class FileContent:
@@ -48,13 +48,13 @@ class FileContent:
         self._path = path
         self.size_bytes = path.stat().st_size
 
-    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
-        """Yield the bytes from offset `start` on.
+    def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
+        """Yield the bytes from offset `start` to `stop`, or to the end.
 
         Raises:
             ContentChangedError: the file became shorter.
         """
-        left = self.size_bytes - start
+        left = (self.size_bytes if stop is None else stop) - start
         with self._path.open("rb") as file:
             file.seek(start)
             while left:

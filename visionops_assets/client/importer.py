@@ -11,8 +11,9 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Protocol
 
+from visionops_assets.client.answers import Receipt
 from visionops_assets.client.content import Content
-from visionops_assets.client.ingest import IngestClient, Receipt
+from visionops_assets.client.ingest import IngestClient
 from visionops_assets.client.journal import Journal, Order
 from visionops_assets.client.listing import Failure, Item, Place
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
@@ -150,9 +151,9 @@ class _Counted:
     def size_bytes(self) -> int:
         return self._content.size_bytes
 
-    def chunks(self, start: int = 0) -> Generator[bytes, None, None]:
+    def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
         self.settle(start)
-        for chunk in self._content.chunks(start):
+        for chunk in self._content.chunks(start, stop):
             yield chunk
             self.settle(self._told_bytes + len(chunk))
 

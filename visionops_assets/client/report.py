@@ -28,8 +28,9 @@ class Report:
 
     @property
     def failures(self) -> list[Failure]:
-        """What could not be looked at, and what could not be imported."""
-        return self.listing.failures + self.result.failures
+        """What could not be looked at, and what could not be imported, by path."""
+        failures = self.listing.failures + self.result.failures
+        return sorted(failures, key=lambda failure: failure.path)
 
     @property
     def not_tried(self) -> int:

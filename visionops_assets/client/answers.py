@@ -1,0 +1,28 @@
+"""What ingest answers, as far as its clients need it. Fields that come later are let pass."""
+
+from uuid import UUID
+
+from visionops_assets.contracts import MediaKind, MediaStatus, Record
+
+
+class Receipt(Record, extra="ignore"):
+    """The acknowledgement: these bytes are stored under this id, and will be processed."""
+
+    media_id: UUID
+    sha256: str
+    kind: MediaKind
+    bytes: int
+    duplicate: bool
+    status: MediaStatus
+
+
+class BegunUpload(Record, extra="ignore"):
+    """A resumable upload that has no bytes yet."""
+
+    upload_id: UUID
+
+
+class FinishedUpload(Record, extra="ignore"):
+    """A resumable upload that has all its bytes."""
+
+    receipt: Receipt

@@ -1,0 +1,122 @@
+"""Requests to one service, each sent once: no answer, or a refusal, is an error of ours."""
+
+import time
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from visionops_assets.client.addresses import is_loopback
+from visionops_assets.client.retrying import TemporaryError
+from visionops_assets.contracts import Record
+from visionops_assets.errors import RefusedError, ServerUnreachableError, SettingsError
+
+# An upload may be sent again after each of these: equal bytes of a source are one media file.
+_TEMPORARY_STATUSES = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_SHOWN_CHARACTERS = 200
+
+_Answer = TypeVar("_Answer", bound=Record)
+
+
+class Connection:
+    """The way to one service. Safe to use from several threads.
+
+    Raises:
+        SettingsError: `url` is no HTTP address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: SecretStr | None,
+        timeout_s: float,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        address = urlsplit(url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise SettingsError(
+                f"The address of a service must begin with http:// or https://: {url}"
+            )
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            headers={"Authorization": f"Bearer {api_key.get_secret_value()}"} if api_key else {},
+            timeout=httpx.Timeout(timeout_s, pool=None),
+            trust_env=not is_loopback(url),
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Close it."""
+        self._http.close()
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request once, and return the answer to it.
+
+        Raises:
+            TemporaryError: no answer, or one that says to come again.
+            RefusedError: any other answer than success.
+        """
+        try:
+            response = self._http.request(method, self.url + path, **options)
+        except httpx.TransportError as error:
+            raise TemporaryError(
+                f"{self.url} does not answer: {error or type(error).__name__}."
+            ) from error
+        if response.is_success:
+            return response
+        reason, detail = _problem(response)
+        if response.status_code in _TEMPORARY_STATUSES:
+            raise TemporaryError(
+                f"{self.url} answered {response.status_code}: {detail}",
+                _retry_after_s(response.headers.get("Retry-After", "")),
+            )
+        raise RefusedError(response.status_code, reason, detail)
+
+
+def read_as(model: type[_Answer], response: httpx.Response) -> _Answer:
+    """Read the body of an answer.
+
+    Raises:
+        ServerUnreachableError: it is none of `model`: another server is at this address.
+    """
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise not_ours(response) from None
+
+
+def not_ours(response: httpx.Response) -> ServerUnreachableError:
+    """Say that an answer cannot be one of VisionOps."""
+    url = response.request.url.copy_with(query=None)
+    return ServerUnreachableError(f"{url} does not answer as VisionOps does.")
+
+
+def _problem(response: httpx.Response) -> tuple[str, str]:
+    """Return code and detail of a problem document (RFC 9457), or the best of what there is."""
+    try:
+        document = response.json()
+        return str(document["code"]), str(document["detail"])
+    except (ValueError, KeyError, TypeError):
+        text = " ".join(response.text.split())[:_SHOWN_CHARACTERS]
+        return f"http_{response.status_code}", text or response.reason_phrase
+
+
+def _retry_after_s(header: str) -> float:
+    """Return the wait that `Retry-After` asks for: seconds, or a date (RFC 9110, 10.2.3)."""
+    if header.isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return 0.0
