@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from pydantic import BaseModel
 from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.services.problems import problems
+from visionops_assets.services.problems import problem, problems
 
 TIMEOUT_S = 2.0
 KEPT_S = 1.0
@@ -50,13 +50,15 @@ def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
         """Say that this process answers; it reaches for no other server."""
         return Health()
 
-    @app.get("/readyz", responses=problems(HTTPStatus.SERVICE_UNAVAILABLE))
-    async def readyz() -> Ready:
+    @app.get("/readyz", response_model=Ready, responses=problems(HTTPStatus.SERVICE_UNAVAILABLE))
+    async def readyz() -> Ready | Response:
         """Say whether what this process needs answers too."""
         failing = await readiness.failing()
-        if failing:
-            raise ServerUnreachableError(f"Not ready: no answer from {', '.join(failing)}.")
-        return Ready()
+        if not failing:
+            return Ready()
+        # Not raised: each probe would be an error in the log, which says once what is missing.
+        detail = f"Not ready: no answer from {', '.join(failing)}."
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, ServerUnreachableError.code, detail)
 
 
 def catalog_check(catalog: Catalog) -> Check:

@@ -3,9 +3,13 @@
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 MAX_TEXT_CHARACTERS = 200
+
+# For OpenAPI: what the validation below accepts, as far as a pattern can say it.
+_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
+_PATTERN = rf"^{_PRINTABLE}*[^\s\x00-\x1f\x7f-\x9f]{_PRINTABLE}*$"
 
 
 def is_control(character: str) -> bool:
@@ -24,4 +28,5 @@ PlainText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARACTERS),
     AfterValidator(_without_control_characters),
+    Field(json_schema_extra={"pattern": _PATTERN}),
 ]
