@@ -1,119 +1,168 @@
-"""Uploads a second through the ingest API; the limit is bare PUTs of the same bytes to its store.
+"""Uploads through the ingest API; the limit is bare PUTs of the same bytes to the same store.
 
-Needs a running stack, and leaves traces in it: each upload (source `benchmark`, no label) becomes a
-media file and a frame, which sensors process in the minutes after. Nothing is trained on them, for
-they have no labels. The bare objects are removed. The relay publishes each upload's event within
-0.2 s of it: some of that work falls into the turns of the limit.
+Both use eight connections of urllib3, the HTTP library of boto3, so that the clients weigh alike.
+What is compared runs on a stack of its own (store, catalog, queue, ingest, relay), because a whole
+one would process the uploads between the turns. Only the delay from acknowledged to processed needs
+the running stack, and leaves its uploads (source `benchmark`, no label) in it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import boto3  # type: ignore[import-untyped]
-import httpx
+import boto3
 import numpy as np
-from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+import urllib3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
 
-from benchmarks.measure import REPEATS, Figure, Question, compare, rate_hz
+from benchmarks.delay import measure_delay
+from benchmarks.measure import Figure, Question, compare, rate_hz
+from benchmarks.own_stack import own_stack
+from visionops_assets.catalog import keys
+from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
-from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import encode_png
 
 CONNECTIONS = 8
-UPLOADS = 120
-"""Uploads of one measurement: about a second of them."""
-NOISE_SIDE_PX = 82
-"""Noise does not compress: a PNG of this side has 20 KB."""
-KEY_PREFIX = "benchmark"
 TIMEOUT_S = 60.0
+SOURCE = "benchmark"
+# The head of a PNG of one pixel: ingest reads no further than this, and noise does not compress.
+PNG_HEAD = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55")
+FEW_MEDIA, MANY_MEDIA = 1_000, 50_000
+CREATED = 201
 
 Send = Callable[[bytes], None]
 
 
 def measure(settings: Settings) -> list[Figure]:
-    """Measure uploads of small files.
+    """Measure the rate by size of file, its fall as the catalog grows, and the delay.
 
     Raises:
-        ServerUnreachableError: the ingest API or the object store does not answer.
+        StackError: the benchmark's own stack does not start.
+        ServerUnreachableError: the running stack does not answer.
     """
+    with own_stack("ingest", "relay") as own, _uploader(own) as upload, _putter(own) as put:
+        figures = [
+            *_rate("20 KB", 20_000, 200, 0.7, upload, put),
+            *_rate("200 KB", 200_000, 100, 0.8, upload, put),
+            *_rate("20 MB", 20_000_000, 12, 0.9, upload, put),
+            _flatness(own, upload),
+        ]
+    return [*figures, *measure_delay(settings)]
+
+
+def _rate(
+    size: str, file_bytes: int, files: int, goal: float, upload: Send, put: Send
+) -> tuple[Figure, Figure]:
+    """Compare uploads with PUTs; return the figure in files and in megabytes a second."""
     question = Question(
-        f"20 KB PNG uploads, {CONNECTIONS} connections",
+        f"{size} uploads, {CONNECTIONS} connections",
         "uploads/s",
         f"bare PUTs to the same store, boto3, {CONNECTIONS} connections",
-        goal=0.7,
+        goal,
     )
-    rng = np.random.default_rng()
-    with _uploader(settings) as upload, _putter(settings) as put:
-        batches = [_noise_files(rng) for _ in range(1 + REPEATS)]
-        return [
-            compare(
-                question,
-                ours=partial(_send_next, iter(batches), upload),
-                limit=partial(_send_next, iter(batches), put),
+    figure = compare(
+        question,
+        ours=lambda: _send_all(_noise(file_bytes, files), upload),
+        limit=lambda: _send_all(_noise(file_bytes, files), put),
+    )
+    megabytes = file_bytes / 1e6
+    by_bytes = replace(
+        figure, value=figure.value * megabytes, limit=figure.limit * megabytes, unit="MB/s"
+    )
+    return figure, by_bytes
+
+
+def _flatness(own: Settings, upload: Send) -> Figure:
+    """Compare the rate with many media files in the catalog to that with few."""
+    question = Question(
+        f"20 KB uploads with {MANY_MEDIA:,} media in the catalog",
+        "uploads/s",
+        f"the same with {FEW_MEDIA:,}",
+        goal=0.8,
+    )
+
+    def rate_with(media: int) -> float:
+        _fill(own, media)
+        return _send_all(_noise(20_000, 200), upload)
+
+    return compare(question, partial(rate_with, MANY_MEDIA), partial(rate_with, FEW_MEDIA))
+
+
+def _fill(own: Settings, media: int) -> None:
+    """Make the catalog hold this many processed media files, with their published events."""
+    engine = create_engine(own.postgres_url.get_secret_value(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("TRUNCATE media, outbox CASCADE"))
+        connection.execute(
+            text(
+                "INSERT INTO media (media_id, status, source, object_key, attempt, captured_at,"
+                " lease_expires_at, stored_at, kind, content_type, sha256, bytes)"
+                " SELECT gen_random_uuid(), 'processed', 'filler', 'filler/' || n, 1, now(), now(),"
+                " now(), 'image', 'image/png', encode(sha256(n::text::bytea), 'hex'), 20000"
+                " FROM generate_series(1, :media) AS n"
+            ),
+            {"media": media},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO outbox (event_id, topic, message_key, payload, published_at)"
+                " SELECT gen_random_uuid(), 'media', media_id::text, '{}', now() FROM media"
             )
-        ]
+        )
+        connection.execute(text("VACUUM ANALYZE media, outbox"))
+    engine.dispose()
 
 
-def _noise_files(rng: np.random.Generator) -> list[bytes]:
+def _noise(file_bytes: int, files: int) -> list[bytes]:
     """Make files that were never uploaded before: a known one would be answered sooner."""
-    shape = (UPLOADS, NOISE_SIDE_PX, NOISE_SIDE_PX, 3)
-    return [encode_png(pixels) for pixels in rng.integers(0, 256, shape, dtype=np.uint8)]
+    rng = np.random.default_rng()
+    return [PNG_HEAD + rng.bytes(file_bytes - len(PNG_HEAD)) for _ in range(files)]
 
 
-def _send_next(batches: Iterator[Sequence[bytes]], send: Send) -> float:
-    return rate_hz(partial(_send_all, next(batches), send))
-
-
-def _send_all(files: Iterable[bytes], send: Send) -> int:
+def _send_all(files: Sequence[bytes], send: Send) -> float:
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        return len(list(pool.map(send, files)))
+        return rate_hz(lambda: len(list(pool.map(send, files))))
 
 
 @contextmanager
 def _uploader(settings: Settings) -> Iterator[Send]:
     """Give a function that uploads one file; connections stay open."""
-    url = f"{settings.ingest_url}/v1/media"
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    engine = create_engine(settings.postgres_url.get_secret_value())
+    with Session(engine) as session, session.begin():
+        key = keys.replace(session, SOURCE, [Scope.INGEST])
+    engine.dispose()
+    url = f"{settings.ingest_url}/v1/media?source={SOURCE}"
+    headers = {"Content-Type": "application/octet-stream", **keys.bearer_header(key)}
 
     def upload(data: bytes) -> None:
-        upload_file = {"file": ("noise.png", data, "image/png")}
-        response = http.post(url, data={"source": "benchmark"}, files=upload_file)
-        if response.status_code != httpx.codes.CREATED:
-            raise VisionOpsError(f"{url} answered {response.status_code}: {response.text}")
+        response = http.request("POST", url, body=data, headers=headers, timeout=TIMEOUT_S)
+        if response.status != CREATED:
+            raise VisionOpsError(f"{url} answered {response.status}: {response.data!r}")
 
-    with httpx.Client(limits=limits, timeout=TIMEOUT_S) as http:
-        try:
-            http.get(f"{settings.ingest_url}/healthz")
-            yield upload
-        except httpx.TransportError as error:
-            raise ServerUnreachableError(
-                f"{url} does not answer: {error}. Start the stack with `visionops up`."
-            ) from error
+    with urllib3.PoolManager(maxsize=CONNECTIONS, retries=False) as http:
+        yield upload
 
 
 @contextmanager
 def _putter(settings: Settings) -> Iterator[Send]:
-    """Give a function that puts one object; all of them are removed at the end."""
+    """Give a function that puts one object."""
     client = _s3_client(settings)
 
     def put(data: bytes) -> None:
-        key = f"{KEY_PREFIX}/{uuid4()}"
-        client.put_object(Bucket=settings.s3_bucket, Key=key, Body=data)
+        client.put_object(Bucket=settings.s3_bucket, Key=f"{SOURCE}/{uuid4()}", Body=data)
 
     try:
         yield put
     except (BotoCoreError, ClientError) as error:
         raise ServerUnreachableError(f"The object store failed: {error}") from error
-    finally:
-        store = ObjectStore()
-        for key in store.list_keys(KEY_PREFIX):
-            store.delete(key)
 
 
 def _s3_client(settings: Settings) -> Any:
