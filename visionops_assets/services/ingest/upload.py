@@ -7,6 +7,7 @@ it may leave is an intent row whose lease runs out, and by its key the object: t
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -129,6 +130,7 @@ class Uploads:
                 # Another request stored the same bytes, or gave the same key, in between: now it
                 # is found.
                 if attempt == SETTLE_ATTEMPTS:
+                    await asyncio.shield(self._discard_all(deposits))
                     raise
             except ServerUnreachableError:
                 # The commit may have gone through: the objects stay, the sweep decides by the rows.
@@ -146,19 +148,29 @@ class Uploads:
         self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
     ) -> tuple[Acknowledgement, set[UUID]]:
         """Return the answer, and the ids of the deposits that became media files."""
+        for _ in range(SETTLE_ATTEMPTS - 1):
+            # Another request may store the same bytes, or give the same key, in between: the next
+            # attempt finds them.
+            with suppress(UniqueViolation):
+                return await self._try_to_settle_all(deposits, memory)
+        return await self._try_to_settle_all(deposits, memory)
+
+    async def _try_to_settle_all(
+        self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
+    ) -> tuple[Acknowledgement, set[UUID]]:
         is_one_statement = memory is None and len(deposits) == 1 and not deposits[0][1].label
         lend = self._ledger.connection if is_one_statement else self._ledger.transaction
         async with lend() as connection:
             if memory and (before := await memory.recall(connection)) is not None:
                 return Acknowledgement(receipts=before, replayed=True), set()
-            settled = [
-                (deposit, await self._settle(connection, deposit, description))
-                for deposit, description in deposits
-            ]
-            receipts = [_receipt(deposit, outcome) for deposit, outcome in settled]
+            settled: dict[UUID, Settled] = {}
+            # In one order everywhere: two batches of the same files would wait for each other.
+            for deposit, description in sorted(deposits, key=_sha256_of):
+                settled[deposit.media_id] = await self._settle(connection, deposit, description)
+            receipts = [_receipt(deposit, settled[deposit.media_id]) for deposit, _ in deposits]
             if memory:
                 await memory.remember(connection, receipts)
-        kept = {outcome.media_id for _, outcome in settled if not outcome.duplicate}
+        kept = {outcome.media_id for outcome in settled.values() if not outcome.duplicate}
         return Acknowledgement(receipts=receipts), kept
 
     async def _settle(
@@ -192,6 +204,10 @@ class Uploads:
             await self._ledger.forget(media_id)
         except ServerUnreachableError as error:
             _log.warning("upload %s is left to its lease: %s", media_id, error)
+
+
+def _sha256_of(pair: tuple[Deposit, Description]) -> str:
+    return pair[0].content.sha256
 
 
 def _receipt(deposit: Deposit, outcome: Settled) -> UploadReceipt:
