@@ -122,23 +122,15 @@ class Uploads:
             UploadExpiredError: not acknowledged, a lease ran out.
             VisionOpsError: of `memory`; nothing is acknowledged, and nothing is left.
         """
-        for attempt in range(1, SETTLE_ATTEMPTS + 1):
-            try:
-                answer, kept = await self._settle_all(deposits, memory)
-                break
-            except UniqueViolation:
-                # Another request stored the same bytes, or gave the same key, in between: now it
-                # is found.
-                if attempt == SETTLE_ATTEMPTS:
-                    await asyncio.shield(self._discard_all(deposits))
-                    raise
-            except ServerUnreachableError:
-                # The commit may have gone through: the objects stay, the sweep decides by the rows.
-                self._under_way -= {deposit.media_id for deposit, _ in deposits}
-                raise
-            except BaseException:
-                await asyncio.shield(self._discard_all(deposits))
-                raise
+        try:
+            answer, kept = await self._settle_all(deposits, memory)
+        except ServerUnreachableError:
+            # The commit may have gone through: the objects stay, the sweep decides by the rows.
+            self._under_way -= {deposit.media_id for deposit, _ in deposits}
+            raise
+        except BaseException:
+            await asyncio.shield(self._discard_all(deposits))
+            raise
         crash_point(CrashPoint.UPLOAD_ACKNOWLEDGED)
         self._under_way -= kept
         await self._discard_all([pair for pair in deposits if pair[0].media_id not in kept])
