@@ -150,7 +150,7 @@ def test_a_script_cannot_open_another_file(tmp_path: Path, script: str) -> None:
     with pytest.raises(UnsupportedMediaError):
         decode(path)
     # Even past the sniffer, the demuxers that follow such scripts are not allowed.
-    with pytest.raises(CorruptMediaError), open_video(path):
+    with pytest.raises(CorruptMediaError), open_video(path, will_decode=True):
         pass
 
 

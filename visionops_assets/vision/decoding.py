@@ -8,12 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.video import VideoFrame, VideoStream
 
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import NoFramesError, TooLargeError, UnsupportedMediaError
+from visionops_assets.errors import (
+    CorruptMediaError,
+    NoFramesError,
+    TooLargeError,
+    UnsupportedMediaError,
+)
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, preprocess_pixels
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
@@ -21,6 +27,10 @@ from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video
 
 DECODER_THREADS = 2
+MPEG_TS = "mpegts"
+FORMATS_WITH_FULL_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
+# These decoders do not mark the frames in which they filled a hole; they can be told to fail.
+MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
 TIME_TOLERANCE_S = 1e-6
 # A file of a few megabytes may hold a picture for each second of a year: the frames of one file are
@@ -47,9 +57,8 @@ def decode_media(
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
-    Of a video the intervals are `spec.video_sample_interval_s`; rotation metadata is applied and
-    frames that the decoder marks as damaged are passed over. A video that was cut off may give the
-    frames before the cut, each of them whole; an image that was cut off gives nothing.
+    Of a video the intervals are `spec.video_sample_interval_s`; rotation metadata is applied. A
+    file that was cut off or is damaged ends in an error: until the last frame has come, none counts.
 
     Raises:
         MediaError: its subclasses say why the file cannot be used.
@@ -71,9 +80,10 @@ def _decode_video(
     index = 0
     with path.open("rb") as file:
         check_whole(file)
-    with open_video(path) as container:
+    with open_video(path, will_decode=True) as container:
         stream, _ = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
         stream.codec_context.thread_count = DECODER_THREADS
+        stream.codec_context.options = _codec_options(stream, max_pixels)
         for time_s, frame in _sample(container, stream, spec.video_sample_interval_s):
             check_pixels(frame.width, frame.height, max_pixels)
             check_duration(time_s, max_duration_s)
@@ -85,20 +95,65 @@ def _decode_video(
         raise NoFramesError("The video has no frame that decodes.")
 
 
+def _codec_options(stream: VideoStream, max_pixels: int) -> dict[str, str]:
+    options = {"max_pixels": str(max_pixels)}  # a picture may be larger than the header says
+    if stream.codec_context.codec.canonical_name in MENDS_SILENTLY:
+        options["err_detect"] = "explode"
+    return options
+
+
 def _sample(
     container: InputContainer, stream: VideoStream, interval_s: float
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Pick the frame at or after each multiple of the interval, counted from the first frame."""
     start_s: float | None = None
     due_s = 0.0
-    for frame in container.decode(stream):
-        if frame.time is None or frame.is_corrupt:
+    for frame in _sound_frames(container, stream):
+        if frame.time is None:
             continue
         start_s = frame.time if start_s is None else start_s
         time_s = frame.time - start_s
         if time_s >= due_s - TIME_TOLERANCE_S:
             yield max(0.0, time_s), frame
             due_s = (math.floor((time_s + TIME_TOLERANCE_S) / interval_s) + 1) * interval_s
+
+
+def _sound_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decode every frame, and stop at the first that is damaged.
+
+    MPEG-TS is cut from broadcasts: what precedes its first whole frame refers to others that were
+    never part of the file, and is passed over.
+
+    Raises:
+        CorruptMediaError: a packet or a frame is damaged.
+    """
+    may_begin_midway = container.format.name == MPEG_TS
+    packet_count = 0
+    for packet in container.demux(stream):
+        packet_count += packet.size > 0
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            if may_begin_midway:
+                continue
+            raise
+        for frame in frames:
+            if not frame.is_corrupt:
+                may_begin_midway = False
+                yield frame
+            elif not may_begin_midway:
+                raise CorruptMediaError("A frame of the video is damaged. Upload it again.")
+        if packet.is_corrupt and not may_begin_midway:
+            raise CorruptMediaError("A packet of the video is damaged. Upload it again.")
+    if packet_count < _indexed_packets(container, stream):
+        raise CorruptMediaError("Some packets of the video are missing. Upload it again.")
+
+
+def _indexed_packets(container: InputContainer, stream: VideoStream) -> int:
+    """Count the packets that the file's own index lists; 0 if it is an index of key frames only."""
+    if container.format.name not in FORMATS_WITH_FULL_INDEX:
+        return 0
+    return sum(entry.size > 0 for entry in stream.index_entries)
 
 
 def _upright(frame: VideoFrame) -> Frame:

@@ -36,7 +36,7 @@ def probe_video(
 
 
 def _probe(file: ReadableFile, *, max_pixels: int, max_duration_s: float) -> VideoFacts:
-    with open_video(file) as container:
+    with open_video(file, will_decode=False) as container:
         stream, facts = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
         if not any(packet.size for packet in container.demux(stream)):
             raise NoFramesError("The video has no frames.")

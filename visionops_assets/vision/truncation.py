@@ -1,7 +1,8 @@
-"""Was a video cut off? Told by the lengths that its container declares, before it is opened.
+"""Is a video whole? Told by the lengths that its container declares, before it is opened.
 
-FFmpeg plays what is there of a file that was cut off, most often without a word. What no length
-covers cannot be told: MPEG-TS that ends between two packets, or fragmented MP4 between fragments.
+FFmpeg plays what is there of a file that was cut off, and looks for the next packet where one is
+damaged, most often without a word. What no length covers cannot be told: MPEG-TS that ends between
+two packets, or fragmented MP4 between fragments.
 """
 
 import io
@@ -11,7 +12,10 @@ from visionops_assets.errors import CorruptMediaError
 from visionops_assets.vision.sniffing import SNIFF_BYTES, TRANSPORT_PACKET_BYTES, sniff
 
 EBML_SEGMENT, EBML_CLUSTER = 0x18538067, 0x1F43B675
+# Timestamp, SilentTracks, Position, PrevSize, SimpleBlock, BlockGroup, EncryptedBlock, CRC, Void.
+EBML_IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xBF, 0xEC})
 EBML_MAX_ID_BYTES, EBML_MAX_LENGTH_BYTES = 4, 8
+TRANSPORT_SYNC, TRANSPORT_READ_BYTES = b"G", 4_096 * TRANSPORT_PACKET_BYTES
 BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
 
 
@@ -70,20 +74,27 @@ def _end_of_riff(file: ReadableFile, size_bytes: int) -> int:
 
 
 def _end_of_ebml(file: ReadableFile, size_bytes: int) -> int:
-    """Walk the elements of Matroska (RFC 8794); of unknown length are those of live recordings."""
-    position = 0
-    while position < size_bytes:
+    """Walk the elements of Matroska (RFC 9559) down to its blocks.
+
+    Segments and clusters of live recordings have no length: they end where the next one begins.
+    """
+    position, end, end_of_cluster = 0, size_bytes, 0
+    while position < end <= size_bytes:
         element, header_bytes, body_bytes = _ebml_header(
             _read_at(file, position, EBML_MAX_ID_BYTES + EBML_MAX_LENGTH_BYTES)
         )
+        is_in_cluster = position < end_of_cluster
         position += header_bytes
-        if body_bytes is not None:
-            position += body_bytes
-        elif element not in (EBML_SEGMENT, EBML_CLUSTER):
-            break
+        end_of_element = position + (body_bytes or 0)
+        if is_in_cluster and (element not in EBML_IN_CLUSTER or end_of_element > end_of_cluster):
+            raise CorruptMediaError("A part of the video is damaged. Upload it again.")
         if element == EBML_SEGMENT and body_bytes is not None:
-            break
-    return position
+            end = end_of_element
+        elif element == EBML_CLUSTER:
+            end_of_cluster = end_of_element
+        elif element != EBML_SEGMENT:
+            position = end_of_element
+    return max(position, end)
 
 
 def _ebml_header(header: bytes) -> tuple[int, int, int | None]:
@@ -109,8 +120,12 @@ def _ebml_width(header: bytes, at: int, max_bytes: int) -> int:
     return width
 
 
-def _end_of_packets(_: ReadableFile, size_bytes: int) -> int:
-    """Round up to whole packets of MPEG-TS."""
+def _end_of_packets(file: ReadableFile, size_bytes: int) -> int:
+    """Check that each packet of MPEG-TS begins with its sync byte (ISO/IEC 13818-1, 2.4.3.2)."""
+    for position in range(0, size_bytes, TRANSPORT_READ_BYTES):
+        starts = _read_at(file, position, TRANSPORT_READ_BYTES)[::TRANSPORT_PACKET_BYTES]
+        if starts.strip(TRANSPORT_SYNC):
+            raise CorruptMediaError("A part of the video is damaged. Upload it again.")
     return -(-size_bytes // TRANSPORT_PACKET_BYTES) * TRANSPORT_PACKET_BYTES
 
 

@@ -38,7 +38,7 @@ IO_BUFFER_BYTES = 256 * 1024
 
 
 @contextmanager
-def open_video(source: Path | ReadableFile) -> Iterator[InputContainer]:
+def open_video(source: Path | ReadableFile, *, will_decode: bool) -> Iterator[InputContainer]:
     """Open a file, or something that reads like one. No other file is opened through it.
 
     Raises:
@@ -49,8 +49,8 @@ def open_video(source: Path | ReadableFile) -> Iterator[InputContainer]:
         "format_whitelist": FORMAT_WHITELIST,
         "protocol_whitelist": PROTOCOL_WHITELIST,
         "codec_whitelist": ",".join([*sorted(VIDEO_CODECS), AV1_DECODER]),
-        # What FFmpeg must know of a stream is in the headers of its frames.
-        "skip_frame": "all",
+        # FFmpeg decodes some frames to learn about delays, unless it is told to read headers only.
+        "skip_frame": "default" if will_decode else "all",
     }
     target = f"file:{source}" if isinstance(source, Path) else source
     try:
@@ -87,7 +87,6 @@ def check_video(
     if duration_s == 0:
         raise NoFramesError("The video lasts zero seconds.")
     check_duration(duration_s or 0.0, max_duration_s)
-    codec.options = {"max_pixels": str(max_pixels)}  # a picture may be larger than the header says
     return stream, VideoFacts(
         width=width,
         height=height,
