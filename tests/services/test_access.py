@@ -7,7 +7,7 @@ from typing import Annotated, Self, cast
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from limits import RateLimitItemPerHour
 from pydantic import SecretStr
@@ -80,6 +80,7 @@ def test_a_key_is_taken_from_either_header(
     assert (answer.status_code, answer.json()) == (200, "alice")
 
 
+@settings(deadline=None)
 @given(owned=scopes, needed=st.sampled_from(Scope))
 def test_a_key_may_do_what_its_scopes_say_and_admin_everything(
     owned: set[Scope], needed: Scope
@@ -100,6 +101,7 @@ mutations = st.one_of(
 ).filter(lambda text: text != KEY)
 
 
+@settings(deadline=None)
 @given(mutations)
 def test_any_other_text_than_the_key_is_refused(text: str) -> None:
     catalog = KeyCatalog()
