@@ -18,6 +18,7 @@ def main(
     uploads: Annotated[int, typer.Option(help="Media files to be acknowledged, at least.")] = 2_000,
     kills: Annotated[int, typer.Option(help="Processes to kill.")] = 100,
     calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 12.0,
+    settled_s: Annotated[float, typer.Option(help="How long a process is let be.")] = 12.0,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/chaos.json"),
 ) -> None:
     """Kill every process of a stack under load, and check that nothing was lost or doubled."""
@@ -25,7 +26,7 @@ def main(
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     home = Path(tempfile.mkdtemp(prefix="visionops-chaos-"))
     console.print(f"Seed {seed}; the stack is in {home}.")
-    outcome = run(Plan(seed, uploads, kills, calm_s), home, console)
+    outcome = run(Plan(seed, uploads, kills, calm_s, settled_s), home, console)
     write(outcome.report, out)
     for violation in outcome.violations:
         console.print(f"{violation.harm}: {violation.subject}: {violation.evidence}", markup=False)

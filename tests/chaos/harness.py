@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,7 +26,7 @@ SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, d
 # So short that what they bound happens within a run.
 SHORT = {
     "BATCH_MAX_MESSAGES": "100",
-    "BATCH_MAX_WAIT_S": "2",
+    "BATCH_MAX_WAIT_S": "8",
     "FRAME_SIZE_PX": "16",
     "RESUMABLE_EXPIRY_S": "60",
     "SWEEP_INTERVAL_S": "2",
@@ -39,12 +39,17 @@ LOAD_MARGIN = 1.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of a run. Processes that do not come back in `patience_s` end it."""
+    """What is asked of a run.
+
+    A process is killed `settled_s` after it was ready again, at the earliest; one that takes
+    `patience_s` for that ends the run.
+    """
 
     seed: int
     uploads: int
     kills: int
     calm_s: float = 12.0
+    settled_s: float = 12.0
     patience_s: float = 300.0
     converge_within_s: float = 1_200.0
 
@@ -83,7 +88,13 @@ class _Run:
             plan.seed,
             uploads_per_s=LOAD_MARGIN * plan.uploads / kills_take_s,
         )
-        self._killer = Killer(settings.home, armed, plan.patience_s, self._show_kill)
+        self._killer = Killer(
+            settings.home,
+            armed,
+            settled_s=plan.settled_s,
+            patience_s=plan.patience_s,
+            on_kill=self._show_kill,
+        )
         self._started_s = time.monotonic()
 
     def outcome(self) -> Outcome:
@@ -102,12 +113,11 @@ class _Run:
 
     def _kill_under_load(self) -> None:
         """Return once enough was killed and enough acknowledged, whichever takes longer."""
-        stop = Event()
         failures: list[Exception] = []
 
         def kill() -> None:
             try:
-                self._killer.run(self._waves, stop)
+                self._killer.run(self._waves)
             except Exception as error:
                 failures.append(error)
 
@@ -125,7 +135,7 @@ class _Run:
                     if failures:
                         raise failures[0]
         finally:
-            stop.set()
+            self._killer.stop()
             self._load.stop()
             killing.join()
 

@@ -1,10 +1,11 @@
 """Carries a schedule of kills out, and makes sure that each one ended a process."""
 
+import math
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock
@@ -15,7 +16,7 @@ from visionops_assets.crash_points import CrashPoint
 from visionops_assets.stack import dagster
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.processes import ProcessIdentity, identify, session_members
-from visionops_assets.stack.state import USABLE, read_state
+from visionops_assets.stack.state import USABLE, ServerState, read_state
 
 POLL_S = 0.1
 DEATH_TIMEOUT_S = 10.0
@@ -33,105 +34,147 @@ class Processes:
     def __init__(self, home: Path) -> None:
         self._state = Paths(home).state
 
-    def living(self, process: str) -> list[ProcessIdentity]:
-        """Return those of this name that may be killed now: servers only once they are ready."""
+    def running(self, process: str) -> list[ProcessIdentity]:
+        """Return the processes of this name."""
         if process == RUN_WORKER:
             return self._run_workers()
-        return [identity for identity in self._server(process) if identity.is_alive]
+        return _living(server.pid for server in self._servers(process))
 
-    def _server(self, name: str) -> list[ProcessIdentity]:
+    def settled(self, process: str, settled_s: float) -> list[ProcessIdentity]:
+        """Return those that have been ready for so long; run workers always are."""
+        if process == RUN_WORKER:
+            return self._run_workers()
+        ready_before_s = time.time() - settled_s
+        return _living(
+            server.pid
+            for server in self._servers(process)
+            if server.status in USABLE and (server.ready_at_s or 0) < ready_before_s
+        )
+
+    def _servers(self, name: str) -> list[ServerState]:
         state = read_state(self._state)
-        servers = state.servers if state else ()
-        return [
-            identify(server.pid)
-            for server in servers
-            if server.name == name and server.pid and server.status in USABLE
-        ]
+        return [server for server in state.servers if server.name == name] if state else []
 
     def _run_workers(self) -> list[ProcessIdentity]:
-        pids = [
+        return _living(
             pid
-            for server in self._server(dagster.CODE)
+            for server in self.running(dagster.CODE)
             for pid in session_members(server.pid)
             if RUN_WORKER_MARK in _command(pid)
-        ]
-        return [identity for identity in map(identify, pids) if identity.is_alive]
+        )
 
 
 class Killer:
-    """Kills by schedule, in threads of its own; `on_kill` hears of every process that died."""
+    """Kills by schedule, in threads of its own; `on_kill` hears of every process that died.
+
+    A process is killed once at a time, and let be for `settled_s` before, so that it does
+    something, and so that its supervisor does not take it for one that cannot run.
+    """
 
     def __init__(
-        self, home: Path, armed: Path, timeout_s: float, on_kill: Callable[[KillRecord], None]
+        self,
+        home: Path,
+        armed: Path,
+        *,
+        settled_s: float,
+        patience_s: float,
+        on_kill: Callable[[KillRecord], None],
     ) -> None:
         self._processes = Processes(home)
         self._armed = armed
-        self._timeout_s = timeout_s
+        self._settled_s = settled_s
+        self._patience_s = patience_s
         self._on_kill = on_kill
-        self._records: list[KillRecord] = []
+        self._stop = Event()
         self._locks = {process: Lock() for process in POINTS_BY_PROCESS}
-        self._point_locks = {point: Lock() for point in CrashPoint}
+        self.records: list[KillRecord] = []
 
-    @property
-    def records(self) -> list[KillRecord]:
-        """Everything that was killed up to now."""
-        return list(self._records)
+    def stop(self) -> None:
+        """Kill nothing from now on."""
+        self._stop.set()
 
-    def run(self, waves: Sequence[Wave], stop: Event) -> None:
+    def run(self, waves: Sequence[Wave]) -> None:
         """Kill wave by wave, without waiting for one to be over before the next.
 
         Raises:
             ChaosError: a process did not come back, or a crash point was not passed, in time.
         """
-        with ThreadPoolExecutor(max_workers=len(self._locks) + len(self._point_locks)) as pool:
+        # A thread each: those of one process wait for each other.
+        with ThreadPoolExecutor(max_workers=sum(len(wave.kills) for wave in waves)) as pool:
             killings = []
             for wave in waves:
-                if stop.wait(wave.pause_s):
-                    return
+                self._stop.wait(wave.pause_s)
                 killings += [pool.submit(self._kill, kill) for kill in wave.kills]
-            for killing in killings:
-                killing.result()
+            try:
+                for killing in as_completed(killings):
+                    killing.result()
+            except ChaosError:
+                self.stop()
+                raise
 
     def _kill(self, kill: Kill) -> None:
-        if kill.point:
-            with self._point_locks[kill.point]:
+        with self._locks[kill.process]:
+            victims = self._await_settled(kill.process)
+            if kill.point:
                 killed_at_s = self._kill_at_point(kill.process, kill.point)
-        else:
-            with self._locks[kill.process]:
-                killed_at_s = self._kill_by_pid(kill.process)
+            else:
+                killed_at_s = self._kill_by_pid(kill.process, victims)
         record = KillRecord(kill.target, killed_at_s)
-        self._records.append(record)
+        self.records.append(record)
         self._on_kill(record)
 
-    def _kill_by_pid(self, process: str) -> float:
-        """Wait until there is such a process, kill it, and return when it died."""
-        deadline = time.monotonic() + self._timeout_s
-        while time.monotonic() < deadline:
-            for victim in self._processes.living(process)[:1]:
-                killed_at_s = time.time()
+    def _await_settled(self, process: str) -> list[ProcessIdentity]:
+        for _ in self._polls(f"{process} did not come back"):
+            settled = self._processes.settled(process, self._settled_s)
+            # A run worker lives too shortly to be waited for before its crash point is armed.
+            if settled or process == RUN_WORKER:
+                return settled
+        return []
+
+    def _kill_by_pid(self, process: str, victims: list[ProcessIdentity]) -> float:
+        """Kill one of these, or else the next to come; return when it died."""
+        for _ in self._polls(f"{process} was not there to be killed"):
+            killed_at_s = time.time()
+            for victim in victims[:1]:
                 with suppress(ProcessLookupError):
                     os.kill(victim.pid, signal.SIGKILL)
                     if _one_died([victim]):
                         return killed_at_s
-            time.sleep(POLL_S)
-        raise ChaosError(f"{process} was not there to be killed within {self._timeout_s:.0f} s.")
+            victims = self._processes.running(process)
+        return math.nan
 
     def _kill_at_point(self, process: str, point: CrashPoint) -> float:
         """Arm a crash point, wait until a process passed it, and return when it died."""
         order = self._armed / point.value
-        deadline = time.monotonic() + self._timeout_s
         order.touch()
         candidates: list[ProcessIdentity] = []
-        while time.monotonic() < deadline:
-            if not order.exists():
-                killed_at_s = time.time()
-                if _one_died(candidates):
-                    return killed_at_s
-                order.touch()  # Something else ended it first; that is another kill.
-            candidates = self._processes.living(process) or candidates
+        try:
+            for _ in self._polls(f"{process} did not pass {point}"):
+                if not order.exists():
+                    killed_at_s = time.time()
+                    if _one_died(candidates):
+                        return killed_at_s
+                    order.touch()
+                candidates = self._processes.running(process)
+        finally:
+            order.unlink(missing_ok=True)
+        return math.nan
+
+    def _polls(self, problem: str) -> Iterator[None]:
+        """Yield again and again, until time is over.
+
+        Raises:
+            ChaosError: it is, or nothing is to be killed any more.
+        """
+        deadline = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline and not self._stop.is_set():
+            yield
             time.sleep(POLL_S)
-        order.unlink(missing_ok=True)
-        raise ChaosError(f"No process passed {point} within {self._timeout_s:.0f} s.")
+        raise ChaosError(f"{problem} within {self._patience_s:.0f} s.")
+
+
+def _living(pids: Iterable[int | None]) -> list[ProcessIdentity]:
+    return [identity for pid in pids if pid and (identity := identify(pid)).is_alive]
 
 
 def _one_died(candidates: Sequence[ProcessIdentity]) -> bool:
