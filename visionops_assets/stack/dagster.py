@@ -27,7 +27,11 @@ _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
 
 
 def code_server(plan: Plan) -> Server:
-    """Describe the server that holds the definitions; runs are its child processes."""
+    """Describe the server that holds the definitions; runs are its child processes.
+
+    Not `dagster code-server start`: that is a proxy, which lives on when the server behind it dies,
+    so that nobody starts it again.
+    """
     settings = plan.settings
     address = f"{settings.dagster_code_host}:{settings.dagster_code_port}"
     probe = accepts_connections(address)
@@ -38,7 +42,7 @@ def code_server(plan: Plan) -> Server:
         name=CODE,
         address=address,
         command=(
-            *(sys.executable, "-m", "dagster", "code-server", "start"),
+            *(sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code"),
             *(*options, "-p", str(settings.dagster_code_port)),
         ),
         env=_environment(plan),
