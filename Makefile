@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-unit check up down status bench clean
+.PHONY: help install lock demo test test-unit check up down status bench chaos clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,6 +7,11 @@ UV := $(BIN)/uv pip install --quiet
 # PyTorch is installed by pip, so that a CPU build is taken where the package index offers one; the
 # lock files hold everything else.
 TORCH := torch==2.13.0
+
+# Of `make chaos`; without SEED one is drawn, and printed.
+SEED ?=
+UPLOADS ?= 2000
+KILLS ?= 100
 
 # Without cached bytecode every server and every run would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,6 +57,9 @@ status: ## Show the servers
 
 bench: install ## Measure the figures of the README, into build/bench
 	$(BIN)/python -m benchmarks
+
+chaos: install ## Kill every process under load and check that nothing was lost, into build/
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --uploads $(UPLOADS) --kills $(KILLS)
 
 lock: install ## Resolve the dependencies again, into the lock files
 	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt

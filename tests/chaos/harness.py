@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -113,31 +113,24 @@ class _Run:
 
     def _kill_under_load(self) -> None:
         """Return once enough was killed and enough acknowledged, whichever takes longer."""
-        failures: list[Exception] = []
-
-        def kill() -> None:
-            try:
-                self._killer.run(self._waves)
-            except Exception as error:
-                failures.append(error)
-
-        killing = Thread(target=kill)
         self._load.start()
-        killing.start()
         try:
-            with self._progress() as progress:
+            with ThreadPoolExecutor(1) as one, self._progress() as progress:
+                killing = one.submit(self._killer.run, self._waves)
                 uploads = progress.add_task("uploads", total=self._plan.uploads)
                 kills = progress.add_task("kills", total=self._plan.kills)
-                while killing.is_alive() or self._load.acknowledged < self._plan.uploads:
-                    progress.update(uploads, completed=self._load.acknowledged)
+                while not killing.done() or self._load.acknowledged < self._plan.uploads:
+                    acknowledged = self._load.acknowledged
+                    if acknowledged >= self._plan.uploads:
+                        self._load.slow_down()
+                    progress.update(uploads, completed=acknowledged)
                     progress.update(kills, completed=len(self._killer.records))
                     time.sleep(POLL_S)
-                    if failures:
-                        raise failures[0]
+                    if killing.done():
+                        killing.result()
         finally:
             self._killer.stop()
             self._load.stop()
-            killing.join()
 
     def _rest(self) -> None:
         """Wait until nothing is under way, or for so long as is allowed."""
@@ -165,4 +158,5 @@ class _Run:
         self._say(f"Killed {record.target}; {self._load.acknowledged} acknowledged")
 
     def _say(self, text: str) -> None:
-        self._console.print(f"{time.monotonic() - self._started_s:6.1f} s  {text}", markup=False)
+        line = f"{time.monotonic() - self._started_s:6.1f} s  {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -147,15 +147,17 @@ class Killer:
         """Arm a crash point, wait until a process passed it, and return when it died."""
         order = self._armed / point.value
         order.touch()
-        candidates: list[ProcessIdentity] = []
+        seen: list[ProcessIdentity] = []
+        before: list[ProcessIdentity] = []
         try:
             for _ in self._polls(f"{process} did not pass {point}"):
                 if not order.exists():
                     killed_at_s = time.time()
-                    if _one_died(candidates):
+                    # One that died while they were looked for is among those seen before.
+                    if _one_died([*before, *seen]):
                         return killed_at_s
                     order.touch()
-                candidates = self._processes.running(process)
+                before, seen = seen, self._processes.running(process)
         finally:
             order.unlink(missing_ok=True)
         return math.nan

@@ -16,6 +16,7 @@ from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.errors import RefusedError
 
 CLIENTS = 10
+SLOW_UPLOADS_PER_S = 1.0
 PATIENCE_S = 300.0
 ASKED_AGAIN = 0.5
 """Of the uploads with an Idempotency-Key, so many are sent again after their answer."""
@@ -51,6 +52,10 @@ class Load:
         """Let the clients begin."""
         for thread in self._threads:
             thread.start()
+
+    def slow_down(self) -> None:
+        """Go on with a fraction of the uploads: enough for crash points to be passed."""
+        self._pause_s = max(self._pause_s, CLIENTS / SLOW_UPLOADS_PER_S)
 
     def stop(self) -> None:
         """Let uploads under way be answered; what waits for its next attempt is given up."""

@@ -1,0 +1,24 @@
+"""A short run on real servers: each process killed once, and each crash point passed once."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.chaos.harness import Plan, run
+from tests.chaos.schedule import every_kill
+
+UPLOADS = 150
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(1_200)
+def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
+    every = every_kill()
+    plan = Plan(seed=1, uploads=UPLOADS, kills=len(every), calm_s=3, settled_s=3)
+
+    outcome = run(plan, tmp_path / "home", Console())
+
+    assert list(outcome.violations) == []
+    assert outcome.report.uploads >= UPLOADS
+    assert outcome.report.kills_by_target == dict.fromkeys(sorted(k.target for k in every), 1)
