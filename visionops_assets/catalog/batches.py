@@ -68,16 +68,13 @@ class Problem:
 
 def problems_of(session: Session, events: Sequence[tuple[int, MediaEvent]]) -> dict[int, Problem]:
     """Name, by offset, the events that announce nothing that the catalog knows."""
-    announcements = dict(
-        session.execute(
-            select(Media.media_id, Media.announcement).where(
-                Media.media_id.in_({event.media_id for _, event in events}),
-                Media.status != MediaStatus.RECEIVING,
-            )
+    stored = session.execute(
+        select(Media.media_id, Media.announcement).where(
+            Media.media_id.in_({event.media_id for _, event in events}),
+            Media.status != MediaStatus.RECEIVING,
         )
-        .tuples()
-        .all()
     )
+    announcements = dict(stored.all())
     problems: dict[int, Problem] = {}
     for offset, event in events:
         newest = announcements.get(event.media_id)

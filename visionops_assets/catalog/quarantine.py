@@ -57,5 +57,5 @@ def count_by_code(session: Session) -> dict[str, int]:
         select(Media.reason_code, func.count())
         .where(Media.status == MediaStatus.QUARANTINED)
         .group_by(Media.reason_code)
-    ).tuples()
+    )
     return {code or "unknown": count for code, count in rows}

@@ -54,7 +54,7 @@ def fence_expired_uploads(session: Session, lease: timedelta, limit: int) -> lis
         .values(attempt=Media.attempt + 1, lease_expires_at=func.now() + lease)
         .returning(Media.media_id, Media.object_key, Media.attempt)
     )
-    return [GivenUpUpload(*row) for row in fenced.tuples()]
+    return [GivenUpUpload(*row) for row in fenced]
 
 
 def forget_upload(session: Session, upload: GivenUpUpload) -> None:

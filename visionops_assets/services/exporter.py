@@ -130,7 +130,7 @@ def _model_metrics(session: Session) -> Iterator[Metric]:
         .ext(distinct_on(Release.model_name))
         .order_by(Release.model_name, Release.release_id.desc())
     )
-    for name, version in session.execute(newest_releases).tuples():
+    for name, version in session.execute(newest_releases):
         champions.add_metric([name], version)
     yield champions
 

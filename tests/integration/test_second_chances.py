@@ -1,0 +1,218 @@
+"""Messages and media that could not be handled: what is kept of them, and how they come back.
+
+The two assets run in this process on the real catalog, queue and object store.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+from sqlalchemy import func, select
+
+from tests.integration.conftest import running_stack, visionops
+from tests.integration.media_rows import look, png, store
+from tests.integration.test_loop import wait_for
+from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.outbox import event_id_of, media_event
+from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch, Outbox
+from visionops_assets.contracts import MediaStatus
+from visionops_assets.resources.broker import Broker, OutgoingEvent
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.frames.assets import processed_frames
+from visionops_assets.stages.media.assets import raw_media
+
+WAIT_S = 30
+
+
+@pytest.fixture(scope="module")
+def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("second-chances")
+    with running_stack(home, {}, "--only", "relay") as settings:
+        yield settings
+
+
+def publish(*values: bytes) -> None:
+    topic = load_settings().kafka_media_topic
+    with Broker().producer() as producer:
+        producer.publish_all([OutgoingEvent(topic, "test", value, "test") for value in values])
+
+
+def relay_has_published_all() -> bool | None:
+    with Catalog().begin() as session:
+        owed = select(func.count()).where(Outbox.published_at.is_(None))
+        return session.scalar(owed) == 0 or None
+
+
+def take_new_messages() -> OffsetRange:
+    """Run the two assets on what was published since the last batch."""
+    wait_for("empty outbox", relay_has_published_all, WAIT_S)
+    topic = load_settings().kafka_media_topic
+    with Catalog().begin() as session:
+        start = session.scalar(select(func.max(MediaBatch.end_offset))) or 0
+    with Broker().reader() as reader:
+        end = max(message.offset for message in reader.read_all(topic)) + 1
+    offsets = OffsetRange(topic, 0, start, end)
+    run_batch(offsets)
+    wait_for("empty outbox", relay_has_published_all, WAIT_S)
+    return offsets
+
+
+def run_batch(offsets: OffsetRange) -> None:
+    resources = {
+        "catalog": Catalog(),
+        "broker": Broker(),
+        "object_store": ObjectStore(),
+        "tables": dg.mem_io_manager,
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("media_batches", [offsets.batch_key])
+        dg.materialize(
+            [raw_media, processed_frames],
+            partition_key=offsets.batch_key,
+            instance=instance,
+            resources=resources,
+        )
+
+
+def listed(*words: str) -> list[dict[str, Any]]:
+    """What an `ls --json` says."""
+    done = visionops(*words, "ls", "--json")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def letters_of(offsets: OffsetRange) -> list[dict[str, Any]]:
+    names = {f"{offsets.topic}-0-{offset}" for offset in range(offsets.start, offsets.end)}
+    return [row for row in listed("dead-letter") if row["letter"] in names]
+
+
+def said(*words: str) -> str:
+    done = visionops(*words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def now(media: Media) -> Media:
+    row = look(media.media_id)
+    assert row
+    return row
+
+
+def effects(media: Media) -> tuple[list[Any], int]:
+    """The events of a file that were taken, and how many frames it has."""
+    with Catalog().begin() as session:
+        events = select(ConsumedEvent.event_id).where(ConsumedEvent.media_id == media.media_id)
+        frames = select(func.count()).where(Frame.media_id == media.media_id)
+        return list(session.scalars(events)), session.scalar(frames) or 0
+
+
+def test_messages_that_cannot_be_handled_do_not_stop_the_others(relayed: Settings) -> None:
+    good, silent = store(png()), store(png(), announced=False)
+    stranger, unannounced = (
+        media_event(silent).model_copy(update={field: uuid4()}).model_dump_json().encode()
+        for field in ("media_id", "event_id")
+    )
+    publish(b"\x00\xff\x1b[2Jhello", stranger, unannounced)
+    batch = take_new_messages()
+    run_batch(batch)  # Owes no letter again.
+    assert now(good).status is MediaStatus.PROCESSED
+    assert now(silent).status is MediaStatus.STORED
+    letters = letters_of(batch)
+    codes = ["unreadable_event", "unknown_media", "unknown_announcement"]
+    assert [row["code"] for row in letters] == codes
+    assert not any(row["handled"] for row in letters)
+    shown = said("dead-letter", "show", letters[0]["letter"])
+    assert "hello" in shown
+    assert "\x1b" not in shown
+    assert str(silent.media_id) in said("dead-letter", "show", letters[2]["letter"])
+
+
+def test_a_replayed_letter_has_its_effect_once(relayed: Settings) -> None:
+    media = store(png(), announced=False)
+    event = media_event(media).model_dump_json().encode()
+    with Catalog().begin() as session:
+        session.delete(session.get_one(Media, media.media_id))
+    publish(event)
+    (letter,) = letters_of(take_new_messages())
+    assert letter["code"] == "unknown_media"
+    with Catalog().begin() as session:  # As if restored from a backup.
+        session.add(Media(**{c.name: getattr(media, c.name) for c in Media.__table__.columns}))
+    for _ in range(2):
+        said("dead-letter", "replay", letter["letter"])
+        assert letters_of(take_new_messages()) == []
+    assert now(media).status is MediaStatus.PROCESSED
+    assert effects(media) == ([event_id_of(media.media_id, 1)], 1)
+    assert [r["handled"] for r in listed("dead-letter") if r["letter"] == letter["letter"]] == [
+        True
+    ]
+
+
+def test_all_that_is_not_handled_is_replayed_equal_messages_once(relayed: Settings) -> None:
+    publish(b"the same", b"the same")
+    assert len(letters_of(take_new_messages())) == 2
+    waiting = [row for row in listed("dead-letter") if not row["handled"]]
+    said("dead-letter", "replay", "--all")
+    assert len(letters_of(take_new_messages())) < len(waiting)
+    said("dead-letter", "replay", "--all")
+    assert len(letters_of(take_new_messages())) < len(waiting)
+
+
+@pytest.mark.parametrize(
+    "words", [("replay",), ("replay", "--all", "media-0-0"), ("show", "media-0-999999")]
+)
+def test_a_letter_that_is_not_there_is_said(relayed: Settings, words: tuple[str, ...]) -> None:
+    done = visionops("dead-letter", *words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_released_file_is_processed_by_todays_limits(
+    relayed: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = png()
+    media = store(data)
+    monkeypatch.setenv("VISIONOPS_MAX_IMAGE_PIXELS", "100")
+    load_settings.cache_clear()
+    take_new_messages()
+    assert now(media).status is MediaStatus.QUARANTINED
+    (row,) = [r for r in listed("quarantine") if r["media_id"] == str(media.media_id)]
+    assert (row["reason_code"], row["bytes"]) == ("too_many_pixels", len(data))
+    copy = tmp_path / "copy"
+    shown = said("quarantine", "show", str(media.media_id), "--save", str(copy))
+    assert "89 50 4e 47" in shown
+    assert copy.read_bytes() == data
+
+    said("quarantine", "release", "--code", "too_many_pixels")
+    take_new_messages()
+    again = now(media)
+    assert (again.status, again.announcement) == (MediaStatus.QUARANTINED, 2)
+
+    monkeypatch.undo()
+    load_settings.cache_clear()
+    said("quarantine", "release", str(media.media_id))
+    assert (now(media).status, now(media).reason_code) == (MediaStatus.STORED, None)
+    take_new_messages()
+    done = now(media)
+    assert (done.status, done.reason_code, done.announcement) == (MediaStatus.PROCESSED, None, 3)
+    events = [event_id_of(media.media_id, number) for number in (1, 2, 3)]
+    assert (sorted(effects(media)[0]), effects(media)[1]) == (sorted(events), 1)
+
+
+def test_only_what_is_in_quarantine_is_released_all_or_nothing(relayed: Settings) -> None:
+    truncated, good = store(png()[:900]), store(png())
+    take_new_messages()
+    assert now(truncated).reason_code == "corrupt"
+    ids = [str(media.media_id) for media in (truncated, good)]
+    done = visionops("quarantine", "release", *ids)
+    assert done.returncode == 2
+    assert f"{good.media_id} is not in quarantine: it is processed" in done.stderr
+    assert now(truncated).status is MediaStatus.QUARANTINED
+    for words in ((), (ids[0], "--code", "corrupt"), ("--code", "nonsense"), (str(uuid4()),)):
+        assert visionops("quarantine", "release", *words).returncode == 2
+    assert "corrupt" in said("quarantine", "ls")
