@@ -1,51 +1,211 @@
-"""The HTTP face alone: requests that are refused before any server is reached."""
+"""The HTTP face alone: what is refused before any server is reached, and with which code."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.services.asgi_client import AsgiClient
+from tests.services.ingest_bodies import PNG_HEAD
+from visionops_assets.catalog.uploads import UploadLedger
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.ingest.app import create_app
 from visionops_assets.settings import Settings
 
+TUS = {"Tus-Resumable": "1.0.0"}
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+async def _admit(*_: object) -> Principal:
+    return Principal("client", "00000000", frozenset({Scope.INGEST}))
+
+
+@asynccontextmanager
+async def _no_catalog(_: UploadLedger) -> AsyncIterator[None]:
+    raise ServerUnreachableError("The catalog is down.")
+    yield
+
 
 @pytest.fixture
-def client(tmp_path: Path) -> AsgiClient:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsgiClient:
+    monkeypatch.setattr(Access, "admit", _admit)
     return AsgiClient(create_app(Settings(home=tmp_path, max_upload_bytes=1_000)))
 
 
+@pytest.fixture
+def client_without_catalog(client: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> AsgiClient:
+    monkeypatch.setattr(UploadLedger, "connection", _no_catalog)
+    return client
+
+
+@pytest.fixture
+def client_without_store(client: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> AsgiClient:
+    """Intents are noted by nobody; what is refused is refused without the store."""
+
+    async def do_nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(UploadLedger, "open_intent", do_nothing)
+    monkeypatch.setattr(UploadLedger, "forget", do_nothing)
+    monkeypatch.setattr(ObjectStore, "delete_async", do_nothing)
+    return client
+
+
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("query", "named"),
     [
         ({"label": "a\0b"}, "label: must not contain NUL"),
         ({"source": "a\0b"}, "source: must not contain NUL"),
         ({"source": "a" * 1_000}, "source: "),
         ({"captured_at": "yesterday"}, "captured_at: "),
+        ({"sauce": "a"}, "sauce: "),
     ],
 )
-def test_an_unusable_field_is_a_clear_422(
-    client: AsgiClient, fields: dict[str, str], named: str
+@pytest.mark.parametrize("path", ["/v1/media", "/v1/media/batch"])
+def test_an_unusable_parameter_is_a_clear_422(
+    client: AsgiClient, path: str, query: dict[str, str], named: str
 ) -> None:
-    response = client.post("/v1/media", files={"file": b"x"}, data=fields)
-    assert response.status_code == 422
-    assert response.json()["code"] == "invalid_request"
+    response = client.post(path, content=PNG_HEAD, params=query)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
     assert response.json()["detail"].startswith(named)
 
 
-def test_a_missing_file_is_a_clear_422(client: AsgiClient) -> None:
-    response = client.post("/v1/media", data={"label": "7"})
-    assert (response.status_code, response.json()["detail"]) == (422, "file: Field required")
+@pytest.mark.parametrize(
+    ("options", "status", "code", "detail"),
+    [
+        ({"headers": {"Transfer-Encoding": ""}}, 400, "invalid_content_length", "The request has"),
+        ({"files": {"label": (None, "7")}}, 422, "invalid_request", "file: there is none"),
+        ({"headers": FORM, "content": b"--b--"}, 422, "invalid_request", "file: there is none"),
+        ({"headers": FORM, "content": b"x"}, 422, "invalid_request", "The form is malformed"),
+        ({"headers": {"Content-Type": "multipart/form-data"}}, 422, "invalid_request", "The Cont"),
+        ({"content": b"x" * 100_000}, 413, "too_large", "The body has more"),
+        ({"files": {"file": b"x" * 100_000}}, 413, "too_large", "The body has more"),
+        ({"headers": {"Idempotency-Key": "a b"}}, 422, "invalid_request", "Idempotency-Key"),
+        ({"headers": {"Idempotency-Key": "a" * 256}}, 422, "invalid_request", "Idempotency-Key"),
+    ],
+)
+def test_an_unusable_request_is_refused_at_once(
+    client: AsgiClient, options: dict[str, Any], status: int, code: str, detail: str
+) -> None:
+    response = client.post("/v1/media", **options)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.json()["detail"].startswith(detail)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_body_far_over_the_limit_is_refused_unread(client: AsgiClient) -> None:
-    response = client.post("/v1/media", files={"file": b"x" * 100_000})
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 422, "empty"),
+        (b"#!/bin/sh", 415, "unsupported_media_type"),
+        (PNG_HEAD.ljust(1_001, b"\0"), 413, "too_large"),
+    ],
+)
+@pytest.mark.parametrize("as_form", [False, True], ids=["raw", "form"])
+def test_unusable_content_has_its_code(
+    client_without_store: AsgiClient, content: bytes, status: int, code: str, as_form: bool
+) -> None:
+    options = {"files": {"file": content}} if as_form else {"content": content}
+    response = client_without_store.post("/v1/media", **options)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_one_file_too_many_is_refused(client_without_store: AsgiClient) -> None:
+    files = [("file", b"#!/bin/sh")] * 2
+    response = client_without_store.post("/v1/media", files=files)
+    assert response.status_code == 422
+    assert "POST /v1/media/batch" in response.json()["detail"]
+
+
+def test_a_chunked_form_over_the_limit_is_too_large(client_without_store: AsgiClient) -> None:
+    async def form() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + PNG_HEAD
+        for _ in range(100):
+            yield b"\0" * 1_000
+
+    response = client_without_store.post("/v1/media", content=form(), headers=FORM)
     assert (response.status_code, response.json()["code"]) == (413, "too_large")
 
 
-def test_a_media_id_must_be_one(client: AsgiClient) -> None:
-    response = client.get("/v1/media/..%2Fetc")
+def test_a_batch_is_a_form(client: AsgiClient) -> None:
+    response = client.post("/v1/media/batch", content=PNG_HEAD)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+
+
+def test_without_a_catalog_an_upload_may_come_again(client_without_catalog: AsgiClient) -> None:
+    for path in ("/v1/media", "/v1/media/batch"):
+        response = client_without_catalog.post(path, files={"file": PNG_HEAD})
+        assert (response.status_code, response.json()["code"]) == (503, "server_unreachable")
+        assert "Retry-After" in response.headers
+
+
+def test_tus_is_described(client: AsgiClient) -> None:
+    response = client.request("OPTIONS", "/v1/uploads")
+    assert response.status_code == 204
+    assert response.headers["Tus-Resumable"] == response.headers["Tus-Version"] == "1.0.0"
+    assert response.headers["Tus-Max-Size"] == "1000"
+    assert "creation" in response.headers["Tus-Extension"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Upload-Length": "1"}, 422),
+        ({"Upload-Length": "1", "Tus-Resumable": "0.2.2"}, 412),
+        (TUS, 422),
+        (TUS | {"Upload-Length": "-1"}, 422),
+        (TUS | {"Upload-Length": "ten"}, 422),
+        (TUS | {"Upload-Length": "0"}, 422),
+        (TUS | {"Upload-Length": "1001"}, 413),
+        (TUS | {"Upload-Length": "1", "Upload-Metadata": "label x"}, 422),
+        (TUS | {"Upload-Length": "1", "Upload-Metadata": "label eAB4"}, 422),
+    ],
+)
+def test_an_unusable_beginning_of_a_resumable_upload_is_refused(
+    client: AsgiClient, headers: dict[str, str], status: int
+) -> None:
+    response = client.post("/v1/uploads", headers=headers)
+    assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.status_code in {404, 422}
+
+
+def test_a_part_says_what_it_is(client: AsgiClient) -> None:
+    headers = TUS | {"Upload-Offset": "0", "Content-Type": "image/png"}
+    response = client.request("PATCH", f"/v1/uploads/{uuid4()}", headers=headers)
+    assert response.status_code == 415
+
+
+def test_ids_must_be_some(client: AsgiClient) -> None:
+    for path in ("/v1/media/..%2Fetc", "/v1/media/x", "/v1/uploads/x"):
+        response = client.get(path)
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.status_code in {404, 422}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/media"),
+        ("POST", "/v1/media/batch"),
+        ("GET", f"/v1/media/{uuid4()}"),
+        ("GET", "/v1/stats"),
+        ("POST", "/v1/uploads"),
+        ("GET", f"/v1/uploads/{uuid4()}"),
+        ("HEAD", f"/v1/uploads/{uuid4()}"),
+        ("PATCH", f"/v1/uploads/{uuid4()}"),
+        ("DELETE", f"/v1/uploads/{uuid4()}"),
+    ],
+)
+def test_nothing_is_told_or_taken_without_a_key(tmp_path: Path, method: str, path: str) -> None:
+    client = AsgiClient(create_app(Settings(home=tmp_path)))
+    needed = TUS | {"Upload-Length": "1", "Upload-Offset": "0"}
+    assert client.request(method, path, headers=needed).status_code == 401
 
 
 def test_health_and_metrics_need_no_other_server(client: AsgiClient) -> None:

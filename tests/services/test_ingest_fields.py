@@ -1,13 +1,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
+    MediaFields,
+    UploadQuery,
     UtcTime,
+    contradicts,
     display_name,
 )
 from visionops_assets.services.text import MAX_TEXT_CHARACTERS, PlainText
@@ -69,3 +73,79 @@ def test_any_file_name_can_be_shown(filename: str) -> None:
 def test_a_hostile_file_name_is_kept_as_text() -> None:
     assert display_name("../../etc/passwd\0.png") == "../../etc/passwd\ufffd.png"
     assert display_name(None) is None
+
+
+@given(st.text(max_size=2 * MAX_FILENAME_CHARACTERS))
+def test_a_file_name_of_a_query_can_be_kept(filename: str) -> None:
+    kept = UploadQuery(filename=filename).filename
+    assert kept == display_name(filename)
+    assert "\0" not in (kept or "")
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "expected"),
+    [
+        ("a.png", "image/png", False),
+        ("a.PNG", "image/png", False),
+        ("a.jpg", "image/png", True),
+        ("a.jpg", "image/jpeg", False),
+        ("a.jpeg", "image/jpeg", False),
+        ("a.tif", "image/tiff", False),
+        ("a.bmp", "image/bmp", False),
+        ("a.gif", "image/webp", True),
+        ("a.webp", "image/webp", False),
+        ("a.webp", "image/png", True),
+        ("a.heic", "image/jpeg", True),
+        ("a.mp4", "image/png", True),
+        ("a.mp4", "video/quicktime", False),
+        ("a.mov", "video/mp4", False),
+        ("a.m4v", "video/mp4", False),
+        ("a.3gp", "video/3gpp", False),
+        ("a.avi", "video/x-msvideo", False),
+        ("a.avi", "video/mp4", True),
+        ("a.webm", "video/x-matroska", False),
+        ("a.mkv", "video/webm", False),
+        ("a.mkv", "video/mp4", True),
+        ("a.ts", "video/mp2t", False),
+        ("a.ts", "video/mp4", True),
+        ("a.txt", "image/png", True),
+        ("a.exe", "image/png", True),
+        ("a.png.unknown-ending", "image/jpeg", False),
+        ("png", "image/jpeg", False),
+        (".png", "image/jpeg", False),
+        ("", "image/jpeg", False),
+        (None, "image/jpeg", False),
+        ("../../a.jpg", "image/png", True),
+        ("a.jpg\0.png", "image/png", False),
+        ("data:image/jpeg,a", "image/png", False),
+    ],
+)
+def test_a_name_contradicts_by_its_ending(
+    filename: str | None, content_type: str, expected: bool
+) -> None:
+    assert contradicts(filename, content_type) is expected
+
+
+@given(st.text())
+def test_any_name_is_compared(filename: str) -> None:
+    contradicts(filename, "image/png")
+
+
+def test_fields_of_a_form_replace_those_of_the_query() -> None:
+    query = MediaFields(source="gate", label="cat")
+    assert query.updated({"label": "dog"}) == MediaFields(source="gate", label="dog")
+    assert query.updated({}) == query
+
+
+@pytest.mark.parametrize("fields", [{"labels": "cat"}, {"": "x"}, {"label": ""}, {"label": "a\0"}])
+def test_a_field_that_cannot_be_used_is_named(fields: dict[str, str]) -> None:
+    with pytest.raises(RequestValidationError) as raised:
+        MediaFields().updated(fields)
+    assert raised.value.errors()[0]["loc"] == ("body", *fields)
+
+
+def test_a_description_says_now_and_knows_a_wrong_name() -> None:
+    before = datetime.now(UTC)
+    said = MediaFields(source="gate").describe("a\0.jpg", "image/png", uploaded_by="client")
+    assert before <= said.captured_at <= datetime.now(UTC)
+    assert (said.filename, said.name_mismatch, said.uploaded_by) == ("a\ufffd.jpg", True, "client")

@@ -1,139 +1,381 @@
 """The order of the steps of an upload, against a catalog and a store that only take notes."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from io import BytesIO
-from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import UniqueViolation
 
-from tests.services.test_ingest_measuring import PNG_HEAD
-from visionops_assets.catalog import media, outbox
+from tests.services.ingest_bodies import PNG_HEAD, arriving
+from tests.vision.corpus import mp4
+from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.contracts import MediaEvent
-from visionops_assets.errors import ServerUnreachableError, TooLargeError
+from visionops_assets.errors import (
+    IdempotencyKeyReusedError,
+    InvalidLengthError,
+    MediaError,
+    NoFramesError,
+    ServerUnreachableError,
+    TooLargeError,
+    UnsupportedMediaError,
+    UploadExpiredError,
+    VisionOpsError,
+)
+from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.measuring import CHUNK_BYTES
-from visionops_assets.services.ingest.upload import UploadRequest, Uploads
+from visionops_assets.services.ingest.upload import SETTLE_ATTEMPTS, Acknowledgement, Uploads
 from visionops_assets.settings import Settings
 
-REQUEST = UploadRequest("camera", "a.png", datetime(2026, 3, 1, tzinfo=UTC), label="7")
+STEP_BY_QUERY = {"WITH": "settle", "INSERT": "add label", "UPDATE": "renew"}
+DOWN = ServerUnreachableError("down")
 
 
 class Notes:
-    """Stands in for catalog, store, `catalog.media` and `catalog.outbox`; notes each call."""
+    """Stands in for ledger, connection, store and video check at once; notes each step."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
         self.events: list[MediaEvent] = []
+        self.renewed: set[UUID] = set()
         self.known_media_id: UUID | None = None
-        self.failing: dict[str, Exception] = {}
-
-    @contextmanager
-    def begin(self) -> Iterator[None]:
-        yield
-        self._note("commit")
+        self.newest_label = "cat"
+        self.failing: dict[str, list[BaseException]] = {}
+        self._row: tuple[Any, ...] | None = None
 
     def _note(self, step: str) -> None:
-        if step in self.failing:
-            raise self.failing.pop(step)
+        if self.failing.get(step):
+            raise self.failing[step].pop(0)
         self.steps.append(step)
 
-    def step(self, name: str) -> Callable[..., None]:
-        return lambda *_args, **_named: self._note(name)
+    async def open_intent(self, *_: object) -> None:
+        self._note("intent")
 
-    def put_stream(self, _key: str, chunks: Iterable[bytes]) -> None:
-        for _ in chunks:
+    async def forget(self, *_: object) -> None:
+        self._note("forget")
+
+    async def renew(self, media_ids: set[UUID]) -> None:
+        self._note("renew")
+        self.renewed = set(media_ids)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["Notes"]:
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Notes"]:
+        self._note("begin")
+        yield self
+        self._note("commit")
+
+    async def execute(self, query: str, values: Any) -> "Notes":
+        word = query.split(maxsplit=1)[0]
+        if word == "SELECT":
+            self._row = (self.newest_label,)
+            return self
+        self._note(STEP_BY_QUERY[word])
+        if word == "WITH":
+            event = MediaEvent.model_validate(values["payload"].obj)
+            is_known = self.known_media_id is not None
+            self._row = (self.known_media_id or event.media_id, "stored", is_known)
+            if not is_known:
+                self.events.append(event)
+        return self
+
+    async def fetchone(self) -> tuple[Any, ...] | None:
+        return self._row
+
+    async def put_async(self, _key: str, _data: bytes) -> None:
+        self._note("put")
+
+    async def put_stream_async(self, _key: str, chunks: AsyncIterator[bytes]) -> None:
+        async for _ in chunks:
             pass
-        self._note("put_stream")
+        self._note("put stream")
 
-    def find_stored(self, *_: object) -> SimpleNamespace | None:
-        # A racing upload becomes visible only once it has made `mark_stored` fail.
-        if self.known_media_id is None or "stored" in self.failing:
-            return None
-        return SimpleNamespace(media_id=self.known_media_id)
+    async def delete_async(self, _key: str) -> None:
+        self._note("delete")
 
-    def add_media_event(self, _session: object, _topic: str, event: MediaEvent) -> None:
-        self._note("event")
-        self.events.append(event)
+    async def check(self, _key: str, _size_bytes: int) -> None:
+        self._note("check video")
 
 
-@pytest.fixture
-def notes(monkeypatch: pytest.MonkeyPatch) -> Notes:
+class Remembered:
+    """A memory of one answer."""
+
+    def __init__(self, receipts: list[UploadReceipt] | None = None) -> None:
+        self.receipts = receipts
+        self.error: VisionOpsError | None = None
+
+    async def recall(self, _: object) -> list[UploadReceipt] | None:
+        if self.error:
+            raise self.error
+        return self.receipts
+
+    async def remember(self, _: object, receipts: list[UploadReceipt]) -> None:
+        self.receipts = receipts
+
+
+def uploads_of(notes: Notes, **settings: Any) -> Uploads:
+    fake = cast("Any", notes)
+    return Uploads(Settings(**settings), fake, fake, fake)
+
+
+def described(label: str | None = None) -> Description:
+    return Description("gate", "a.png", datetime(2026, 3, 1, tzinfo=UTC), label, False, "client")
+
+
+def upload(
+    notes: Notes,
+    *files: bytes,
+    label: str | None = None,
+    memory: Remembered | None = None,
+    **settings: Any,
+) -> Acknowledgement:
+    """Deposit the files, then acknowledge them together."""
+
+    async def run() -> Acknowledgement:
+        uploads = uploads_of(notes, **settings)
+        deposits = [await uploads.deposit(arriving([data])) for data in files or (PNG_HEAD,)]
+        return await uploads.acknowledge([(d, described(label)) for d in deposits], memory)
+
+    return asyncio.run(run())
+
+
+def test_intent_then_object_then_state_with_event() -> None:
     notes = Notes()
-    for name, step in {
-        "insert_intent": "intent",
-        "mark_stored": "stored",
-        "add_label": "label",
-        "add_differing_label": "differing label",
-        "delete_intent": "forget",
-    }.items():
-        monkeypatch.setattr(media, name, notes.step(step))
-    monkeypatch.setattr(media, "find_stored", notes.find_stored)
-    monkeypatch.setattr(outbox, "add_media_event", notes.add_media_event)
-    return notes
-
-
-def _uploads(notes: Notes, **settings: Any) -> Uploads:
-    store = SimpleNamespace(
-        put=notes.step("put"), put_stream=notes.put_stream, delete=notes.step("delete")
-    )
-    return Uploads(Settings(**settings), cast("Any", notes), cast("Any", store))
-
-
-def test_intent_then_object_then_state_with_event(notes: Notes) -> None:
-    receipt = _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD))
-    assert notes.steps == ["intent", "commit", "put", "stored", "event", "label", "commit"]
+    (receipt,) = upload(notes).receipts
+    assert notes.steps == ["intent", "put", "settle"]
     (event,) = notes.events
     assert not receipt.duplicate
-    assert event.media_id == receipt.media_id
-    assert event.sha256 == receipt.content.sha256
-    assert (event.source, event.captured_at) == (REQUEST.source, REQUEST.captured_at)
+    assert (event.media_id, event.sha256) == (receipt.media_id, receipt.sha256)
+    assert (event.source, event.captured_at) == ("gate", datetime(2026, 3, 1, tzinfo=UTC))
     assert event.object_key.startswith("media/")
     assert event.object_key.endswith(str(receipt.media_id))
 
 
-def test_a_large_file_is_streamed(notes: Notes) -> None:
-    _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD.ljust(CHUNK_BYTES + 1, b"\0")))
-    assert "put_stream" in notes.steps
-    assert "put" not in notes.steps
+def test_a_large_file_is_streamed() -> None:
+    notes = Notes()
+    upload(notes, PNG_HEAD.ljust(CHUNK_BYTES + 1, b"\0"))
+    assert notes.steps == ["intent", "put stream", "settle"]
 
 
-def test_a_duplicate_leaves_neither_object_nor_intent(notes: Notes) -> None:
+def test_a_video_is_looked_at_before_it_is_acknowledged() -> None:
+    notes = Notes()
+    upload(notes, mp4())
+    assert notes.steps == ["intent", "put", "check video", "settle"]
+
+
+def test_what_is_more_than_one_statement_is_one_transaction() -> None:
+    for options in ({"label": "cat"}, {"memory": Remembered()}):
+        notes = Notes()
+        upload(notes, **cast("Any", options))
+        assert notes.steps[-3:] == ["begin", "settle", "commit"]
+    notes = Notes()
+    answer = upload(notes, PNG_HEAD, PNG_HEAD + b"2")
+    assert notes.steps[-4:] == ["begin", "settle", "settle", "commit"]
+    assert [r.bytes for r in answer.receipts] == [len(PNG_HEAD), len(PNG_HEAD) + 1]
+
+
+def test_files_are_settled_in_one_order_and_answered_in_theirs() -> None:
+    notes = Notes()
+    files = [PNG_HEAD + bytes([i]) for i in range(8)]
+    answer = upload(notes, *files)
+    hashes = [event.sha256 for event in notes.events]
+    assert hashes == sorted(hashes)
+    assert [r.media_id for r in answer.receipts] != [event.media_id for event in notes.events]
+    assert {r.media_id: r.sha256 for r in answer.receipts} == {
+        event.media_id: event.sha256 for event in notes.events
+    }
+
+
+@pytest.mark.parametrize(
+    ("label", "added"), [(None, []), ("cat", []), ("dog", ["add label"])], ids=["none", "=", "!="]
+)
+def test_a_duplicate_leaves_neither_object_nor_intent(label: str | None, added: list[str]) -> None:
+    notes = Notes()
     notes.known_media_id = uuid4()
-    receipt = _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD))
-    assert receipt.duplicate
-    assert receipt.media_id == notes.known_media_id
-    assert notes.events == []
-    assert notes.steps[2:] == ["put", "differing label", "commit", "delete", "forget", "commit"]
-
-
-def test_a_race_of_equal_uploads_is_decided_again(notes: Notes) -> None:
-    notes.failing["stored"] = IntegrityError("", None, Exception("unique"))
-    notes.known_media_id = uuid4()
-    receipt = _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD))
+    (receipt,) = upload(notes, label=label).receipts
     assert (receipt.media_id, receipt.duplicate) == (notes.known_media_id, True)
     assert notes.events == []
+    transaction = ["begin", "settle", *added, "commit"] if label else ["settle"]
+    assert notes.steps == ["intent", "put", *transaction, "delete", "forget"]
 
 
-def test_a_refused_file_leaves_nothing(notes: Notes) -> None:
-    with pytest.raises(TooLargeError):
-        _uploads(notes, max_upload_bytes=10).receive(REQUEST, BytesIO(PNG_HEAD))
-    assert notes.steps == ["intent", "commit", "delete", "forget", "commit"]
+def test_a_race_of_equal_uploads_is_decided_again() -> None:
+    notes = Notes()
+    notes.failing["settle"] = [UniqueViolation()]
+    notes.known_media_id = uuid4()
+    (receipt,) = upload(notes).receipts
+    assert (receipt.media_id, receipt.duplicate) == (notes.known_media_id, True)
 
 
-def test_while_the_store_is_down_the_intent_stays(notes: Notes) -> None:
-    notes.failing = {"put": ServerUnreachableError("put"), "delete": ServerUnreachableError("del")}
-    with pytest.raises(ServerUnreachableError, match="put"):
-        _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD))
-    assert notes.steps == ["intent", "commit"]
+def test_a_race_without_end_leaves_nothing() -> None:
+    notes = Notes()
+    notes.failing["settle"] = [UniqueViolation() for _ in range(SETTLE_ATTEMPTS)]
+    with pytest.raises(UniqueViolation):
+        upload(notes)
+    assert notes.steps == ["intent", "put", "delete", "forget"]
 
 
-def test_an_unknown_outcome_of_the_commit_keeps_the_object(notes: Notes) -> None:
-    notes.failing["label"] = ServerUnreachableError("the catalog went away")
+def test_a_repeated_request_gets_its_answer_and_leaves_nothing() -> None:
+    notes, memory = Notes(), Remembered()
+    first = upload(notes, memory=memory)
+    again = upload(notes, memory=memory)
+    assert again == Acknowledgement(receipts=first.receipts, replayed=True)
+    assert notes.steps[-6:] == ["intent", "put", "begin", "commit", "delete", "forget"]
+    assert len(notes.events) == 1
+
+
+def test_a_reused_key_leaves_nothing() -> None:
+    notes, memory = Notes(), Remembered()
+    memory.error = IdempotencyKeyReusedError("another request")
+    with pytest.raises(IdempotencyKeyReusedError):
+        upload(notes, memory=memory)
+    assert notes.steps == ["intent", "put", "begin", "delete", "forget"]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"#!/bin/sh", UnsupportedMediaError), (PNG_HEAD + b"x", TooLargeError)],
+)
+def test_a_refused_file_leaves_nothing(data: bytes, error: type[MediaError]) -> None:
+    notes = Notes()
+    with pytest.raises(error):
+        upload(notes, data, max_upload_bytes=len(PNG_HEAD))
+    assert notes.steps == ["intent", "delete", "forget"]
+
+
+def test_a_refused_video_leaves_nothing() -> None:
+    notes = Notes()
+    notes.failing["check video"] = [NoFramesError("none")]
+    with pytest.raises(NoFramesError):
+        upload(notes, mp4())
+    assert notes.steps == ["intent", "put", "delete", "forget"]
+
+
+def test_a_body_that_fails_leaves_nothing() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield PNG_HEAD.ljust(CHUNK_BYTES * 2, b"\0")
+        raise InvalidLengthError("cut off")
+
+    notes = Notes()
+    with pytest.raises(InvalidLengthError):
+        asyncio.run(uploads_of(notes).deposit(body()))
+    assert notes.steps == ["intent", "delete", "forget"]
+
+
+def test_without_an_intent_nothing_is_written() -> None:
+    notes = Notes()
+    notes.failing["intent"] = [DOWN]
     with pytest.raises(ServerUnreachableError):
-        _uploads(notes).receive(REQUEST, BytesIO(PNG_HEAD))
-    assert "delete" not in notes.steps
-    assert "forget" not in notes.steps
+        upload(notes)
+    assert notes.steps == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "steps"),
+    [
+        (["put"], ["intent", "delete", "forget"]),
+        (["put", "delete"], ["intent"]),
+        (["put", "forget"], ["intent", "delete"]),
+    ],
+)
+def test_a_row_stays_as_long_as_its_object_may(failing: list[str], steps: list[str]) -> None:
+    notes = Notes()
+    notes.failing = {step: [DOWN] for step in failing}
+    with pytest.raises(ServerUnreachableError):
+        upload(notes)
+    assert notes.steps == steps
+
+
+@pytest.mark.parametrize("step", ["settle", "commit"])
+def test_an_unknown_outcome_of_the_commit_keeps_the_object(step: str) -> None:
+    notes = Notes()
+    notes.failing[step] = [DOWN]
+    with pytest.raises(ServerUnreachableError):
+        upload(notes, label="cat")
+    assert not {"delete", "forget"} & set(notes.steps)
+
+
+def test_an_upload_that_was_given_up_is_removed() -> None:
+    notes = Notes()
+    notes.failing["settle"] = [UploadExpiredError("given up")]
+    with pytest.raises(UploadExpiredError):
+        upload(notes)
+    assert notes.steps == ["intent", "put", "delete", "forget"]
+
+
+def test_of_several_files_all_or_none_are_acknowledged() -> None:
+    notes = Notes()
+    notes.failing["commit"] = [UploadExpiredError("given up")]
+    with pytest.raises(UploadExpiredError):
+        upload(notes, PNG_HEAD, PNG_HEAD + b"2")
+    assert notes.steps[-4:] == ["delete", "forget"] * 2
+
+
+def cancel_after(
+    start: Callable[[Uploads], Awaitable[object]], notes: Notes, **settings: Any
+) -> Uploads:
+    """Start it, and cancel it once it waits."""
+    uploads = uploads_of(notes, **settings)
+
+    async def run() -> None:
+        task = asyncio.ensure_future(start(uploads))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.02)
+
+    asyncio.run(run())
+    return uploads
+
+
+async def _stalling() -> AsyncIterator[bytes]:
+    yield PNG_HEAD
+    await asyncio.sleep(60)
+
+
+def test_a_cancelled_upload_leaves_nothing() -> None:
+    notes = Notes()
+    cancel_after(lambda uploads: uploads.deposit(_stalling()), notes)
+    assert notes.steps == ["intent", "delete", "forget"]
+
+
+def test_leases_are_kept_from_the_intent_to_the_answer() -> None:
+    notes = Notes()
+
+    async def run() -> None:
+        uploads = uploads_of(notes, upload_lease_s=0.03)
+        keeping = asyncio.create_task(uploads.keep_leases())
+        under_way = asyncio.create_task(uploads.deposit(_stalling()))
+        deposit = await uploads.deposit(arriving([PNG_HEAD]))
+        await asyncio.sleep(0.05)
+        assert len(notes.renewed) == 2
+        assert deposit.media_id in notes.renewed
+        notes.failing["renew"] = [DOWN]
+        await uploads.acknowledge([(deposit, described())])
+        under_way.cancel()
+        await asyncio.sleep(0.05)
+        assert notes.renewed == set()
+        keeping.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_deposit_can_be_discarded() -> None:
+    notes = Notes()
+
+    async def run() -> Deposit:
+        uploads = uploads_of(notes)
+        deposit = await uploads.deposit(arriving([PNG_HEAD]))
+        await uploads.discard(deposit)
+        return deposit
+
+    deposit = asyncio.run(run())
+    assert deposit.content.bytes == len(PNG_HEAD)
+    assert notes.steps == ["intent", "put", "delete", "forget"]

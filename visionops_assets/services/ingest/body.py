@@ -29,39 +29,46 @@ def announced_bytes(request: Request) -> int | None:
     return int(length)
 
 
-async def body_of(
-    request: Request, *, max_bytes: int, idle_timeout_s: float
-) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body as they come.
+def body_of(request: Request, *, max_bytes: int, idle_timeout_s: float) -> AsyncIterator[bytes]:
+    """Return the pieces of a body as they come. What it announces is checked at once.
 
     Raises:
-        InvalidLengthError: its length is missing, or it ended before.
-        TooLargeError: it announces or has more than `max_bytes`; announced, nothing is read.
-        SlowBodyError: the next bytes did not come in time.
+        InvalidLengthError: its length is missing; from the pieces: it ended before.
+        TooLargeError: it announces more than `max_bytes`; from the pieces: it has more.
+        SlowBodyError: from the pieces: the next bytes did not come in time.
     """
     expected_bytes = announced_bytes(request)
     if expected_bytes is not None and expected_bytes > max_bytes:
-        raise TooLargeError(f"The body has more than {max_bytes:,} bytes.")
+        raise _too_large(max_bytes)
+    return _pieces(request, max_bytes, idle_timeout_s)
+
+
+async def _pieces(request: Request, max_bytes: int, idle_timeout_s: float) -> AsyncIterator[bytes]:
     received_bytes = 0
-    started_s = time.monotonic()
+    waited_s = 0.0  # For the client: the time that storing takes is not its fault.
     pieces = request.stream()
     while True:
-        slowest_s = started_s + idle_timeout_s + received_bytes / MIN_BODY_BYTES_PER_S
-        wait_s = min(idle_timeout_s, slowest_s - time.monotonic())
+        slowest_s = idle_timeout_s + received_bytes / MIN_BODY_BYTES_PER_S
+        asked_at_s = time.monotonic()
         try:
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(min(idle_timeout_s, slowest_s - waited_s)):
                 piece = await anext(pieces, None)
         except TimeoutError:
             raise SlowBodyError(
-                f"No more bytes came within {wait_s:.0f} s. Send the request again; for a slow "
-                "connection there are resumable uploads."
+                f"No more bytes came within {idle_timeout_s:g} s, or too few. Send the request "
+                "again; for a slow connection there are resumable uploads."
             ) from None
         except ClientDisconnect:
             raise InvalidLengthError("The body ended before its announced length.") from None
         if piece is None:
             return
+        waited_s += time.monotonic() - asked_at_s
         received_bytes += len(piece)
         if received_bytes > max_bytes:
-            raise TooLargeError(f"The body has more than {max_bytes:,} bytes.")
+            raise _too_large(max_bytes)
         if piece:
             yield piece
+
+
+def _too_large(max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"The body has more than {max_bytes:,} bytes.")

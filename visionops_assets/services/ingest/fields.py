@@ -3,6 +3,7 @@
 import mimetypes
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Self
 
 from fastapi.exceptions import RequestValidationError
@@ -72,22 +73,31 @@ class MediaFields(Record):
 class UploadQuery(MediaFields):
     """What is said about a raw body; a form says it in its fields."""
 
-    filename: str | None = Field(None, description="Shown, never used as a path.")
+    filename: Annotated[str | None, AfterValidator(display_name)] = Field(
+        None, description="Shown, never used as a path."
+    )
 
 
 def contradicts(filename: str | None, content_type: str) -> bool:
     """Whether the file name ends like one of another type; an unknown ending claims nothing."""
-    claimed, _ = mimetypes.guess_type(filename or "")
-    return claimed is not None and _FAMILIES.get(claimed, claimed) != _FAMILIES.get(
-        content_type, content_type
-    )
+    ending = PurePosixPath(filename or "").suffix.lower()
+    fitting = _TYPES_BY_ENDING.get(ending)
+    return ending in _OTHER_ENDINGS if fitting is None else content_type not in fitting
 
 
-# Types that share their endings in practice: a camera's .mp4 may be QuickTime by its brand.
-_FAMILIES = {
-    **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-m4v", "video/3gpp"), "mp4"),
-    **dict.fromkeys(("video/webm", "video/x-matroska"), "matroska"),
-    **dict.fromkeys(("video/mp2t", "text/vnd.trolltech.linguist"), "mpeg-ts"),
-    **dict.fromkeys(("image/bmp", "image/x-ms-bmp"), "bmp"),
-    **dict.fromkeys(("image/png", "image/apng", "image/vnd.mozilla.apng"), "png"),
-}
+# Some types share their endings in practice: a camera's .mp4 may be QuickTime by its brand.
+_ENDINGS = [
+    ({"video/mp4", "video/quicktime", "video/x-m4v", "video/3gpp"}, "mp4 m4v mov qt 3gp 3g2"),
+    ({"video/webm", "video/x-matroska"}, "webm mkv"),
+    ({"video/mp2t"}, "ts mts m2ts"),
+    ({"video/x-msvideo"}, "avi"),
+    ({"image/jpeg"}, "jpg jpeg jpe jfif"),
+    ({"image/png"}, "png apng"),
+    ({"image/tiff"}, "tif tiff"),
+    ({"image/webp"}, "webp"),
+    ({"image/gif"}, "gif"),
+    ({"image/bmp"}, "bmp"),
+]
+_TYPES_BY_ENDING = {f".{ending}": types for types, words in _ENDINGS for ending in words.split()}
+# Python's own list, without what this machine adds to it.
+_OTHER_ENDINGS = frozenset(mimetypes.MimeTypes().types_map[True])

@@ -9,7 +9,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -37,6 +37,7 @@ class FormReader:
 
     Raises:
         InvalidRequestError: from every method, if the body is no well-formed form.
+        VisionOpsError: from every method, once the body has raised it.
     """
 
     def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
@@ -45,6 +46,7 @@ class FormReader:
         if not boundary:
             raise InvalidRequestError("The Content-Type of the form names no boundary.")
         self._body = body
+        self._failure: VisionOpsError | None = None
         self._events: deque[Part | bytes | None] = deque()
         self._headers: dict[bytes, bytes] = {}
         self._header_name, self._header_value = b"", b""
@@ -97,7 +99,7 @@ class FormReader:
 
     async def _next_event(self) -> Part | bytes | None:
         while not self._events:
-            data = await anext(self._body, None)
+            data = await self._next_bytes()
             if data is None:
                 if not self._is_complete:
                     raise InvalidRequestError("The form ends before its last boundary.")
@@ -107,6 +109,16 @@ class FormReader:
             except FormParserError as error:
                 raise InvalidRequestError(f"The form is malformed: {error}.") from None
         return self._events.popleft()
+
+    async def _next_bytes(self) -> bytes | None:
+        # A generator that raised only ends from then on, as if the form were merely cut off.
+        if self._failure:
+            raise self._failure
+        try:
+            return await anext(self._body, None)
+        except VisionOpsError as error:
+            self._failure = error
+            raise
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
