@@ -88,6 +88,11 @@ def flipped(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
 
 
+def holed(jpeg: bytes) -> bytes:
+    """Leave out the last samples of a JPEG, but not its end marker."""
+    return cut(jpeg, 0.8) + b"\xff\xd9"
+
+
 def png_bomb() -> bytes:
     header = b"IHDR" + struct.pack(">IIBBBBB", BOMB_SIDE_PX, BOMB_SIDE_PX, 8, 2, 0, 0, 0)
     return saved(picture(), "PNG")[:12] + header + struct.pack(">I", zlib.crc32(header))
@@ -205,6 +210,8 @@ CASES: dict[str, Case] = {
     "truncated.gif": _image(lambda: cut(saved(picture(), "GIF"), 0.7), "corrupt"),
     "truncated.bmp": _image(lambda: cut(saved(picture(), "BMP"), 0.7), "corrupt"),
     "truncated.tiff": _image(lambda: cut(saved(picture(), "TIFF"), 0.7), "corrupt"),
+    "holed.jpg": _image(lambda: holed(saved(picture(), "JPEG")), "corrupt"),
+    "truncated-animation.png": _image(lambda: cut(animated("PNG"), 0.9), "corrupt"),
     "flipped.png": _image(lambda: flipped(saved(picture(), "PNG")), "corrupt"),
     "truncated.mp4": _video(lambda: cut(mp4(), 0.7), "corrupt"),
     "truncated.mkv": _video(lambda: cut(video("mkv", "libx264", TWO_SECONDS), 0.7), "corrupt"),

@@ -58,7 +58,7 @@ def decode_media(
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
     Of a video the intervals are `spec.video_sample_interval_s`; rotation metadata is applied. A
-    file that was cut off or is damaged ends in an error: until the last frame has come, none counts.
+    file that was cut off or is damaged ends in an error: no frame counts until the last has come.
 
     Raises:
         MediaError: its subclasses say why the file cannot be used.

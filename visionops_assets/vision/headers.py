@@ -6,6 +6,7 @@ Only the formats accepted here are known; decoding is in `preprocessing.py`.
 
 import re
 import struct
+from collections.abc import Iterator
 from enum import StrEnum
 
 from visionops_assets.errors import (
@@ -21,6 +22,7 @@ JPEG_STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 JPEG_START_OF_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_START_OF_SCAN = 0xDA
 TIFF_SIZE_TAGS = (256, 257)  # width, height
+TIFF_EXTRA_SAMPLES_TAG, TIFF_ASSOCIATED_ALPHA = 338, 1
 TIFF_TYPE_CODES = {3: "H", 4: "I"}
 # No camera writes more before the size; hostile files shall not keep us walking.
 MAX_JPEG_SEGMENTS = 1_024
@@ -140,22 +142,44 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
     """Read the first image file directory (TIFF 6.0, section 2)."""
-    order = "<" if data[:2] == b"II" else ">"
-    directory = struct.unpack_from(order + "I", data, 4)[0]
-    entries = struct.unpack_from(order + "H", data, directory)[0]
     values: dict[int, int] = {}
-    for index in range(min(entries, MAX_TIFF_ENTRIES)):
-        offset = directory + 2 + 12 * index
-        tag, field_type = struct.unpack_from(order + "HH", data, offset)
+    for tag, code, offset in _tiff_entries(data):
         if tag not in TIFF_SIZE_TAGS or tag in values:  # libtiff takes the first of equal tags
             continue
-        if field_type not in TIFF_TYPE_CODES:
+        if code is None:
             raise CorruptMediaError("The TIFF gives its size in an unusual type.")
-        code = order + TIFF_TYPE_CODES[field_type]
-        values[tag] = struct.unpack_from(code, data, offset + 8)[0]
+        values[tag] = struct.unpack_from(code, data, offset)[0]
         if len(values) == len(TIFF_SIZE_TAGS):
             return values[TIFF_SIZE_TAGS[0]], values[TIFF_SIZE_TAGS[1]]
     raise CorruptMediaError("The TIFF does not give its size.")
+
+
+def without_alpha_in_tiff(data: bytes) -> bytes:
+    """Let a TIFF say that its alpha is in the colours already, so that libtiff leaves them alone.
+
+    It would multiply them by alpha, which no other decoder does.
+    """
+    for tag, code, offset in _tiff_entries(data):
+        if tag == TIFF_EXTRA_SAMPLES_TAG and code is not None:
+            patched = bytearray(data)
+            struct.pack_into(code, patched, offset, TIFF_ASSOCIATED_ALPHA)
+            return bytes(patched)
+    return data
+
+
+def _tiff_entries(data: bytes) -> Iterator[tuple[int, str | None, int]]:
+    """Walk the first directory: each tag, the code of its number, and where that number is.
+
+    The code, as of `struct`, is None unless the entry holds one whole number.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    directory = struct.unpack_from(order + "I", data, 4)[0]
+    entries = struct.unpack_from(order + "H", data, directory)[0]
+    for index in range(min(entries, MAX_TIFF_ENTRIES)):
+        offset = directory + 2 + 12 * index
+        tag, field_type, count = struct.unpack_from(order + "HHI", data, offset)
+        code = TIFF_TYPE_CODES.get(field_type) if count == 1 else None
+        yield tag, code and order + code, offset + 8
 
 
 def _exactly(data: bytes, start: int, length: int) -> bytes:

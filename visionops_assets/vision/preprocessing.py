@@ -1,7 +1,20 @@
 """From encoded images to frames and network input: the one canonical path.
 
 Frames stage, training and serving all import this module, so it must stay importable inside
-Triton's environment: numpy and OpenCV only.
+Triton's environment: numpy and OpenCV only. Any image becomes 8-bit RGB, and this is how:
+
+============================  =====================================================================
+in the file                   in the frame
+============================  =====================================================================
+gray, palette, 1 bit          the same colour as RGB
+16 bits a sample              the upper 8 bits (PNG, gray TIFF); v / 257, rounded (colour TIFF)
+32 bits or floats a sample    none: refused as corrupt, for their range is not known
+transparency                  dropped; what was under it shows in its stored colour
+CMYK, and YCCK in JPEG        (255 - C)(255 - K) / 255 within 2 levels; JPEG inverted, as by Adobe
+GIF, WebP, APNG, TIFF pages   the first picture, of an APNG the first of its animation
+EXIF or TIFF orientation      turned upright, once
+ICC profile, gamma            ignored
+============================  =====================================================================
 """
 
 import cv2
@@ -10,10 +23,17 @@ import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.errors import CorruptMediaError, EmptyMediaError
-from visionops_assets.vision.headers import ImageFormat, check_pixels, image_format, image_size
+from visionops_assets.vision.headers import (
+    ImageFormat,
+    check_pixels,
+    image_format,
+    image_size,
+    without_alpha_in_tiff,
+)
 
 Frame = npt.NDArray[np.uint8]
 
+PNG_END = b"IEND\xae\x42\x60\x82"
 # These flags are the scale bit alone, to which IMREAD_COLOR_RGB is added.
 REDUCED_READS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
@@ -23,10 +43,7 @@ REDUCED_READS = {
 
 
 def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -> Frame:
-    """Decode one encoded image and bring it to the spec.
-
-    EXIF orientation is applied, transparency is dropped, deeper samples become 8 bits; of an
-    animation the first picture counts.
+    """Decode one encoded image, by the table above, and bring it to the spec.
 
     Returns:
         uint8 of shape (spec.size_px, spec.size_px, 3), RGB.
@@ -42,8 +59,13 @@ def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -
     width, height = image_size(data)
     check_pixels(width, height, max_pixels)
     flags = cv2.IMREAD_COLOR_RGB
-    if image_format(data) is ImageFormat.JPEG:
-        flags |= _reduction(min(width, height), spec.size_px)
+    match image_format(data):
+        case ImageFormat.JPEG:
+            flags |= _reduction(min(width, height), spec.size_px)
+        case ImageFormat.PNG if data.rfind(PNG_END) < 0:  # libpng stops at the first picture
+            raise CorruptMediaError("The PNG was cut off. Upload it again.")
+        case ImageFormat.TIFF:
+            data = without_alpha_in_tiff(data)
     pixels = _decode(data, flags)
     return preprocess_pixels(pixels, spec)
 

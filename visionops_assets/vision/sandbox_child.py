@@ -12,6 +12,7 @@ import numpy as np
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
 from visionops_assets.vision.probing import probe_video
@@ -38,6 +39,7 @@ MAX_ERROR_CHARACTERS = 500
 def main() -> None:
     """Serve requests from standard input until it ends."""
     limits = Limits.model_validate_json(sys.argv[1])
+    complaints = StandardError()
     replies = _take_standard_output()
     cv2.setNumThreads(1)
     _set_limits(limits)
@@ -49,7 +51,7 @@ def main() -> None:
         except EOFError:
             return
         _allow_cpu_time(limits.timeout_s)
-        _serve(REQUEST.validate_json(header), limits, replies)
+        _serve(REQUEST.validate_json(header), limits, replies, complaints)
 
 
 def _take_standard_output() -> BinaryIO:
@@ -81,10 +83,10 @@ def _allow_cpu_time(timeout_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
 
 
-def _serve(request: Request, limits: Limits, replies: BinaryIO) -> None:
+def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: StandardError) -> None:
     try:
         if isinstance(request, DecodeRequest):
-            _decode(request, limits, replies)
+            _decode(request, limits, replies, complaints)
         else:
             _probe(request, limits, replies)
     except MediaError as error:
@@ -94,7 +96,9 @@ def _serve(request: Request, limits: Limits, replies: BinaryIO) -> None:
         sys.exit(1)
 
 
-def _decode(request: DecodeRequest, limits: Limits, replies: BinaryIO) -> None:
+def _decode(
+    request: DecodeRequest, limits: Limits, replies: BinaryIO, complaints: StandardError
+) -> None:
     frames = decode_media(
         Path(request.path),
         MediaKind(request.kind),
@@ -103,6 +107,7 @@ def _decode(request: DecodeRequest, limits: Limits, replies: BinaryIO) -> None:
         max_video_duration_s=limits.max_video_duration_s,
     )
     for frame in frames:
+        complaints.check()
         reply = FrameReply(
             index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
         )

@@ -1,0 +1,38 @@
+"""What libjpeg says on standard error of a JPEG that is damaged inside.
+
+OpenCV passes over it and fills the hole with gray, so that this is the only sign of it.
+"""
+
+import os
+import re
+import sys
+
+from visionops_assets.errors import CorruptMediaError
+
+READ_BYTES = 1 << 16
+# Messages of libjpeg's jerror.h. Many webcams pad their pictures: "extraneous bytes" harm nothing.
+DAMAGE = re.compile(rb"Corrupt JPEG data: (?!\d+ extraneous)|Inconsistent progression sequence")
+
+
+class StandardError:
+    """Takes the place of this process's standard error; what nobody reads in time is lost."""
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(writer, False)
+        os.dup2(writer, sys.stderr.fileno())
+        os.close(writer)
+
+    def check(self) -> None:
+        """Look at what was said since the last look.
+
+        Raises:
+            CorruptMediaError: a JPEG is damaged.
+        """
+        try:
+            said = os.read(self._reader, READ_BYTES)
+        except BlockingIOError:
+            return
+        if DAMAGE.search(said):
+            raise CorruptMediaError("The JPEG is damaged inside. Upload it again.")
