@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Response
@@ -25,7 +26,7 @@ from visionops_assets.services.ingest.resumable import ResumableUploads
 from visionops_assets.services.ingest.resumable_routes import resumable_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
-from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.problems import install_problem_handlers, problems
 from visionops_assets.settings import Settings
 
 
@@ -69,7 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
 def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
     needs_key = [Depends(access.require(Scope.INGEST))]
 
-    @app.get("/v1/media/{media_id}", dependencies=needs_key, responses=PROTECTED)
+    state_problems = PROTECTED | problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    # Only what looks like an id: /v1/media/batch is another resource, which has no GET.
+    @app.get("/v1/media/{media_id:uuid}", dependencies=needs_key, responses=state_problems)
     def media_state(media_id: UUID) -> MediaState:
         """Tell what became of a media file."""
         with catalog.begin() as session:

@@ -1,13 +1,14 @@
 """What a client says about a file, validated. What does not fit is a clear 422."""
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record
@@ -15,6 +16,8 @@ from visionops_assets.services.text import PlainText, is_control
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -26,7 +29,14 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("must lie between the years 1 and 9999 in UTC") from None
 
 
-UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
+def _not_a_number(value: object) -> object:
+    # Pydantic would take any number for seconds since 1970: a slip would become a wrong time.
+    if isinstance(value, str) and not _ISO_DATE.match(value):
+        raise ValueError("must be a date and a time in ISO 8601")
+    return value
+
+
+UtcTime = Annotated[datetime, BeforeValidator(_not_a_number), AfterValidator(_in_utc)]
 
 
 def display_name(filename: str | None) -> str | None:

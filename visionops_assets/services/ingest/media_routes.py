@@ -1,5 +1,6 @@
 """Uploads in one request: a raw body, a form with one file, or a form with a batch of files."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -11,7 +12,8 @@ from visionops_assets.services.access import PROTECTED, Access, Principal
 from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
 from visionops_assets.services.ingest.forms import FORM_TYPE
-from visionops_assets.services.ingest.intake import Intake
+from visionops_assets.services.ingest.intake import MAX_BATCH_FILES, Intake
+from visionops_assets.services.problems import problems
 
 UPLOADS = Counter(
     "visionops_uploads", "Uploads by outcome: stored, duplicate, or why not.", ["outcome"]
@@ -34,19 +36,37 @@ IdempotencyKey = Annotated[
 
 def _body_schema(file: dict[str, Any], **other_types: Any) -> dict[str, Any]:
     fields = MediaFields.model_json_schema()["properties"]
-    schema = {"type": "object", "required": ["file"], "properties": {"file": file} | fields}
+    schema = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": file} | fields,
+        "additionalProperties": False,
+    }
     content = {FORM_TYPE: {"schema": schema}} | other_types
     return {"requestBody": {"required": True, "content": content}}
 
 
 _FILE = {"type": "string", "format": "binary", "description": "An image or a video."}
 UPLOAD_BODY = _body_schema(_FILE, **{"application/octet-stream": {"schema": _FILE}})
-BATCH_BODY = _body_schema({"type": "array", "items": _FILE})
+_FILES = {
+    "type": "array",
+    "items": _FILE,
+    "minItems": 1,
+    "description": f"At most {MAX_BATCH_FILES}.",
+}
+BATCH_BODY = _body_schema(_FILES)
+_PROBLEMS = PROTECTED | problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 def media_routes(access: Access, intake: Intake) -> APIRouter:
     """Build the routes that take media in."""
-    router = APIRouter(prefix="/v1/media", responses=PROTECTED)
+    router = APIRouter(prefix="/v1/media", responses=_PROBLEMS)
 
     @router.post("", status_code=201, openapi_extra=UPLOAD_BODY)
     async def upload_media(

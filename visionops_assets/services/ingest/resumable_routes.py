@@ -5,7 +5,6 @@ media id in `Visionops-Media-Id`, and its whole receipt to GET.
 """
 
 import base64
-import binascii
 from datetime import UTC
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -23,6 +22,7 @@ from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.body import body_of
 from visionops_assets.services.ingest.fields import UploadQuery
 from visionops_assets.services.ingest.resumable import ResumableUploads
+from visionops_assets.services.problems import problems
 from visionops_assets.settings import Settings
 
 TUS_VERSION = "1.0.0"
@@ -33,6 +33,21 @@ PART_BODY = {
         "content": {PART_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_INVALID = problems(HTTPStatus.UNPROCESSABLE_ENTITY)
+_OTHER_VERSION = problems(HTTPStatus.PRECONDITION_FAILED)
+_BEGIN_PROBLEMS = _OTHER_VERSION | problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_UNKNOWN = problems(HTTPStatus.NOT_FOUND)
+_PART_PROBLEMS = (
+    _OTHER_VERSION
+    | _UNKNOWN
+    | problems(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    )
+)
 
 
 class ResumableAnswer(Record):
@@ -46,7 +61,10 @@ class ResumableAnswer(Record):
 
 def _speaks_tus(
     response: Response,
-    tus_resumable: Annotated[str, Header(description=f"{TUS_VERSION}: the protocol's version.")],
+    tus_resumable: Annotated[
+        str,
+        Header(description="The protocol's version.", json_schema_extra={"enum": [TUS_VERSION]}),
+    ],
 ) -> None:
     if tus_resumable != TUS_VERSION:
         raise HTTPException(
@@ -59,10 +77,14 @@ def _speaks_tus(
 
 def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settings) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1/uploads", responses=PROTECTED)
+    router = APIRouter(prefix="/v1/uploads", responses=PROTECTED | _INVALID)
     client = Annotated[Principal, Depends(access.require(Scope.INGEST))]
     tus = [Depends(_speaks_tus)]
-    length = Annotated[int, Header(ge=0, description="Bytes of the whole file.")]
+    # An empty file has a refusal of its own, so the framework lets it pass.
+    most = {"minimum": 1, "maximum": settings.max_upload_bytes}
+    length = Annotated[
+        int, Header(ge=0, description="Bytes of the whole file.", json_schema_extra=most)
+    ]
     position = Annotated[int, Header(ge=0, description="Where the body begins in the file.")]
 
     @router.options("", status_code=204)
@@ -76,7 +98,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         }
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
 
-    @router.post("", status_code=201, dependencies=tus)
+    @router.post("", status_code=201, dependencies=tus, responses=_BEGIN_PROBLEMS)
     async def begin_upload(
         request: Request,
         response: Response,
@@ -93,12 +115,18 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         _describe(response, state)
         return _answer(state)
 
-    @router.head("/{upload_id}", dependencies=tus)
+    @router.head("/{upload_id}", dependencies=tus, responses=_OTHER_VERSION | _UNKNOWN)
     async def find_offset(upload_id: UUID, response: Response, principal: client) -> None:
         """Tell where to go on."""
         _describe(response, await uploads.state(upload_id, principal.name))
 
-    @router.patch("/{upload_id}", status_code=204, dependencies=tus, openapi_extra=PART_BODY)
+    @router.patch(
+        "/{upload_id}",
+        status_code=204,
+        dependencies=tus,
+        responses=_PART_PROBLEMS,
+        openapi_extra=PART_BODY,
+    )
     async def write_part(
         upload_id: UUID,
         request: Request,
@@ -121,12 +149,14 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         )
         _describe(response, await uploads.write(state, principal.name, body))
 
-    @router.delete("/{upload_id}", status_code=204, dependencies=tus)
+    @router.delete(
+        "/{upload_id}", status_code=204, dependencies=tus, responses=_OTHER_VERSION | _UNKNOWN
+    )
     async def end_upload(upload_id: UUID, principal: client) -> None:
         """Give an upload up. A media file that it became stays."""
         await uploads.delete(await uploads.state(upload_id, principal.name))
 
-    @router.get("/{upload_id}")
+    @router.get("/{upload_id}", responses=_UNKNOWN)
     async def upload_state(upload_id: UUID, principal: client) -> ResumableAnswer:
         """Tell where an upload stands, and its receipt once it is complete."""
         return _answer(await uploads.state(upload_id, principal.name))
@@ -148,7 +178,7 @@ def fields_of(metadata: str) -> UploadQuery:
             continue
         try:
             said[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # Of Base64 or of UTF-8.
             raise InvalidRequestError(f"Upload-Metadata: {key} is no Base64 of UTF-8.") from None
     return UploadQuery().updated(said)
 
