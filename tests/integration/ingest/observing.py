@@ -1,0 +1,72 @@
+"""What ingest has left behind, in catalog and object store."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import Acknowledgement, Label, Media, Outbox
+from visionops_assets.resources.object_store import ObjectStore
+
+T = TypeVar("T")
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """All that an upload may write."""
+
+    media: frozenset[UUID]
+    events: int
+    answers: int
+    objects: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+def kept() -> Kept:
+    """Look at everything."""
+    with Catalog().begin() as session:
+        return Kept(
+            media=frozenset(session.scalars(select(Media.media_id))),
+            events=len(session.scalars(select(Outbox.event_id)).all()),
+            answers=len(session.scalars(select(Acknowledgement.idempotency_key)).all()),
+            objects=tuple(ObjectStore().list_keys("media")),
+            parts=tuple(ObjectStore().list_keys("uploads")),
+        )
+
+
+def row_of(media_id: str) -> Media:
+    """Return the row of a media file."""
+    with Catalog().begin() as session:
+        return session.get_one(Media, UUID(media_id))
+
+
+def labels_of(media_id: str) -> list[str]:
+    """Return all labels of a media file, the oldest first."""
+    with Catalog().begin() as session:
+        query = select(Label.label).where(Label.media_id == UUID(media_id)).order_by(Label.label_id)
+        return list(session.scalars(query))
+
+
+def eventually(what: str, look: Callable[[], T | None]) -> T:
+    """Look until there is something."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"No {what} within {PATIENCE_S:.0f} s")
+
+
+def assert_becomes(before: Kept) -> None:
+    """Wait until there is exactly what there was; a handler may still be at its end."""
+    try:
+        eventually("end", lambda: kept() == before or None)
+    except pytest.fail.Exception:
+        assert kept() == before
