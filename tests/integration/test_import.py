@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.integration.conftest import running_stack, visionops
-from tests.integration.test_ingest import png
+from tests.integration.conftest import key_for, running_stack, visionops
+from tests.integration.ingest.content import png
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Label, Media
@@ -222,7 +222,7 @@ def test_a_large_file_goes_in_pieces(
     monkeypatch.setattr(ingest_client, "IN_PIECES_ABOVE_BYTES", 1024**2)
     path = tmp_path / "large.png"
     path.write_bytes(png(20 * 1024**2))
-    key = keys.own_key(stack, Catalog(), "test", [Scope.INGEST])
+    key = key_for(Scope.INGEST)
     with IngestClient(stack.ingest_url, key) as client:
         first = client.upload(path, source="large", filename=path.name, label="cat")
         second = client.upload(path, source="large")

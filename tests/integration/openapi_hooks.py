@@ -1,0 +1,5 @@
+"""What schemathesis does not know by itself. It is loaded by `openapi.toml`."""
+
+import schemathesis
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
