@@ -48,7 +48,7 @@ def frames_of(session: Session, media_id: UUID) -> Sequence[Frame]:
 
 def count_by_status(session: Session) -> dict[MediaStatus, int]:
     """Count media files by status; every status is there."""
-    rows = session.execute(select(Media.status, func.count()).group_by(Media.status)).tuples()
+    rows = session.execute(select(Media.status, func.count()).group_by(Media.status))
     return dict.fromkeys(MediaStatus, 0) | dict(rows.all())
 
 
