@@ -1,8 +1,9 @@
 """Writes small real videos for the tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -21,12 +22,19 @@ def write_video(
     *,
     size: tuple[int, int] = (64, 48),
     codec: str = "mpeg4",
-    index_first: bool = False,
+    noise: int = 0,
+    metadata: Mapping[str, str] = MappingProxyType({}),
+    options: Mapping[str, str] = MappingProxyType({}),
+    codec_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`."""
-    options = {"fflags": "bitexact"} | ({"movflags": "faststart"} if index_first else {})
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=10)
+    """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`.
+
+    Noise up to `noise` levels makes the frames cost more than a few bytes.
+    """
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"fflags": "bitexact", **options}) as container:
+        container.metadata.update(metadata)
+        stream = container.add_stream(codec, rate=10, options=dict(codec_options))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -37,6 +45,9 @@ def write_video(
         for number, time_s in enumerate(times_s):
             pixels = np.full((size[1], size[0], 3), level_of(number), np.uint8)
             pixels[:, : size[0] // 4] = 255
+            pixels[8:, size[0] // 4 :] += rng.integers(
+                0, noise + 1, (size[1] - 8, size[0] - size[0] // 4, 3), np.uint8
+            )
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = round(time_s * TICKS_PER_S)
             frame.time_base = Fraction(1, TICKS_PER_S)

@@ -27,6 +27,8 @@ from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video
 
 DECODER_THREADS = 2
+# 128 more in each direction, of a picture as wide or as high as any codec allows.
+BUFFER_PADDING_PIXELS = 128 * (65_536 + 65_536 + 128)
 MPEG_TS = "mpegts"
 FORMATS_WITH_FULL_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
 # These decoders do not mark the frames in which they filled a hole; they can be told to fail.
@@ -96,7 +98,8 @@ def _decode_video(
 
 
 def _codec_options(stream: VideoStream, max_pixels: int) -> dict[str, str]:
-    options = {"max_pixels": str(max_pixels)}  # a picture may be larger than the header says
+    # A picture may be larger than the header says. FFmpeg counts the padding of its buffers, too.
+    options = {"max_pixels": str(max_pixels + BUFFER_PADDING_PIXELS)}
     if stream.codec_context.codec.canonical_name in MENDS_SILENTLY:
         options["err_detect"] = "explode"
     return options

@@ -158,12 +158,18 @@ def without_alpha_in_tiff(data: bytes) -> bytes:
     """Let a TIFF say that its alpha is in the colours already, so that libtiff leaves them alone.
 
     It would multiply them by alpha, which no other decoder does.
+
+    Raises:
+        CorruptMediaError: the directory ends early.
     """
-    for tag, code, offset in _tiff_entries(data):
-        if tag == TIFF_EXTRA_SAMPLES_TAG and code is not None:
-            patched = bytearray(data)
-            struct.pack_into(code, patched, offset, TIFF_ASSOCIATED_ALPHA)
-            return bytes(patched)
+    try:
+        for tag, code, offset in _tiff_entries(data):
+            if tag == TIFF_EXTRA_SAMPLES_TAG and code is not None:
+                patched = bytearray(data)
+                struct.pack_into(code, patched, offset, TIFF_ASSOCIATED_ALPHA)
+                return bytes(patched)
+    except struct.error:
+        raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
     return data
 
 

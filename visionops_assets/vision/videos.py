@@ -54,7 +54,13 @@ def open_video(source: Path | ReadableFile, *, will_decode: bool) -> Iterator[In
     }
     target = f"file:{source}" if isinstance(source, Path) else source
     try:
-        with av.open(target, "r", options=options, buffer_size=IO_BUFFER_BYTES) as container:
+        with av.open(
+            target,
+            "r",
+            options=options,
+            metadata_errors="replace",  # titles in other encodings are common
+            buffer_size=IO_BUFFER_BYTES,
+        ) as container:
             yield container
     except MemoryError:
         raise

@@ -1,0 +1,156 @@
+"""A video that was cut off or is damaged gives an error, and a sound one all its frames."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.vision.corpus import CASES, TWO_SECONDS, cut, video
+from tests.vision.videos import write_video
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.errors import (
+    CorruptMediaError,
+    TooLongError,
+    UnsupportedCodecError,
+    UnsupportedMediaError,
+)
+from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.preprocessing import Frame, preprocess_image
+
+EVERY_FRAME = PreprocessingSpec(size_px=16, video_sample_interval_s=0.05)
+TRANSPORT_PACKET_BYTES = 188
+VIDEOS = [
+    ("mp4", "libx264"), ("mp4", "libx265"), ("mp4", "mpeg4"), ("mov", "libx264"),
+    ("mkv", "libx264"), ("mkv", "libx265"), ("webm", "libvpx"), ("webm", "libvpx-vp9"),
+    ("avi", "mpeg4"), ("ts", "libx264"),
+]  # fmt: skip
+IMAGES = [name for name, case in CASES.items() if case.code is None and case.kind == "image"]
+
+
+Decode = Callable[..., list[Frame]]
+
+
+@pytest.fixture
+def decode(tmp_path: Path) -> Decode:
+    def decode_bytes(data: bytes, max_duration_s: float = 60.0) -> list[Frame]:
+        path = tmp_path / "media"
+        path.write_bytes(data)
+        frames = decode_media(
+            path,
+            MediaKind.VIDEO,
+            EVERY_FRAME,
+            max_pixels=10_000,
+            max_video_duration_s=max_duration_s,
+        )
+        return [frame.pixels for frame in frames]
+
+    return decode_bytes
+
+
+@pytest.mark.parametrize(("extension", "codec"), VIDEOS)
+@pytest.mark.parametrize("keep", [0.25, 0.5, 0.75, 0.95])
+def test_a_video_that_was_cut_off_is_corrupt(
+    decode: Decode, extension: str, codec: str, keep: float
+) -> None:
+    data = video(extension, codec, TWO_SECONDS)
+    assert len(decode(data)) == len(TWO_SECONDS)
+    with pytest.raises(CorruptMediaError):
+        decode(cut(data, keep))
+
+
+@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
+@pytest.mark.parametrize("keep", [0.4, 0.6, 0.95, 0.999])
+def test_an_index_in_front_does_not_hide_the_cut(
+    decode: Decode, tmp_path: Path, movflags: str, keep: float
+) -> None:
+    path = write_video(
+        tmp_path / "v.mp4", TWO_SECONDS, codec="libx264", options={"movflags": movflags}
+    )
+    assert len(decode(path.read_bytes())) == len(TWO_SECONDS)
+    with pytest.raises(CorruptMediaError):
+        decode(cut(path.read_bytes(), keep))
+
+
+@pytest.mark.parametrize("keep", [0.4, 0.8, 0.99])
+def test_a_live_recording_has_no_lengths_but_whole_blocks(
+    decode: Decode, tmp_path: Path, keep: float
+) -> None:
+    path = write_video(tmp_path / "v.webm", TWO_SECONDS, codec="libvpx", options={"live": "1"})
+    assert len(decode(path.read_bytes())) == len(TWO_SECONDS)
+    with pytest.raises(CorruptMediaError):
+        decode(cut(path.read_bytes(), keep))
+
+
+@pytest.mark.parametrize(("extension", "codec"), VIDEOS)
+def test_a_hole_costs_no_frame_but_its_own(
+    decode: Decode, tmp_path: Path, extension: str, codec: str
+) -> None:
+    path = write_video(tmp_path / f"v.{extension}", TWO_SECONDS, codec=codec, noise=40)
+    data = path.read_bytes()
+    for keep in (0.3, 0.4, 0.5, 0.6):
+        at = int(len(data) * keep)
+        try:
+            frames = decode(data[:at] + bytes(400) + data[at + 400 :])
+        except CorruptMediaError:
+            continue
+        # A decoder may take a frame without its start for one that was left out on purpose.
+        assert len(frames) >= len(TWO_SECONDS) - 1
+
+
+def test_titles_in_another_encoding_do_no_harm(decode: Decode, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", TWO_SECONDS, metadata={"title": "xx caf"})
+    data = path.read_bytes().replace(b"xx caf", b"\xe9\xe8 caf")
+    assert len(decode(data)) == len(TWO_SECONDS)
+
+
+def test_a_transport_stream_may_begin_midway(decode: Decode, tmp_path: Path) -> None:
+    times_s = [i / 10 for i in range(24)]
+    path = write_video(
+        tmp_path / "v.ts", times_s, codec="libx264", codec_options={"g": "6", "bf": "2"}
+    )
+    packets = path.stat().st_size // TRANSPORT_PACKET_BYTES
+    whole = decode(path.read_bytes())
+    assert len(whole) == len(times_s)
+    for first_packet in range(1, packets // 2, 5):
+        frames = decode(path.read_bytes()[first_packet * TRANSPORT_PACKET_BYTES :])
+        assert 6 <= len(frames) <= len(whole)
+        assert np.array_equal(frames, whole[-len(frames) :])
+
+
+def test_a_lost_transport_packet_is_noticed(decode: Decode) -> None:
+    data = video("ts", "libx264", TWO_SECONDS)
+    middle = len(data) // TRANSPORT_PACKET_BYTES // 2 * TRANSPORT_PACKET_BYTES
+    with pytest.raises(CorruptMediaError):
+        decode(data[:middle] + bytes(TRANSPORT_PACKET_BYTES) + data[middle:])
+
+
+def test_the_duration_is_checked_as_declared_and_as_found(decode: Decode) -> None:
+    with pytest.raises(TooLongError, match="lasts 2 s"):
+        decode(video("mp4", "libx264", TWO_SECONDS), max_duration_s=1.9)
+    lying = bytearray(video("webm", "libvpx", TWO_SECONDS))
+    declared = lying.index(b"\x44\x89\x88")  # the Duration element: a float of 8 bytes, in ms
+    lying[declared + 3 : declared + 11] = bytes.fromhex("408f400000000000")  # 1000.0
+    with pytest.raises(TooLongError):
+        decode(bytes(lying), max_duration_s=1.5)
+
+
+def test_a_codec_off_the_list_is_refused(decode: Decode) -> None:
+    with pytest.raises(UnsupportedCodecError, match="flv1"):
+        decode(video("avi", "flv", (0.0, 0.1)))
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_that_was_cut_off_is_corrupt_wherever(name: str) -> None:
+    data = CASES[name].make()
+    decode_image = partial(preprocess_image, spec=EVERY_FRAME, max_pixels=10_000)
+    whole = decode_image(data)
+    for end in {*range(1, len(data), max(1, len(data) // 40)), len(data) - 1}:
+        try:
+            frame = decode_image(data[:end])
+        except (CorruptMediaError, UnsupportedMediaError):
+            continue
+        # The last bits of a TIFF may be padding.
+        assert name.endswith(".tiff")
+        assert np.array_equal(frame, whole)
