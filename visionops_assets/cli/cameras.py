@@ -120,7 +120,9 @@ def _live_figures(camera_url: str) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(answer.text):
         for sample in family.samples:
-            figures.setdefault(sample.labels.get("camera", ""), {})[sample.name] = sample.value
+            is_count = sample.name.endswith("_total")
+            value = int(sample.value) if is_count else sample.value
+            figures.setdefault(sample.labels.get("camera", ""), {})[sample.name] = value
     return figures
 
 
@@ -128,7 +130,7 @@ def _row(entry: "CameraEntry", figures: dict[str, float]) -> dict[str, object]:
     live: dict[str, object] = {key: figures.get(metric) for key, metric in _LIVE.items()}
     seen_s = figures.get(_LIVE["last_seen"])
     live["up"] = bool(live["up"]) if figures else None
-    live["last_seen"] = datetime.fromtimestamp(seen_s, UTC).isoformat() if seen_s else None
+    live["last_seen"] = _time(seen_s) if seen_s else None
     return {
         "name": entry.name,
         "url": entry.shown_address,
@@ -138,11 +140,16 @@ def _row(entry: "CameraEntry", figures: dict[str, float]) -> dict[str, object]:
     }
 
 
+def _time(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
+
+
 def _table(rows: list[dict[str, object]]) -> "Table":
     from rich.table import Table
 
     columns = ("frame_rate_hz", "dropped_frames", "dropped_clips", "reconnects", "last_seen")
-    table = Table("name", "url", "cuts", "state", *columns)
+    headings = (column.replace("_hz", " (Hz)").replace("_", " ") for column in columns)
+    table = Table("name", "url", "cuts", "state", *headings)
     for row in rows:
         state = {None: "not running", True: "up", False: "down"}[cast("bool | None", row["up"])]
         figures = ("" if row[column] is None else _short(row[column]) for column in columns)

@@ -35,3 +35,5 @@ def configure_logging() -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     # Each reconnect to a broker that is down would be many lines; our own say it once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # Each request of a client would be a line.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -34,7 +34,7 @@ HEARTBEAT_S = 1.0
 MAX_SILENT_CPU_S = 60.0
 
 
-class Capture:
+class Feed:
     """Feeds one stream to its cutter, leaves out what is damaged, and counts."""
 
     def __init__(self, cutter: Cutter, replies: BinaryIO) -> None:
@@ -111,9 +111,9 @@ def _capture(request: CaptureRequest, replies: BinaryIO) -> None:
         codec = stream.codec
         opened = OpenedReply(codec=codec.name, width_px=codec.width, height_px=codec.height)
         send(replies, encode_message(opened))
-        capture = Capture(make_cutter(stream, request.rules), replies)
+        feed = Feed(make_cutter(stream, request.rules), replies)
         for packet in stream.packets():
-            capture.take(packet)
+            feed.take(packet)
 
 
 if __name__ == "__main__":

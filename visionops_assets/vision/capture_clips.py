@@ -74,7 +74,9 @@ class ClipCutter:
         if not self._group.packets:
             return False
         self._clip, self._group = self._group, Clip(0.0)
-        self._end_s = self._time_s(self._clip.packets[-1]) + self._clip_s
+        # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
+        half_tick_s = self._time_base_s / 2
+        self._end_s = self._time_s(self._clip.packets[-1]) + self._clip_s - half_tick_s
         return True
 
     def interrupt(self) -> Clip | None:

@@ -5,7 +5,8 @@ containers only. The hosts that a playlist names are not checked; a camera is tr
 """
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +42,8 @@ OPTIONS = {
 }
 # Their times are made up by FFmpeg: the pictures have none.
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
+# H.264 shows a frame at most 16 frames after it is decoded.
+MAX_UNTIMED_PACKETS = 17
 
 
 class CameraStream:
@@ -116,13 +119,8 @@ class CameraStream:
             yield packet
 
     def _once(self) -> Iterator[VideoPacket]:
-        for packet in self._container.demux(self.video):
-            if not packet.size:
-                continue  # The end of the file is one.
-            packet.dts = packet.pts if packet.dts is None else packet.dts
-            packet.pts = packet.dts if packet.pts is None else packet.pts
-            if packet.dts is not None:
-                yield packet
+        # The end of a file is an empty packet.
+        return timed(packet for packet in self._container.demux(self.video) if packet.size)
 
     def _looped(self) -> Iterator[VideoPacket]:
         shift = 0
@@ -137,7 +135,25 @@ class CameraStream:
             if start is None or end is None:
                 raise NoFramesError("The file has no frames.")
             shift += end - start
-            self._container.seek(self._container.start_time or 0)
+            self._container.seek(0)
+
+
+def timed(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
+    """Give times to the first packets, of which FFmpeg does not know yet when they are decoded.
+
+    They are counted back from the first of which it does. Packets that come without times later
+    on, which no file or camera should send, are treated alike.
+    """
+    waiting: deque[VideoPacket] = deque(maxlen=MAX_UNTIMED_PACKETS)
+    for packet in packets:
+        waiting.append(packet)
+        if packet.dts is None:
+            continue
+        for steps, early in enumerate(reversed(waiting)):
+            early.dts = packet.dts - steps * (packet.duration or 1)
+            early.pts = early.dts if early.pts is None else early.pts
+        yield from waiting
+        waiting.clear()
 
 
 def _video_of(container: InputContainer) -> VideoStream:

@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from threading import Event, Thread
 
 import anyio.to_thread
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.metrics import CameraCollector
+from visionops_assets.services.health import install_health
 from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.problems import install_problem_handlers
 
@@ -31,20 +30,9 @@ def create_app(fleet: Fleet) -> FastAPI:
     app = FastAPI(title="VisionOps cameras", description=__doc__, lifespan=lifespan)
     install_problem_handlers(app)
     app.add_middleware(RequestLog)
+    install_health(app, {"catalog": fleet.check_current})
     registry = CollectorRegistry()
     registry.register(CameraCollector(fleet.running))
-
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Say that the process answers; it reaches for no other server."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", responses={HTTPStatus.SERVICE_UNAVAILABLE: {}})
-    def readyz() -> dict[str, str]:
-        """Say that the cameras are those of the catalog."""
-        if not fleet.is_current:
-            raise ServerUnreachableError("The catalog has not answered for a while.")
-        return {"status": "ready"}
 
     @app.get("/metrics", response_class=Response)
     def metrics() -> Response:

@@ -33,11 +33,15 @@ class Fleet:
         self._lock = Lock()
         self._refreshed_s: float | None = None
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the catalog was read a moment ago."""
+    def check_current(self) -> None:
+        """Check that the cameras are those of the catalog.
+
+        Raises:
+            ServerUnreachableError: the catalog has not answered for `STALE_AFTER_S`.
+        """
         at_s = self._refreshed_s
-        return at_s is not None and time.monotonic() - at_s < STALE_AFTER_S
+        if at_s is None or time.monotonic() - at_s > STALE_AFTER_S:
+            raise ServerUnreachableError("The catalog has not answered for a while.")
 
     def running(self) -> list[RunningCamera]:
         """Return the cameras at work, by name."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from visionops_assets.client.ingest import Receipt
 from visionops_assets.client.retrying import jittered_backoff_s
 from visionops_assets.contracts import MediaKind
-from visionops_assets.errors import RefusedError, ServerUnreachableError
+from visionops_assets.errors import RefusedError, VisionOpsError
 from visionops_assets.services.camera.backlog import Backlog, Capture
 from visionops_assets.services.camera.state import CameraState
 
@@ -26,7 +26,7 @@ class Uploads(Protocol):
 
         Raises:
             RefusedError: ingest refuses it for good.
-            ServerUnreachableError: ingest does not answer.
+            VisionOpsError: it cannot be sent for now.
         """
 
 
@@ -73,13 +73,13 @@ class Uploader:
             return failures
         try:
             receipt = self._uploads.upload(self._name, capture, self._label)
-        except ServerUnreachableError as error:
-            if not failures:
-                _log.warning("camera %s: captures wait: %s", self._name, error)
-            return failures + 1
         except RefusedError as error:
             _log.error("camera %s: a capture was refused: %s", self._name, error)
             self._state.uploaded(error.reason)
+        except VisionOpsError as error:  # the capture is not to blame
+            if not failures:
+                _log.warning("camera %s: captures wait: %s", self._name, error)
+            return failures + 1
         else:
             self._state.uploaded("duplicate" if receipt.duplicate else "stored")
         self._backlog.done()
