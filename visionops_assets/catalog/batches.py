@@ -115,6 +115,23 @@ def take_events(
         )
         .on_conflict_do_nothing()
     )
+    _note_consumed(session, offsets, events)
+    own = select(ConsumedEvent.media_id).where(ConsumedEvent.batch_key == offsets.batch_key)
+    session.execute(
+        update(Media)
+        .where(Media.media_id.in_(own), Media.status == MediaStatus.STORED)
+        .values(status=MediaStatus.QUEUED)
+    )
+    return list(
+        session.scalars(
+            select(Media).where(Media.media_id.in_(own)).order_by(Media.stored_at, Media.media_id)
+        )
+    )
+
+
+def _note_consumed(
+    session: Session, offsets: OffsetRange, events: Sequence[tuple[int, MediaEvent]]
+) -> None:
     rows = [
         {
             "event_id": event.event_id,
@@ -129,17 +146,6 @@ def take_events(
     if rows:
         session.execute(insert(ConsumedEvent).on_conflict_do_nothing(), rows)
         _require_known(session, offsets, {event.event_id for _, event in events})
-    own = select(ConsumedEvent.media_id).where(ConsumedEvent.batch_key == offsets.batch_key)
-    session.execute(
-        update(Media)
-        .where(Media.media_id.in_(own), Media.status == MediaStatus.STORED)
-        .values(status=MediaStatus.QUEUED)
-    )
-    return list(
-        session.scalars(
-            select(Media).where(Media.media_id.in_(own)).order_by(Media.stored_at, Media.media_id)
-        )
-    )
 
 
 def _require_known(session: Session, offsets: OffsetRange, event_ids: set[UUID]) -> None:
@@ -186,6 +192,13 @@ def commit_frames(
             reason_detail=None,
         )
     )
+    _quarantine(session, rejections)
+    session.execute(
+        update(MediaBatch).where(MediaBatch.batch_key == batch_key).values(processed_at=func.now())
+    )
+
+
+def _quarantine(session: Session, rejections: Sequence[Rejection]) -> None:
     for rejection in rejections:
         session.execute(
             update(Media)
@@ -197,6 +210,3 @@ def commit_frames(
                 reason_detail=rejection.detail,
             )
         )
-    session.execute(
-        update(MediaBatch).where(MediaBatch.batch_key == batch_key).values(processed_at=func.now())
-    )

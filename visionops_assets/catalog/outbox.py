@@ -83,18 +83,6 @@ def add_dead_letters(session: Session, topic: str, letters: Sequence[DeadLetter]
         session.execute(insert(Outbox).on_conflict_do_nothing(), rows)
 
 
-def add_media_event(session: Session, topic: str, event: MediaEvent) -> None:
-    """Owe the queue one event; equal media ids go to the same partition."""
-    session.add(
-        Outbox(
-            event_id=event.event_id,
-            topic=topic,
-            message_key=str(event.media_id),
-            payload=event.model_dump(mode="json"),
-        )
-    )
-
-
 def take_unpublished(session: Session, limit: int) -> Sequence[Outbox]:
     """Lock and return the oldest unpublished events, without those another relay holds."""
     return session.scalars(
