@@ -1,0 +1,147 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from threading import Event
+from typing import cast
+
+import pytest
+
+from tests.services.asgi_client import AsgiClient
+from tests.services.test_camera_backlog import capture
+from visionops_assets.catalog.cameras import CameraEntry, CameraSettings
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.services.camera.app import create_app
+from visionops_assets.services.camera.backlog import Backlog
+from visionops_assets.services.camera.fleet import Fleet
+from visionops_assets.services.camera.running import RunningCamera
+from visionops_assets.services.camera.state import CameraState
+from visionops_assets.vision.capture_messages import CutRules
+
+
+def entry(name: str, address: str = "rtsp://ann:hunter2@gate.example/1") -> CameraEntry:
+    settings = CameraSettings(rules=CutRules(), label=None)
+    return CameraEntry(name, address, settings, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class Running:
+    """A camera that only notes what is asked of it."""
+
+    def __init__(self, given: CameraEntry) -> None:
+        self.entry = given
+        self.state = CameraState()
+        self.backlog = Backlog(max_bytes=50)
+        self.stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def join(self) -> None:
+        assert self.stopped
+
+
+class Catalog:
+    """Cameras that can be changed, in a catalog that can be down."""
+
+    def __init__(self) -> None:
+        self.cameras: list[CameraEntry] = []
+        self.begun: list[Running] = []
+        self.is_down = False
+        self.fleet = Fleet(self.read, self.begin)
+
+    def read(self) -> Sequence[CameraEntry]:
+        if self.is_down:
+            raise ServerUnreachableError("The catalog does not answer.")
+        return list(self.cameras)
+
+    def begin(self, given: CameraEntry) -> RunningCamera:
+        self.begun.append(Running(given))
+        return cast(RunningCamera, self.begun[-1])
+
+    def names(self) -> list[str]:
+        return [camera.entry.name for camera in self.fleet.running()]
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return Catalog()
+
+
+def test_cameras_come_go_and_change(catalog: Catalog) -> None:
+    catalog.cameras = [entry("gate"), entry("door")]
+    catalog.fleet.refresh()
+    assert catalog.names() == ["door", "gate"]
+    catalog.cameras = [entry("gate"), entry("door", "rtsp://elsewhere/1"), entry("yard")]
+    catalog.fleet.refresh()
+    assert catalog.names() == ["door", "gate", "yard"]
+    assert {running.entry.name for running in catalog.begun if running.stopped} == {"door"}
+    assert len(catalog.begun) == 4
+    catalog.cameras = []
+    catalog.fleet.refresh()
+    assert catalog.names() == []
+    assert all(running.stopped for running in catalog.begun)
+
+
+def test_cameras_go_on_while_the_catalog_is_down(catalog: Catalog) -> None:
+    catalog.cameras = [entry("gate")]
+    catalog.fleet.refresh()
+    catalog.is_down = True
+    with pytest.raises(ServerUnreachableError):
+        catalog.fleet.refresh()
+    assert catalog.names() == ["gate"]
+    assert not catalog.begun[0].stopped
+
+
+def test_at_the_end_every_camera_is_ended(catalog: Catalog) -> None:
+    catalog.cameras = [entry("gate")]
+    stop = Event()
+
+    def read_and_stop() -> Sequence[CameraEntry]:
+        stop.set()
+        return catalog.cameras
+
+    fleet = Fleet(read_and_stop, catalog.begin)
+    fleet.run(stop)
+    assert [running.stopped for running in catalog.begun] == [True]
+
+
+def test_no_address_is_logged_whole(catalog: Catalog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    catalog.cameras = [entry("gate")]
+    catalog.fleet.refresh()
+    assert "rtsp://ann:***@gate.example/1" in caplog.text
+    assert "hunter2" not in caplog.text + repr(catalog.cameras)
+
+
+def test_the_service_shows_every_camera(catalog: Catalog) -> None:
+    catalog.cameras = [entry("gate"), entry("door")]
+    client = AsgiClient(create_app(catalog.fleet))
+    catalog.fleet.refresh()
+    gate = next(running for running in catalog.begun if running.entry.name == "gate")
+    gate.state.opened()
+    gate.state.seen(50, 3, 2.0, 1_000.0)
+    gate.state.uploaded("stored")
+    gate.state.uploaded("no_frames")
+    for number in range(5):
+        gate.backlog.add(capture(number))
+    text = client.get("/metrics").text
+    lines = set(text.splitlines())
+    assert lines >= {
+        'visionops_camera_up{camera="gate"} 1.0',
+        'visionops_camera_up{camera="door"} 0.0',
+        'visionops_camera_frame_rate_hz{camera="gate"} 25.0',
+        'visionops_camera_last_seen_seconds{camera="gate"} 1000.0',
+        'visionops_camera_waiting_clips{camera="gate"} 3.0',
+        'visionops_camera_dropped_frames_total{camera="gate"} 3.0',
+        'visionops_camera_dropped_clips_total{camera="gate"} 2.0',
+        'visionops_camera_reconnects_total{camera="gate"} 0.0',
+        'visionops_camera_uploads_total{camera="gate",outcome="stored"} 1.0',
+        'visionops_camera_uploads_total{camera="gate",outcome="no_frames"} 1.0',
+    }
+    assert "hunter2" not in text
+
+
+def test_the_service_is_ready_once_it_knows_the_catalog(catalog: Catalog) -> None:
+    before = AsgiClient(create_app(catalog.fleet))
+    assert before.get("/readyz").status_code == 503
+    assert before.get("/healthz").status_code == 200
+    catalog.fleet.refresh()
+    assert AsgiClient(create_app(catalog.fleet)).get("/readyz").status_code == 200

@@ -1,0 +1,147 @@
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vision.camera_files import film
+from visionops_assets.contracts import MediaKind
+from visionops_assets.services.camera import process, watcher
+from visionops_assets.services.camera.backlog import Backlog
+from visionops_assets.services.camera.process import CaptureProcess, ChildEndedError
+from visionops_assets.services.camera.state import CameraState
+from visionops_assets.services.camera.watcher import MAX_BACKOFF_S, Watcher, backoff_s
+from visionops_assets.vision.capture_messages import CaptureRequest, CutRules
+
+SECRET = "not-for-children"
+
+
+def request_for(address: str) -> CaptureRequest:
+    return CaptureRequest(
+        address=address,
+        rules=CutRules(mode="still", every_s=0.2),
+        memory_bytes=2 * 1024**3,
+        max_pixels=10**6,
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("film") / "gate.mp4", 2.0)
+
+
+class Watched:
+    """A watcher in its thread, and the children it started."""
+
+    def __init__(self, address: str) -> None:
+        self.backlog, self.state, self.stop = Backlog(), CameraState(), Event()
+        self.children: list[CaptureProcess] = []
+        watching = Watcher(
+            "gate", request_for(address), self.backlog, self.state, self.stop, start=self.start
+        )
+        self.thread = Thread(target=watching.run)
+        self.thread.start()
+
+    def start(self, request: CaptureRequest, stop: Event) -> CaptureProcess:
+        self.children.append(CaptureProcess(request, stop))
+        return self.children[-1]
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(timeout=10)
+        assert not self.thread.is_alive()
+        assert not [child for child in self.children if psutil.pid_exists(child.pid)]
+
+
+def test_a_child_that_is_killed_is_replaced(
+    video: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watcher, "FIRST_BACKOFF_S", 0.05)
+    watched = Watched(f"file:{video}")
+    try:
+        wait_for(lambda: watched.backlog.waiting >= 2)
+        os.kill(watched.children[0].pid, signal.SIGKILL)
+        wait_for(lambda: watched.state.reconnects == 1)
+        before = watched.backlog.waiting
+        wait_for(lambda: watched.backlog.waiting >= before + 2 and watched.state.is_up)
+        captured = watched.backlog.take(0)
+        assert captured is not None
+        assert captured.kind is MediaKind.IMAGE
+        assert 0 <= (datetime.now(UTC) - captured.captured_at).total_seconds() < 60
+    finally:
+        watched.end()
+    assert "exit status -9" in caplog.text
+
+
+def test_a_child_that_falls_silent_is_replaced(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "MAX_SILENCE_S", 3.0)
+    monkeypatch.setattr(process, "STOP_POLL_S", 0.1)
+    stop = Event()
+    with CaptureProcess(request_for(f"file:{video}"), stop) as child:
+        replies = child.replies()
+        next(replies)
+        os.kill(child.pid, signal.SIGSTOP)
+        with pytest.raises(ChildEndedError, match="nothing came"):
+            list(replies)
+
+
+def test_a_child_knows_nothing_of_our_environment(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISIONOPS_API_KEY", SECRET)
+    with CaptureProcess(request_for(f"file:{video}"), Event()) as child:
+        next(child.replies())
+        ours = psutil.Process(child.pid)
+        assert SECRET not in str(ours.environ())
+        assert str(video) not in str(ours.cmdline())
+        assert ours.rlimit(psutil.RLIMIT_AS) == (2 * 1024**3, 2 * 1024**3)
+
+
+def test_no_address_is_logged_whole(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watcher, "FIRST_BACKOFF_S", 0.05)
+    watched = Watched("rtsp://ann:hunter2@127.0.0.1:1/gate")
+    try:
+        wait_for(lambda: watched.state.reconnects >= 2)
+    finally:
+        watched.end()
+    assert "Connection refused" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert not watched.state.is_up
+
+
+@given(st.integers(0, 10_000))
+def test_patience_grows_up_to_a_bound(failures: int) -> None:
+    longest_s = min(MAX_BACKOFF_S, 2.0 ** (max(failures, 1) - 1)) if failures < 20 else 60
+    assert longest_s / 2 <= backoff_s(failures) <= longest_s
+
+
+def test_the_frame_rate_follows_the_stream() -> None:
+    state = CameraState()
+    state.seen(25, 0, 1.0, 100.0)
+    assert state.frame_rate_hz == 25
+    for second in range(20):
+        state.seen(10, 1, 1.0, 101.0 + second)
+    assert state.frame_rate_hz == pytest.approx(10, abs=0.1)
+    assert (state.dropped_frames, state.last_seen_s) == (20, 120.0)
+    state.seen(0, 0, 1.0, 130.0)
+    assert state.last_seen_s == 120.0
+    state.lost()
+    assert (state.frame_rate_hz, state.reconnects) == (0, 1)
