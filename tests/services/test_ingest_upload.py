@@ -41,6 +41,7 @@ class Notes:
         self.steps: list[str] = []
         self.events: list[MediaEvent] = []
         self.renewed: set[UUID] = set()
+        self.given_up: set[UUID] = set()
         self.known_media_id: UUID | None = None
         self.newest_label = "cat"
         self.failing: dict[str, list[BaseException]] = {}
@@ -57,9 +58,10 @@ class Notes:
     async def forget(self, *_: object) -> None:
         self._note("forget")
 
-    async def renew(self, media_ids: set[UUID]) -> None:
+    async def renew(self, media_ids: set[UUID]) -> set[UUID]:
         self._note("renew")
         self.renewed = set(media_ids)
+        return self.renewed - self.given_up
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["Notes"]:
@@ -365,6 +367,30 @@ def test_leases_are_kept_from_the_intent_to_the_answer() -> None:
         keeping.cancel()
 
     asyncio.run(run())
+
+
+def test_a_writer_that_lost_its_lease_stops() -> None:
+    notes = Notes()
+
+    async def run() -> None:
+        uploads = uploads_of(notes, upload_lease_s=0.03)
+        keeping = asyncio.create_task(uploads.keep_leases())
+
+        async def body() -> AsyncIterator[bytes]:
+            yield PNG_HEAD
+            while not notes.renewed:
+                await asyncio.sleep(0.01)
+            notes.given_up = notes.renewed
+            await asyncio.sleep(0.05)
+            yield PNG_HEAD
+
+        with pytest.raises(UploadExpiredError):
+            await uploads.deposit(body())
+        keeping.cancel()
+
+    asyncio.run(run())
+    assert "put" not in notes.steps
+    assert notes.steps[-2:] == ["delete", "forget"]
 
 
 def test_a_deposit_can_be_discarded() -> None:

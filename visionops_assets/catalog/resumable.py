@@ -73,6 +73,7 @@ async def append(
         "UPDATE resumable_upload SET offset_bytes = offset_bytes + %s, part_keys = part_keys || %s,"
         " expires_at = now() + %s * interval '1 second'"
         " WHERE upload_id = %s AND offset_bytes = %s AND receipt IS NULL"
+        " AND expires_at > now()"
         " RETURNING upload_id, total_bytes, offset_bytes, part_keys, description, receipt,"
         " expires_at",
         (part_bytes, Jsonb([part_key]), keep_s, state.upload_id, state.offset_bytes),
@@ -90,7 +91,8 @@ async def lock(connection: Connection, state: ResumableState) -> dict[str, Any] 
         ResumableConflictError: it does not stand where it stood.
     """
     found = await connection.execute(
-        "SELECT offset_bytes, receipt FROM resumable_upload WHERE upload_id = %s FOR UPDATE",
+        "SELECT offset_bytes, receipt FROM resumable_upload"
+        " WHERE upload_id = %s AND expires_at > now() FOR UPDATE",
         (state.upload_id,),
     )
     row = await found.fetchone()

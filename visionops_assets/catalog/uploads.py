@@ -135,14 +135,16 @@ class UploadLedger:
                 (media_id, object_key, FIRST_ATTEMPT, self._lease_s),
             )
 
-    async def renew(self, media_ids: Collection[UUID]) -> None:
-        """Extend the leases of uploads that go on; one that was given up stays so."""
+    async def renew(self, media_ids: Collection[UUID]) -> set[UUID]:
+        """Extend the leases of uploads that go on; return those that were not given up."""
         async with self.connection() as connection:
-            await connection.execute(
+            renewed = await connection.execute(
                 "UPDATE media SET lease_expires_at = now() + %s * interval '1 second'"
-                " WHERE media_id = ANY(%s) AND attempt = %s AND status = 'receiving'",
+                " WHERE media_id = ANY(%s) AND attempt = %s AND status = 'receiving'"
+                " RETURNING media_id",
                 (self._lease_s, list(media_ids), FIRST_ATTEMPT),
             )
+            return {media_id for (media_id,) in await renewed.fetchall()}
 
     async def forget(self, media_id: UUID) -> None:
         """Delete an intent that came to nothing. Its object must be gone before."""

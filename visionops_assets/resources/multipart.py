@@ -6,8 +6,8 @@ stream leaves one. Only Amazon's own client can list them.
 
 from datetime import UTC, datetime, timedelta
 
-import boto3  # type: ignore[import-untyped]
-from botocore.exceptions import (  # type: ignore[import-untyped]
+import boto3
+from botocore.exceptions import (
     BotoCoreError,
     ClientError,
 )

@@ -36,7 +36,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
         datetime: DateTime(timezone=True),
         int: BigInteger,
-        dict[str, Any]: JSONB,
+        dict[str, Any]: JSONB(none_as_null=True),
         list[float]: JSONB,
         list[str]: JSONB,
         MediaKind: _by_value(MediaKind),

@@ -25,7 +25,7 @@ from visionops_assets.catalog.uploads import (
 )
 from visionops_assets.contracts import MediaKind, Record
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.measuring import MeasuredUpload
@@ -71,8 +71,9 @@ class Uploads:
         """Renew the leases of the uploads under way, for ever."""
         while True:
             await asyncio.sleep(self._settings.upload_lease_s / RENEWALS_A_LEASE)
+            asked = set(self._under_way)
             try:
-                await self._ledger.renew(self._under_way)
+                self._under_way -= asked - await self._ledger.renew(asked)
             except ServerUnreachableError as error:
                 _log.warning("leases were not renewed: %s", error)
 
@@ -91,7 +92,7 @@ class Uploads:
         crash_point(CrashPoint.UPLOAD_INTENT_COMMITTED)
         try:
             upload = MeasuredUpload(
-                body,
+                self._while_leased(media_id, body),
                 max_bytes=self._settings.max_upload_bytes,
                 max_pixels=self._settings.max_image_pixels,
             )
@@ -182,6 +183,15 @@ class Uploads:
             await self._store.put_async(object_key, first)
         else:
             await self._store.put_stream_async(object_key, _chain(first, second, chunks))
+
+    async def _while_leased(
+        self, media_id: UUID, body: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Stop writing what the sweep has given up: it may be gone before the object is there."""
+        async for piece in body:
+            if media_id not in self._under_way:
+                raise UploadExpiredError("The upload lost its lease. Upload the file again.")
+            yield piece
 
     async def _discard_all(self, deposits: Sequence[tuple[Deposit, Description]]) -> None:
         for deposit, _ in deposits:
