@@ -25,8 +25,8 @@ from visionops_assets.stack import dagster, services
 SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, dagster.DAEMON)
 # So short that what they bound happens within a run.
 SHORT = {
-    "BATCH_MAX_MESSAGES": "100",
-    "BATCH_MAX_WAIT_S": "8",
+    "BATCH_MAX_MESSAGES": "200",
+    "BATCH_MAX_WAIT_S": "20",
     "FRAME_SIZE_PX": "16",
     "RESUMABLE_EXPIRY_S": "60",
     "SWEEP_INTERVAL_S": "2",
@@ -51,7 +51,7 @@ class Plan:
     calm_s: float = 12.0
     settled_s: float = 12.0
     patience_s: float = 300.0
-    converge_within_s: float = 1_200.0
+    converge_within_s: float = 1_800.0
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ class _Run:
 
     def _kill_under_load(self) -> None:
         """Return once enough was killed and enough acknowledged, whichever takes longer."""
-        self._load.start()
-        try:
-            with ThreadPoolExecutor(1) as one, self._progress() as progress:
-                killing = one.submit(self._killer.run, self._waves)
-                uploads = progress.add_task("uploads", total=self._plan.uploads)
-                kills = progress.add_task("kills", total=self._plan.kills)
+        with ThreadPoolExecutor(1) as one, self._progress() as progress:
+            uploads = progress.add_task("uploads", total=self._plan.uploads)
+            kills = progress.add_task("kills", total=self._plan.kills)
+            self._load.start()
+            killing = one.submit(self._killer.run, self._waves)
+            try:
                 while not killing.done() or self._load.acknowledged < self._plan.uploads:
                     acknowledged = self._load.acknowledged
                     if acknowledged >= self._plan.uploads:
@@ -128,9 +128,9 @@ class _Run:
                     time.sleep(POLL_S)
                     if killing.done():
                         killing.result()
-        finally:
-            self._killer.stop()
-            self._load.stop()
+            finally:
+                self._killer.stop()
+                self._load.stop()
 
     def _rest(self) -> None:
         """Wait until nothing is under way, or for so long as is allowed."""

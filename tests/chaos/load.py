@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from tests.chaos.contents import Kind, Upload, draw_upload
 from tests.chaos.records import Acknowledged
 from tests.chaos.resumable import ResumableClient
-from visionops_assets.client.ingest import IngestClient, Receipt
+from visionops_assets.client.answers import Receipt
+from visionops_assets.client.ingest import IngestClient
 from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.errors import RefusedError
 

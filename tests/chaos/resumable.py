@@ -8,7 +8,7 @@ import httpx
 from pydantic import SecretStr
 
 from visionops_assets.catalog.keys import bearer_header
-from visionops_assets.client.ingest import Receipt
+from visionops_assets.client.answers import Receipt
 from visionops_assets.client.retrying import Retrying, TemporaryError
 from visionops_assets.errors import RefusedError
 
