@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
+import av
 import numpy as np
 import pytest
 
-from tests.vision.corpus import CASES, TWO_SECONDS, cut, video
+from tests.vision.corpus import CASES, TWO_SECONDS, cut, mp4, video
 from tests.vision.videos import write_video
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import (
@@ -97,6 +99,42 @@ def test_a_hole_costs_no_frame_but_its_own(
             continue
         # A decoder may take a frame without its start for one that was left out on purpose.
         assert len(frames) >= len(TWO_SECONDS) - 1
+
+
+@pytest.mark.parametrize("tail", [bytes(300), b"junk", b"TAG" + bytes(125)])
+def test_a_tail_behind_the_last_box_does_no_harm(decode: Decode, tail: bytes) -> None:
+    assert len(decode(mp4() + tail)) == len(TWO_SECONDS)
+
+
+@pytest.mark.parametrize(("skipped", "kept"), [(0, 20), (3, 7), (7, 13), (12, 8)])
+def test_an_edit_list_shows_its_part_only(decode: Decode, skipped: int, kept: int) -> None:
+    data = bytearray(mp4())
+    entry = data.index(b"elst") + 12  # its first entry: duration in ms, start in ticks
+    start = int.from_bytes(data[entry + 4 : entry + 8], "big")
+    ticks_a_frame = start // 2  # the encoder delays the first frame by two
+    data[entry : entry + 4] = (100 * kept).to_bytes(4, "big")
+    data[entry + 4 : entry + 8] = (start + skipped * ticks_a_frame).to_bytes(4, "big")
+    assert len(decode(bytes(data))) == kept
+
+
+@pytest.mark.parametrize(
+    ("container_format", "codec"),
+    [("avi", "mpeg4"), ("matroska", "libx264"), ("webm", "libvpx"), ("mpegts", "libx264")],
+)
+def test_a_file_written_to_a_pipe_has_no_lengths(
+    decode: Decode, container_format: str, codec: str
+) -> None:
+    pipe = Mock(spec=["write"])
+    with av.open(pipe, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in TWO_SECONDS:
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    written = b"".join(call.args[0] for call in pipe.write.call_args_list)
+    assert len(decode(written)) == len(TWO_SECONDS)
 
 
 def test_titles_in_another_encoding_do_no_harm(decode: Decode, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ two packets, or fragmented MP4 between fragments.
 """
 
 import io
+import re
 from typing import Protocol
 
 from visionops_assets.errors import CorruptMediaError
@@ -16,6 +17,7 @@ EBML_SEGMENT, EBML_CLUSTER = 0x18538067, 0x1F43B675
 EBML_IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xBF, 0xEC})
 EBML_MAX_ID_BYTES, EBML_MAX_LENGTH_BYTES = 4, 8
 TRANSPORT_SYNC, TRANSPORT_READ_BYTES = b"G", 4_096 * TRANSPORT_PACKET_BYTES
+BOX_TYPE = re.compile(rb"[ -~]{4}")
 BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
 
 
@@ -53,7 +55,8 @@ def _end_of_boxes(file: ReadableFile, size_bytes: int) -> int:
         box_bytes = int.from_bytes(header[:4], "big")
         if box_bytes == 1:
             box_bytes = int.from_bytes(header[BOX_HEADER_BYTES:], "big")
-        if box_bytes < BOX_HEADER_BYTES:  # 0: as far as the file goes; else padding
+        is_box = BOX_TYPE.fullmatch(header[4:BOX_HEADER_BYTES]) is not None
+        if not is_box or box_bytes < BOX_HEADER_BYTES:  # a foreign tail, or as far as the file goes
             break
         position += box_bytes
     return position

@@ -90,9 +90,10 @@ def check_video(
     if width <= 0 or height <= 0:
         raise CorruptMediaError(f"The video declares {width} x {height} pixels.")
     duration_s = _duration_s(container, stream)
-    if duration_s == 0:
-        raise NoFramesError("The video lasts zero seconds.")
-    check_duration(duration_s or 0.0, max_duration_s)
+    if duration_s is not None:
+        if duration_s <= 0:
+            raise NoFramesError("The video lasts zero seconds.")
+        check_duration(duration_s, max_duration_s)
     return stream, VideoFacts(
         width=width,
         height=height,
