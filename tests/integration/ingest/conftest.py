@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.conftest import key_header, running_stack
-from tests.integration.ingest.sending import Client
+from tests.integration.ingest.sending import Client, replica
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings
 
 MAX_UPLOAD_BYTES = 3_000_000
+HASTY_S = 2.0
 
 
 @pytest.fixture(scope="package")
@@ -20,6 +21,14 @@ def ingest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with running_stack(home, limits, "--only", "ingest,relay,exporter") as settings:
         yield settings
     shutil.rmtree(home)  # There are large files in it.
+
+
+@pytest.fixture(scope="package")
+def hasty(client: Client) -> Iterator[Client]:
+    """A replica with little patience."""
+    limits = {"BODY_IDLE_TIMEOUT_S": str(HASTY_S), "UPLOAD_LEASE_S": str(HASTY_S)}
+    with replica(client.headers, **limits) as started:
+        yield started.client
 
 
 @pytest.fixture(scope="package")

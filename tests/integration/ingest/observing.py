@@ -62,11 +62,3 @@ def eventually(what: str, look: Callable[[], T | None]) -> T:
             return found
         time.sleep(0.05)
     pytest.fail(f"No {what} within {PATIENCE_S:.0f} s")
-
-
-def assert_becomes(before: Kept) -> None:
-    """Wait until there is exactly what there was; a handler may still be at its end."""
-    try:
-        eventually("end", lambda: kept() == before or None)
-    except pytest.fail.Exception:
-        assert kept() == before

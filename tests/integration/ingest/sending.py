@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 
@@ -92,11 +93,13 @@ class Wire:
     """A connection on which a request is written byte by byte."""
 
     def __init__(self, url: str, method: str, path: str, headers: dict[str, str]) -> None:
+        self.request_id = uuid4().hex
         address = urlsplit(url)
         assert address.hostname
         assert address.port
         self._socket = socket.create_connection((address.hostname, address.port), TIMEOUT_S)
         lines = [f"{method} {path} HTTP/1.1", f"Host: {address.netloc}"]
+        lines.append(f"X-Request-ID: {self.request_id}")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.send("\r\n".join(lines).encode() + b"\r\n\r\n")
 

@@ -17,6 +17,7 @@ from visionops_assets.errors import (
     EmptyMediaError,
     InvalidLengthError,
     MediaError,
+    NotFoundError,
     ResumableConflictError,
     SlowBodyError,
     TooLargeError,
@@ -133,7 +134,12 @@ class ResumableUploads:
 
     async def _joined(self, part_keys: Sequence[str]) -> AsyncIterator[bytes]:
         for key in part_keys:
-            yield await self._store.get_async(key)
+            try:
+                yield await self._store.get_async(key)
+            except NotFoundError:
+                raise ResumableConflictError(
+                    "Another request ended this upload. Ask with HEAD where it stands."
+                ) from None
 
     async def _delete_parts(self, upload_id: UUID) -> None:
         """Delete the parts; what is left after a failure is the sweep's."""
