@@ -3,22 +3,19 @@ import signal
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.vision.corpus import CASES, mp4
 from tests.vision.videos import write_video
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import (
     CorruptMediaError,
     DecoderCrashedError,
     EmptyMediaError,
-    MediaError,
     TooManyPixelsError,
 )
 from visionops_assets.vision import sandbox_process
@@ -27,15 +24,8 @@ from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
 from visionops_assets.vision.sandbox import DecoderSandbox
 from visionops_assets.vision.sandbox_messages import (
     LENGTHS,
-    MAX_PROBE_BLOCKS,
-    DoneReply,
-    FrameReply,
-    ReadReply,
-    ReadyReply,
-    Reply,
     read_message,
 )
-from visionops_assets.vision.sandbox_process import ChildProcess
 
 SPEC = PreprocessingSpec(size_px=16)
 MEMORY_BYTES = 800 * 1024**2
@@ -198,86 +188,3 @@ def test_a_message_that_is_too_long_is_not_read(lengths: tuple[int, int]) -> Non
     with pytest.raises(ValueError, match="too long"):
         read_message(read_exactly, max_body_bytes=100)
     assert asked == [LENGTHS.size]
-
-
-def reader(data: bytes) -> Callable[[int, int], bytes]:
-    return lambda offset, count: data[offset : offset + count]
-
-
-def test_a_probe_gives_facts_or_the_error_of_the_file(sandbox: DecoderSandbox) -> None:
-    facts = sandbox.probe(reader(mp4()), len(mp4()))
-    assert (facts.width, facts.height, facts.duration_s, facts.codec) == (64, 48, 2.0, "h264")
-    pid = child_pid(sandbox)
-    for name in ("audio.mp4", "no-frames.mp4", "long.mkv", "codec.avi", "noise.mp4"):
-        data = CASES[name].make()
-        with pytest.raises(MediaError) as raised:
-            sandbox.probe(reader(data), len(data))
-        assert raised.value.code == CASES[name].code
-    assert child_pid(sandbox) == pid
-
-
-def test_a_store_that_fails_is_not_the_fault_of_the_file(
-    sandbox: DecoderSandbox, picture: Path
-) -> None:
-    for failure in (TimeoutError("store"), EOFError("store"), ValueError("store")):
-        with pytest.raises(type(failure), match="store"):
-            sandbox.probe(Mock(side_effect=failure), 1_000)
-        assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
-
-
-def test_a_probe_survives_its_child(sandbox: DecoderSandbox) -> None:
-    def kill_child(offset: int, count: int) -> bytes:
-        os.kill(child_pid(sandbox), signal.SIGKILL)
-        return bytes(count)
-
-    with pytest.raises(DecoderCrashedError, match="exit status -9"):
-        sandbox.probe(kill_child, 10_000_000)
-    assert sandbox.probe(reader(mp4()), len(mp4())).codec == "h264"
-
-
-def test_a_child_that_hangs_keeps_nobody() -> None:
-    with DecoderSandbox(
-        timeout_s=1.0, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS, max_video_duration_s=60
-    ) as sandbox:
-        sandbox.probe(reader(mp4()), len(mp4()))
-
-        def stop_child(offset: int, count: int) -> bytes:
-            os.kill(child_pid(sandbox), signal.SIGSTOP)
-            return bytes(count)  # more than a pipe holds
-
-        with pytest.raises(DecoderCrashedError, match="ran past 1 s"):
-            sandbox.probe(stop_child, 10_000_000)
-        assert sandbox.probe(reader(mp4()), len(mp4())).codec == "h264"
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [DoneReply(), FrameReply(index=0, time_s=0, perceptual_hash="0" * 16), ReadyReply()],
-)
-def test_a_reply_out_of_turn_is_a_crash(
-    sandbox: DecoderSandbox, monkeypatch: pytest.MonkeyPatch, reply: Reply
-) -> None:
-    monkeypatch.setattr(ChildProcess, "receive", lambda self, max_body_bytes: (reply, b""))
-    monkeypatch.setattr(ChildProcess, "begin_file", lambda self: None)
-    with pytest.raises(DecoderCrashedError, match="protocol"):
-        sandbox.probe(reader(mp4()), len(mp4()))
-    monkeypatch.undo()
-    assert sandbox.probe(reader(mp4()), len(mp4())).codec == "h264"
-
-
-def test_a_child_that_asks_without_end_is_stopped(
-    sandbox: DecoderSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    reply = ReadReply(offset=0, count=1)
-    monkeypatch.setattr(ChildProcess, "begin_file", lambda self: None)
-    monkeypatch.setattr(ChildProcess, "send", lambda self, message: None)
-    monkeypatch.setattr(ChildProcess, "receive", lambda self, max_body_bytes: (reply, b""))
-
-    def read(offset: int, count: int) -> bytes:
-        asked.append(offset)
-        return b""
-
-    with pytest.raises(DecoderCrashedError, match="protocol"):
-        sandbox.probe(read, 10)
-    assert len(asked) == MAX_PROBE_BLOCKS + 1
