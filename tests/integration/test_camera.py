@@ -1,0 +1,249 @@
+"""Cameras on real servers: a file, HLS and RTSP become media, whatever is killed meanwhile."""
+
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import select
+
+from tests.integration.conftest import running_stack, visionops
+from tests.vision.camera_files import FRAME_RATE_HZ, film
+from visionops_assets.catalog import media as media_queries
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import Media
+from visionops_assets.contracts import MediaKind, MediaStatus, PreprocessingSpec
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import Settings
+from visionops_assets.stack.probes import accepts_connections
+from visionops_assets.vision import capture_child
+from visionops_assets.vision.decoding import decode_media
+
+PASSWORD = "pa:ss/w@rd"
+DEBIAN_PYTHON = "/usr/bin/python3"
+SPEC = PreprocessingSpec(size_px=16, video_sample_interval_s=1 / FRAME_RATE_HZ)
+
+
+def has_gstreamer() -> bool:
+    if not Path(DEBIAN_PYTHON).exists():
+        return False
+    check = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    return subprocess.run([DEBIAN_PYTHON, "-c", check], check=False, stderr=-3).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("cameras")
+    with running_stack(home, {}, "--only", "ingest,relay,camera") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute, so that no still is like another."""
+    return film(tmp_path_factory.mktemp("film") / "gate.mp4", 60.0)
+
+
+@contextmanager
+def camera(name: str, url: str, *options: str) -> Iterator[None]:
+    """Have a camera for the length of the block."""
+    added = visionops("camera", "add", name, url, *options)
+    assert added.returncode == 0, added.stderr
+    assert PASSWORD not in added.stdout
+    try:
+        yield
+    finally:
+        assert visionops("camera", "remove", name).returncode == 0
+
+
+def media_of(name: str) -> Sequence[Media]:
+    """The acknowledged media of a camera, in the order they were filmed."""
+    chosen = (
+        select(Media)
+        .where(Media.source == f"camera:{name}", Media.status != MediaStatus.RECEIVING)
+        .order_by(Media.captured_at)
+    )
+    with Catalog().begin() as session:
+        return session.scalars(chosen).all()
+
+
+def listed(name: str) -> dict[str, Any]:
+    """What `visionops camera list` says of a camera."""
+    shown = visionops("camera", "list", "--json")
+    assert shown.returncode == 0, shown.stderr
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    row: dict[str, Any] = next(row for row in rows if row["name"] == name)
+    return row
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def frames_in(row: Media, folder: Path) -> int:
+    """Decode a stored file as the frames stage does."""
+    path = folder / "stored"
+    ObjectStore().download(row.object_key, path)
+    assert row.kind is not None
+    frames = decode_media(path, row.kind, SPEC, max_pixels=10**6, max_video_duration_s=60)
+    return len(list(frames))
+
+
+def pid_of(server: str) -> int:
+    state = json.loads(visionops("status", "--json").stdout)
+    return int(next(found["pid"] for found in state["servers"] if found["name"] == server))
+
+
+def child_of(settings: Settings) -> psutil.Process:
+    """The one process that reads a camera."""
+    children = psutil.Process(pid_of("camera")).children()
+    (child,) = [found for found in children if capture_child.__name__ in found.cmdline()]
+    return child
+
+
+def test_a_file_becomes_clips_that_decode(stack: Settings, video: Path, tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    with camera("gate", str(video), "--every", "3s", "--clip", "2s", "--label", "door"):
+        wait_for(lambda: len(media_of("gate")) >= 2)
+        row = listed("gate")
+    clips = media_of("gate")
+    assert {clip.kind for clip in clips} == {MediaKind.VIDEO}
+    assert [frames_in(clip, tmp_path) for clip in clips[:2]] == [2 * FRAME_RATE_HZ] * 2
+    assert before < clips[0].captured_at < clips[1].captured_at < datetime.now(UTC)
+    with Catalog().begin() as session:
+        assert media_queries.newest_label(session, clips[0].media_id) == "door"
+    assert row["up"] is True
+    assert row["frame_rate_hz"] == pytest.approx(FRAME_RATE_HZ, rel=0.2)
+    assert (row["dropped_frames"], row["dropped_clips"]) == (0, 0)
+    assert datetime.now(UTC) - datetime.fromisoformat(row["last_seen"]) < timedelta(seconds=30)
+
+
+def test_a_camera_that_was_removed_is_read_no_more(stack: Settings, video: Path) -> None:
+    with camera("hall", str(video), "--mode", "still", "--every", "1s"):
+        wait_for(lambda: bool(media_of("hall")))
+        child = child_of(stack)
+    wait_for(lambda: not child.is_running(), timeout_s=10)
+    assert "hall" not in httpx.get(f"{stack.camera_url}/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("gate", "ftp://gate.example/1"), "cannot be read by ftp"),
+        (("Gate!", "rtsp://gate.example/1"), "small letters"),
+        (("gate", "rtsp://gate.example/1", "--every", "1s"), "does not fit"),
+        (("gate", "rtsp://gate.example/1", "--every", "soon"), "soon"),
+        (("gate", "rtsp://gate.example/1", "--motion", "--min-area", "2"), "min_area"),
+        (("gate", "no-such-file.mp4"), "There is no file"),
+    ],
+)
+def test_what_makes_no_camera_is_refused(
+    stack: Settings, words: Sequence[str], message: str
+) -> None:
+    refused = visionops("camera", "add", *words)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_name_is_given_once(stack: Settings, video: Path) -> None:
+    with camera("yard", str(video), "--motion"):
+        again = visionops("camera", "add", "yard", str(video))
+        assert again.returncode == 2
+        assert "already" in again.stderr
+    assert visionops("camera", "remove", "yard").returncode == 2
+
+
+def test_a_reader_that_is_killed_comes_back(stack: Settings, video: Path) -> None:
+    with camera("lift", str(video), "--mode", "still", "--every", "1s"):
+        wait_for(lambda: len(media_of("lift")) >= 2)
+        child_of(stack).kill()
+        killed_at = datetime.now(UTC)
+        wait_for(lambda: media_of("lift")[-1].captured_at > killed_at)
+        row = listed("lift")
+    assert row["reconnects"] == 1
+    assert row["up"] is True
+
+
+def test_nothing_is_lost_while_ingest_is_away(stack: Settings, video: Path) -> None:
+    with camera("dock", str(video), "--mode", "still", "--every", "1s"):
+        wait_for(lambda: len(media_of("dock")) >= 2)
+        ingest = pid_of("ingest")
+        os.kill(ingest, signal.SIGSTOP)
+        stopped_at = datetime.now(UTC)
+        time.sleep(5)
+        os.kill(ingest, signal.SIGKILL)
+        wait_for(lambda: media_of("dock")[-1].captured_at > stopped_at + timedelta(seconds=12))
+        row = listed("dock")
+    captured = [still.captured_at for still in media_of("dock")]
+    gaps_s = [(later - earlier).total_seconds() for earlier, later in pairwise(captured)]
+    assert max(gaps_s) < 1.5
+    assert min(gaps_s) > 0.5
+    assert row["dropped_clips"] == 0
+
+
+def test_hls_becomes_clips(stack: Settings, tmp_path: Path) -> None:
+    film(tmp_path / "live.m3u8", 8.0, container="hls")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        thread = threading.Thread(target=served.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{served.server_port}/live.m3u8?key={quote(PASSWORD)}"
+        with camera("ramp", url, "--every", "3s", "--clip", "2s"):
+            wait_for(lambda: bool(media_of("ramp")))
+            assert listed("ramp")["url"].endswith("/live.m3u8?***")
+        served.shutdown()
+        thread.join()
+    assert frames_in(media_of("ramp")[0], tmp_path) == 2 * FRAME_RATE_HZ
+
+
+@pytest.fixture
+def rtsp_url(video: Path) -> Iterator[str]:
+    """The address of a real RTSP server, with its password."""
+    if not has_gstreamer():
+        pytest.skip("needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi, ...-plugins-good")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = Path(__file__).with_name("rtsp_server.py")
+    command = [DEBIAN_PYTHON, str(script), str(video), str(port), "ann", PASSWORD]
+    with subprocess.Popen(command) as server:
+        try:
+            wait_for(lambda: accepts_connections(f"127.0.0.1:{port}")(0))
+            yield f"rtsp://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/gate"
+        finally:
+            server.kill()
+
+
+def test_rtsp_becomes_clips_and_its_password_stays_hidden(
+    stack: Settings, rtsp_url: str, tmp_path: Path
+) -> None:
+    with camera("pier", rtsp_url, "--every", "3s", "--clip", "2s"):
+        wait_for(lambda: bool(media_of("pier")))
+        row = listed("pier")
+        arguments = str(
+            [found.cmdline() for found in psutil.process_iter() if "-I" in found.cmdline()]
+        )
+    assert row["url"].startswith("rtsp://ann:***@127.0.0.1:")
+    assert frames_in(media_of("pier")[0], tmp_path) == pytest.approx(2 * FRAME_RATE_HZ, abs=2)
+    logs = "".join(path.read_text() for path in (stack.home / "logs").glob("*.log"))
+    for secret in (PASSWORD, quote(PASSWORD, safe="")):
+        assert secret not in logs + str(row) + arguments
