@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from threading import local
 
@@ -23,11 +24,13 @@ class VideoCheck:
         self._settings = settings
         self._store = store
         self._threads = ThreadPoolExecutor(PARALLEL_CHECKS, thread_name_prefix="video-check")
+        self._sandboxes = ExitStack()
         self._own = local()
 
     def close(self) -> None:
         """End the children."""
         self._threads.shutdown(cancel_futures=True)
+        self._sandboxes.close()
 
     async def check(self, object_key: str, size_bytes: int) -> None:
         """Read what the container says, by ranges of the stored object.
@@ -51,11 +54,12 @@ class VideoCheck:
     def _sandbox(self) -> DecoderSandbox:
         """Return the sandbox of this thread."""
         if not hasattr(self._own, "sandbox"):
-            self._own.sandbox = DecoderSandbox(
+            sandbox = DecoderSandbox(
                 timeout_s=self._settings.decode_timeout_s,
                 memory_bytes=self._settings.decode_memory_bytes,
                 max_pixels=self._settings.max_image_pixels,
                 max_video_duration_s=self._settings.max_video_duration_s,
             )
-        sandbox: DecoderSandbox = self._own.sandbox
-        return sandbox
+            self._own.sandbox = self._sandboxes.enter_context(sandbox)
+        own: DecoderSandbox = self._own.sandbox
+        return own
