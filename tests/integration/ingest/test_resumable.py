@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
-from tusclient.uploader import Uploader
+from tusclient.uploader.uploader import Uploader
 
 from tests.integration.conftest import key_header
 from tests.integration.ingest.conftest import MAX_UPLOAD_BYTES

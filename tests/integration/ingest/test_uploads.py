@@ -54,9 +54,9 @@ def test_an_upload_is_stored_described_and_announced(
         case "form":
             response = client.upload(data, filename, **SAID)
         case "raw":
-            response = client.upload_raw(data, filename=filename, **SAID)
+            response = client.upload_raw(data, None, filename=filename, **SAID)
         case _:
-            response = client.upload_raw(in_pieces(data), filename=filename, **SAID)
+            response = client.upload_raw(in_pieces(data), None, filename=filename, **SAID)
     assert response.status_code == 201, response.text
     receipt = response.json()
     assert (receipt["kind"], receipt["bytes"], receipt["duplicate"]) == ("image", len(data), False)
