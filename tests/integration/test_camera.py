@@ -43,7 +43,12 @@ def has_gstreamer() -> bool:
     if not Path(DEBIAN_PYTHON).exists():
         return False
     check = "import gi; gi.require_version('GstRtspServer', '1.0')"
-    return subprocess.run([DEBIAN_PYTHON, "-c", check], check=False, stderr=-3).returncode == 0
+    return (
+        subprocess.run(
+            [DEBIAN_PYTHON, "-c", check], check=False, stderr=subprocess.DEVNULL
+        ).returncode
+        == 0
+    )
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ SERVERS = {
     "ingest",
     "relay",
     "sweep",
+    "camera",
     "gateway",
     "exporter",
     "dagster-code",

@@ -6,7 +6,7 @@ import resource
 import sys
 from typing import BinaryIO
 
-MAX_OPEN_FILES = 64
+MAX_OPEN_FILES = 32
 
 
 def take_standard_output() -> BinaryIO:

@@ -1,8 +1,5 @@
 """The child of the sandbox: `python -m` this. Reads one file after the other, within limits."""
 
-import math
-import os
-import resource
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +9,13 @@ import numpy as np
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.vision.child_process import (
+    allow_cpu_time,
+    limit_resources,
+    read_exactly,
+    send,
+    take_standard_output,
+)
 from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
@@ -32,7 +36,6 @@ from visionops_assets.vision.sandbox_messages import (
     read_message,
 )
 
-MAX_OPEN_FILES = 32
 MAX_ERROR_CHARACTERS = 500
 
 
@@ -40,47 +43,18 @@ def main() -> None:
     """Serve requests from standard input until it ends."""
     limits = Limits.model_validate_json(sys.argv[1])
     complaints = StandardError()
-    replies = _take_standard_output()
+    replies = take_standard_output()
     cv2.setNumThreads(1)
-    _set_limits(limits)
+    limit_resources(limits.memory_bytes)
     encode_png(np.zeros((8, 8, 3), np.uint8))  # fails here, before any file, if memory is too small
-    _send(replies, encode_message(ReadyReply()))
+    send(replies, encode_message(ReadyReply()))
     while True:
         try:
-            header, _ = read_message(_read_exactly, max_body_bytes=0)
+            header, _ = read_message(read_exactly, max_body_bytes=0)
         except EOFError:
             return
-        _allow_cpu_time(limits.timeout_s)
+        allow_cpu_time(limits.timeout_s * DECODER_THREADS)
         _serve(REQUEST.validate_json(header), limits, replies, complaints)
-
-
-def _take_standard_output() -> BinaryIO:
-    """Keep the pipe for replies alone: what libraries print must not get between them."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return replies
-
-
-def _set_limits(limits: Limits) -> None:
-    for what, amount in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (amount, amount))
-
-
-def _allow_cpu_time(timeout_s: float) -> None:
-    """Move the CPU limit, which counts from the start of the process, ahead by one file.
-
-    The parent watches the clock; this ends a child whose parent was killed.
-    """
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    used_s = usage.ru_utime + usage.ru_stime
-    soft_s = math.ceil(used_s + timeout_s * DECODER_THREADS) + 1
-    _, hard_s = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
 
 
 def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: StandardError) -> None:
@@ -111,14 +85,14 @@ def _decode(
         reply = FrameReply(
             index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
         )
-        _send(replies, encode_message(reply, encode_png(frame.pixels)))
-    _send(replies, encode_message(DoneReply()))
+        send(replies, encode_message(reply, encode_png(frame.pixels)))
+    send(replies, encode_message(DoneReply()))
 
 
 def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:
     def read(offset: int, count: int) -> bytes:
-        _send(replies, encode_message(ReadReply(offset=offset, count=count)))
-        _, data = read_message(_read_exactly, max_body_bytes=count)
+        send(replies, encode_message(ReadReply(offset=offset, count=count)))
+        _, data = read_message(read_exactly, max_body_bytes=count)
         return data
 
     facts = probe_video(
@@ -127,24 +101,12 @@ def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:
         max_pixels=limits.max_pixels,
         max_duration_s=limits.max_video_duration_s,
     )
-    _send(replies, encode_message(FactsReply(facts=facts)))
+    send(replies, encode_message(FactsReply(facts=facts)))
 
 
 def _send_error(replies: BinaryIO, code: str, message: str) -> None:
     reply = ErrorReply(code=code, message=message[:MAX_ERROR_CHARACTERS])
-    _send(replies, encode_message(reply))
-
-
-def _send(replies: BinaryIO, message: bytes) -> None:
-    replies.write(message)
-    replies.flush()
-
-
-def _read_exactly(count: int) -> bytes:
-    data = sys.stdin.buffer.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
+    send(replies, encode_message(reply))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from threading import Event
+from typing import Self
 
 from visionops_assets.vision.capture_messages import (
     CAPTURE_REPLY,
@@ -57,7 +58,7 @@ class CaptureProcess:
         """The process id."""
         return self._process.pid
 
-    def __enter__(self) -> "CaptureProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
