@@ -1,5 +1,6 @@
 """The HTTP face alone: what is refused before any server is reached, and with which code."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -131,6 +132,20 @@ def test_a_chunked_form_over_the_limit_is_too_large(client_without_store: AsgiCl
 
     response = client_without_store.post("/v1/media", content=form(), headers=FORM)
     assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_a_slow_client_does_not_keep_its_connection(
+    client_without_store: AsgiClient, tmp_path: Path
+) -> None:
+    hasty = AsgiClient(create_app(Settings(home=tmp_path, body_idle_timeout_s=0.05)))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield PNG_HEAD
+        await asyncio.sleep(60)
+
+    response = hasty.post("/v1/media", content=body())
+    assert (response.status_code, response.json()["code"]) == (408, "slow_body")
+    assert response.headers["connection"] == "close"
 
 
 def test_a_batch_is_a_form(client: AsgiClient) -> None:

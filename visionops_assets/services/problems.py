@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from visionops_assets.errors import (
     InvalidRequestError,
     RateLimitedError,
+    SlowBodyError,
     UnauthenticatedError,
     VisionOpsError,
 )
@@ -124,6 +125,9 @@ def _headers_of(error: VisionOpsError) -> dict[str, str] | None:
             return {"WWW-Authenticate": "Bearer"}
         case RateLimitedError():
             return {"Retry-After": str(error.retry_after_s)}
+        case SlowBodyError():
+            # Else it could go on trickling, and hold the connection for ever.
+            return {"Connection": "close"}
         case _:
             return None
 

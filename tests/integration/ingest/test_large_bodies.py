@@ -17,7 +17,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.sweep import Sweep
 from visionops_assets.settings import Settings
 
-LARGE_BYTES = 600 * 1024**2
+LARGE_BYTES = 500 * 1024**2
 MAX_RSS_BYTES = 300 * 1024**2
 PIECE = b"." * 1024**2
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
