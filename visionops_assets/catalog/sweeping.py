@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.batches import consumed
+from visionops_assets.catalog.media import FIRST_ATTEMPT
 from visionops_assets.catalog.outbox import announce, event_id_of
 from visionops_assets.catalog.schema import (
     Acknowledgement,
@@ -20,9 +21,6 @@ from visionops_assets.catalog.schema import (
     ResumableUpload,
 )
 from visionops_assets.contracts import MediaStatus
-
-WRITER_ATTEMPT = 1
-"""The `attempt` of an upload that still belongs to its writer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class GivenUpUpload:
     @property
     def is_forgettable(self) -> bool:
         """Whether it was fenced before, a lease ago: its writer has noticed by now, or is dead."""
-        return self.attempt > WRITER_ATTEMPT + 1
+        return self.attempt > FIRST_ATTEMPT + 1
 
 
 def fence_expired_uploads(session: Session, lease: timedelta, limit: int) -> list[GivenUpUpload]:
