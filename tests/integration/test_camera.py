@@ -43,12 +43,8 @@ def has_gstreamer() -> bool:
     if not Path(DEBIAN_PYTHON).exists():
         return False
     check = "import gi; gi.require_version('GstRtspServer', '1.0')"
-    return (
-        subprocess.run(
-            [DEBIAN_PYTHON, "-c", check], check=False, stderr=subprocess.DEVNULL
-        ).returncode
-        == 0
-    )
+    done = subprocess.run([DEBIAN_PYTHON, "-c", check], check=False, capture_output=True)
+    return done.returncode == 0
 
 
 @pytest.fixture(scope="module")

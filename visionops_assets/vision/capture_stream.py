@@ -30,7 +30,7 @@ PROBE_S = 3.0
 OPTIONS = {
     Transport.RTSP: {
         "protocol_whitelist": "rtsp,rtsps,tcp,tls",
-        "format_whitelist": "rtsp,sdp,mpegts",
+        "format_whitelist": "rtsp,mpegts",
         # UDP loses packets, and would open ports.
         "rtsp_transport": "tcp",
     },
