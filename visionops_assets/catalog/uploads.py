@@ -237,6 +237,8 @@ async def _require_open(connection: Connection) -> None:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
+        # Else the pool would take it for a good one and lend it again.
+        await connection.close()
         raise OperationalError("the server closed the connection")
 
 

@@ -82,7 +82,7 @@ class Uploads:
 
         Raises:
             MediaError: the content is refused; nothing is left of it.
-            ServerUnreachableError: nothing is left of it, or its lease will run out.
+            ServerUnreachableError: what may be left of it is found when its lease has run out.
             VisionOpsError: of the body; nothing is left of it.
         """
         media_id = uuid4()
@@ -101,6 +101,10 @@ class Uploads:
             content = upload.content()
             if content.kind is MediaKind.VIDEO:
                 await self._videos.check(object_key, content.bytes)
+        except ServerUnreachableError:
+            # The object may still appear after a deletion: its row stays, for the sweep to find it.
+            self._under_way.discard(media_id)
+            raise
         except BaseException:
             # A cancelled request, too, must leave nothing.
             await asyncio.shield(self._discard(media_id, object_key))
