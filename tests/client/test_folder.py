@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visionops_assets.client.folder import Folder
+from visionops_assets.client.importing.folder import Folder
 
 HOSTILE = [
     b"a\nb.png",

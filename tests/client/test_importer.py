@@ -10,11 +10,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from visionops_assets.client.folder import Folder
-from visionops_assets.client.importer import Importer, ImportResult, label_of
+from visionops_assets.client.importing.folder import Folder
+from visionops_assets.client.importing.importer import Importer, ImportResult, label_of
+from visionops_assets.client.importing.journal import Journal, Order
+from visionops_assets.client.importing.listing import Item
 from visionops_assets.client.ingest import IngestClient
-from visionops_assets.client.journal import Journal, Order
-from visionops_assets.client.listing import Item
 from visionops_assets.errors import RefusedError, ServerUnreachableError
 
 URL = "http://127.0.0.1:8080"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.client.journal import Journal, Order
-from visionops_assets.client.listing import Item
+from visionops_assets.client.importing.journal import Journal, Order
+from visionops_assets.client.importing.listing import Item
 from visionops_assets.errors import VisionOpsError
 
 ORDER = Order("/data/photos", "http://127.0.0.1:8080", "import")

@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from visionops_assets.client.importer import ImportResult
-from visionops_assets.client.journal import Order
-from visionops_assets.client.listing import Failure, Item, Listing
-from visionops_assets.client.progress import Lines
-from visionops_assets.client.report import MAX_FAILURES_SHOWN, Report, plan_lines, printable
+from visionops_assets.client.importing.importer import ImportResult
+from visionops_assets.client.importing.journal import Order
+from visionops_assets.client.importing.listing import Failure, Item, Listing
+from visionops_assets.client.importing.progress import Lines
+from visionops_assets.client.importing.report import (
+    MAX_FAILURES_SHOWN,
+    Report,
+    plan_lines,
+    printable,
+)
 from visionops_assets.errors import ServerUnreachableError
 
 ORDER = Order("/data/photos", "http://127.0.0.1:8080", "import", label="cat")

@@ -31,7 +31,7 @@ from visionops_assets.contracts import MediaKind, MediaStatus, PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
 from visionops_assets.stack.probes import accepts_connections
-from visionops_assets.vision import capture_child
+from visionops_assets.vision.capture import child as capture_child
 from visionops_assets.vision.decoding import decode_media
 
 PASSWORD = "pa:ss/w@rd"

@@ -19,7 +19,7 @@ from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Label, Media
 from visionops_assets.client import ingest as ingest_client
-from visionops_assets.client.bucket import AccessKey, Bucket
+from visionops_assets.client.importing.bucket import AccessKey, Bucket
 from visionops_assets.client.ingest import IngestClient
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ContentChangedError

@@ -14,7 +14,7 @@ from visionops_assets.services.camera.backlog import Backlog
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.running import RunningCamera
 from visionops_assets.services.camera.state import CameraState
-from visionops_assets.vision.capture_messages import CutRules
+from visionops_assets.vision.capture.messages import CutRules
 
 
 def entry(name: str, address: str = "rtsp://ann:hunter2@gate.example/1") -> CameraEntry:

@@ -18,7 +18,7 @@ from visionops_assets.services.camera.backlog import Backlog
 from visionops_assets.services.camera.process import CaptureProcess, ChildEndedError
 from visionops_assets.services.camera.state import CameraState
 from visionops_assets.services.camera.watcher import MAX_BACKOFF_S, Watcher, backoff_s
-from visionops_assets.vision.capture_messages import CaptureRequest, CutRules
+from visionops_assets.vision.capture.messages import CaptureRequest, CutRules
 
 SECRET = "not-for-children"
 

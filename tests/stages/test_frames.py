@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
 from visionops_assets.stages.frames.sharding import ShardWriter
-from visionops_assets.vision.sandbox import EncodedFrame
+from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
 
 def frames(count: int) -> list[EncodedFrame]:

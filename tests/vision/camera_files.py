@@ -8,7 +8,7 @@ from typing import cast
 import av
 import numpy as np
 
-from visionops_assets.vision.capture_clips import VideoPacket
+from visionops_assets.vision.capture.clips import VideoPacket
 from visionops_assets.vision.preprocessing import Frame
 
 FRAME_RATE_HZ = 25

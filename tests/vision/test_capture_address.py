@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.vision.capture_address import (
+from visionops_assets.vision.capture.address import (
     Transport,
     checked_address,
     masked,

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.vision.camera_files import FRAME_RATE_HZ, bare_packet, film
-from visionops_assets.vision import capture_child
-from visionops_assets.vision.capture_child import Feed
-from visionops_assets.vision.capture_clips import VideoPacket
-from visionops_assets.vision.capture_cutting import Cut
-from visionops_assets.vision.capture_messages import (
+from visionops_assets.vision.capture import child as capture_child
+from visionops_assets.vision.capture.child import Feed
+from visionops_assets.vision.capture.clips import VideoPacket
+from visionops_assets.vision.capture.cutting import Cut
+from visionops_assets.vision.capture.messages import (
     CAPTURE_REPLY,
     MAX_CUT_BYTES,
     CaptureReply,
@@ -26,7 +26,7 @@ from visionops_assets.vision.capture_messages import (
     HeartbeatReply,
     OpenedReply,
 )
-from visionops_assets.vision.sandbox_messages import encode_message, read_message
+from visionops_assets.vision.sandbox.messages import encode_message, read_message
 
 RULES = CutRules(mode="still", every_s=1)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.vision.camera_files import FRAME_RATE_HZ, bare_packet, film
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.vision import capture_clips
-from visionops_assets.vision.capture_clips import Clip, ClipCutter, VideoPacket, times_of, to_mp4
+from visionops_assets.vision.capture import clips as capture_clips
+from visionops_assets.vision.capture.clips import Clip, ClipCutter, VideoPacket, times_of, to_mp4
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 

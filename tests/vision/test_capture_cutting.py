@@ -9,9 +9,9 @@ import pytest
 from tests.vision.camera_files import BACKGROUND, FRAME_RATE_HZ, film
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import MediaError, UnsupportedCodecError
-from visionops_assets.vision.capture_cutting import Cut, make_cutter
-from visionops_assets.vision.capture_messages import CutRules
-from visionops_assets.vision.capture_stream import CameraStream
+from visionops_assets.vision.capture.cutting import Cut, make_cutter
+from visionops_assets.vision.capture.messages import CutRules
+from visionops_assets.vision.capture.stream import CameraStream
 
 
 def cuts_of(path: Path, seconds: float, **rules: Any) -> list[Cut]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.vision.camera_files import scene
-from visionops_assets.vision.capture_motion import (
+from visionops_assets.vision.capture.motion import (
     PAUSE_S,
     PICTURES_HZ,
     WARM_UP_PICTURES,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.vision.capture_schedule import MAX_DRIFT_S, Pacer, Schedule
+from visionops_assets.vision.capture.schedule import MAX_DRIFT_S, Pacer, Schedule
 
 
 class Clock:

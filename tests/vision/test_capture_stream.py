@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.vision.camera_files import FRAME_RATE_HZ, bare_packet, film
 from tests.vision.videos import write_audio
 from visionops_assets.errors import NoVideoStreamError
-from visionops_assets.vision.capture_clips import times_of
-from visionops_assets.vision.capture_stream import CameraStream, timed
+from visionops_assets.vision.capture.clips import times_of
+from visionops_assets.vision.capture.stream import CameraStream, timed
 
 MAX_PIXELS = 10**6
 BOUNDARY = "frame"

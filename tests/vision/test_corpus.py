@@ -11,7 +11,7 @@ from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import CorruptMediaError, MediaError
 from visionops_assets.vision.inspection import check_image_header
 from visionops_assets.vision.probing import probe_video
-from visionops_assets.vision.sandbox import DecoderSandbox
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 MAX_PIXELS = 50_000_000

@@ -4,7 +4,7 @@ from tests.vision.corpus import TWO_SECONDS, cut, mp4, video
 from visionops_assets.errors import CorruptMediaError, TooLongError, TooManyPixelsError
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.probing import probe_video
-from visionops_assets.vision.sandbox_messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
+from visionops_assets.vision.sandbox.messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
 
 MP4_FACTS = VideoFacts(
     width=64, height=48, duration_s=2.0, codec="h264", container="mov,mp4,m4a,3gp,3g2,mj2"

@@ -18,11 +18,11 @@ from visionops_assets.errors import (
     EmptyMediaError,
     TooManyPixelsError,
 )
-from visionops_assets.vision import sandbox_process
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
-from visionops_assets.vision.sandbox import DecoderSandbox
-from visionops_assets.vision.sandbox_messages import (
+from visionops_assets.vision.sandbox import process as sandbox_process
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox
+from visionops_assets.vision.sandbox.messages import (
     LENGTHS,
     read_message,
 )

@@ -12,8 +12,8 @@ from tests.vision.corpus import CASES, mp4
 from tests.vision.test_sandbox import MAX_PIXELS, MEMORY_BYTES, SPEC, child_pid
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
-from visionops_assets.vision.sandbox import DecoderSandbox
-from visionops_assets.vision.sandbox_messages import (
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox
+from visionops_assets.vision.sandbox.messages import (
     MAX_PROBE_BLOCKS,
     DoneReply,
     FrameReply,
@@ -21,7 +21,7 @@ from visionops_assets.vision.sandbox_messages import (
     ReadyReply,
     Reply,
 )
-from visionops_assets.vision.sandbox_process import ChildProcess
+from visionops_assets.vision.sandbox.process import ChildProcess
 
 
 @pytest.fixture(scope="module")

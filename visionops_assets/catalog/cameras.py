@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.schema import Camera
 from visionops_assets.contracts import Record
 from visionops_assets.errors import InvalidRequestError, NotFoundError
-from visionops_assets.vision.capture_address import checked_address, masked
-from visionops_assets.vision.capture_messages import CutRules
+from visionops_assets.vision.capture.address import checked_address, masked
+from visionops_assets.vision.capture.messages import CutRules
 
 # Part of the source of media, of metrics and of log lines.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -52,7 +52,7 @@ def add(
 
     from visionops_assets.catalog import cameras
     from visionops_assets.catalog.connection import Catalog
-    from visionops_assets.vision.capture_messages import CutRules
+    from visionops_assets.vision.capture.messages import CutRules
 
     try:
         rules = CutRules(

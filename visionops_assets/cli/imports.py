@@ -18,9 +18,9 @@ from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUn
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from visionops_assets.client.importer import ImportResult
-    from visionops_assets.client.journal import Journal, Order
-    from visionops_assets.client.listing import Item, Place
+    from visionops_assets.client.importing.importer import ImportResult
+    from visionops_assets.client.importing.journal import Journal, Order
+    from visionops_assets.client.importing.listing import Item, Place
 
 FAILED = 2
 INTERRUPTED = 130
@@ -54,9 +54,9 @@ def import_media(
 
     It may be broken off anywhere: run it again, and it goes on. Exit code 2 if a file failed.
     """
-    from visionops_assets.client.importer import ImportResult
-    from visionops_assets.client.journal import Journal, Order
-    from visionops_assets.client.report import Report, plan_lines
+    from visionops_assets.client.importing.importer import ImportResult
+    from visionops_assets.client.importing.journal import Journal, Order
+    from visionops_assets.client.importing.report import Report, plan_lines
 
     if label and label_by_folder:
         raise InvalidRequestError("Give --label or --label-by-folder, not both.")
@@ -85,11 +85,11 @@ def import_media(
 
 
 def _place(origin: str, endpoint_url: str | None, settings: Settings, connections: int) -> "Place":
-    from visionops_assets.client.folder import Folder
+    from visionops_assets.client.importing.folder import Folder
 
     if not origin.startswith("s3://"):
         return Folder(Path(origin))
-    from visionops_assets.client.bucket import AccessKey, Bucket
+    from visionops_assets.client.importing.bucket import AccessKey, Bucket
 
     key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     is_own = endpoint_url is not None and endpoint_url == settings.s3_endpoint_url
@@ -123,9 +123,9 @@ def _run(
     api_key: SecretStr,
     parallel: int,
 ) -> "ImportResult":
-    from visionops_assets.client.importer import Importer
+    from visionops_assets.client.importing.importer import Importer
+    from visionops_assets.client.importing.progress import watching
     from visionops_assets.client.ingest import IngestClient
-    from visionops_assets.client.progress import watching
 
     total_bytes = sum(item.size_bytes for item in to_do)
     with IngestClient(order.ingest_url, api_key) as client:

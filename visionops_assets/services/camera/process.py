@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Self
 
-from visionops_assets.vision.capture_messages import (
+from visionops_assets.vision.capture.messages import (
     CAPTURE_REPLY,
     MAX_CUT_BYTES,
     CaptureReply,
     CaptureRequest,
 )
-from visionops_assets.vision.sandbox_messages import encode_message, read_message
-from visionops_assets.vision.sandbox_process import CHILD_ENVIRONMENT
+from visionops_assets.vision.sandbox.messages import encode_message, read_message
+from visionops_assets.vision.sandbox.process import CHILD_ENVIRONMENT
 
-CHILD_MODULE = "visionops_assets.vision.capture_child"
+CHILD_MODULE = "visionops_assets.vision.capture.child"
 # Longer than the child itself waits for a stream to open, or for its next bytes.
 MAX_SILENCE_S = 30.0
 READ_BYTES = 1 << 18

@@ -8,7 +8,7 @@ from visionops_assets.services.camera.state import CameraState
 from visionops_assets.services.camera.uploader import Uploader, Uploads
 from visionops_assets.services.camera.watcher import Watcher
 from visionops_assets.settings import Settings
-from visionops_assets.vision.capture_messages import CaptureRequest
+from visionops_assets.vision.capture.messages import CaptureRequest
 
 # Less than what `visionops down` waits for.
 UPLOAD_PATIENCE_S = 5.0

@@ -10,7 +10,7 @@ from threading import Event
 from visionops_assets.services.camera.backlog import Backlog, Capture
 from visionops_assets.services.camera.process import CaptureProcess, ChildEndedError
 from visionops_assets.services.camera.state import CameraState
-from visionops_assets.vision.capture_messages import (
+from visionops_assets.vision.capture.messages import (
     CaptureReply,
     CaptureRequest,
     CutReply,

@@ -10,7 +10,7 @@ from threading import local
 from visionops_assets.errors import CorruptMediaError, DecoderCrashedError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
-from visionops_assets.vision.sandbox import DecoderSandbox
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 
 PARALLEL_CHECKS = 2
 

@@ -24,7 +24,7 @@ from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_png
-from visionops_assets.vision.sandbox import DecoderSandbox, EncodedFrame
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
 
 MONTAGE_FRAMES = 54
 PROGRESS_EVERY = 200

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from visionops_assets.catalog.batches import FrameRecord
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.vision.sandbox import EncodedFrame
+from visionops_assets.vision.sandbox.decoder import EncodedFrame
 from visionops_assets.vision.shards import pack
 
 

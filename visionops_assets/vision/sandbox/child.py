@@ -9,18 +9,18 @@ import numpy as np
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
-from visionops_assets.vision.child_process import (
+from visionops_assets.vision.complaints import StandardError
+from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
+from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
+from visionops_assets.vision.probing import probe_video
+from visionops_assets.vision.sandbox.limits import (
     allow_cpu_time,
     limit_resources,
     read_exactly,
     send,
     take_standard_output,
 )
-from visionops_assets.vision.complaints import StandardError
-from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
-from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
-from visionops_assets.vision.probing import probe_video
-from visionops_assets.vision.sandbox_messages import (
+from visionops_assets.vision.sandbox.messages import (
     REQUEST,
     DecodeRequest,
     DoneReply,

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from av import VideoCodecContext, VideoFrame
 
-from visionops_assets.vision.capture_clips import VideoPacket
-from visionops_assets.vision.capture_motion import WIDTH_PX, Gray
+from visionops_assets.vision.capture.clips import VideoPacket
+from visionops_assets.vision.capture.motion import WIDTH_PX, Gray
 
 JPEG_QUALITY = 90
 

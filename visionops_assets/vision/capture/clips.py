@@ -9,8 +9,8 @@ import av
 from av import Packet
 from av.video.stream import VideoStream
 
-from visionops_assets.vision.capture_messages import MAX_CUT_BYTES, MAX_PREROLL_S
-from visionops_assets.vision.capture_schedule import MAX_DRIFT_S
+from visionops_assets.vision.capture.messages import MAX_CUT_BYTES, MAX_PREROLL_S
+from visionops_assets.vision.capture.schedule import MAX_DRIFT_S
 
 CLIP_CODECS = frozenset({"h264", "hevc", "mpeg4", "mjpeg", "av1", "vp9"})
 """What both an MP4 file and the decoder of uploads can hold."""

@@ -8,7 +8,7 @@ import time
 from typing import IO
 
 from visionops_assets.errors import DecoderCrashedError
-from visionops_assets.vision.sandbox_messages import (
+from visionops_assets.vision.sandbox.messages import (
     REPLY,
     Limits,
     ReadyReply,
@@ -16,7 +16,7 @@ from visionops_assets.vision.sandbox_messages import (
     read_message,
 )
 
-CHILD_MODULE = "visionops_assets.vision.sandbox_child"
+CHILD_MODULE = "visionops_assets.vision.sandbox.child"
 START_TIMEOUT_S = 60.0
 # Nothing of the caller's environment: it holds keys, and a decoder needs none of it.
 CHILD_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "OFF"}

@@ -9,9 +9,9 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from visionops_assets.client.importer import ImportResult, label_of
-from visionops_assets.client.journal import Order
-from visionops_assets.client.listing import Failure, Item, Listing
+from visionops_assets.client.importing.importer import ImportResult, label_of
+from visionops_assets.client.importing.journal import Order
+from visionops_assets.client.importing.listing import Failure, Item, Listing
 
 MAX_FAILURES_SHOWN = 50
 

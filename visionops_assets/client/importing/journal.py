@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from uuid import UUID
 
-from visionops_assets.client.listing import Item
+from visionops_assets.client.importing.listing import Item
 from visionops_assets.errors import VisionOpsError
 
 ID_CHARACTERS = 16

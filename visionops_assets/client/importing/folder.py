@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from visionops_assets.client.content import Content, FileContent
-from visionops_assets.client.listing import Failure, Item, Listing, is_hidden
+from visionops_assets.client.importing.listing import Failure, Item, Listing, is_hidden
 
 
 class Folder:

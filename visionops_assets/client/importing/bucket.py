@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from visionops_assets.client.addresses import is_loopback
 from visionops_assets.client.content import CHUNK_BYTES, Content
-from visionops_assets.client.listing import Item, Listing, is_hidden
+from visionops_assets.client.importing.listing import Item, Listing, is_hidden
 from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.errors import ContentChangedError, InvalidRequestError
 

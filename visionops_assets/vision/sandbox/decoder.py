@@ -13,7 +13,7 @@ from typing import Self
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.vision.inspection import VideoFacts
-from visionops_assets.vision.sandbox_messages import (
+from visionops_assets.vision.sandbox.messages import (
     MAX_PROBE_BLOCKS,
     BytesRequest,
     DecodeRequest,
@@ -27,7 +27,7 @@ from visionops_assets.vision.sandbox_messages import (
     Reply,
     encode_message,
 )
-from visionops_assets.vision.sandbox_process import ChildProcess
+from visionops_assets.vision.sandbox.process import ChildProcess
 
 PNG_OVERHEAD_BYTES = 1 << 16
 MEDIA_ERRORS = {error.code: error for error in MediaError.__subclasses__()}

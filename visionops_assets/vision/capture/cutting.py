@@ -5,18 +5,18 @@ from typing import Protocol
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import UnsupportedCodecError
-from visionops_assets.vision.capture_clips import (
+from visionops_assets.vision.capture.clips import (
     CLIP_CODECS,
     Clip,
     ClipCutter,
     VideoPacket,
     to_mp4,
 )
-from visionops_assets.vision.capture_messages import CutRules
-from visionops_assets.vision.capture_motion import MotionDetector
-from visionops_assets.vision.capture_pictures import Pictures, as_jpeg, as_small_gray
-from visionops_assets.vision.capture_schedule import Schedule
-from visionops_assets.vision.capture_stream import CameraStream
+from visionops_assets.vision.capture.messages import CutRules
+from visionops_assets.vision.capture.motion import MotionDetector
+from visionops_assets.vision.capture.pictures import Pictures, as_jpeg, as_small_gray
+from visionops_assets.vision.capture.schedule import Schedule
+from visionops_assets.vision.capture.stream import CameraStream
 
 # From here on a still may wait for the next key frame, and nothing else is decoded: cameras send
 # one every few seconds.

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from visionops_assets.client.answers import Receipt
 from visionops_assets.client.content import Content
+from visionops_assets.client.importing.journal import Journal, Order
+from visionops_assets.client.importing.listing import Failure, Item, Place
 from visionops_assets.client.ingest import IngestClient
-from visionops_assets.client.journal import Journal, Order
-from visionops_assets.client.listing import Failure, Item, Place
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
 
 _KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})

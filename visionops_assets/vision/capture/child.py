@@ -10,24 +10,24 @@ import av
 import cv2
 
 from visionops_assets.errors import MediaError
-from visionops_assets.vision.capture_clips import VideoPacket
-from visionops_assets.vision.capture_cutting import Cut, Cutter, make_cutter
-from visionops_assets.vision.capture_messages import (
+from visionops_assets.vision.capture.clips import VideoPacket
+from visionops_assets.vision.capture.cutting import Cut, Cutter, make_cutter
+from visionops_assets.vision.capture.messages import (
     CaptureRequest,
     CutReply,
     EndedReply,
     HeartbeatReply,
     OpenedReply,
 )
-from visionops_assets.vision.capture_stream import CameraStream
-from visionops_assets.vision.child_process import (
+from visionops_assets.vision.capture.stream import CameraStream
+from visionops_assets.vision.sandbox.limits import (
     allow_cpu_time,
     limit_resources,
     read_exactly,
     send,
     take_standard_output,
 )
-from visionops_assets.vision.sandbox_messages import encode_message, read_message
+from visionops_assets.vision.sandbox.messages import encode_message, read_message
 
 HEARTBEAT_S = 1.0
 # Without a heartbeat for so much CPU time, a decoder is hanging.

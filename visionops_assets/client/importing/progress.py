@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from visionops_assets.client.importer import Watcher
+from visionops_assets.client.importing.importer import Watcher
 
 LINE_EVERY_S = 5.0
 

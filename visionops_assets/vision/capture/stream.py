@@ -16,9 +16,9 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from visionops_assets.errors import NoFramesError, NoVideoStreamError, UnsupportedCodecError
-from visionops_assets.vision.capture_address import Transport, transport_of
-from visionops_assets.vision.capture_clips import VideoPacket, times_of
-from visionops_assets.vision.capture_schedule import Pacer
+from visionops_assets.vision.capture.address import Transport, transport_of
+from visionops_assets.vision.capture.clips import VideoPacket, times_of
+from visionops_assets.vision.capture.schedule import Pacer
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.videos import AV1_DECODER, FORMAT_WHITELIST, VIDEO_CODECS
 

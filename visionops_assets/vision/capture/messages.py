@@ -1,6 +1,6 @@
 """What a camera is cut into, and what the camera service and its children say to each other.
 
-Framed as in `sandbox_messages.py`; a child reads a hostile stream, so it is not believed unchecked.
+Framed as in `sandbox/messages.py`; a child reads a hostile stream, so it is not believed unchecked.
 """
 
 from typing import Annotated, Literal, Self

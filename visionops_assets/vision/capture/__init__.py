@@ -1,0 +1,1 @@
+"""One camera's stream, cut into clips and stills by a child process."""
