@@ -19,7 +19,7 @@ from visionops_assets.demo.media import digits, videos
 from visionops_assets.settings import Settings, current_spec
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
-from visionops_assets.vision.sandbox import DecoderSandbox
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 
 DIGITS = 600
 PHOTOGRAPH_ROUNDS = 12
