@@ -29,7 +29,6 @@ SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, d
 # So short that what they bound happens within a run.
 SHORT = {
     "BATCH_MAX_MESSAGES": "200",
-    "BATCH_MAX_WAIT_S": "20",
     "FRAME_SIZE_PX": "16",
     "RESUMABLE_EXPIRY_S": "60",
     "SWEEP_INTERVAL_S": "2",
@@ -54,6 +53,7 @@ class Plan:
     kills: int
     calm_s: float = 12.0
     settled_s: float = 12.0
+    batch_wait_s: float = 20.0
     patience_s: float = 300.0
     converge_within_s: float = 1_800.0
 
@@ -75,7 +75,10 @@ def run(plan: Plan, home: Path, console: Console) -> Outcome:
     armed = home / "crash-points"
     armed.mkdir(parents=True)
     _keep_off_default_ports(home)
-    environment = SHORT | {"CRASH_POINTS_DIR": str(armed)}
+    environment = SHORT | {
+        "BATCH_MAX_WAIT_S": str(plan.batch_wait_s),
+        "CRASH_POINTS_DIR": str(armed),
+    }
     with running_stack(home, environment, "--only", ",".join(SERVERS)) as settings:
         return _Run(plan, settings, armed, console).outcome()
 

@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock
 
+from tests.chaos.leftovers import abandoned_upload
 from tests.chaos.records import KillRecord
 from tests.chaos.schedule import POINTS_BY_PROCESS, RUN_WORKER, Kill, Wave
 from visionops_assets.crash_points import CrashPoint
-from visionops_assets.stack import dagster
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.stack import dagster, services
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.processes import ProcessIdentity, identify, session_members
 from visionops_assets.stack.state import USABLE, ServerState, read_state
@@ -146,9 +148,9 @@ class Killer:
     def _kill_at_point(self, process: str, point: CrashPoint) -> float:
         """Arm a crash point, wait until a process passed it, and return when it died."""
         order = self._armed / point.value
-        order.touch()
-        seen: list[ProcessIdentity] = []
         before: list[ProcessIdentity] = []
+        seen = self._processes.running(process)
+        self._arm(order)
         try:
             for _ in self._polls(f"{process} did not pass {point}"):
                 if not order.exists():
@@ -156,11 +158,21 @@ class Killer:
                     # One that died while they were looked for is among those seen before.
                     if _one_died([*before, *seen]):
                         return killed_at_s
-                    order.touch()
+                    self._arm(order)
                 before, seen = seen, self._processes.running(process)
         finally:
             order.unlink(missing_ok=True)
         return math.nan
+
+    def _arm(self, order: Path) -> None:
+        if order.name not in POINTS_BY_PROCESS[services.SWEEP]:
+            order.touch()
+            return
+        # The sweep passes its crash points only if there is something to sweep.
+        for _ in self._polls("nothing could be left to the sweep"):
+            with suppress(ServerUnreachableError), abandoned_upload():
+                order.touch()
+                return
 
     def _polls(self, problem: str) -> Iterator[None]:
         """Yield again and again, until time is over.

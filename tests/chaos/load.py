@@ -67,6 +67,10 @@ class Load:
             in_parts.stop_retrying()
         for thread in self._threads:
             thread.join()
+        for whole in (self._patient, self._hasty):
+            whole.close()
+        for in_parts in self._resumable.values():
+            in_parts.close()
 
     def _run(self, client: int) -> None:
         rng = random.Random(f"{self._seed}-client-{client}")

@@ -37,7 +37,7 @@ def unfinished() -> dict[str, int]:
             select(Media.status, func.count())
             .where(Media.status.not_in([MediaStatus.PROCESSED, MediaStatus.QUARANTINED]))
             .group_by(Media.status)
-        ).tuples()
+        )
         counts = {status.value: count for status, count in by_status}
         counts["in the outbox"] = _count(session, Outbox.published_at.is_(None))
         counts["uploading in parts"] = _count(session, ResumableUpload.receipt.is_(None))
@@ -51,7 +51,7 @@ def observe(settings: Settings) -> State:
         media = tuple(map(_media_row, session.scalars(select(Media))))
         consumed = tuple(map(_consumed_row, session.scalars(select(ConsumedEvent))))
         frames = session.scalars(select(Frame).order_by(Frame.shard_key)).all()
-        events = list(session.execute(select(Outbox.event_id, Outbox.published_at)).tuples())
+        events = session.execute(select(Outbox.event_id, Outbox.published_at)).all()
         dead_letters = _count(session, Outbox.topic == settings.kafka_dead_letter_topic)
         open_uploads = session.scalars(
             select(ResumableUpload.upload_id).where(

@@ -31,6 +31,10 @@ class ResumableClient:
         """Let requests under way end, and send none of them again."""
         self._retrying.stop()
 
+    def close(self) -> None:
+        """Close the connections. Nothing may be under way."""
+        self._http.close()
+
     def upload(self, data: bytes, source: str) -> Receipt:
         """Upload in parts and return the receipt.
 
