@@ -135,14 +135,15 @@ class _Run:
             killing = one.submit(self._killer.run, self._waves)
             try:
                 while not killing.done() or self._load.acknowledged < self._plan.uploads:
+                    if killing.done():
+                        killing.result()
                     acknowledged = self._load.acknowledged
                     if acknowledged >= self._plan.uploads:
                         self._load.slow_down()
                     progress.update(uploads, completed=acknowledged)
                     progress.update(kills, completed=len(self._killer.records))
                     time.sleep(POLL_S)
-                    if killing.done():
-                        killing.result()
+                killing.result()
             finally:
                 self._killer.stop()
                 self._load.stop()
