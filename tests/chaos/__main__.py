@@ -17,8 +17,8 @@ def main(
     seed: Annotated[int | None, typer.Option(help="Of the run; else one is drawn.")] = None,
     uploads: Annotated[int, typer.Option(help="Media files to be acknowledged, at least.")] = 2_000,
     kills: Annotated[int, typer.Option(help="Processes to kill.")] = 100,
-    calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 12.0,
-    settled_s: Annotated[float, typer.Option(help="How long a process is let be.")] = 12.0,
+    calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 7.0,
+    settled_s: Annotated[float, typer.Option(help="How long a process is let be.")] = 5.0,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/chaos.json"),
 ) -> None:
     """Kill every process of a stack under load, and check that nothing was lost or doubled."""

@@ -51,8 +51,8 @@ class Plan:
     seed: int
     uploads: int
     kills: int
-    calm_s: float = 12.0
-    settled_s: float = 12.0
+    calm_s: float = 7.0
+    settled_s: float = 5.0
     batch_wait_s: float = 20.0
     patience_s: float = 300.0
     converge_within_s: float = 1_800.0
