@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from visionops_assets.client.foreign_text import printable
 from visionops_assets.client.importing.importer import ImportResult
 from visionops_assets.client.importing.journal import Order
 from visionops_assets.client.importing.listing import Failure, Item, Listing
@@ -15,7 +16,6 @@ from visionops_assets.client.importing.report import (
     MAX_FAILURES_SHOWN,
     Report,
     plan_lines,
-    printable,
 )
 from visionops_assets.errors import ServerUnreachableError
 

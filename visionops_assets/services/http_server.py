@@ -22,6 +22,7 @@ from visionops_assets.services.problems import problem
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 REQUEST_ID_HEADER = "X-Request-ID"
 SHUTDOWN_PATIENCE_S = 10
+FORM_TYPE = "multipart/form-data"
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Room in a form for boundaries, part headers and other fields than its file."""
 

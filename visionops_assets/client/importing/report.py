@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from visionops_assets.client.foreign_text import printable
 from visionops_assets.client.importing.importer import ImportResult, label_of
 from visionops_assets.client.importing.journal import Order
 from visionops_assets.client.importing.listing import Failure, Item, Listing
@@ -95,11 +96,6 @@ def plan_lines(order: Order, to_do: list[Item]) -> Iterator[str]:
         label = label_of(item.path, order) or "-"
         yield f"{decimal(item.size_bytes):>10}  {printable(label)}  {printable(item.path)}"
     yield f"{len(to_do):,} files, {decimal(sum(item.size_bytes for item in to_do))}"
-
-
-def printable(text: str) -> str:
-    """Make any text fit to be printed: what controls a terminal, or is no text, is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _failures_table(failures: list[Failure]) -> Table:

@@ -14,7 +14,7 @@ from visionops_assets.vision.capture.messages import (
     CaptureReply,
     CaptureRequest,
 )
-from visionops_assets.vision.sandbox.messages import encode_message, read_message
+from visionops_assets.vision.sandbox.messages import PipeReader, encode_message, read_message
 from visionops_assets.vision.sandbox.process import CHILD_ENVIRONMENT
 
 CHILD_MODULE = "visionops_assets.vision.capture.child"
@@ -37,7 +37,6 @@ class CaptureProcess:
 
     def __init__(self, request: CaptureRequest, stop: Event) -> None:
         self._stop = stop
-        self._unread = bytearray()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", CHILD_MODULE],
             bufsize=0,
@@ -50,6 +49,7 @@ class CaptureProcess:
         assert self._process.stdin is not None  # noqa: S101 - opened as pipes
         assert self._process.stdout is not None  # noqa: S101
         self._stdout = self._process.stdout
+        self._reader = PipeReader(self._stdout, self._wait_for_bytes, READ_BYTES)
         with self._process.stdin as requests:
             requests.write(encode_message(request))
 
@@ -74,7 +74,7 @@ class CaptureProcess:
         """
         while True:
             try:
-                header, body = read_message(self._read_exactly, max_body_bytes=MAX_CUT_BYTES)
+                header, body = read_message(self._reader.read_exactly, max_body_bytes=MAX_CUT_BYTES)
                 reply = CAPTURE_REPLY.validate_json(header)
             except InterruptedError:
                 return
@@ -88,17 +88,6 @@ class CaptureProcess:
                     f"its reader sent no reply ({type(error).__name__})"
                 ) from None
             yield reply, body
-
-    def _read_exactly(self, count: int) -> bytes:
-        while len(self._unread) < count:
-            self._wait_for_bytes()
-            data = self._stdout.read(READ_BYTES)
-            if not data:
-                raise EOFError
-            self._unread += data
-        taken = bytes(self._unread[:count])
-        del self._unread[:count]
-        return taken
 
     def _wait_for_bytes(self) -> None:
         """Wait for the next bytes.

@@ -4,12 +4,10 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from visionops_assets.errors import InvalidRequestError, TooLargeError, UnsupportedMediaError
-from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
+from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES, FORM_TYPE
 
 MAX_IMAGE_BYTES = 32 * 1024**2
 """A body is held in memory while it is predicted; larger files belong to the ingest API."""
-
-FORM_TYPE = "multipart/form-data"
 
 OPENAPI_BODY = {
     "requestBody": {

@@ -10,11 +10,11 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.services.http_server import FORM_TYPE
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-FORM_TYPE = "multipart/form-data"
 MAX_FIELD_BYTES = 4096
 MAX_PARTS = 1_000
 

@@ -9,9 +9,9 @@ from prometheus_client import Counter, Histogram
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.http_server import FORM_TYPE
 from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
-from visionops_assets.services.ingest.forms import FORM_TYPE
 from visionops_assets.services.ingest.intake import MAX_BATCH_FILES, Intake
 from visionops_assets.services.problems import problems
 

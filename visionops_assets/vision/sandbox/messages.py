@@ -5,7 +5,7 @@ The child reads hostile files, so nothing of what it sends is ever unpickled or 
 
 import struct
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -98,6 +98,32 @@ Request = DecodeRequest | ProbeRequest
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 Reply = ReadyReply | FrameReply | ReadReply | FactsReply | DoneReply | ErrorReply
 REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
+
+
+class PipeReader:
+    """Reads exact counts of bytes from the pipe of a child; `wait` returns once there are some."""
+
+    def __init__(self, pipe: IO[bytes], wait: Callable[[], None], read_bytes: int) -> None:
+        self._pipe = pipe
+        self._wait = wait
+        self._read_bytes = read_bytes
+        self._unread = bytearray()
+
+    def read_exactly(self, count: int) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            EOFError: the child closed the pipe before.
+        """
+        while len(self._unread) < count:
+            self._wait()
+            data = self._pipe.read(self._read_bytes)
+            if not data:
+                raise EOFError
+            self._unread += data
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
 
 
 def encode_message(header: Record, body: bytes = b"") -> bytes:

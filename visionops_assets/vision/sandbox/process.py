@@ -5,12 +5,14 @@ import select
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import IO
 
 from visionops_assets.errors import DecoderCrashedError
 from visionops_assets.vision.sandbox.messages import (
     REPLY,
     Limits,
+    PipeReader,
     ReadyReply,
     Reply,
     read_message,
@@ -30,7 +32,6 @@ class ChildProcess:
         self._timeout_s = limits.timeout_s
         self._deadline_s = time.monotonic() + START_TIMEOUT_S
         self._is_ready = False
-        self._unread = bytearray()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", CHILD_MODULE, limits.model_dump_json()],
             bufsize=0,
@@ -40,6 +41,8 @@ class ChildProcess:
             env=CHILD_ENVIRONMENT,
             start_new_session=True,
         )
+        wait = partial(self._wait_for, self._stdout, select.POLLIN)
+        self._reader = PipeReader(self._stdout, wait, READ_BYTES)
         # A child that hangs leaves its pipe full: writing must not wait for it.
         os.set_blocking(self._stdin.fileno(), False)
 
@@ -111,19 +114,8 @@ class ChildProcess:
         return DecoderCrashedError(f"The decoder {problem} on this file.")
 
     def _receive(self, max_body_bytes: int) -> tuple[Reply, bytes]:
-        header, body = read_message(self._read_exactly, max_body_bytes=max_body_bytes)
+        header, body = read_message(self._reader.read_exactly, max_body_bytes=max_body_bytes)
         return REPLY.validate_json(header), body
-
-    def _read_exactly(self, count: int) -> bytes:
-        while len(self._unread) < count:
-            self._wait_for(self._stdout, select.POLLIN)
-            data = self._stdout.read(READ_BYTES)
-            if not data:
-                raise EOFError
-            self._unread += data
-        taken = bytes(self._unread[:count])
-        del self._unread[:count]
-        return taken
 
     def _wait_for(self, pipe: IO[bytes], event: int) -> None:
         poll = select.poll()
