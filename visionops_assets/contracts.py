@@ -36,6 +36,21 @@ class MediaStatus(StrEnum):
     QUARANTINED = "quarantined"
 
 
+class Role(StrEnum):
+    """In which part a served version answered. A shadow's answer never reaches a client."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class Arm(StrEnum):
+    """The two versions that a canary or shadow compares."""
+
+    CHAMPION = "champion"
+    CANDIDATE = "candidate"
+
+
 class Scope(StrEnum):
     """What an API key may do. `admin` may do everything."""
 
@@ -165,16 +180,37 @@ class ReleasedModel(Record):
     released_at: datetime
 
 
+class Rollout(Record):
+    """A candidate that is being tried beside the champion, as `role` canary or shadow.
+
+    `share_percent` is the part of the traffic that it gets.
+    """
+
+    rollout_id: int
+    model_name: str
+    model_version: int = Field(gt=0)
+    champion_version: int = Field(gt=0)
+    role: Literal[Role.CANARY, Role.SHADOW]
+    share_percent: float = Field(gt=0, le=100)
+    started_at: datetime
+
+
 class Prediction(Record):
-    """One answer of the served pipeline, as recorded by its last step."""
+    """One answer of the served pipeline, as recorded by its last step.
+
+    `latency_ms` is from the start of the batch to its answer. `image` is that of a sample of the
+    predictions: as it was sent, or scaled down if it was large.
+    """
 
     prediction_id: UUID
     predicted_at: datetime
     model_name: str
     model_version: int
     snapshot_id: str
+    role: Role = Role.CHAMPION
     label: str
     probabilities: tuple[float, ...]
     embedding: tuple[float, ...]
     image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     latency_ms: float = Field(ge=0)
+    image: Base64Bytes | None = None

@@ -167,6 +167,16 @@ class RateLimitedError(VisionOpsError):
         self.retry_after_s = retry_after_s
 
 
+class OverloadedError(VisionOpsError):
+    """More requests are under way than can be answered in time; `retry_after_s` as above."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ContentChangedError(VisionOpsError):
     """A file changed while it was being sent, so what was sent of it is of no use."""
 
@@ -213,6 +223,18 @@ class ReleaseError(VisionOpsError):
     """A release failed; what served before still serves."""
 
     code = "release_failed"
+
+
+class UntrustedArtifactError(ReleaseError):
+    """The files of a model are not what was signed, or were not signed with our key."""
+
+    code = "untrusted_artifact"
+
+
+class RolloutError(VisionOpsError):
+    """A canary or shadow cannot be started or ended as asked."""
+
+    code = "rollout_refused"
 
 
 class NoModelServedError(VisionOpsError):

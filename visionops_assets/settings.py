@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     triton_admin_key: SecretStr | None = Field(
         None, description="Key of Triton's restricted model-control protocol."
     )
+    triton_replica_addresses: str = Field(
+        "",
+        description="gRPC addresses of every Triton server, comma-separated: releases reach all. "
+        "A name stands for every address it resolves to, as that of a headless Service does. "
+        "Empty: the one of VISIONOPS_TRITON_GRPC_ADDRESS.",
+    )
     triton_environment: Path = Field(
         Path(sys.prefix + "-triton"),
         description="Virtual environment in which the local Triton and its models run.",
@@ -144,12 +150,64 @@ class Settings(BaseSettings):
     min_holdout_per_class: int = Field(5, gt=0)
 
     model_name: str = Field("classifier", pattern=r"^[A-Za-z0-9_-]+$")
+    training_architecture: str = Field("resnet-tiny", description="One of vision/architectures.")
     training_epochs: int = Field(12, gt=0)
     training_seed: int = 0
     gate_min_accuracy: float = Field(0.9, ge=0, le=1)
     gate_max_regression: float = Field(
         0.02, ge=0, le=1, description="Accuracy a candidate may be worse than the champion."
     )
+    signing_key_file: Path | None = Field(
+        None,
+        description="Ed25519 private key (PEM) that signs what is exported and released. Default: "
+        "<home>/signing.key, made when first needed.",
+    )
+    export_max_accuracy_drop: float = Field(
+        0.01, ge=0, le=1, description="Holdout accuracy an INT8 or TensorRT artifact may lose."
+    )
+    serving_precision: Literal["fp32", "int8"] = Field(
+        "fp32", description="ONNX artifact that is served on CPUs; INT8 pays off on heavy models."
+    )
+    serving_layout: Literal["fused", "ensemble"] = Field(
+        "fused", description="One model that does all steps (CPU), or an ensemble around TensorRT."
+    )
+    serving_instances: int = Field(
+        0, ge=0, description="Model instances of one Triton server; 0 is one a core."
+    )
+    serving_max_queue: int = Field(
+        256, gt=0, description="Requests that may wait in Triton; more are refused as overload."
+    )
+    prediction_image_sample_rate: float = Field(
+        0.01, ge=0, le=1, description="Share of predictions whose image is kept."
+    )
+
+    gateway_max_in_flight: int = Field(
+        64, gt=0, description="Predictions under way in one gateway; more are answered 429."
+    )
+    gateway_deadline_s: float = Field(
+        10.0, gt=0, description="Longest a prediction may take, unless its request says less."
+    )
+    gateway_breaker_failures: int = Field(
+        5, gt=0, description="Failures of Triton in a row after which it is left alone for a while."
+    )
+    gateway_breaker_open_s: float = Field(2.0, gt=0)
+
+    rollout_min_requests: int = Field(
+        200, gt=0, description="Requests of a canary or shadow before it is judged."
+    )
+    rollout_max_error_increase: float = Field(
+        0.01, ge=0, le=1, description="Error rate a candidate may have above the champion's."
+    )
+    rollout_max_latency_ratio: float = Field(
+        1.5, gt=0, description="95th percentile of a candidate's latency over the champion's."
+    )
+    rollout_min_agreement: float = Field(
+        0.9, ge=0, le=1, description="Share of images on which both must give the same label."
+    )
+    rollout_max_s: float = Field(
+        3_600.0, gt=0, description="A rollout that was not judged by then is ended."
+    )
+
     monitoring_interval_s: float = Field(30.0, ge=0)
 
 

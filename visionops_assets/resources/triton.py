@@ -5,6 +5,7 @@ pipeline's protocol (`triton_models/classifier`) is here as functions.
 """
 
 import atexit
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from visionops_assets.errors import (
     DeadlineExceededError,
     MediaError,
     NoModelServedError,
+    OverloadedError,
     ReleaseError,
     ServerUnreachableError,
     VisionOpsError,
@@ -33,6 +35,10 @@ LOAD_TIMEOUT_S = 120.0
 STATUS_TIMEOUT_S = 5.0
 CONCURRENT_REQUESTS = 8
 """Requests in flight of one `predict`: enough to let Triton form batches."""
+
+CANDIDATE_SUFFIX = "-candidate"
+"""Triton serves a canary or shadow under the model's name with this."""
+QUEUE_FULL = "Exceeds maximum queue size"
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # gRPC refuses answers above 4 MB unless told otherwise; Triton itself accepts up to 2 GB.
@@ -61,10 +67,37 @@ class Answer:
 
 
 class TritonServer(dg.ConfigurableResource["TritonServer"]):
-    """One Triton server. Its address and admin key come from the settings.
+    """One Triton server, at `address` or, by default, at that of the settings.
 
-    Every method raises `ServerUnreachableError` when the server does not answer.
+    The admin key comes from the settings. Every method raises `ServerUnreachableError` when the
+    server does not answer.
     """
+
+    address: str = ""
+
+    def replicas(self) -> list["TritonServer"]:
+        """Return every server that a release must reach, each by an address of its own.
+
+        Raises:
+            ServerUnreachableError: a name of the settings does not resolve.
+        """
+        settings = load_settings()
+        configured = settings.triton_replica_addresses or settings.triton_grpc_address
+        addresses = {
+            address: None
+            for given in configured.split(",")
+            if given.strip()
+            for address in _resolved(given.strip())
+        }
+        return [TritonServer(address=address) for address in addresses]
+
+    @property
+    def _target(self) -> str:
+        return self.address or load_settings().triton_grpc_address
+
+    @property
+    def _client(self) -> InferenceServerClient:
+        return _connect(self._target)
 
     def load(
         self, model: str, config: str | None = None, files: Mapping[str, bytes] | None = None
@@ -79,8 +112,8 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             ReleaseError: Triton refuses the model; versions that were served still are.
         """
         sent = {f"file:{path}": content for path, content in (files or {}).items()}
-        with _errors(model, refused=ReleaseError):
-            _client().load_model(
+        with self._errors(model, refused=ReleaseError):
+            self._client.load_model(
                 model,
                 headers=_admin_headers(),
                 config=config,
@@ -90,14 +123,16 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
 
     def unload(self, model: str) -> None:
         """Stop serving a model; requests under way are answered first."""
-        with _errors(model):
-            _client().unload_model(model, headers=_admin_headers(), client_timeout=LOAD_TIMEOUT_S)
+        with self._errors(model):
+            self._client.unload_model(
+                model, headers=_admin_headers(), client_timeout=LOAD_TIMEOUT_S
+            )
 
     def is_ready(self, model: str, version: int | None = None) -> bool:
         """Whether a version (any, by default) answers predictions."""
-        with _errors(model):
+        with self._errors(model):
             return bool(
-                _client().is_model_ready(
+                self._client.is_model_ready(
                     model, _version_text(version), client_timeout=STATUS_TIMEOUT_S
                 )
             )
@@ -105,8 +140,8 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
     def served_version(self, model: str) -> int | None:
         """Version that answers requests which name none: the highest loaded. None without one."""
         try:
-            with _errors(model):
-                metadata = _client().get_model_metadata(model, client_timeout=STATUS_TIMEOUT_S)
+            with self._errors(model):
+                metadata = self._client.get_model_metadata(model, client_timeout=STATUS_TIMEOUT_S)
         except NoModelServedError:
             return None
         return max((int(version) for version in metadata.versions), default=None)
@@ -136,11 +171,11 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
         self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
     ) -> list[Answer | MediaError]:
         """Predict like `predict`, with the error of an unusable image in its answer's place."""
-        client = _client()
+        client = self._client
 
         def predict_one(image: bytes) -> Answer | MediaError:
             try:
-                with _errors(model):
+                with self._errors(model):
                     result = client.infer(
                         model,
                         [image_input(image)],
@@ -153,6 +188,13 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
 
         with ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict") as pool:
             return list(pool.map(predict_one, images))
+
+    @contextmanager
+    def _errors(self, model: str, refused: type[VisionOpsError] = VisionOpsError) -> Iterator[None]:
+        try:
+            yield
+        except InferenceServerException as error:
+            raise to_visionops_error(error, model, refused, address=self._target) from error
 
 
 def image_input(image: bytes) -> InferInput:
@@ -177,11 +219,15 @@ def to_visionops_error(
     error: InferenceServerException,
     model: str,
     refused: type[VisionOpsError] = VisionOpsError,
+    *,
+    address: str = "",
 ) -> VisionOpsError:
     """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
-    address = load_settings().triton_grpc_address
+    address = address or load_settings().triton_grpc_address
     message = str(error.message()).partition("\n")[0]
     match str(error.status()).removeprefix("StatusCode."):
+        case "UNAVAILABLE" if QUEUE_FULL in message:
+            return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
         case "UNAVAILABLE":
             return ServerUnreachableError(
                 f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
@@ -208,8 +254,18 @@ def _connect(address: str) -> InferenceServerClient:
 atexit.register(_connect.cache_clear)
 
 
-def _client() -> InferenceServerClient:
-    return _connect(load_settings().triton_grpc_address)
+def _resolved(address: str) -> list[str]:
+    """Return `host:port` for each address of a host, which may be one or a name of many."""
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ServerUnreachableError(
+            f"The Triton address {address!r} does not resolve: {error}. It must be host:port; see "
+            "VISIONOPS_TRITON_REPLICA_ADDRESSES."
+        ) from error
+    hosts = sorted({str(entry[4][0]) for entry in found})
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
 
 
 def _admin_headers() -> dict[str, str]:
@@ -219,11 +275,3 @@ def _admin_headers() -> dict[str, str]:
 
 def _version_text(version: int | None) -> str:
     return "" if version is None else str(version)
-
-
-@contextmanager
-def _errors(model: str, refused: type[VisionOpsError] = VisionOpsError) -> Iterator[None]:
-    try:
-        yield
-    except InferenceServerException as error:
-        raise to_visionops_error(error, model, refused) from error

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from visionops_assets.errors import (
     InvalidRequestError,
+    OverloadedError,
     RateLimitedError,
     SlowBodyError,
     UnauthenticatedError,
@@ -46,6 +47,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "overloaded": HTTPStatus.TOO_MANY_REQUESTS,
     "server_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
     "deadline_exceeded": HTTPStatus.GATEWAY_TIMEOUT,
     "no_model_served": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -58,6 +60,8 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "snapshot_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "gate_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "release_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "untrusted_artifact": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "rollout_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "content_changed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "object_exists": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -123,7 +127,7 @@ def _headers_of(error: VisionOpsError) -> dict[str, str] | None:
     match error:
         case UnauthenticatedError():
             return {"WWW-Authenticate": "Bearer"}
-        case RateLimitedError():
+        case RateLimitedError() | OverloadedError():
             return {"Retry-After": str(error.retry_after_s)}
         case SlowBodyError():
             # Else it could go on trickling, and hold the connection for ever.

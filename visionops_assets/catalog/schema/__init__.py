@@ -19,9 +19,14 @@ from visionops_assets.catalog.schema.pipeline import (
     MediaBatch,
     PerformanceWindow,
     PredictionRow,
-    Release,
     Snapshot,
     TopicPosition,
+)
+from visionops_assets.catalog.schema.releases import (
+    Release,
+    ReleaseEvent,
+    RolloutEvidence,
+    RolloutRow,
     Verdict,
 )
 
@@ -39,7 +44,10 @@ __all__ = [
     "PerformanceWindow",
     "PredictionRow",
     "Release",
+    "ReleaseEvent",
     "ResumableUpload",
+    "RolloutEvidence",
+    "RolloutRow",
     "Snapshot",
     "TopicPosition",
     "Verdict",

@@ -38,6 +38,7 @@ class Base(DeclarativeBase):
         int: BigInteger,
         dict[str, Any]: JSONB(none_as_null=True),
         list[float]: JSONB,
+        list[int]: JSONB,
         list[str]: JSONB,
         MediaKind: _by_value(MediaKind),
         MediaStatus: _by_value(MediaStatus),

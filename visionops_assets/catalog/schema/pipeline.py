@@ -1,4 +1,4 @@
-"""What becomes of media: batches, frames, labels, datasets, models, predictions."""
+"""What becomes of media: batches, frames, labels, datasets, predictions and how right they were."""
 
 from datetime import datetime
 from typing import Any
@@ -87,35 +87,6 @@ class Snapshot(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class Verdict(Base):
-    """The gate's answer for a candidate. Never changed; a release re-reads it."""
-
-    __tablename__ = "verdict"
-
-    verdict_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    model_name: Mapped[str]
-    model_version: Mapped[int]
-    passed: Mapped[bool]
-    verdict: Mapped[dict[str, Any]] = mapped_column(comment="A contracts.GateVerdict.")
-    dagster_run_id: Mapped[str]
-    decided_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Release(Base):
-    """One promotion. Never changed; the newest row of a model names its champion."""
-
-    __tablename__ = "release"
-
-    release_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    model_name: Mapped[str] = mapped_column(index=True)
-    model_version: Mapped[int]
-    previous_version: Mapped[int | None]
-    snapshot_id: Mapped[str]
-    manifest_sha256: Mapped[str]
-    dagster_run_id: Mapped[str]
-    released_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
 class TopicPosition(Base):
     """Up to where a topic partition has been taken into the catalog."""
 
@@ -140,11 +111,15 @@ class PredictionRow(Base):
     model_name: Mapped[str]
     model_version: Mapped[int]
     snapshot_id: Mapped[str]
+    role: Mapped[str] = mapped_column(
+        server_default="champion", comment="A contracts.Role; a shadow answered no client."
+    )
     label: Mapped[str]
     probabilities: Mapped[list[float]]
     embedding: Mapped[list[float]]
     image_sha256: Mapped[str]
     latency_ms: Mapped[float]
+    image_key: Mapped[str | None] = mapped_column(comment="Object key, of a sampled image.")
 
 
 class PerformanceWindow(Base):
