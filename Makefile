@@ -67,7 +67,7 @@ lock: install ## Resolve the dependencies again, into the lock files
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
 	  --no-emit-package torch --no-emit-find-links --generate-hashes --no-header --no-annotate \
-	  --all-extras pyproject.toml -o requirements.lock
+	  --extra stack --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --override .venv/numpy-override.txt --generate-hashes --no-header --no-annotate \
 	  requirements-triton.in -o requirements-triton.lock

@@ -4,7 +4,7 @@ Not here: what is measured (one module an area), nor what is printed (`report.py
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -67,7 +67,15 @@ def compare(
     """
     if repeats < 1:
         raise ValueError("A comparison needs at least one pair.")
-    pairs = [(ours(), limit()) for _ in range(1 + repeats)][1:]
+    return figure(question, [(ours(), limit()) for _ in range(1 + repeats)][1:])
+
+
+def figure(question: Question, pairs: Sequence[tuple[float, float]]) -> Figure:
+    """Summarise measured pairs of (ours, limit), both in the question's unit.
+
+    Raises:
+        ValueError: a measurement is not above zero.
+    """
     if any(measured <= 0 for pair in pairs for measured in pair):
         raise ValueError(f"{question.name}: a measurement is not above zero: {pairs}")
     ratios = [_ratio(question, *pair) for pair in pairs]
@@ -79,7 +87,7 @@ def compare(
         limit_name=question.limit_name,
         ratio=median(ratios),
         goal=question.goal,
-        repeats=repeats,
+        repeats=len(pairs),
         spread=max(ratios) - min(ratios),
     )
 

@@ -156,17 +156,81 @@ class GateVerdict(Record):
     reason: str
 
 
+class Artifact(StrEnum):
+    """The forms in which a model can be served."""
+
+    ONNX_FP32 = "onnx-fp32"
+    ONNX_INT8 = "onnx-int8"
+    TENSORRT_FP16 = "tensorrt-fp16"
+    TENSORRT_INT8 = "tensorrt-int8"
+
+
+class ParityBound(Record):
+    """How far an artifact may be from PyTorch. The defaults bind nothing."""
+
+    min_label_agreement: float = Field(0.0, ge=0, le=1)
+    max_probability_error: float = Field(1.0, ge=0, le=1)
+    max_accuracy_drop: float = Field(1.0, ge=0, le=1)
+
+
+class ArtifactReport(Record):
+    """One artifact beside PyTorch on the same holdout images.
+
+    `max_probability_error` is the largest difference of any probability. `latency_ms` is the median
+    for one image by itself, on one thread of a CPU or on the GPU it was built for.
+    """
+
+    artifact: Artifact
+    file: str
+    images: int = Field(gt=0)
+    label_agreement: float = Field(ge=0, le=1)
+    max_probability_error: float = Field(ge=0, le=1)
+    accuracy: float = Field(ge=0, le=1)
+    reference_accuracy: float = Field(ge=0, le=1)
+    latency_ms: float = Field(ge=0)
+    bound: ParityBound
+
+    @property
+    def accuracy_drop(self) -> float:
+        """Accuracy lost against PyTorch; below zero if it won some."""
+        # Shares of images are not exact in binary: 0.97 - 0.96 is more than 0.01.
+        return round(self.reference_accuracy - self.accuracy, 9)
+
+    @property
+    def shortfalls(self) -> tuple[str, ...]:
+        """What its bound forbids, in words."""
+        bound, found = self.bound, []
+        if self.label_agreement < bound.min_label_agreement:
+            found.append(f"label agreement {self.label_agreement} < {bound.min_label_agreement}")
+        if self.max_probability_error > bound.max_probability_error:
+            error = f"{self.max_probability_error:.2g}"
+            found.append(f"largest probability error {error} > {bound.max_probability_error}")
+        if self.accuracy_drop > bound.max_accuracy_drop:
+            found.append(f"accuracy drop {self.accuracy_drop:.4f} > {bound.max_accuracy_drop}")
+        return tuple(found)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be served in the place of PyTorch."""
+        return not self.shortfalls
+
+
 class ExportedModel(Record):
-    """An ONNX artifact of a candidate and how closely it follows PyTorch on golden images."""
+    """The files of a candidate below `object_prefix`, and how each artifact keeps to PyTorch."""
+
+    # Records of earlier versions have fields that are gone: they are read all the same.
+    model_config = ConfigDict(extra="ignore")
 
     model_name: str
     model_version: int = Field(gt=0)
     snapshot_id: str
     object_prefix: str
     sha256_by_file: dict[str, str]
-    golden_images: int = Field(gt=0)
-    label_agreement: float = Field(ge=0, le=1)
-    max_probability_error: float = Field(ge=0)
+    artifacts: tuple[ArtifactReport, ...] = ()
+
+    def report(self, artifact: Artifact) -> ArtifactReport | None:
+        """Return the report of an artifact, or None if it was not made."""
+        return next((found for found in self.artifacts if found.artifact == artifact), None)
 
 
 class ReleasedModel(Record):

@@ -29,6 +29,14 @@ class CrashPoint(StrEnum):
     BATCH_EVENTS_TAKEN = "batch.events_taken"
     FRAMES_SHARDED = "frames.sharded"
     FRAMES_COMMITTED = "frames.committed"
+    RELEASE_LOCKED = "release.locked"
+    RELEASE_FOLDER_WRITTEN = "release.folder_written"
+    RELEASE_REHEARSING = "release.rehearsing"
+    RELEASE_REHEARSED = "release.rehearsed"
+    RELEASE_SWITCHED = "release.switched"
+    RELEASE_PINNED = "release.pinned"
+    RELEASE_COMMITTED = "release.committed"
+    ROLLOUT_LOADED = "rollout.loaded"
 
 
 def crash_point(point: CrashPoint) -> None:

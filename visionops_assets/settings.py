@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     )
 
     max_upload_bytes: int = Field(2 * 1024**3, gt=0)
+    max_predicted_image_bytes: int = Field(
+        32 * 1024**2, gt=0, description="An image to predict is held in memory."
+    )
     max_image_pixels: int = Field(50_000_000, gt=0, description="Of an image, or of one picture.")
     max_video_duration_s: float = Field(18_000.0, gt=0)
     decode_timeout_s: float = Field(60.0, gt=0, description="Wall clock for decoding one file.")
@@ -170,6 +173,12 @@ class Settings(BaseSettings):
     )
     serving_layout: Literal["fused", "ensemble"] = Field(
         "fused", description="One model that does all steps (CPU), or an ensemble around TensorRT."
+    )
+    serving_backend: Literal["python", "onnxruntime", "tensorrt"] = Field(
+        "python", description="Triton backend that runs the network of an ensemble."
+    )
+    serving_engine: str = Field(
+        "", description="Key of the TensorRT engine to serve; ONNX where an export has none of it."
     )
     serving_instances: int = Field(
         0, ge=0, description="Model instances of one Triton server; 0 is one a core."

@@ -10,9 +10,11 @@ from visionops_assets.crash_points import CrashPoint
 FEWEST = len(every_kill())
 
 
-def test_every_crash_point_is_passed_by_one_process() -> None:
+def test_every_crash_point_of_media_is_passed_by_one_process() -> None:
     points = [point for points in POINTS_BY_PROCESS.values() for point in points]
-    assert sorted(points) == sorted(CrashPoint)
+    # Releases die at theirs in tests/integration/test_releases.py.
+    of_media = [p for p in CrashPoint if not p.value.startswith(("release.", "rollout."))]
+    assert sorted(points) == sorted(of_media)
 
 
 @given(seed=st.integers(0, 2**32), more=st.integers(0, 100))

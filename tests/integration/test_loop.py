@@ -2,9 +2,13 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +18,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import func, select
 
+from tests.integration.conftest import key_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames
 from visionops_assets.catalog.releases import add_verdict, was_refused
@@ -30,7 +35,7 @@ from visionops_assets.catalog.schema import (
     Snapshot,
     Verdict,
 )
-from visionops_assets.contracts import GateVerdict, MediaStatus
+from visionops_assets.contracts import GateVerdict, MediaStatus, Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.resources.broker import Broker, OutgoingEvent
@@ -90,7 +95,7 @@ def loop(stack: Settings, api: PublicApi) -> Loop:
 
     def released() -> Release | None:
         with Catalog().begin() as session:
-            return session.scalar(select(Release))
+            return session.scalar(select(Release).where(Release.model_name == stack.model_name))
 
     wait_for("release", released)
     return Loop(files, answers, odd[0], odd[1], held_back[:HELD_BACK])
@@ -171,8 +176,12 @@ def test_mlflow_holds_the_version_with_its_origin(loop: Loop, stack: Settings) -
     client = MlflowClient(stack.mlflow_tracking_uri)
     version = client.get_model_version_by_alias(stack.model_name, "champion")
     with Catalog().begin() as session:
-        release = session.scalars(select(Release)).one()
-        verdict = session.scalars(select(Verdict)).one()
+        release = session.scalars(
+            select(Release).where(Release.model_name == stack.model_name)
+        ).one()
+        verdict = session.scalars(
+            select(Verdict).where(Verdict.model_name == stack.model_name)
+        ).one()
     assert int(version.version) == release.model_version == verdict.model_version
     assert version.tags["snapshot_id"] == release.snapshot_id
     assert version.tags["gate"] == "passed"
@@ -188,7 +197,9 @@ def test_triton_serves_the_champion_and_predictions_come_back(
 ) -> None:
     triton = TritonServer()
     with Catalog().begin() as session:
-        champion = session.scalars(select(Release)).one()
+        champion = session.scalars(
+            select(Release).where(Release.model_name == stack.model_name)
+        ).one()
     assert triton.served_version(stack.model_name) == champion.model_version
     answers = triton.predict(stack.model_name, [file.data for file in loop.held_back])
     right = [a.label == f.label for a, f in zip(answers, loop.held_back, strict=True)]
@@ -215,6 +226,28 @@ def test_triton_serves_the_champion_and_predictions_come_back(
     assert {answer.prediction_id for answer in answers} <= set(rows)
     assert UUID(by_http["prediction_id"]) in rows
     assert rows[answers[0].prediction_id].label == answers[0].label
+
+
+def test_the_examples_of_the_readme_run(loop: Loop, stack: Settings, tmp_path: Path) -> None:
+    readme = (stack.project_root / "README.md").read_text()
+    by_grpc, by_http = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "street.jpg").write_bytes(loop.files[0].data)
+    key = key_for(Scope.PREDICT).get_secret_value()
+    by_http = f"key = {key!r}\njpeg_frames = [open('street.jpg', 'rb').read()]\n{by_http}"
+    printed = []
+    for code in (by_grpc, by_http):
+        here = code.replace("127.0.0.1:8001", stack.triton_grpc_address)
+        here = here.replace("http://127.0.0.1:8081", stack.gateway_url)
+        command = [sys.executable, "-W", "ignore", "-c", here]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.split())
+    (expected,) = TritonServer().predict(stack.model_name, [loop.files[0].data], record=False)
+    label = expected.label
+    assert printed[0] == [label, "1"]
+    assert printed[1][:2] == [label, "0"]
 
 
 def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
@@ -296,7 +329,7 @@ def test_a_corrected_label_counts_towards_the_next_snapshot(
     assert "nine, really" not in known
 
 
-def test_a_refusal_by_the_gate_is_an_answer(loop: Loop) -> None:
+def test_a_refusal_by_the_gate_is_an_answer(loop: Loop, stack: Settings) -> None:
     verdict = GateVerdict(
         model_name="another",
         model_version=1,
@@ -311,7 +344,8 @@ def test_a_refusal_by_the_gate_is_an_answer(loop: Loop) -> None:
         reason="A test.",
     )
     with Catalog().begin() as session:
-        released = session.scalars(select(Release.snapshot_id)).one()
+        query = select(Release.snapshot_id).where(Release.model_name == stack.model_name)
+        released = session.scalars(query).one()
         assert not was_refused(session, released)
         add_verdict(session, verdict, "test")
         assert was_refused(session, "ds-refused")

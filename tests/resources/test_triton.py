@@ -9,6 +9,7 @@ from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
     NoModelServedError,
+    OverloadedError,
     ReleaseError,
     ServerUnreachableError,
     TooManyPixelsError,
@@ -31,6 +32,9 @@ def refusal(status: str, message: str) -> InferenceServerException:
     ("status", "message", "expected"),
     [
         ("UNAVAILABLE", "failed to connect to all addresses", ServerUnreachableError),
+        ("UNAVAILABLE", "[request id: 1] Exceeds maximum queue size", OverloadedError),
+        ("UNAVAILABLE", "Request timeout expired", DeadlineExceededError),
+        ("INVALID_ARGUMENT", "in ensemble 'm', corrupt: It is cut off.", CorruptMediaError),
         ("NOT_FOUND", "Request for unknown model: 'm' is not found", NoModelServedError),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceededError),
         ("INVALID_ARGUMENT", "corrupt: The image is truncated.", CorruptMediaError),
@@ -71,13 +75,14 @@ def test_an_answer_is_read_from_the_outputs() -> None:
         "EMBEDDING": np.array([[1.0, 2.0, 3.0]], dtype=np.float32),
         "PREDICTION_ID": np.array([[str(prediction_id).encode()]], dtype=np.object_),
         "MODEL_VERSION": np.array([[7]], dtype=np.int64),
+        "SNAPSHOT_ID": np.array([[b"snapshot-1"]], dtype=np.object_),
     }
     answer = read_answer(outputs.__getitem__)
     assert answer.label == "café"
     assert answer.probabilities == (0.25, 0.75)
     assert answer.embedding == (1.0, 2.0, 3.0)
     assert answer.prediction_id == prediction_id
-    assert answer.model_version == 7
+    assert (answer.model_version, answer.snapshot_id) == (7, "snapshot-1")
 
 
 def test_a_server_that_is_down_is_named_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +96,24 @@ def test_a_server_that_is_down_is_named_with_its_address(monkeypatch: pytest.Mon
                 TritonServer().predict("classifier", [b"image"])
         finally:
             load_settings.cache_clear()
+
+
+def test_each_address_that_a_name_stands_for_is_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: str, **_: object) -> list[object]:
+        addresses = {"triton": ["10.0.0.2", "10.0.0.1"], "::1": ["::1"]}.get(host)
+        if addresses is None:
+            raise socket.gaierror("unknown name")
+        return [(0, 1, 6, "", (address, int(port))) for address in addresses for _ in range(2)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setenv("VISIONOPS_TRITON_REPLICA_ADDRESSES", "triton:8001, [::1]:9001")
+    load_settings.cache_clear()
+    try:
+        replicas = [server.address for server in TritonServer().replicas()]
+        assert replicas == ["10.0.0.1:8001", "10.0.0.2:8001", "[::1]:9001"]
+        monkeypatch.setenv("VISIONOPS_TRITON_REPLICA_ADDRESSES", "nowhere:1")
+        load_settings.cache_clear()
+        with pytest.raises(ServerUnreachableError, match="'nowhere:1' does not resolve"):
+            TritonServer().replicas()
+    finally:
+        load_settings.cache_clear()

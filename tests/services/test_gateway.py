@@ -1,79 +1,43 @@
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
-import numpy as np
+import httpx
 import pytest
 from fastapi import FastAPI
-from tritonclient.utils import InferenceServerException
 
 from tests.services.asgi_client import AsgiClient
-from tests.services.key_catalog import KeyCatalog
-from visionops_assets.catalog.connection import Catalog
+from tests.services.gateway_fakes import (
+    CHAMPION,
+    PNG,
+    FakeCatalog,
+    FakeTriton,
+    gateway_of,
+    inference,
+)
+from tests.vision.corpus import png_bomb
 from visionops_assets.catalog.keys import bearer_header
-from visionops_assets.catalog.schema import Label
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
     NoModelServedError,
+    OverloadedError,
     ServerUnreachableError,
     VisionOpsError,
 )
-from visionops_assets.services.gateway import body
-from visionops_assets.services.gateway.app import create_app
-from visionops_assets.services.gateway.predictor import PredictionAnswer, Predictor
-from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
-from visionops_assets.settings import Settings
+from visionops_assets.services import known_keys
 
-ANSWER = PredictionAnswer(
-    label="7",
-    probability=0.9,
-    probabilities={"1": 0.1, "7": 0.9},
-    prediction_id=uuid4(),
-    model_version=3,
-)
-
-
-class FakePredictor:
-    def __init__(self) -> None:
-        self.images: list[bytes] = []
-        self.error: VisionOpsError | None = None
-
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[None]:
-        yield
-
-    async def check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    async def predict(self, image: bytes) -> PredictionAnswer:
-        self.images.append(image)
-        if self.error is not None:
-            raise self.error
-        return ANSWER
-
-
-class FakeCatalog(KeyCatalog):
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[Label] = []
-
-    def add(self, row: Label) -> None:
-        self.rows.append(row)
-
-    def flush(self) -> None:
-        self.rows[-1].label_id = len(self.rows)
+PREDICT, LABEL = "/v1/predict", f"/v1/predictions/{UUID(int=1)}/label"
+RAW = {"content-type": "image/png"}
 
 
 @pytest.fixture
-def predictor() -> FakePredictor:
-    return FakePredictor()
+def triton() -> FakeTriton:
+    return FakeTriton()
 
 
 @pytest.fixture
@@ -82,8 +46,8 @@ def catalog() -> FakeCatalog:
 
 
 @pytest.fixture
-def app(predictor: FakePredictor, catalog: FakeCatalog) -> FastAPI:
-    return create_app(cast("Predictor", predictor), cast("Catalog", catalog), Settings())
+def app(triton: FakeTriton, catalog: FakeCatalog) -> FastAPI:
+    return gateway_of(triton, catalog).app
 
 
 @pytest.fixture
@@ -91,19 +55,129 @@ def client(app: FastAPI, catalog: FakeCatalog) -> AsgiClient:
     return AsgiClient(app, bearer_header(catalog.issue(Scope.PREDICT, Scope.LABEL)))
 
 
+def listed(*images: bytes) -> dict[str, list[str]]:
+    return {"images": [base64.b64encode(image).decode() for image in images]}
+
+
 @pytest.mark.parametrize("content_type", ["image/png", "application/octet-stream"])
-def test_a_raw_body_is_predicted(
-    client: AsgiClient, predictor: FakePredictor, content_type: str
-) -> None:
-    answer = client.post("/v1/predict", content=b"png", headers={"content-type": content_type})
+def test_a_raw_body_is_predicted(client: AsgiClient, triton: FakeTriton, content_type: str) -> None:
+    expected = inference()
+    triton.outcomes[CHAMPION] = expected
+    answer = client.post(PREDICT, content=PNG, headers={"content-type": content_type})
     assert answer.status_code == 200
-    assert answer.json() == ANSWER.model_dump(mode="json")
-    assert predictor.images == [b"png"]
+    assert answer.json() == {
+        "label": "7",
+        "probability": 0.5,
+        "probabilities": {"1": 0.25, "7": 0.5, "9": 0.25},
+        "prediction_id": str(expected.prediction_id),
+        "model_version": 3,
+        "snapshot_id": "snapshot-1",
+        "role": "champion",
+    }
+    assert triton.images == [PNG]
 
 
-def test_a_form_field_is_predicted(client: AsgiClient, predictor: FakePredictor) -> None:
-    assert client.post("/v1/predict", files={"file": b"png"}).status_code == 200
-    assert predictor.images == [b"png"]
+def test_a_form_field_is_predicted(client: AsgiClient, triton: FakeTriton) -> None:
+    assert client.post(PREDICT, files={"file": PNG}).json()["label"] == "7"
+    assert triton.images == [PNG]
+
+
+@pytest.mark.parametrize(("top_k", "shown"), [(1, ["7"]), (2, ["7", "1"]), (9, ["7", "1", "9"])])
+def test_the_best_probabilities_come_first(
+    client: AsgiClient, top_k: int, shown: list[str]
+) -> None:
+    answer = client.post(f"{PREDICT}?top_k={top_k}", content=PNG, headers=RAW).json()
+    assert list(answer["probabilities"]) == shown
+    assert answer["probability"] == 0.5
+
+
+@pytest.mark.parametrize("query", ["top_k=0", "top_k=x", "timeout_ms=0", "k=1"])
+def test_an_unusable_parameter_is_refused_by_its_name(client: AsgiClient, query: str) -> None:
+    answer = client.post(f"{PREDICT}?{query}", content=PNG, headers=RAW)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"].startswith(query.partition("=")[0])
+
+
+@pytest.mark.parametrize(("timeout_ms", "allowed_s"), [(250, 0.25), (3_600_000, 10.0)])
+def test_a_deadline_is_passed_on_up_to_the_limit(
+    client: AsgiClient, triton: FakeTriton, timeout_ms: int, allowed_s: float
+) -> None:
+    client.post(f"{PREDICT}?timeout_ms={timeout_ms}", content=PNG, headers=RAW)
+    assert triton.timeouts_s == [pytest.approx(allowed_s, abs=0.1)]
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_bad_image_of_a_list_harms_no_other(
+    client: AsgiClient, triton: FakeTriton, form: bool
+) -> None:
+    images = [PNG, b"junk", b"", png_bomb(), PNG]
+    if form:
+        answer = client.post(PREDICT, files=[("files", image) for image in images])
+    else:
+        answer = client.post(PREDICT, json=listed(*images))
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    assert [(r["refusal"] or {}).get("code") for r in results] == [
+        None,
+        "unsupported_media_type",
+        "empty",
+        "too_many_pixels",
+        None,
+    ]
+    assert [r["prediction"] is not None for r in results] == [True, False, False, False, True]
+    assert triton.images == [PNG, PNG]
+
+
+def test_what_is_no_base64_is_refused_by_itself(client: AsgiClient) -> None:
+    answer = client.post(PREDICT, json={"images": ["%", *listed(PNG)["images"]]})
+    refused, predicted = answer.json()["results"]
+    assert (refused["refusal"]["status"], refused["refusal"]["code"]) == (422, "invalid_request")
+    assert predicted["prediction"]["label"] == "7"
+
+
+def test_a_list_of_which_nothing_is_answered_says_when_to_come_again(
+    client: AsgiClient, triton: FakeTriton
+) -> None:
+    triton.outcomes[CHAMPION] = OverloadedError("The queue is full.")
+    answer = client.post(PREDICT, json=listed(PNG, PNG))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": {"images": []}},
+        {"json": {"images": ["", *["x"] * 64]}},
+        {"json": {"image": "x"}},
+        {"files": [("files", PNG)] * 65},
+        {"files": [("file", PNG), ("file", PNG)]},
+        {"files": [("file", PNG), ("files", PNG)]},
+        {"files": {"other": PNG}},
+        {"files": {"file": (None, PNG)}},
+    ],
+)
+def test_a_list_or_form_that_does_not_fit_is_refused(
+    client: AsgiClient, triton: FakeTriton, body: dict[str, Any]
+) -> None:
+    answer = client.post(PREDICT, **body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert triton.images == []
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "code"),
+    [
+        (b"", 422, "empty"),
+        (b"junk", 415, "unsupported_media_type"),
+        (png_bomb(), 422, "too_many_pixels"),
+    ],
+)
+def test_what_a_look_at_the_header_tells_is_refused_without_triton(
+    client: AsgiClient, triton: FakeTriton, image: bytes, status: int, code: str
+) -> None:
+    answer = client.post(PREDICT, content=image, headers=RAW)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert triton.images == []
 
 
 @pytest.mark.parametrize(
@@ -113,42 +187,95 @@ def test_a_form_field_is_predicted(client: AsgiClient, predictor: FakePredictor)
         (NoModelServedError("Release one."), 503),
         (ServerUnreachableError("It is down."), 503),
         (DeadlineExceededError("Too slow."), 504),
+        (OverloadedError("The queue is full."), 429),
     ],
 )
 def test_an_error_is_answered_as_a_problem(
-    client: AsgiClient, predictor: FakePredictor, error: VisionOpsError, status: int
+    client: AsgiClient, triton: FakeTriton, error: VisionOpsError, status: int
 ) -> None:
-    predictor.error = error
-    answer = client.post("/v1/predict", content=b"x", headers={"content-type": "image/png"})
+    triton.outcomes[CHAMPION] = error
+    answer = client.post(PREDICT, content=PNG, headers=RAW)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == error.code
     assert answer.json()["detail"] == str(error)
+    assert ("retry-after" in answer.headers) == (status in {429, 503})
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_a_body_above_the_limit_is_refused_before_it_is_predicted(
-    client: AsgiClient, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch, form: bool
+def test_an_image_above_the_limit_is_refused_before_it_is_predicted(
+    triton: FakeTriton, catalog: FakeCatalog, form: bool
 ) -> None:
-    monkeypatch.setattr(body, "MAX_IMAGE_BYTES", 10)
-    if form:
-        answer = client.post("/v1/predict", files={"file": b"12345678901"})
-    else:
-        headers = {"content-type": "image/png"}
-        answer = client.post("/v1/predict", content=b"12345678901", headers=headers)
+    app = gateway_of(triton, catalog, max_predicted_image_bytes=10).app
+    client = AsgiClient(app, bearer_header(catalog.issue(Scope.PREDICT)))
+    body: dict[str, Any] = {"files": {"file": PNG}} if form else {"content": PNG, "headers": RAW}
+    answer = client.post(PREDICT, **body)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-    assert predictor.images == []
+    assert triton.images == []
 
 
 def test_other_content_is_refused_with_what_to_send_instead(client: AsgiClient) -> None:
-    answer = client.post("/v1/predict", json={"image": "?"})
+    answer = client.post(PREDICT, content=b"x", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
     assert "application/octet-stream" in answer.json()["detail"]
 
 
-def test_a_form_without_the_field_is_refused(client: AsgiClient) -> None:
-    answer = client.post("/v1/predict", files={"other": b"png"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+def test_a_body_that_stops_coming_is_given_up(triton: FakeTriton, catalog: FakeCatalog) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield PNG[:10]
+        await asyncio.sleep(5)
+
+    app = gateway_of(triton, catalog, body_idle_timeout_s=0.05).app
+    client = AsgiClient(app, bearer_header(catalog.issue(Scope.PREDICT)))
+    answer = client.post(PREDICT, content=body(), headers=RAW)
+    assert (answer.status_code, answer.json()["code"]) == (408, "slow_body")
+
+
+def test_more_than_fits_is_refused_at_once_and_before_its_body_is_read(
+    triton: FakeTriton, catalog: FakeCatalog
+) -> None:
+    app = gateway_of(triton, catalog, gateway_max_in_flight=2).app
+    headers = bearer_header(catalog.issue(Scope.PREDICT)) | RAW
+    pieces_read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal pieces_read
+        pieces_read += 1
+        yield PNG
+
+    async def flood() -> tuple[list[httpx.Response], httpx.Response]:
+        triton.is_held = asyncio.Event()
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            first = [
+                asyncio.create_task(http.post(PREDICT, content=PNG, headers=headers))
+                for _ in range(2)
+            ]
+            while len(triton.asked) < 2:
+                await asyncio.sleep(0)
+            refused = await http.post(PREDICT, content=body(), headers=headers)
+            triton.is_held.set()
+            return await asyncio.gather(*first), refused
+
+    answers, refused = asyncio.run(flood())
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
+    assert refused.headers["retry-after"] == "1"
+    assert pieces_read == 0
+    metrics = AsgiClient(app).get("/metrics").text
+    assert 'visionops_gateway_rejected_total{reason="in_flight"} 1.0' in metrics
+    assert "visionops_gateway_in_flight 0.0" in metrics
+
+
+def test_a_triton_that_does_not_answer_is_left_alone(
+    client: AsgiClient, triton: FakeTriton
+) -> None:
+    triton.outcomes[CHAMPION] = ServerUnreachableError("It is down.")
+    answers = [client.post(PREDICT, content=PNG, headers=RAW) for _ in range(7)]
+    assert {answer.status_code for answer in answers} == {503}
+    assert "left alone" in answers[-1].json()["detail"]
+    assert len(triton.asked) == 5
+    assert 'visionops_gateway_rejected_total{reason="breaker"} 2.0' in client.get("/metrics").text
 
 
 def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) -> None:
@@ -162,42 +289,51 @@ def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) 
 
 @pytest.mark.parametrize("label", ["", "  ", "x" * 201, "a\0b"])
 def test_an_unusable_label_is_refused(client: AsgiClient, catalog: FakeCatalog, label: str) -> None:
-    answer = client.post(f"/v1/predictions/{uuid4()}/label", json={"label": label})
+    answer = client.post(LABEL, json={"label": label})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"].startswith("label: ")
     assert catalog.rows == []
 
 
+def test_a_large_body_of_a_label_is_refused(client: AsgiClient) -> None:
+    answer = client.post(LABEL, content=json.dumps({"label": "x" * 20_000}))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
 def test_requests_are_counted_by_route_and_not_by_path(client: AsgiClient) -> None:
-    client.post(f"/v1/predictions/{uuid4()}/label", json={"label": "7"})
+    client.post(LABEL, json={"label": "7"})
+    client.post(PREDICT, content=PNG, headers=RAW)
     client.get("/no/such/path")
     text = client.get("/metrics").text
-    route = "/v1/predictions/{prediction_id}/label"
-    assert (
-        f'visionops_gateway_requests_total{{method="POST",route="{route}",status="201"}} 1.0'
-        in text
-    )
+    for route, status in ((PREDICT, 200), ("/v1/predictions/{prediction_id}/label", 201)):
+        labels = f'method="POST",route="{route}",status="{status}"'
+        assert f"visionops_gateway_requests_total{{{labels}}} 1.0" in text
+        assert f'visionops_gateway_request_seconds_count{{route="{route}"}} 1.0' in text
     assert "/no/such/path" not in text
-
-
-PREDICT, LABEL = "/v1/predict", f"/v1/predictions/{uuid4()}/label"
 
 
 @pytest.mark.parametrize("path", [PREDICT, LABEL])
 def test_a_request_without_a_key_is_refused(
-    app: FastAPI, predictor: FakePredictor, catalog: FakeCatalog, path: str
+    app: FastAPI, triton: FakeTriton, catalog: FakeCatalog, path: str
 ) -> None:
     answer = AsgiClient(app).post(path, json={"label": "7"})
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-    assert (predictor.images, catalog.rows) == ([], [])
+    assert (triton.images, catalog.rows) == ([], [])
 
 
 @pytest.mark.parametrize(("path", "scope"), [(PREDICT, Scope.LABEL), (LABEL, Scope.PREDICT)])
 def test_each_route_needs_its_own_scope(
-    app: FastAPI, predictor: FakePredictor, catalog: FakeCatalog, path: str, scope: Scope
+    app: FastAPI, triton: FakeTriton, catalog: FakeCatalog, path: str, scope: Scope
 ) -> None:
     answer = AsgiClient(app, bearer_header(catalog.issue(scope))).post(path, json={"label": "7"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    assert (predictor.images, catalog.rows) == ([], [])
+    assert (triton.images, catalog.rows) == ([], [])
+
+
+def test_either_header_takes_the_key(app: FastAPI, catalog: FakeCatalog) -> None:
+    key = catalog.issue(Scope.PREDICT).get_secret_value()
+    answer = AsgiClient(app, {"X-API-Key": key}).post(PREDICT, content=PNG, headers=RAW)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
@@ -205,16 +341,15 @@ def test_probes_and_documents_need_no_key(app: FastAPI, path: str) -> None:
     assert AsgiClient(app).get(path).status_code == 200
 
 
-def test_a_large_body_of_a_label_is_refused(client: AsgiClient) -> None:
-    label = b"x" * (body.MAX_IMAGE_BYTES + FORM_OVERHEAD_BYTES + 1)
-    answer = client.post(LABEL, content=label)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+def test_a_route_says_which_methods_it_has(client: AsgiClient) -> None:
+    answer = client.get(PREDICT)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 def test_it_is_healthy_but_not_ready_without_triton_and_catalog(
-    client: AsgiClient, predictor: FakePredictor, catalog: FakeCatalog
+    client: AsgiClient, triton: FakeTriton, catalog: FakeCatalog
 ) -> None:
-    predictor.error = ServerUnreachableError("It is down.")
+    triton.error_of_check = ServerUnreachableError("It is down.")
     catalog.is_down = True
     assert client.get("/healthz").json() == {"status": "ok"}
     answer = client.get("/readyz")
@@ -222,61 +357,25 @@ def test_it_is_healthy_but_not_ready_without_triton_and_catalog(
     assert answer.json()["detail"] == "Not ready: no answer from Triton, the catalog."
 
 
+def test_without_the_catalog_known_keys_predict_on_and_labels_wait(
+    client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post(PREDICT, content=PNG, headers=RAW)
+    assert client.get("/readyz").status_code == 200
+    catalog.is_down = True
+    monkeypatch.setattr("visionops_assets.services.health.KEPT_S", 0.0)
+    monkeypatch.setattr(known_keys, "FRESH_S", 0.0)
+    assert client.get("/readyz").status_code == 200
+    assert client.post(PREDICT, content=PNG, headers=RAW).status_code == 200
+    assert client.post(LABEL, json={"label": "7"}).status_code == 503
+
+
 def test_openapi_says_what_protected_routes_answer(client: AsgiClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     for path in ("/v1/predict", "/v1/predictions/{prediction_id}/label"):
         route = paths[path]["post"]
         assert route["security"]
-        for status in ("401", "403", "413", "422", "429", "503"):
+        for status in ("401", "403", "408", "413", "422", "429", "503"):
             assert list(route["responses"][status]["content"]) == ["application/problem+json"]
-
-
-class FakeTriton:
-    """Answers with the next of `versions`; only the last of them still has a configuration."""
-
-    def __init__(self, versions: list[int]) -> None:
-        self.versions = versions
-        self.configs_asked_for = 0
-
-    async def infer(self, *_: Any, **__: Any) -> Any:
-        version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
-        outputs = {
-            "LABEL": np.array([[b"b"]], dtype=np.object_),
-            "PROBABILITIES": np.array([[0.25, 0.75]], dtype=np.float32),
-            "EMBEDDING": np.array([[0.0]], dtype=np.float32),
-            "PREDICTION_ID": np.array([[str(UUID(int=version)).encode()]], dtype=np.object_),
-            "MODEL_VERSION": np.array([[version]], dtype=np.int64),
-        }
-        return SimpleNamespace(as_numpy=outputs.__getitem__)
-
-    async def get_model_config(self, _: str, version: str, **__: Any) -> Any:
-        self.configs_asked_for += 1
-        if int(version) != self.versions[-1]:
-            raise InferenceServerException("not found", status="StatusCode.NOT_FOUND")
-        classes = SimpleNamespace(string_value=json.dumps(["a", "b"]))
-        return SimpleNamespace(config=SimpleNamespace(parameters={"classes": classes}))
-
-
-def predictor_of(triton: FakeTriton) -> Predictor:
-    predictor = Predictor("unused", "classifier")
-    predictor._client = triton
-    return predictor
-
-
-def test_classes_are_asked_for_once_a_version() -> None:
-    triton = FakeTriton([1])
-    predictor = predictor_of(triton)
-
-    async def predict_thrice() -> list[PredictionAnswer]:
-        return [await predictor.predict(b"image") for _ in range(3)]
-
-    answers = asyncio.run(predict_thrice())
-    assert answers[0].probabilities == {"a": 0.25, "b": 0.75}
-    assert (answers[0].label, answers[0].probability) == ("b", 0.75)
-    assert triton.configs_asked_for == 1
-
-
-def test_an_image_answered_by_a_version_just_replaced_is_asked_of_its_successor() -> None:
-    answer = asyncio.run(predictor_of(FakeTriton([1, 2])).predict(b"image"))
-    assert answer.model_version == 2
-    assert answer.prediction_id == UUID(int=2)
+    parameters = {parameter["name"] for parameter in paths["/v1/predict"]["post"]["parameters"]}
+    assert parameters == {"top_k", "timeout_ms", "X-Sticky-Key"}

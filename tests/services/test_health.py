@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from tests.services.asgi_client import AsgiClient
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services import health
-from visionops_assets.services.health import Check, Readiness, install_health
+from visionops_assets.services.health import Check, Readiness, install_health, lasting
 from visionops_assets.services.problems import install_problem_handlers
 
 
@@ -100,3 +100,41 @@ def test_probes_at_once_share_one_look() -> None:
 
     asyncio.run(probe())
     assert calls == 1
+
+
+def in_turn(*outcomes: Check) -> Check:
+    left = list(outcomes)
+
+    def check() -> object:
+        return left.pop(0)()
+
+    return check
+
+
+def test_a_lasting_check_passes_for_so_long_after_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s)
+    check = lasting(in_turn(fails, answers, fails, fails), 10.0)
+    with pytest.raises(ServerUnreachableError):
+        asyncio.run(check())
+    asyncio.run(check())
+    clock_s = 10.0
+    asyncio.run(check())
+    clock_s = 10.1
+    with pytest.raises(ServerUnreachableError):
+        asyncio.run(check())
+
+
+def test_a_lasting_check_that_hangs_passes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "TIMEOUT_S", 0.1)
+    released = threading.Event()
+    check = in_turn(answers, lambda: released.wait(5))
+    readiness = Readiness({"catalog": lasting(check, 10.0)})
+    monkeypatch.setattr(health, "KEPT_S", 0.0)
+
+    async def look_twice() -> list[tuple[str, ...]]:
+        found = [await readiness.failing(), await readiness.failing()]
+        released.set()
+        return found
+
+    assert asyncio.run(look_twice()) == [(), ()]

@@ -1,29 +1,22 @@
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from typing import Annotated
 
 import pytest
-from fastapi import FastAPI, File, UploadFile
+from fastapi import FastAPI, WebSocket
 
 from tests.services.asgi_client import AsgiClient
-from visionops_assets.services.http_server import BodyLimit, LoopbackOnly, RequestLog
+from tests.services.asgi_websocket import AsgiWebSocket, opened
+from visionops_assets.services.http_server import LoopbackOnly, RequestLog
 from visionops_assets.services.logs import JsonLines
 from visionops_assets.services.problems import install_problem_handlers
-
-LIMIT_BYTES = 1_000
 
 
 @pytest.fixture
 def client() -> AsgiClient:
     app = FastAPI()
     install_problem_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=LIMIT_BYTES)
     app.add_middleware(RequestLog)
-
-    @app.post("/files")
-    def receive(file: Annotated[UploadFile, File()]) -> int | None:
-        return file.size
 
     @app.get("/healthz")
     def healthz() -> str:
@@ -61,26 +54,6 @@ def test_a_line_break_cannot_forge_a_log_line() -> None:
     assert "\n" not in JsonLines().format(record)
 
 
-def test_a_body_within_the_limit_passes(client: AsgiClient) -> None:
-    assert client.post("/files", files={"file": b"x" * 500}).json() == 500
-
-
-def test_an_announced_body_over_the_limit_is_refused(client: AsgiClient) -> None:
-    response = client.post("/files", files={"file": b"x" * LIMIT_BYTES})
-    assert (response.status_code, response.json()["code"]) == (413, "too_large")
-
-
-def test_an_unannounced_body_over_the_limit_is_refused(client: AsgiClient) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-        for _ in range(LIMIT_BYTES // 100):
-            yield b"x" * 100
-
-    headers = {"content-type": "multipart/form-data; boundary=b"}
-    response = client.post("/files", content=body(), headers=headers)
-    assert (response.status_code, response.json()["code"]) == (413, "too_large")
-
-
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -105,3 +78,23 @@ def test_a_loopback_service_refuses_pages_of_other_hosts(
     if status == 403:
         assert answer.json()["code"] == "foreign_origin"
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_page_of_another_host_opens_no_websocket() -> None:
+    app = FastAPI()
+
+    @app.websocket("/stream")
+    async def stream(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    async def open_from(headers: dict[str, str]) -> tuple[int, str]:
+        return await AsgiWebSocket(LoopbackOnly(app), "/stream", headers).refusal()
+
+    async def test() -> None:
+        local = {"host": "127.0.0.1:8080"}
+        async with opened(LoopbackOnly(app), "/stream", local):
+            pass
+        for headers in (local | {"origin": "https://evil.example"}, {"host": "evil.example"}):
+            assert await open_from(headers) == (403, "foreign_origin")
+
+    asyncio.run(test())

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -25,6 +25,9 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 async def _admit(*_: object) -> Principal:
     return Principal("client", "00000000", frozenset({Scope.INGEST}))
+
+
+UNKNOWN_ID = UUID(int=1)
 
 
 @asynccontextmanager
@@ -208,13 +211,13 @@ def test_ids_must_be_some(client: AsgiClient) -> None:
     [
         ("POST", "/v1/media"),
         ("POST", "/v1/media/batch"),
-        ("GET", f"/v1/media/{uuid4()}"),
+        ("GET", f"/v1/media/{UNKNOWN_ID}"),
         ("GET", "/v1/stats"),
         ("POST", "/v1/uploads"),
-        ("GET", f"/v1/uploads/{uuid4()}"),
-        ("HEAD", f"/v1/uploads/{uuid4()}"),
-        ("PATCH", f"/v1/uploads/{uuid4()}"),
-        ("DELETE", f"/v1/uploads/{uuid4()}"),
+        ("GET", f"/v1/uploads/{UNKNOWN_ID}"),
+        ("HEAD", f"/v1/uploads/{UNKNOWN_ID}"),
+        ("PATCH", f"/v1/uploads/{UNKNOWN_ID}"),
+        ("DELETE", f"/v1/uploads/{UNKNOWN_ID}"),
     ],
 )
 def test_nothing_is_told_or_taken_without_a_key(tmp_path: Path, method: str, path: str) -> None:

@@ -1,47 +1,21 @@
-import json
-from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from visionops_assets.contracts import ModelCard, PreprocessingSpec
-from visionops_assets.errors import NotFoundError, ReleaseError
+from tests.stages.memory_store import MemoryStore
+from visionops_assets.errors import ReleaseError, UntrustedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.repository import (
-    ModelRepository,
-    config_as_json,
-    pipeline_files,
-)
+from visionops_assets.stages.serving.golden import GoldenSet
+from visionops_assets.stages.serving.repository import ModelRepository
+from visionops_assets.stages.serving.smoke import GOLDEN_FILE, read_golden, write_golden
 
-TEMPLATES = Settings.model_fields["project_root"].default / "triton_models" / "classifier"
-FILES = {"model.onnx": b"weights", "model.json": b"{}", "config.pbtxt": b"name: 'm'"}
-
-
-class MemoryStore:
-    """The object store as a dictionary; notes the order of writes."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.written: list[str] = []
-
-    def put(self, key: str, data: bytes) -> None:
-        self.objects[key] = data
-        self.written.append(key)
-
-    def create(self, key: str, data: bytes) -> None:
-        assert key not in self.objects
-        self.put(key, data)
-
-    def get(self, key: str) -> bytes:
-        if key not in self.objects:
-            raise NotFoundError(key)
-        return self.objects[key]
-
-    def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
+FILES = {
+    "model.onnx": b"weights",
+    "model.json": b"{}",
+    "model.py": b"",
+    "config.pbtxt": b"name: 'm'",
+    GOLDEN_FILE: b"{}",
+}
 
 
 @pytest.fixture
@@ -54,58 +28,23 @@ def repository(store: MemoryStore) -> ModelRepository:
     return ModelRepository(cast("ObjectStore", store), "m")
 
 
-def card(classes: tuple[str, ...]) -> ModelCard:
-    return ModelCard(
-        architecture="a",
-        classes=classes,
-        embedding_size=96,
-        spec=PreprocessingSpec(),
-        mean=(0, 0, 0),
-        std=(1, 1, 1),
-        snapshot_id="s",
-        seed=0,
-    )
+def config(version: int) -> dict[str, bytes]:
+    return FILES | {"config.pbtxt": b"version_policy { specific { versions: [%d] } }" % version}
 
 
-@given(st.lists(st.text(min_size=1), min_size=2, max_size=5, unique=True))
-def test_class_names_survive_the_configuration(classes: list[str]) -> None:
-    config = pipeline_files(TEMPLATES, "m", 3, card(tuple(classes)))["config.pbtxt"]
-    parsed = json.loads(config_as_json(config, "m"))
-    assert json.loads(parsed["parameters"]["classes"]["string_value"]) == classes
-
-
-def test_the_configuration_pins_the_version_and_the_shapes() -> None:
-    files = pipeline_files(TEMPLATES, "digits", 12, card(("a", "b", "c")))
-    parsed = json.loads(config_as_json(files["config.pbtxt"], "digits-rehearsal"))
-    assert parsed["name"] == "digits-rehearsal"
-    assert parsed["version_policy"] == {"specific": {"versions": ["12"]}}
-    dims = {output["name"]: output["dims"] for output in parsed["output"]}
-    assert dims == {
-        "LABEL": ["1"],
-        "PROBABILITIES": ["3"],
-        "EMBEDDING": ["96"],
-        "PREDICTION_ID": ["1"],
-        "MODEL_VERSION": ["1"],
-    }
-    assert {"model.py", "recorder.py"} <= files.keys()
-
-
-def test_a_configuration_that_does_not_parse_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.pbtxt.j2").write_text("nonsense: {")
-    with pytest.raises(ReleaseError, match="does not parse"):
-        pipeline_files(tmp_path, "m", 1, card(("a", "b")))
+def folders(store: MemoryStore) -> set[str]:
+    """What a starting Triton would copy: names below the model's folder."""
+    return {key.split("/")[2] for key in store if key.startswith("triton/m/")}
 
 
 def test_a_folder_reads_back_and_its_manifest_is_written_last(
     repository: ModelRepository, store: MemoryStore
 ) -> None:
     assert repository.publish(1, FILES) == FILES
-    assert store.written[-1] == "triton/m/1/manifest.json"
+    assert store.written[-1] == "releases/m/1/manifest.json"
 
 
-def test_what_a_failed_release_left_is_replaced(
-    repository: ModelRepository, store: MemoryStore
-) -> None:
+def test_what_a_failed_release_left_is_replaced(repository: ModelRepository) -> None:
     repository.publish(1, FILES)
     first = repository.manifest_sha256(1)
     changed = FILES | {"model.onnx": b"other weights"}
@@ -113,11 +52,18 @@ def test_what_a_failed_release_left_is_replaced(
     assert repository.manifest_sha256(1) != first
 
 
+def test_the_same_folder_has_the_same_manifest(repository: ModelRepository) -> None:
+    repository.publish(1, FILES)
+    first = repository.manifest_sha256(1)
+    repository.publish(1, FILES)
+    assert repository.manifest_sha256(1) == first
+
+
 def test_a_folder_without_a_manifest_is_not_complete(
     repository: ModelRepository, store: MemoryStore
 ) -> None:
     repository.publish(1, FILES)
-    store.delete("triton/m/1/manifest.json")
+    store.delete("releases/m/1/manifest.json")
     with pytest.raises(ReleaseError, match="not complete"):
         repository.read(1)
 
@@ -127,6 +73,66 @@ def test_a_damaged_file_is_named(
     repository: ModelRepository, store: MemoryStore, name: str
 ) -> None:
     repository.publish(1, FILES)
-    store.put(f"triton/m/1/{name}", b"damaged")
-    with pytest.raises(ReleaseError, match=name):
+    store.put(f"releases/m/1/{name}", b"damaged")
+    with pytest.raises(UntrustedArtifactError, match=name):
         repository.read(1)
+
+
+def test_a_folder_cannot_stand_in_for_another(
+    repository: ModelRepository, store: MemoryStore
+) -> None:
+    repository.publish(1, FILES)
+    repository.publish(2, config(2))
+    for name in (*FILES, "manifest.json"):
+        store.put(f"releases/m/2/{name}", store.get(f"releases/m/1/{name}"))
+    with pytest.raises(UntrustedArtifactError):
+        repository.read(2)
+
+
+def test_triton_finds_the_pinned_version_and_the_one_before_and_no_other(
+    repository: ModelRepository, store: MemoryStore
+) -> None:
+    for version in (1, 2, 3):
+        repository.publish(version, config(version))
+        repository.pin(version, version - 1 or None, config(version))
+    assert folders(store) == {"2", "3", "config.pbtxt"}
+    assert repository.pins(3)
+    assert not repository.pins(2)
+    assert store.get("triton/m/3/model.onnx") == b"weights"
+    assert f"triton/m/3/{GOLDEN_FILE}" not in store
+    repository.unpin()
+    assert not repository.pins(3)
+
+
+def test_the_steps_of_a_pinned_ensemble_are_there_and_those_of_older_ones_are_not(
+    repository: ModelRepository, store: MemoryStore
+) -> None:
+    store.put("triton/m-x-1-infer/config.pbtxt", b"of another model")
+    for version in (1, 2, 3):
+        steps = {
+            f"{step}.pbtxt": f"name: 'm-{version}-{step}'".encode()
+            for step in ("preprocess", "infer", "record")
+        }
+        code = {f"{step}.py": step.encode() for step in ("preprocess", "infer", "record")}
+        repository.pin(version, version - 1 or None, config(version) | steps | code)
+    names = {key.split("/")[1] for key in store}
+    assert {name for name in names if name.endswith("infer")} == {
+        "m-2-infer",
+        "m-3-infer",
+        "m-x-1-infer",
+    }
+    assert store.get("triton/m-3-infer/1/model.py") == b"infer"
+    assert store.get("triton/m-3-infer/config.pbtxt") == b"name: 'm-3-infer'"
+    assert store.written[-1] == "triton/m/config.pbtxt"
+
+
+def test_a_version_is_pinned_when_its_files_are_there(
+    repository: ModelRepository, store: MemoryStore
+) -> None:
+    repository.pin(1, None, config(1))
+    assert store.written[-1] == "triton/m/config.pbtxt"
+
+
+def test_a_golden_set_reads_back() -> None:
+    golden = GoldenSet(images=(b"\x00png", b""), labels=("a", 'quoted "b"'))
+    assert read_golden({GOLDEN_FILE: write_golden(golden)}) == golden

@@ -66,6 +66,7 @@ def test_sensors_run_from_the_start() -> None:
         "unfinished_batches",
         "new_labels",
         "new_snapshot",
+        "rollout_rule",
         "serving_convergence",
         "new_predictions",
     }

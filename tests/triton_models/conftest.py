@@ -1,4 +1,5 @@
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,19 +20,29 @@ class TritonError(Exception):
 
 
 class MetricFamily:
-    """Counts in memory what Triton would show at its metrics endpoint."""
+    """Counts in memory what Triton would show at its metrics endpoint, by name and labels."""
 
     COUNTER = 0
-    counts: dict[str, float]
+    counts: Counter[tuple[str, frozenset[tuple[str, str]]]]
 
     def __init__(self, name: str, description: str, kind: int) -> None:
         self.name = name
 
     def Metric(self, labels: dict[str, str]) -> Any:  # noqa: N802 - Triton's name
-        return SimpleNamespace(increment=self._add)
+        key = self.name, frozenset(labels.items())
 
-    def _add(self, amount: float) -> None:
-        self.counts[self.name] = self.counts.get(self.name, 0) + amount
+        def increment(amount: float) -> None:
+            self.counts[key] += int(amount)
+
+        return SimpleNamespace(increment=increment)
+
+
+def counted(name: str, **labels: str) -> int:
+    """Return what all metrics of a name that have these labels count together."""
+    wanted = set(labels.items())
+    return sum(
+        n for (family, own), n in MetricFamily.counts.items() if family == name and own >= wanted
+    )
 
 
 class Tensor:
@@ -46,18 +57,18 @@ class Tensor:
 def triton_backend(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Stand in for the module that exists only inside Triton; the pipeline imports it."""
     backend = ModuleType("triton_python_backend_utils")
-    MetricFamily.counts = {}
+    MetricFamily.counts = Counter()
     vars(backend).update(
         TritonError=TritonError,
         MetricFamily=MetricFamily,
         Tensor=Tensor,
-        InferenceResponse=lambda output_tensors, error=None: SimpleNamespace(
+        InferenceResponse=lambda output_tensors=(), error=None: SimpleNamespace(
             outputs={tensor.name: tensor.array for tensor in output_tensors}, error=error
         ),
-        get_input_tensor_by_name=lambda request, _: Tensor("IMAGE", request.images),
+        get_input_tensor_by_name=lambda request, name: Tensor(name, request.inputs[name]),
     )
     monkeypatch.setitem(sys.modules, backend.__name__, backend)
-    for name in ("model", "recorder"):
+    for name in ("model", "steps", "recorder", "preprocess", "infer", "record"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(PIPELINE))
     return backend

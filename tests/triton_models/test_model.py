@@ -1,5 +1,7 @@
+import hashlib
 import importlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,7 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from visionops_assets.contracts import ModelCard, Prediction, PreprocessingSpec
+from visionops_assets.contracts import ModelCard, Prediction, PreprocessingSpec, Role
+from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_png
 
 CARD = ModelCard(
@@ -47,47 +50,81 @@ def brightness_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 
 
+OUTPUTS = (
+    "LABEL",
+    "PROBABILITIES",
+    "EMBEDDING",
+    "PREDICTION_ID",
+    "MODEL_VERSION",
+    "SNAPSHOT_ID",
+)
+
+
 class FakeRecorder:
     def __init__(self, _open_producer: Any, topic: str, _report: Any) -> None:
         self.topic = topic
-        self.predictions: list[Prediction] = []
+        self.answered: list[Any] = []
         self.closed = False
 
-    def record(self, prediction: Prediction) -> None:
-        self.predictions.append(prediction)
+    def record(self, answered: Any) -> None:
+        self.answered.append(answered)
 
     def close(self) -> None:
         self.closed = True
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        return [answered.to_prediction() for answered in self.answered]
 
 
 def png(level: int) -> bytes:
     return encode_png(np.full((16, 16, 3), level, np.uint8))
 
 
-def request(*images: bytes, **parameters: Any) -> Any:
+def request(*images: bytes, outputs: tuple[str, ...] = OUTPUTS, **parameters: Any) -> Any:
     array = np.array([[image] for image in images], dtype=np.object_)
-    return SimpleNamespace(images=array, parameters=lambda: json.dumps(parameters))
+    return SimpleNamespace(
+        inputs={"IMAGE": array},
+        parameters=lambda: json.dumps(parameters) if parameters else "",
+        requested_output_names=lambda: list(outputs),
+    )
+
+
+def arguments(folder: Path, **parameters: str) -> dict[str, str]:
+    said = {"model": "classifier", "version": "7", "role": "champion"} | parameters
+    config = {"parameters": {name: {"string_value": value} for name, value in said.items()}}
+    return {
+        "model_name": "classifier-rehearsal",
+        "model_version": folder.name,
+        "model_repository": str(folder.parent),
+        "model_config": json.dumps(config),
+    }
+
+
+@pytest.fixture(autouse=True)
+def quiet_limits(triton_backend: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own process must keep its memory and its threads."""
+    steps = importlib.import_module("steps")
+    monkeypatch.setattr(steps, "_limit_memory", lambda _: None)
+    monkeypatch.setattr(steps.cv2, "setNumThreads", lambda _: None)
+    monkeypatch.setattr(steps, "Recorder", FakeRecorder)
+    monkeypatch.setattr(steps, "load_settings", lambda: Settings(max_predicted_image_bytes=1_000))
 
 
 @pytest.fixture
-def model(
-    triton_backend: ModuleType, version_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+def folder(version_folder: Path) -> Path:
     onnx.save(brightness_model(), version_folder / "model.onnx")
     (version_folder / "model.json").write_text(CARD.model_dump_json())
-    module = importlib.import_module("model")
-    monkeypatch.setattr(module, "Recorder", FakeRecorder)
-    model = module.TritonPythonModel()
-    model.initialize(
-        {
-            "model_name": "classifier",
-            "model_version": "1",
-            "model_repository": str(version_folder.parent),
-        }
-    )
+    return version_folder
+
+
+@pytest.fixture
+def model(folder: Path) -> Iterator[Any]:
+    model = importlib.import_module("model").TritonPythonModel()
+    model.initialize(arguments(folder))
     yield model
     model.finalize()
-    assert model._recorder.closed
+    assert model._observer._recorder.closed
 
 
 def test_requests_of_several_sizes_get_their_own_answers_in_order(model: Any) -> None:
@@ -96,7 +133,13 @@ def test_requests_of_several_sizes_get_their_own_answers_in_order(model: Any) ->
     assert labels == [["bright"], ["dark", "bright"], ["dark"]]
     assert [r.outputs["PROBABILITIES"].shape for r in responses] == [(1, 2), (2, 2), (1, 2)]
     assert [r.outputs["EMBEDDING"].shape for r in responses] == [(1, 3), (2, 3), (1, 3)]
-    assert responses[1].outputs["MODEL_VERSION"].tolist() == [[1], [1]]
+    assert responses[1].outputs["MODEL_VERSION"].tolist() == [[7], [7]]
+    assert responses[1].outputs["SNAPSHOT_ID"].tolist() == [[b"snapshot-1"]] * 2
+
+
+def test_only_the_outputs_that_were_asked_for_are_made(model: Any) -> None:
+    (response,) = model.execute([request(png(250), outputs=("LABEL",))])
+    assert list(response.outputs) == ["LABEL"]
 
 
 def test_a_bad_image_gets_an_error_with_its_code_and_the_others_are_answered(model: Any) -> None:
@@ -113,32 +156,76 @@ def test_a_batch_of_bad_images_alone_is_answered_too(model: Any) -> None:
     assert response.error is not None
 
 
+def test_an_image_that_is_too_large_or_takes_too_much_memory_is_refused(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = png(250) + bytes(model._preprocess._max_bytes)
+    (response,) = model.execute([request(large)])
+    assert str(response.error).startswith("too_large: ")
+
+    def exhaust(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sys.modules["steps"], "preprocess_image", exhaust)
+    (response,) = model.execute([request(png(250))])
+    assert str(response.error).startswith("decoder_crashed: ")
+
+
 def test_what_is_recorded_is_what_was_answered(model: Any) -> None:
-    (response,) = model.execute([request(png(250), png(5))])
-    recorded = model._recorder.predictions
+    images = png(250), png(5)
+    (response,) = model.execute([request(*images)])
+    recorded = model._observer._recorder.predictions
     ids = [i.decode() for i in response.outputs["PREDICTION_ID"][:, 0]]
     assert [str(prediction.prediction_id) for prediction in recorded] == ids
     assert len(set(ids)) == 2
     assert [prediction.label for prediction in recorded] == ["bright", "dark"]
+    assert [p.image_sha256 for p in recorded] == [hashlib.sha256(i).hexdigest() for i in images]
     for prediction, probabilities in zip(recorded, response.outputs["PROBABILITIES"], strict=True):
         assert prediction.probabilities == pytest.approx(probabilities.tolist())
-        assert (prediction.model_version, prediction.snapshot_id) == (1, "snapshot-1")
-        assert Prediction.model_validate_json(prediction.model_dump_json()) == prediction
+        assert (prediction.model_name, prediction.model_version) == ("classifier", 7)
+        assert (prediction.snapshot_id, prediction.role) == ("snapshot-1", Role.CHAMPION)
+        read = Prediction.model_validate_json(prediction.model_dump_json())
+        assert read.model_dump(exclude={"image"}) == prediction.model_dump(exclude={"image"})
+
+
+def test_a_candidate_says_in_which_part_it_answered(folder: Path) -> None:
+    model = importlib.import_module("model").TritonPythonModel()
+    model.initialize(arguments(folder, role="shadow"))
+    model.execute([request(png(250))])
+    assert model._observer._recorder.predictions[0].role is Role.SHADOW
 
 
 def test_a_smoke_test_is_not_recorded(model: Any) -> None:
     (response,) = model.execute([request(png(250), record=False)])
     assert response.outputs["LABEL"][0, 0] == b"bright"
-    assert model._recorder.predictions == []
+    assert model._observer._recorder.answered == []
 
 
-def test_a_damaged_model_is_refused_at_load(model: Any, version_folder: Path) -> None:
-    (version_folder / "model.onnx").write_bytes(b"damaged")
+def test_a_damaged_model_is_refused_at_load(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(Exception, match="INVALID_PROTOBUF"):
-        type(model)().initialize(
-            {
-                "model_name": "classifier",
-                "model_version": "1",
-                "model_repository": str(version_folder.parent),
-            }
-        )
+        importlib.import_module("model").TritonPythonModel().initialize(arguments(folder))
+
+
+def test_the_steps_of_an_ensemble_answer_like_the_fused_model(model: Any, folder: Path) -> None:
+    steps = {}
+    for name in ("preprocess", "infer", "record"):
+        steps[name] = importlib.import_module(name).TritonPythonModel()
+        steps[name].initialize(arguments(folder))
+    asked = request(png(250), png(5))
+    (bad,) = steps["preprocess"].execute([request(b"junk")])
+    assert str(bad.error).startswith("unsupported_media_type: ")
+    (prepared,) = steps["preprocess"].execute([asked])
+    inferring = SimpleNamespace(inputs={"images": prepared.outputs["IMAGES"]})
+    (inferred,) = steps["infer"].execute([inferring])
+    asked.inputs |= {
+        "STARTED": prepared.outputs["STARTED"],
+        "INFERRED_PROBABILITIES": inferred.outputs["probabilities"],
+        "INFERRED_EMBEDDING": inferred.outputs["embedding"],
+    }
+    (answer,) = steps["record"].execute([asked])
+    (fused,) = model.execute([request(png(250), png(5))])
+    for output in set(OUTPUTS) - {"PREDICTION_ID"}:
+        np.testing.assert_array_equal(answer.outputs[output], fused.outputs[output])
+    assert len(steps["record"]._observer._recorder.answered) == 2
+    assert steps["record"]._observer._recorder.answered[0].latency_ms >= 0

@@ -1,112 +1,116 @@
 import importlib
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
-from types import ModuleType
+import time
+from types import ModuleType, SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka.errors import KafkaConnectionError, KafkaError
 
-from visionops_assets.contracts import Prediction
+from tests.triton_models.conftest import counted
+from visionops_assets.contracts import Prediction, Role
 
-
-def prediction() -> Prediction:
-    return Prediction(
-        prediction_id=uuid4(),
-        predicted_at=datetime.now(UTC),
-        model_name="classifier",
-        model_version=1,
-        snapshot_id="snapshot-1",
-        label="7",
-        probabilities=(0.5, 0.5),
-        embedding=(1.0,),
-        image_sha256="0" * 64,
-        latency_ms=1.0,
-    )
-
-
-class FakeFuture:
-    def __init__(self, acknowledged: bool) -> None:
-        self._acknowledged = acknowledged
-
-    def add_callback(self, call: Callable[[Any], None]) -> None:
-        if self._acknowledged:
-            call(None)
-
-    def add_errback(self, call: Callable[[Any], None]) -> None:
-        if not self._acknowledged:
-            call(KafkaError())
-
-
-class FakeProducer:
-    """Acknowledges, loses or refuses each message as `fates` says, in turn."""
-
-    def __init__(self, fates: list[str]) -> None:
-        self._fates = iter(fates)
-        self.sent: list[tuple[str, bytes, bytes]] = []
-        self.flushed = self.closed = False
-
-    def send(self, topic: str, key: bytes, value: bytes) -> FakeFuture:
-        fate = next(self._fates, "acknowledged")
-        if fate == "refused":
-            raise KafkaError
-        self.sent.append((topic, key, value))
-        return FakeFuture(fate == "acknowledged")
-
-    def flush(self, timeout: float) -> None:
-        self.flushed = True
-
-    def close(self, timeout: float) -> None:
-        self.closed = True
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.recorded = self.dropped = 0
-
-    def add(self, recorded: int, dropped: int) -> None:
-        self.recorded += recorded
-        self.dropped += dropped
+SERVED = SimpleNamespace(
+    name="classifier",
+    version=1,
+    role=Role.CHAMPION,
+    card=SimpleNamespace(snapshot_id="snapshot-1", classes=("dark", "bright")),
+)
 
 
 @pytest.fixture
 def recorder(triton_backend: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.import_module("recorder")
-    monkeypatch.setattr(module, "POLL_S", 0.01)
+    monkeypatch.setattr(module, "PUBLISH_INTERVAL_S", 0.001)
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT_S", 0.2)
     return module
+
+
+def answered(module: ModuleType, sample: bytes | None = None, confidence: float = 0.75) -> Any:
+    return module.Answered(
+        SERVED,
+        uuid4(),
+        1_700_000_000.0,
+        1.0,
+        1,
+        np.array([1 - confidence, confidence], np.float32),
+        np.ones(3, np.float32),
+        "0" * 64,
+        sample,
+    )
+
+
+class FakeProducer:
+    """Acknowledges, loses or refuses each message as `fates` says, in turn; then acknowledges."""
+
+    def __init__(self, fates: list[str]) -> None:
+        self.fates = fates
+        self.stored: list[tuple[str, bytes, bytes]] = []
+        self.closed = 0
+
+    def send(self, topic: str, key: bytes, value: bytes) -> Any:
+        fate = self.fates.pop(0) if self.fates else "acknowledged"
+        if fate == "refused":
+            raise KafkaError
+        if fate == "acknowledged":
+            self.stored.append((topic, key, value))
+        return SimpleNamespace(succeeded=lambda: fate == "acknowledged")
+
+    def flush(self, timeout: float) -> None:
+        pass
+
+    def close(self, timeout: float) -> None:
+        self.closed += 1
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.recorded = self.dropped = self.answered = 0
+
+    def add(self, recorded: int, dropped: int, answered: list[Any]) -> None:
+        self.recorded += recorded
+        self.dropped += dropped
+        self.answered += len(answered)
 
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
 )
-@given(st.lists(st.sampled_from(["acknowledged", "lost", "refused"]), max_size=30))
-def test_every_prediction_is_counted_once(recorder: ModuleType, fates: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(["acknowledged", "lost", "refused"]), max_size=12), st.integers(0, 9)
+)
+def test_whatever_the_queue_does_each_prediction_is_recorded_once_in_the_end(
+    recorder: ModuleType, fates: list[str], predictions: int
+) -> None:
     producer, counts = FakeProducer(fates), Counts()
     subject = recorder.Recorder(lambda: producer, "predictions", counts.add)
-    for _ in fates:
-        subject.record(prediction())
+    made = [answered(recorder) for _ in range(predictions)]
+    for one in made:
+        subject.record(one)
     subject.close()
-    assert counts.recorded == fates.count("acknowledged")
-    assert counts.dropped == len(fates) - counts.recorded
-    assert producer.flushed
-    assert producer.closed
+    assert (counts.recorded, counts.dropped, counts.answered) == (predictions, 0, predictions)
+    # One that was refused in the middle of a batch is sent again with its neighbours.
+    assert {key.decode() for _, key, _ in producer.stored} == {str(m.prediction_id) for m in made}
 
 
 def test_a_prediction_is_published_as_json_under_its_id(recorder: ModuleType) -> None:
-    producer, sent = FakeProducer([]), prediction()
+    producer, sent = FakeProducer([]), answered(recorder, sample=b"an image")
     subject = recorder.Recorder(lambda: producer, "predictions", Counts().add)
     subject.record(sent)
     subject.close()
-    ((topic, key, value),) = producer.sent
+    ((topic, key, value),) = producer.stored
     assert (topic, key) == ("predictions", str(sent.prediction_id).encode())
-    assert Prediction.model_validate_json(value) == sent
+    read = Prediction.model_validate_json(value)
+    assert (read.prediction_id, read.label, read.role) == (sent.prediction_id, "bright", "champion")
+    assert (read.image, read.probabilities) == (b"an image", (0.25, 0.75))
 
 
-def test_what_does_not_fit_is_dropped_without_waiting(recorder: ModuleType) -> None:
+def test_what_does_not_fit_is_dropped_without_waiting_and_counted(recorder: ModuleType) -> None:
     may_connect, producer, counts = threading.Event(), FakeProducer([]), Counts()
 
     def connect() -> FakeProducer:
@@ -115,7 +119,7 @@ def test_what_does_not_fit_is_dropped_without_waiting(recorder: ModuleType) -> N
 
     subject = recorder.Recorder(connect, "predictions", counts.add, capacity=3)
     for _ in range(5):
-        subject.record(prediction())
+        subject.record(answered(recorder))
     may_connect.set()
     subject.close()
     assert (counts.recorded, counts.dropped) == (3, 2)
@@ -128,6 +132,58 @@ def test_without_a_queue_all_are_dropped_at_the_end(recorder: ModuleType) -> Non
     counts = Counts()
     subject = recorder.Recorder(connect, "predictions", counts.add)
     for _ in range(4):
-        subject.record(prediction())
+        subject.record(answered(recorder))
+    started_s = time.monotonic()
     subject.close()
-    assert (counts.recorded, counts.dropped) == (0, 4)
+    assert time.monotonic() - started_s < 2
+    assert (counts.recorded, counts.dropped, counts.answered) == (0, 4, 4)
+
+
+def test_a_prediction_outlives_the_image_that_has_no_room(
+    recorder: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "BUFFERED_SAMPLE_BYTES", 10)
+    may_connect, producer = threading.Event(), FakeProducer([])
+
+    def connect() -> FakeProducer:
+        assert may_connect.wait(10)
+        return producer
+
+    subject = recorder.Recorder(connect, "predictions", Counts().add)
+    for _ in range(3):
+        subject.record(answered(recorder, sample=b"x" * 6))
+    may_connect.set()
+    subject.close()
+    images = [Prediction.model_validate_json(value).image for _, _, value in producer.stored]
+    assert images == [b"x" * 6, None, None]
+
+
+def test_a_large_image_is_kept_smaller(recorder: ModuleType) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    large = cv2.imencode(".png", noise)[1].tobytes()
+    kept = recorder.sample_of(large)
+    assert len(kept) < len(large)
+    assert max(np.asarray(cv2.imdecode(np.frombuffer(kept, np.uint8), 1)).shape) == 1024
+    assert recorder.sample_of(b"small") == b"small"
+
+
+@given(st.floats(0, 1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_share_of_sampled_predictions_is_the_rate(recorder: ModuleType, rate: float) -> None:
+    ids = [UUID(int=value * 7_919) for value in range(1_000)]
+    kept = [i for i in ids if recorder.is_sampled(i, rate)]
+    assert [i for i in kept if not recorder.is_sampled(i, 1.0)] == []
+    assert abs(len(kept) / len(ids) - rate) < 0.05
+
+
+def test_the_tally_counts_classes_and_confidence(recorder: ModuleType) -> None:
+    tally = recorder.Tally("classifier", 1, Role.CANARY, ("dark", "bright"))
+    tally.add(2, 1, [answered(recorder, confidence=c) for c in (0.75, 0.97)])
+    assert counted("visionops_predictions_recorded_total", role="canary", version="1") == 2
+    assert counted("visionops_predictions_dropped_total") == 1
+    assert counted("visionops_predictions_class_total", **{"class": "bright"}) == 2
+    by_bound = {
+        b: counted("visionops_predictions_confidence_bucket", le=b)
+        for b in ("0.7", "0.8", "0.99", "+Inf")
+    }
+    assert by_bound == {"0.7": 0, "0.8": 1, "0.99": 2, "+Inf": 2}

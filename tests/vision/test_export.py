@@ -3,11 +3,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from tests.vision.conftest import Digits
+from visionops_assets.contracts import ModelCard
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import compare_with_onnx, export_onnx
-from visionops_assets.vision.training import TrainedModel
+from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.parity import Parity, compare
+from visionops_assets.vision.training import TrainedModel, predict_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -17,29 +20,31 @@ def onnx_path(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+def parity_with(path: Path, trained: TrainedModel, digits: Digits, count: int) -> Parity:
+    images = digits.images[:count]
+    reference, _ = predict_probabilities(trained.module, images, trained.card)
+    answers = OnnxModel(path, trained.card).predict(images)
+    return compare(reference, answers, digits.labels[:count])
+
+
 @pytest.mark.parametrize("count", [1, 2, 33])
 def test_onnx_says_the_same_for_any_batch(
     onnx_path: Path, trained: TrainedModel, digits: Digits, count: int
 ) -> None:
-    parity = compare_with_onnx(onnx_path, trained.module, digits.images[:count], trained.card)
+    parity = parity_with(onnx_path, trained, digits, count)
     assert parity.label_agreement == 1
     assert parity.max_probability_error < 1e-5
 
 
 def test_another_model_does_not_agree(
-    onnx_path: Path, trained: TrainedModel, digits: Digits
+    trained: TrainedModel, digits: Digits, tmp_path: Path
 ) -> None:
-    untrained = build("resnet-tiny", 3)
-    parity = compare_with_onnx(onnx_path, untrained, digits.images[:50], trained.card)
+    path = tmp_path / "other.onnx"
+    export_onnx(build("resnet-tiny", 3), trained.card, path)
+    parity = parity_with(path, trained, digits, 50)
     assert parity.label_agreement < 0.9
     assert parity.max_probability_error > 0.1
-
-
-def test_no_images_are_no_proof(onnx_path: Path, trained: TrainedModel) -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        compare_with_onnx(
-            onnx_path, trained.module, np.zeros((0, 16, 16, 3), np.uint8), trained.card
-        )
+    assert parity.accuracy < parity.reference_accuracy
 
 
 def test_it_is_one_file_with_the_promised_names(onnx_path: Path, trained: TrainedModel) -> None:
@@ -54,3 +59,21 @@ def test_it_is_one_file_with_the_promised_names(onnx_path: Path, trained: Traine
 
 def test_no_path_of_this_machine_is_in_it(onnx_path: Path) -> None:
     assert str(Path(__file__).parents[2]).encode() not in onnx_path.read_bytes()
+
+
+def test_the_heavy_network_is_exported_as_well(trained: TrainedModel, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = build("resnet-18", 3).eval()
+    card = trained.card.model_copy(update={"architecture": "resnet-18", "embedding_size": 512})
+    path = tmp_path / "model.onnx"
+    export_onnx(module, card, path)
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    expected, _ = predict_probabilities(module, images, card)
+    assert np.abs(OnnxModel(path, card).predict(images) - expected).max() < 1e-4
+
+
+def test_the_card_is_all_that_is_needed_to_run_it(onnx_path: Path, trained: TrainedModel) -> None:
+    card = ModelCard.model_validate_json(trained.card.model_dump_json())
+    answers = OnnxModel(onnx_path, card).predict(np.zeros((2, 16, 16, 3), np.uint8))
+    assert answers.shape == (2, len(card.classes))
+    assert answers.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

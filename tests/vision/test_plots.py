@@ -91,3 +91,19 @@ def test_right_answers_are_blue_and_wrong_ones_red() -> None:
 def test_nothing_to_draw_is_an_error(draw: "partial[bytes]") -> None:
     with pytest.raises(ValueError, match=r"at least one|no "):
         draw()
+
+
+def test_error_distributions_show_both_and_bear_zeros() -> None:
+    errors = {
+        "onnx-fp32": np.array([0, 1e-7], np.float32),
+        "onnx-int8": np.array([0.01, 0.2], np.float32),
+    }
+    one = plots.error_distributions({"onnx-fp32": errors["onnx-fp32"]})
+    both = plots.error_distributions(errors)
+    assert decode_png(both).shape == decode_png(one).shape
+    orange = [0xDD, 0x6B, 0x20]
+    assert orange in ink(both).tolist()
+    assert orange not in ink(one).tolist()
+    for nothing in ({}, {"onnx-fp32": np.zeros(0, np.float32)}):
+        with pytest.raises(ValueError, match="at least one"):
+            plots.error_distributions(nothing)

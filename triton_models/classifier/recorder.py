@@ -1,29 +1,102 @@
 """The last step of the served pipeline: each prediction goes to the queue, or is counted as lost.
 
-A prediction never waits for the queue and never fails because of it: `record` puts into a bounded
-buffer, and a thread of its own publishes from there. What does not fit, or is not acknowledged, is
-dropped and counted.
+A prediction never waits for the queue and never fails because of it: `record` puts it into a
+bounded buffer, and a thread of its own publishes from there, again and again until the queue
+acknowledges. Only what does not fit into the buffer is dropped, and counted; so the counts are
+exact, however long the queue was away. What is still unacknowledged when the model is unloaded
+counts as dropped, though the queue may have stored it.
 """
 
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from visionops_assets.contracts import Prediction
+from visionops_assets.contracts import Prediction, Role
 from visionops_assets.settings import Settings
 
+if TYPE_CHECKING:
+    from steps import ServedModel
+
 BUFFERED_PREDICTIONS = 10_000
-POLL_S = 0.25
-FLUSH_TIMEOUT_S = 5.0
+PUBLISH_INTERVAL_S = 0.25
+PUBLISHED_AT_ONCE = 1_000
+ACKNOWLEDGE_TIMEOUT_S = 15.0
+CLOSE_TIMEOUT_S = 10.0
+BUFFERED_SAMPLE_BYTES = 64 * 1024**2
+"""While so many bytes of sampled images wait, predictions are kept without theirs."""
+BATCH_BYTES = 900_000
+"""Of a message batch, below what brokers accept by default (1 MiB)."""
+SAMPLE_KEPT_BYTES = 256 * 1024
+SAMPLE_SIDE_PX = 1_024
+CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer, as it was given; made into a `Prediction` off the request's path.
+
+    It holds no image but a sampled one: thousands may wait while the queue is away.
+    """
+
+    served: "ServedModel"
+    prediction_id: UUID
+    answered_at_s: float
+    latency_ms: float
+    label_index: int
+    probabilities: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    image_sha256: str
+    sample: bytes | None
+
+    def to_prediction(self) -> Prediction:
+        """Build the record."""
+        return Prediction.model_construct(
+            prediction_id=self.prediction_id,
+            predicted_at=datetime.fromtimestamp(self.answered_at_s, UTC),
+            model_name=self.served.name,
+            model_version=self.served.version,
+            snapshot_id=self.served.card.snapshot_id,
+            role=self.served.role,
+            label=self.served.card.classes[self.label_index],
+            probabilities=tuple(self.probabilities.tolist()),
+            embedding=tuple(self.embedding.tolist()),
+            image_sha256=self.image_sha256,
+            latency_ms=self.latency_ms,
+            image=self.sample,
+        )
+
+
+def is_sampled(prediction_id: UUID, sample_rate: float) -> bool:
+    """Whether this prediction keeps its image: the same share of all, told by the id alone."""
+    return prediction_id.int % 1_000_000 < sample_rate * 1_000_000
+
+
+def sample_of(image: bytes) -> bytes:
+    """Return an encoded image that fits into a message: itself, or a smaller JPEG of it."""
+    if len(image) <= SAMPLE_KEPT_BYTES:
+        return image
+    # It was decoded a moment ago, so it does again.
+    pixels = np.asarray(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR))
+    scale = min(1.0, SAMPLE_SIDE_PX / max(pixels.shape[:2]))
+    smaller = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", smaller)[1].tobytes()
 
 
 def connect(settings: Settings) -> KafkaProducer:
-    """Open a producer; it lingers, because the local broker stores one object a batch.
+    """Open a producer.
 
     Raises:
         KafkaError: no broker answers.
@@ -32,104 +105,163 @@ def connect(settings: Settings) -> KafkaProducer:
         bootstrap_servers=settings.kafka_bootstrap_servers,
         acks="all",
         enable_idempotence=settings.kafka_idempotent_producer,
-        linger_ms=200,
+        linger_ms=20,
+        batch_size=BATCH_BYTES,
+        bootstrap_timeout_ms=5_000,
         max_block_ms=5_000,
-        request_timeout_ms=10_000,
-        delivery_timeout_ms=30_000,
+        request_timeout_ms=5_000,
+        delivery_timeout_ms=10_000,
     )
+
+
+class Tally:
+    """Counts predictions in Triton's own metrics endpoint.
+
+    The confidence histogram is kept as counters: a call to Triton for each prediction, as its own
+    histograms need it, would cost more than all else in this module.
+    """
+
+    def __init__(self, model: str, version: int, role: Role, classes: Sequence[str]) -> None:
+        self._labels = {"model": model, "version": str(version), "role": role.value}
+        self._classes = classes
+        # A family must live as long as its counters, so both are kept.
+        self._families: dict[str, Any] = {}
+        self._counters: dict[tuple[str, str], Any] = {}
+        for name, description in (
+            ("recorded_total", "Predictions that the queue has."),
+            ("dropped_total", "Predictions that it never got."),
+            ("class_total", "Predictions by the class that was answered."),
+            ("confidence_bucket", "Predictions by their largest probability, cumulative."),
+        ):
+            self._families[name] = pb_utils.MetricFamily(
+                name=f"visionops_predictions_{name}",
+                description=description,
+                kind=pb_utils.MetricFamily.COUNTER,
+            )
+        self.add(0, 0, [])
+
+    def add(self, recorded: int, dropped: int, answered: Sequence[Answered]) -> None:
+        """Raise the counts: of what became of predictions, and of new answers."""
+        counts: Counter[tuple[str, str, str]] = Counter()
+        counts["recorded_total", "", ""] = recorded
+        counts["dropped_total", "", ""] = dropped
+        for answer in answered:
+            counts["class_total", "class", self._classes[answer.label_index]] += 1
+            confidence = float(answer.probabilities[answer.label_index])
+            for bound in CONFIDENCE_BOUNDS:
+                counts["confidence_bucket", "le", str(bound)] += confidence <= bound
+            counts["confidence_bucket", "le", "+Inf"] += 1
+        for (family, label, value), count in counts.items():
+            self._counter(family, label, value).increment(count)
+
+    def _counter(self, family: str, label: str, value: str) -> Any:
+        if (family, value) not in self._counters:
+            labels = self._labels | ({label: value} if label else {})
+            self._counters[family, value] = self._families[family].Metric(labels=labels)
+        return self._counters[family, value]
+
+
+Report = Callable[[int, int, Sequence[Answered]], None]
 
 
 class Recorder:
     """Publishes predictions from a thread of its own.
 
-    `report(recorded, dropped)` is called from that thread with what was added to either count.
+    `report(recorded, dropped, answered)` is called from that thread with what came to each.
     """
 
     def __init__(
         self,
         open_producer: Callable[[], KafkaProducer],
         topic: str,
-        report: Callable[[int, int], None],
+        report: Report,
         capacity: int = BUFFERED_PREDICTIONS,
     ) -> None:
         self._open_producer = open_producer
         self._topic = topic
         self._report = report
-        self._buffer: queue.Queue[Prediction] = queue.Queue(capacity)
-        self._counting = threading.Lock()
-        self._recorded = 0
+        self._capacity = capacity
+        self._sample_bytes = 0
+        self._waiting: deque[Answered] = deque()
+        self._unacknowledged: list[Prediction] = []
+        self._producer: KafkaProducer | None = None
+        # Threads of the backend never call `record` at once, so a count needs no lock.
         self._dropped = 0
+        self._counted_dropped = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def record(self, prediction: Prediction) -> None:
+    def record(self, answered: Answered) -> None:
         """Hand over one prediction, without waiting."""
-        try:
-            self._buffer.put_nowait(prediction)
-        except queue.Full:
-            self._count_dropped()
+        if len(self._waiting) + len(self._unacknowledged) >= self._capacity:
+            self._dropped += 1
+            return
+        sample_bytes = len(answered.sample or b"")
+        if self._sample_bytes + sample_bytes > BUFFERED_SAMPLE_BYTES:
+            answered = replace(answered, sample=None)
+        else:
+            self._sample_bytes += sample_bytes
+        self._waiting.append(answered)
 
     def close(self) -> None:
-        """Publish what is buffered, within `FLUSH_TIMEOUT_S`; the rest is dropped."""
+        """Publish what is buffered, within `CLOSE_TIMEOUT_S`; the rest is dropped."""
         self._closing.set()
-        self._thread.join(2 * FLUSH_TIMEOUT_S)
+        self._thread.join(2 * CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
-        producer = self._connected()
-        if producer is not None:
-            self._publish_until_closed(producer)
-        while not self._buffer.empty():
-            self._buffer.get_nowait()
-            self._count_dropped()
-        self._report_counts()
+        while not self._closing.wait(PUBLISH_INTERVAL_S):
+            self._publish_some()
+        give_up_at_s = time.monotonic() + CLOSE_TIMEOUT_S
+        while (self._waiting or self._unacknowledged) and time.monotonic() < give_up_at_s:
+            self._publish_some()
+        self._dropped += len(self._waiting) + len(self._unacknowledged)
+        self._count(0, [])
+        if self._producer is not None:
+            self._producer.close(timeout=1)
 
-    def _connected(self) -> KafkaProducer | None:
-        """Try until the queue answers; None when closed before."""
-        while True:
-            try:
-                return self._open_producer()
-            except KafkaError:
-                self._report_counts()
-                if self._closing.wait(1.0):
-                    return None
+    def _publish_some(self) -> None:
+        """Publish what failed before, and then what came since."""
+        room = PUBLISHED_AT_ONCE - len(self._unacknowledged)
+        taken = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        self._unacknowledged += [answer.to_prediction() for answer in taken]
+        lost = self._send(self._unacknowledged) if self._unacknowledged else []
+        recorded = len(self._unacknowledged) - len(lost)
+        if not lost and not self._waiting:
+            self._sample_bytes = 0
+        self._unacknowledged = lost
+        self._count(recorded, taken)
 
-    def _publish_until_closed(self, producer: KafkaProducer) -> None:
-        next_report = 0.0
-        while not (self._closing.is_set() and self._buffer.empty()):
-            with suppress(queue.Empty):
-                self._publish(producer, self._buffer.get(timeout=POLL_S))
-            if time.monotonic() >= next_report:
-                self._report_counts()
-                next_report = time.monotonic() + POLL_S
-        with suppress(KafkaError):  # What is not acknowledged is counted by its callback.
-            producer.flush(timeout=FLUSH_TIMEOUT_S)
-        producer.close(timeout=FLUSH_TIMEOUT_S)
-
-    def _publish(self, producer: KafkaProducer, prediction: Prediction) -> None:
+    def _send(self, predictions: list[Prediction]) -> list[Prediction]:
+        """Send predictions and wait for their acknowledgement; return those without one."""
         try:
-            sent = producer.send(
-                self._topic,
-                key=str(prediction.prediction_id).encode(),
-                value=prediction.model_dump_json().encode(),
-            )
+            producer = self._producer = self._producer or self._open_producer()
+            futures = [
+                producer.send(
+                    self._topic,
+                    key=str(prediction.prediction_id).encode(),
+                    value=prediction.model_dump_json().encode(),
+                )
+                for prediction in predictions
+            ]
+            producer.flush(timeout=ACKNOWLEDGE_TIMEOUT_S)
         except KafkaError:
-            self._count_dropped()
-            return
-        sent.add_callback(lambda _: self._count_recorded())
-        sent.add_errback(lambda _: self._count_dropped())
+            self._start_afresh()
+            return predictions
+        lost = [p for p, f in zip(predictions, futures, strict=True) if not f.succeeded()]
+        if lost:
+            self._start_afresh()
+        return lost
 
-    def _count_recorded(self) -> None:
-        with self._counting:
-            self._recorded += 1
+    def _start_afresh(self) -> None:
+        """Drop the producer: it could still deliver what is about to be sent again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError):
+                producer.close(timeout=0)
 
-    def _count_dropped(self) -> None:
-        with self._counting:
-            self._dropped += 1
-
-    def _report_counts(self) -> None:
-        with self._counting:
-            recorded, self._recorded = self._recorded, 0
-            dropped, self._dropped = self._dropped, 0
-        if recorded or dropped:
-            self._report(recorded, dropped)
+    def _count(self, recorded: int, answered: Sequence[Answered]) -> None:
+        dropped = self._dropped - self._counted_dropped
+        self._counted_dropped += dropped
+        if recorded or dropped or answered:
+            self._report(recorded, dropped, answered)

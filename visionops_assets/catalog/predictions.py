@@ -33,15 +33,27 @@ def set_next_offset(session: Session, topic: str, partition: int, offset: int) -
     session.merge(TopicPosition(topic=topic, topic_partition=partition, next_offset=offset))
 
 
+def sample_key(prediction: Prediction) -> str | None:
+    """Object key under which the image of a sampled prediction is kept; None of any other."""
+    if prediction.image is None:
+        return None
+    return f"predictions/{prediction.predicted_at:%Y-%m-%d}/{prediction.prediction_id}"
+
+
 def add_predictions(
     session: Session, topic: str, partition: int, predictions: Sequence[tuple[int, Prediction]]
 ) -> int:
-    """Note predictions with their offsets; those that are known change nothing. Returns the new."""
+    """Note predictions with their offsets; those that are known change nothing. Returns the new.
+
+    The images of sampled ones are in the object store already, under `sample_key`.
+    """
     if not predictions:
         return 0
     rows = [
-        prediction.model_dump()
+        prediction.model_dump(exclude={"image"})
         | {
+            "role": prediction.role.value,
+            "image_key": sample_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
             "topic": topic,

@@ -1,16 +1,33 @@
-"""Queries on verdicts and releases: what the gate said, which version is champion.
+"""Queries on verdicts, releases and their audit: what was decided, which version is champion.
 
-Both tables only grow: the newest row counts.
+The tables only grow: the newest row counts.
 """
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import Release, Verdict
+from visionops_assets.catalog.schema import Release, ReleaseEvent, Verdict
 from visionops_assets.contracts import GateVerdict
 
 # Any number that no other lock in this database takes as its first key.
 _LOCK_SPACE = 7_105
+
+
+class Action(StrEnum):
+    """What the audit says was done about a version, or refused."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANARY_STARTED = "canary_started"
+    SHADOW_STARTED = "shadow_started"
+    ROLLOUT_PROMOTED = "rollout_promoted"
+    ROLLOUT_ENDED = "rollout_ended"
 
 
 def add_verdict(session: Session, verdict: GateVerdict, dagster_run_id: str) -> Verdict:
@@ -72,12 +89,84 @@ def newest_release(session: Session, model_name: str, model_version: int) -> Rel
     return session.scalar(query)
 
 
+def version_before(session: Session, model_name: str, model_version: int) -> int | None:
+    """Return what was champion before a version was first released: where a rollback goes."""
+    query = (
+        select(Release.previous_version)
+        .where(Release.model_name == model_name, Release.model_version == model_version)
+        .order_by(Release.release_id)
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def releases_without_run(session: Session, model_name: str, after_id: int) -> Sequence[Release]:
+    """Return the releases that no Dagster run made, past a release id, oldest first."""
+    query = (
+        select(Release)
+        .where(
+            Release.model_name == model_name,
+            Release.release_id > after_id,
+            Release.dagster_run_id.is_(None),
+        )
+        .order_by(Release.release_id)
+    )
+    return session.scalars(query).all()
+
+
 def add_release(session: Session, release: Release) -> Release:
     """Add a promotion; on return it has its id and time."""
     session.add(release)
     session.flush()
     session.refresh(release)
     return release
+
+
+def add_event(
+    session: Session,
+    *,
+    model_name: str,
+    model_version: int,
+    action: Action,
+    actor: str,
+    reason: str,
+    verdict: dict[str, Any] | None = None,
+) -> ReleaseEvent:
+    """Add one line to the audit; on return it has its id and time."""
+    event = ReleaseEvent(
+        model_name=model_name,
+        model_version=model_version,
+        action=action.value,
+        actor=actor,
+        reason=reason,
+        verdict=verdict,
+    )
+    session.add(event)
+    session.flush()
+    session.refresh(event)
+    return event
+
+
+def newest_events(session: Session, model_name: str, limit: int) -> Sequence[ReleaseEvent]:
+    """Return the last lines of a model's audit, newest first."""
+    query = (
+        select(ReleaseEvent)
+        .where(ReleaseEvent.model_name == model_name)
+        .order_by(ReleaseEvent.event_id.desc())
+        .limit(limit)
+    )
+    return session.scalars(query).all()
+
+
+def event_of(session: Session, release: Release) -> ReleaseEvent | None:
+    """Return the audit line of a release: both are of one transaction, and so of one time."""
+    query = select(ReleaseEvent).where(
+        ReleaseEvent.model_name == release.model_name,
+        ReleaseEvent.model_version == release.model_version,
+        ReleaseEvent.action.in_([Action.PROMOTED, Action.ROLLED_BACK]),
+        ReleaseEvent.happened_at == release.released_at,
+    )
+    return session.scalar(query.limit(1))
 
 
 def lock_releases(session: Session, model_name: str) -> None:

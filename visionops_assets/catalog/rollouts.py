@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import inf
 from typing import Self
 
 from sqlalchemy import func, select, update
@@ -53,13 +54,23 @@ class ArmEvidence:
         return self.agreed / self.compared if self.compared else None
 
     def latency_quantile_ms(self, quantile: float) -> float | None:
-        """Upper bound of the bucket that holds a quantile (0..1); None without answers."""
+        """Estimate a quantile (0..1); None without answers, infinite past the last bound.
+
+        Within its bucket it is interpolated: buckets are up to twice as wide as the one before, so
+        that by their bounds alone two equal latencies near one could seem a factor of two apart.
+        """
         answered = sum(self.latency_counts)
         if not answered:
             return None
-        reached = accumulate(self.latency_counts)
-        bucket = next(i for i, count in enumerate(reached) if count >= quantile * answered)
-        return float((*LATENCY_BOUNDS_MS, float("inf"))[bucket])
+        rank = quantile * answered
+        reached = list(accumulate(self.latency_counts))
+        bucket = next(i for i, count in enumerate(reached) if count >= rank and count)
+        if bucket == len(LATENCY_BOUNDS_MS):
+            return inf
+        low = LATENCY_BOUNDS_MS[bucket - 1] if bucket else 0
+        before = reached[bucket] - self.latency_counts[bucket]
+        within = (rank - before) / self.latency_counts[bucket]
+        return low + within * (LATENCY_BOUNDS_MS[bucket] - low)
 
     def __add__(self, other: Self) -> "ArmEvidence":
         """Return what both saw."""
@@ -79,6 +90,27 @@ def active_rollout(session: Session, model_name: str) -> Rollout | None:
     )
     row = session.scalar(query)
     return _rollout(row) if row else None
+
+
+def was_tried(session: Session, model_name: str, model_version: int) -> bool:
+    """Whether a version was ever a canary or shadow."""
+    query = select(RolloutRow.rollout_id).where(
+        RolloutRow.model_name == model_name, RolloutRow.model_version == model_version
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def seconds_since_last_end(session: Session, model_name: str) -> float | None:
+    """How long ago the last rollout of a model ended, by the database's clock; None without one."""
+    age = func.extract("epoch", func.clock_timestamp() - func.max(RolloutRow.ended_at))
+    seconds = session.scalar(select(age).where(RolloutRow.model_name == model_name))
+    return None if seconds is None else float(seconds)
+
+
+def rollout_age_s(session: Session, rollout_id: int) -> float:
+    """How long ago a rollout began, by the database's clock."""
+    age = func.extract("epoch", func.clock_timestamp() - RolloutRow.started_at)
+    return float(session.scalars(select(age).where(RolloutRow.rollout_id == rollout_id)).one())
 
 
 def start_rollout(

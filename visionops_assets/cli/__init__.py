@@ -11,6 +11,7 @@ from visionops_assets.cli import (
     keys,
     model,
     quarantine,
+    release,
     servers,
     sweep,
 )
@@ -32,6 +33,7 @@ for command in (
 app.command("import")(imports.import_media)
 app.add_typer(keys.app, name="keys")
 app.add_typer(cameras.app, name="camera")
+app.add_typer(release.app, name="release")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letter")
 

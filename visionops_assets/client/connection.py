@@ -14,7 +14,8 @@ from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.contracts import Record
 from visionops_assets.errors import RefusedError, ServerUnreachableError, SettingsError
 
-# An upload may be sent again after each of these: equal bytes of a source are one media file.
+# A request may be sent again after each of these: equal bytes of a source are one media file, and
+# a prediction is only a question.
 _TEMPORARY_STATUSES = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -75,13 +76,18 @@ class Connection:
             ) from error
         if response.is_success:
             return response
-        reason, detail = _problem(response)
-        if response.status_code in _TEMPORARY_STATUSES:
-            raise TemporaryError(
-                f"{self.url} answered {response.status_code}: {detail}",
-                _retry_after_s(response.headers.get("Retry-After", "")),
-            )
-        raise RefusedError(response.status_code, reason, detail)
+        raise failure_of(self.url, response)
+
+
+def failure_of(url: str, response: httpx.Response) -> TemporaryError | RefusedError:
+    """Return the error that an answer other than success means."""
+    reason, detail = _problem(response)
+    if response.status_code in _TEMPORARY_STATUSES:
+        return TemporaryError(
+            f"{url} answered {response.status_code}: {detail}",
+            _retry_after_s(response.headers.get("Retry-After", "")),
+        )
+    return RefusedError(response.status_code, reason, detail)
 
 
 def read_as(model: type[_Answer], response: httpx.Response) -> _Answer:

@@ -49,13 +49,14 @@ class Retrying:
         """Let whatever fails from now on, or waits for its next attempt, fail for good."""
         self._stopped.set()
 
-    def call(self, attempt: Callable[[], _Answer]) -> _Answer:
-        """Return what `attempt` returns, calling it until it does.
+    def call(self, attempt: Callable[[], _Answer], within_s: float | None = None) -> _Answer:
+        """Return what `attempt` returns, calling it until it does, or for `within_s` if shorter.
 
         Raises:
             TemporaryError: the next attempt would have come too late, or `stop` was called.
         """
-        deadline_s = self._clock_s() + self._retry_for_s
+        retry_for_s = self._retry_for_s if within_s is None else min(self._retry_for_s, within_s)
+        deadline_s = self._clock_s() + retry_for_s
         for failures in count():
             try:
                 return attempt()

@@ -18,6 +18,8 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from visionops_assets.errors import LogTruncatedError, PublishError, ServerUnreachableError
 from visionops_assets.settings import load_settings
 
+BATCH_BYTES = 900_000
+"""Below what brokers accept by default (1 MiB); kafka-python's own 16 kB make many requests."""
 DELIVERY_TIMEOUT_S = 20.0
 PAGE_EVENTS = 1_000
 FETCH_BYTES = 16 * 1024**2
@@ -90,6 +92,7 @@ class Broker(dg.ConfigurableResource["Broker"]):
                 acks="all",
                 enable_idempotence=settings.kafka_idempotent_producer,
                 linger_ms=20,
+                batch_size=BATCH_BYTES,
                 delivery_timeout_ms=int(DELIVERY_TIMEOUT_S * 1000),
                 request_timeout_ms=int(DELIVERY_TIMEOUT_S * 500),
             )

@@ -5,6 +5,7 @@ pipeline's protocol (`triton_models/classifier`) is here as functions.
 """
 
 import atexit
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ CONCURRENT_REQUESTS = 8
 CANDIDATE_SUFFIX = "-candidate"
 """Triton serves a canary or shadow under the model's name with this."""
 QUEUE_FULL = "Exceeds maximum queue size"
+QUEUE_TIMEOUT = "Request timeout expired"
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # gRPC refuses answers above 4 MB unless told otherwise; Triton itself accepts up to 2 GB.
@@ -48,6 +50,7 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
+_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
 _MEDIA_ERRORS = {error.code: error for error in _MEDIA_ERROR_TYPES}
 
@@ -64,6 +67,7 @@ class Answer:
     embedding: tuple[float, ...]
     prediction_id: UUID
     model_version: int
+    snapshot_id: str
 
 
 class TritonServer(dg.ConfigurableResource["TritonServer"]):
@@ -146,6 +150,13 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             return None
         return max((int(version) for version in metadata.versions), default=None)
 
+    def loaded_models(self) -> list[str]:
+        """Names of all models that answer predictions."""
+        # The repository's index leaves out what was loaded from files that came with the request.
+        with self._errors("its statistics"):
+            statistics = self._client.get_inference_statistics(client_timeout=STATUS_TIMEOUT_S)
+        return sorted({model.name for model in statistics.model_stats})
+
     def predict(
         self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
     ) -> list[Answer]:
@@ -212,6 +223,7 @@ def read_answer(output: Callable[[str], Any]) -> Answer:
         embedding=tuple(output("EMBEDDING")[0].tolist()),
         prediction_id=UUID(output("PREDICTION_ID")[0, 0].decode()),
         model_version=int(output("MODEL_VERSION")[0, 0]),
+        snapshot_id=output("SNAPSHOT_ID")[0, 0].decode(),
     )
 
 
@@ -224,14 +236,10 @@ def to_visionops_error(
 ) -> VisionOpsError:
     """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
     address = address or load_settings().triton_grpc_address
-    message = str(error.message()).partition("\n")[0]
+    message = _ENSEMBLE_PREFIX.sub("", str(error.message()).partition("\n")[0])
     match str(error.status()).removeprefix("StatusCode."):
-        case "UNAVAILABLE" if QUEUE_FULL in message:
-            return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
         case "UNAVAILABLE":
-            return ServerUnreachableError(
-                f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
-            )
+            return _unavailable(message, model, address)
         case "NOT_FOUND":
             return NoModelServedError(
                 f"Triton serves no {model!r}: release a version first. ({message})"
@@ -243,6 +251,17 @@ def to_visionops_error(
             return _MEDIA_ERRORS[code](detail) if code in _MEDIA_ERRORS else refused(message)
         case _:
             return refused(f"Triton refuses {model!r}: {message}")
+
+
+def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
+    """Tell a server that is not there from one that has too much to do."""
+    if QUEUE_FULL in message:
+        return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
+    if QUEUE_TIMEOUT in message:
+        return DeadlineExceededError(f"{model!r} was too busy to answer in time. Try again.")
+    return ServerUnreachableError(
+        f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
+    )
 
 
 @cache

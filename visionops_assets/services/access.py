@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security import APIKeyHeader
 from fastapi.security.base import SecurityBase
@@ -24,6 +24,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
+from starlette.requests import HTTPConnection, Request
 
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
@@ -93,8 +94,10 @@ class Access:
         """Return the dependency of a route that needs `scope`; it gives the `Principal`."""
         return Guard(self, scope)
 
-    async def admit(self, request: Request, presented: str | None, scope: Scope) -> Principal:
-        """Let a request with this key pass, or raise.
+    async def admit(
+        self, request: HTTPConnection, presented: str | None, scope: Scope
+    ) -> Principal:
+        """Let a request, or a frame of a WebSocket, with this key pass, or raise.
 
         Raises:
             UnauthenticatedError: there is no key, or none that is valid.
@@ -162,6 +165,11 @@ class Guard(SecurityBase):
         self, request: Request, x_api_key: Annotated[str | None, Security(_X_API_KEY)]
     ) -> Principal:
         """Let the request pass, or raise what `Access.admit` does."""
-        scheme, bearer = get_authorization_scheme_param(request.headers.get("authorization"))
-        presented = bearer if scheme.lower() == "bearer" else x_api_key
+        presented = presented_key(request) or x_api_key
         return await self._access.admit(request, presented, self._scope)
+
+
+def presented_key(connection: HTTPConnection) -> str | None:
+    """Return the API key of a request or a handshake, from either header."""
+    scheme, bearer = get_authorization_scheme_param(connection.headers.get("authorization"))
+    return bearer if scheme.lower() == "bearer" else connection.headers.get("x-api-key")

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Literal
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.services.problems import problem, problems
 
 TIMEOUT_S = 2.0
@@ -69,6 +69,24 @@ def catalog_check(catalog: Catalog) -> Check:
             session.execute(select(1))
 
     return check
+
+
+def lasting(
+    check: Callable[[], object], kept_s: float
+) -> Callable[[], Coroutine[None, None, None]]:
+    """Return a check that passes for so long after `check` last did: it is not needed at once."""
+    passed_at_s: float | None = None
+
+    async def check_or_recall() -> None:
+        nonlocal passed_at_s
+        try:
+            await asyncio.wait_for(asyncio.to_thread(check), TIMEOUT_S / 2)
+            passed_at_s = time.monotonic()
+        except (VisionOpsError, TimeoutError):
+            if passed_at_s is None or time.monotonic() > passed_at_s + kept_s:
+                raise
+
+    return check_or_recall
 
 
 class Readiness:

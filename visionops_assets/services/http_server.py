@@ -1,19 +1,21 @@
-"""What the HTTP services share: how they listen and to whom, request ids, a limit on bodies.
+"""What the HTTP services share: how they listen and to whom, how they end, request ids.
 
-Not here: answers to errors (`problems.py`).
+Not here: answers to errors (`problems.py`), bodies of requests (`body.py`, `forms.py`).
 """
 
 import logging
+import random
 import re
+import socket
+import sys
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visionops_assets.services.logs import configure_logging, request_id
@@ -22,6 +24,9 @@ from visionops_assets.services.problems import problem
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 REQUEST_ID_HEADER = "X-Request-ID"
 SHUTDOWN_PATIENCE_S = 10
+STARTUP_FAILED = 3
+MAX_MESSAGE_BYTES = 16 * 1024**2
+"""Of one message of a WebSocket."""
 FORM_TYPE = "multipart/form-data"
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Room in a form for boundaries, part headers and other fields than its file."""
@@ -34,19 +39,51 @@ _KEY_PREFIX = "key_prefix"
 _log = logging.getLogger(__name__)
 
 
-def serve(app: FastAPI, url: str) -> None:
-    """Listen on the host and port of `url` until SIGTERM; requests under way are finished."""
+def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Listen on the host and port of `url` until SIGTERM; requests under way are finished.
+
+    `drain` ends by itself what would not end otherwise, such as streams; it is awaited first.
+    """
     configure_logging()
     address = urlsplit(url)
     guarded = LoopbackOnly(app) if address.hostname in LOOPBACK_HOSTS else app
-    uvicorn.run(
+    config = uvicorn.Config(
         guarded,
         host=address.hostname or "127.0.0.1",
         port=address.port or 80,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_PATIENCE_S,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        # Images do not get smaller by it.
+        ws_per_message_deflate=False,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_denial)
+    server = _Server(config, drain)
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILED)
+
+
+def _is_no_denial(record: logging.LogRecord) -> bool:
+    # Uvicorn says this of each handshake that was answered with a problem, as an error.
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
+class _Server(uvicorn.Server):
+    """Lets streams end before it ends their connections."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and end."""
+        if self._drain is not None:
+            for server in self.servers:
+                server.close()
+            await self._drain()
+        await super().shutdown(sockets)
 
 
 class LoopbackOnly:
@@ -61,7 +98,7 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http":
+        if scope["type"] in {"http", "websocket"}:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
             if not _is_loopback(f"//{headers.get('host', '')}") or (
@@ -93,7 +130,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        current = given if _ACCEPTED_REQUEST_ID.fullmatch(given) else uuid4().hex
+        current = given if _ACCEPTED_REQUEST_ID.fullmatch(given) else _new_request_id()
         status = 500
         started_s = time.perf_counter()
 
@@ -121,36 +158,10 @@ class RequestLog:
             request_id.reset(token)
 
 
+def _new_request_id() -> str:
+    return f"{random.getrandbits(128):032x}"
+
+
 def note_key_prefix(scope: Scope, prefix: str) -> None:
     """Let the request's log line say which API key it came with, by the key's public part."""
     scope.setdefault("state", {})[_KEY_PREFIX] = prefix
-
-
-class BodyLimit:
-    """Middleware: refuses a request body with more than `max_bytes`, read or announced.
-
-    Without it a body would be spooled to disk whole before any handler can measure it.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, counting the bytes of its body as they are read."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        header = Headers(scope=scope).get("content-length", "")
-        announced_bytes = int(header) if header.isdecimal() else 0
-        body_bytes = 0
-
-        async def receive_counted() -> Message:
-            nonlocal body_bytes
-            message = await receive()
-            body_bytes += len(message.get("body", b""))
-            if max(body_bytes, announced_bytes) > self._max_bytes:
-                raise HTTPException(413, f"The body has more than {self._max_bytes:,} bytes.")
-            return message
-
-        await self._app(scope, receive_counted, send)

@@ -75,6 +75,8 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
         "--load-model=*",
         "--exit-on-error=false",
         "--strict-readiness=false",
+        # Configurations are rendered whole; completing one would start the pipeline once more.
+        "--disable-auto-complete-config",
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         # Triton takes its keys from the command line alone.

@@ -1,10 +1,9 @@
-"""From a trained PyTorch module to one ONNX file, and proof that both say the same."""
+"""From a trained PyTorch module to one ONNX file, and what that file answers."""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,15 @@ from torch import Tensor, nn
 from visionops_assets.contracts import ModelCard
 from visionops_assets.vision.architectures import Classifier
 from visionops_assets.vision.preprocessing import Frame, to_network_input
-from visionops_assets.vision.training import Floats, predict_probabilities
+from visionops_assets.vision.training import Floats
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("probabilities", "embedding")
 ONNX_OPSET = 18
 # The tracer takes a batch of one for a constant.
 EXAMPLE_BATCH = 2
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How closely an exported model follows PyTorch on the same images."""
-
-    label_agreement: float
-    """Share of images with the same label, 0..1."""
-    max_probability_error: float
-    """Largest absolute difference of any probability."""
+BATCH = 32
+"""Images that an artifact is given at a time."""
 
 
 class _WithProbabilities(nn.Module):
@@ -88,26 +79,24 @@ def _quiet_exporter() -> Iterator[None]:
         registration.setLevel(level_before)
 
 
-def compare_with_onnx(
-    onnx_path: Path, module: Classifier, images: Frame, card: ModelCard
-) -> Parity:
-    """Run frames, uint8 (N, S, S, 3), through both and compare the probabilities.
+class OnnxModel:
+    """An ONNX model in ONNX Runtime, on one thread of the CPU: images in, probabilities out."""
 
-    Raises:
-        ValueError: no images to compare on.
-    """
-    if not len(images):
-        raise ValueError("A comparison needs at least one image.")
-    ours, _ = predict_probabilities(module, images, card)
-    theirs = _run_onnx(onnx_path, images, card)
-    return Parity(
-        label_agreement=float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean()),
-        max_probability_error=float(np.abs(ours - theirs).max()),
-    )
+    def __init__(self, path: Path, card: ModelCard) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        self._card = card
 
-
-def _run_onnx(onnx_path: Path, images: Frame, card: ModelCard) -> Floats:
-    session = onnxruntime.InferenceSession(str(onnx_path), providers=["CPUExecutionProvider"])
-    inputs = {INPUT_NAME: to_network_input(images, card)}
-    (probabilities,) = session.run([OUTPUT_NAMES[0]], inputs)
-    return np.asarray(probabilities, np.float32)
+    def predict(self, images: Frame) -> Floats:
+        """Classify frames, uint8 (N, S, S, 3): probabilities, float32 (N, classes)."""
+        answers = [
+            self._session.run(
+                [OUTPUT_NAMES[0]],
+                {INPUT_NAME: to_network_input(images[start : start + BATCH], self._card)},
+            )[0]
+            for start in range(0, len(images), BATCH)
+        ]
+        return np.concatenate(answers)

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ BLUE, ORANGE = "#2b6cb0", "#dd6b20"
 BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#d6e6f5", "#6aa5d8", "#1d4e89"])
 REDS = LinearSegmentedColormap.from_list("reds", ["#fbdfda", "#e8836f", "#b3261e"])
 MAX_ANNOTATED_CLASSES = 25
+SMALLEST_ERROR = 1e-8
 
 
 def montage(
@@ -190,6 +192,33 @@ def accuracy_over_time(
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
     _title(axes, f"Accuracy, {accuracies[-1]:.1%} at the end")
+    _tidy(axes)
+    axes.grid(axis="y", color=GRID)
+    return _png(figure)
+
+
+def error_distributions(errors_by_name: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """Draw the share of images whose error, 0..1, is at most so much, a line a name.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    if not errors_by_name or not all(len(errors) for errors in errors_by_name.values()):
+        raise ValueError("Give at least one name, and at least one error of each.")
+    figure = _figure(9.0, 3.4)
+    axes = figure.add_subplot()
+    for (name, errors), colour in zip(errors_by_name.items(), cycle((BLUE, ORANGE)), strict=False):
+        # A logarithmic axis has no place for an error of zero.
+        ordered = np.maximum(np.sort(errors), SMALLEST_ERROR)
+        shares = np.arange(1, len(ordered) + 1) / len(ordered)
+        _line(axes, ordered.tolist(), shares.tolist(), colour, f"{name}, at most {ordered[-1]:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlim(SMALLEST_ERROR, 1)
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlabel("largest difference of a probability", fontsize=8, color=MUTED)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    _title(axes, "Images within an error")
     _tidy(axes)
     axes.grid(axis="y", color=GRID)
     return _png(figure)

@@ -1,100 +1,62 @@
-"""The gateway's HTTP interface."""
+"""The gateway's application: what its parts are, and how they hang together."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
-from uuid import UUID
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.labels import add_prediction_label
-from visionops_assets.contracts import Scope
-from visionops_assets.services.access import PROTECTED, Access
-from visionops_assets.services.gateway.body import MAX_IMAGE_BYTES, OPENAPI_BODY, read_image
-from visionops_assets.services.gateway.metrics import MetricsMiddleware, RequestMetrics
-from visionops_assets.services.gateway.predictor import PredictionAnswer, Predictor
-from visionops_assets.services.health import catalog_check, install_health
-from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES, BodyLimit, RequestLog
-from visionops_assets.services.problems import install_problem_handlers, problems
-from visionops_assets.services.text import PlainText
+from visionops_assets.services.access import Access
+from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.metrics import GatewayMetrics, MetricsMiddleware
+from visionops_assets.services.gateway.predictor import Predictor
+from visionops_assets.services.gateway.rollouts import RolloutWatch
+from visionops_assets.services.gateway.routes import add_label_route, add_predict_route
+from visionops_assets.services.gateway.streams import Streams
+from visionops_assets.services.health import catalog_check, install_health, lasting
+from visionops_assets.services.http_server import RequestLog
+from visionops_assets.services.known_keys import KEPT_WITHOUT_CATALOG_S
+from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.settings import Settings
 
-FEEDBACK = "feedback"
 
-_PREDICT_PROBLEMS = PROTECTED | problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
-_LABEL_PROBLEMS = PROTECTED | problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
+class Gateway:
+    """The application as `app`, and `drain`, which ends its streams before the server stops.
 
+    Neither Triton nor the catalog has to be up yet.
+    """
 
-class LabelRequest(BaseModel):
-    """What a prediction should have been."""
+    def __init__(self, triton: TritonChannel, catalog: Catalog, settings: Settings) -> None:
+        metrics = GatewayMetrics()
+        access = Access(catalog, settings)
+        admission = Admission(settings.gateway_max_in_flight, metrics.count_rejected)
+        metrics.watch("in_flight", "Predictions under way.", lambda: admission.in_flight)
+        watch = RolloutWatch(catalog, settings.model_name, metrics)
+        predictor = Predictor(triton, watch, metrics, settings)
+        streams = Streams(access, predictor, admission, metrics, settings)
 
-    label: PlainText
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            watch.start()
+            async with triton.connected():
+                yield
+                await predictor.close()
+            watch.stop()
 
+        self.drain = streams.drain
+        self.app = FastAPI(title="VisionOps gateway", description=__doc__, lifespan=lifespan)
+        install_problem_handlers(self.app)
+        self.app.add_middleware(MetricsMiddleware, metrics=metrics)
+        self.app.add_middleware(RequestLog)
+        add_predict_route(self.app, access, predictor, admission, settings)
+        add_label_route(self.app, access, catalog, settings)
+        self.app.add_api_websocket_route("/v1/stream", streams.serve)
+        # Without the catalog, predictions go on for as long as keys that are known do.
+        keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)
+        install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
 
-class LabelAnswer(BaseModel):
-    """The label as it was added."""
-
-    label_id: int
-    prediction_id: UUID
-    label: str
-
-
-def create_app(predictor: Predictor, catalog: Catalog, settings: Settings) -> FastAPI:
-    """Build the application. Neither Triton nor the catalog has to be up yet."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with predictor.connected():
-            yield
-
-    app = FastAPI(title="VisionOps gateway", lifespan=lifespan)
-    metrics = RequestMetrics()
-    install_problem_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_IMAGE_BYTES + FORM_OVERHEAD_BYTES)
-    app.add_middleware(MetricsMiddleware, metrics=metrics)
-    app.add_middleware(RequestLog)
-    install_health(app, {"Triton": predictor.check, "the catalog": catalog_check(catalog)})
-    _add_routes(app, predictor, catalog, Access(catalog, settings))
-
-    @app.get("/metrics", include_in_schema=False)
-    async def prometheus_metrics() -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-    return app
-
-
-def _add_routes(app: FastAPI, predictor: Predictor, catalog: Catalog, access: Access) -> None:
-    @app.post(
-        "/v1/predict",
-        dependencies=[Depends(access.require(Scope.PREDICT))],
-        responses=_PREDICT_PROBLEMS,
-        openapi_extra=OPENAPI_BODY,
-    )
-    async def predict(request: Request) -> PredictionAnswer:
-        """Predict one image, sent raw or as the field `file` of a form."""
-        return await predictor.predict(await read_image(request))
-
-    @app.post(
-        "/v1/predictions/{prediction_id}/label",
-        status_code=HTTPStatus.CREATED,
-        dependencies=[Depends(access.require(Scope.LABEL))],
-        responses=_LABEL_PROBLEMS,
-    )
-    def label_prediction(prediction_id: UUID, body: LabelRequest) -> LabelAnswer:
-        """Say what a predicted image really shows. The newest label of a prediction counts."""
-        with catalog.begin() as session:
-            row = add_prediction_label(session, prediction_id, body.label, FEEDBACK)
-            return LabelAnswer(label_id=row.label_id, prediction_id=prediction_id, label=row.label)
+        @self.app.get("/metrics", include_in_schema=False)
+        async def prometheus_metrics() -> Response:
+            return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,114 +1,197 @@
-"""Asks Triton for predictions, without blocking other requests."""
+"""From an image to its answer: cheap checks, then the champion or, during a rollout, the candidate.
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID
+A canary's answer is given to the clients it is chosen for, and the champion is asked the same in
+the background, to compare. A shadow is asked in the background, and its answer is given to nobody.
+"""
 
-from pydantic import BaseModel
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
 
-from visionops_assets.errors import NoModelServedError
-from visionops_assets.resources.triton import (
-    CHANNEL_OPTIONS,
-    Answer,
-    image_input,
-    read_answer,
-    to_visionops_error,
+from visionops_assets.contracts import Arm, Role
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    EmptyMediaError,
+    MediaError,
+    OverloadedError,
+    TooLargeError,
+    VisionOpsError,
 )
+from visionops_assets.resources.triton import CANDIDATE_SUFFIX
+from visionops_assets.services.gateway.answers import PredictionAnswer
+from visionops_assets.services.gateway.breaker import BreakerState, CircuitBreaker
+from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.gateway.metrics import GatewayMetrics
+from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial
+from visionops_assets.settings import Settings
+from visionops_assets.vision.inspection import check_image_header
 
-DEADLINE_S = 10.0
+HEADER_BYTES = 256 * 1024
+"""As much of an image is looked at here: the event loop must not walk through a hostile file."""
+PATIENT_S = 1.0
+"""A deadline that allows so long says something about the server if it is missed."""
+COMPARISON_S = 5.0
+MAX_BACKGROUND = 16
+"""Images that are compared at once; others are not compared, since predictions go first."""
 
 
-class PredictionAnswer(BaseModel):
-    """What a client gets for one image."""
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request wants: by when (monotonic clock), how many probabilities, and for whom."""
 
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    prediction_id: UUID
-    model_version: int
+    key: str
+    due_at_s: float
+    top_k: int | None = None
+
+    def left_s(self) -> float:
+        """Return the time that is left.
+
+        Raises:
+            DeadlineExceededError: none is.
+        """
+        left_s = self.due_at_s - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceededError("The deadline of the request is over. Allow it more time.")
+        return left_s
 
 
 class Predictor:
-    """One model of one Triton server. Must be made and used within one event loop."""
+    """One model of one Triton."""
 
-    def __init__(self, triton_grpc_address: str, model_name: str) -> None:
-        self._address = triton_grpc_address
-        self._model_name = model_name
-        self._client: InferenceServerClient | None = None
-        self._classes_by_version: dict[int, tuple[str, ...]] = {}
+    def __init__(
+        self,
+        triton: TritonChannel,
+        watch: RolloutWatch,
+        metrics: GatewayMetrics,
+        settings: Settings,
+    ) -> None:
+        self._triton = triton
+        self._watch = watch
+        self._metrics = metrics
+        self._model = settings.model_name
+        self._max_bytes = settings.max_predicted_image_bytes
+        self._max_pixels = settings.max_image_pixels
+        self._candidate = settings.model_name + CANDIDATE_SUFFIX
+        self._breaker = CircuitBreaker(
+            settings.gateway_breaker_failures,
+            settings.gateway_breaker_open_s,
+            lambda: metrics.count_rejected("breaker"),
+        )
+        self._background: set[asyncio.Task[None]] = set()
+        metrics.watch(
+            "breaker_state",
+            "Circuit breaker before Triton: 0 closed, 1 half open, 2 open.",
+            lambda: self._breaker.state,
+        )
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[None]:
-        """Hold a channel to Triton for the length of the block; Triton may come up later."""
-        self._client = InferenceServerClient(self._address, channel_args=CHANNEL_OPTIONS)
-        try:
-            yield
-        finally:
-            await self._client.close()
-
-    async def check(self) -> None:
-        """Ask whether Triton answers; whether it has a model yet is another question.
-
-        Raises:
-            ServerUnreachableError: it does not.
-        """
-        try:
-            await self._connection.is_server_live(client_timeout=DEADLINE_S)
-        except InferenceServerException as error:
-            raise to_visionops_error(error, self._model_name) from error
-
-    async def predict(self, image: bytes) -> PredictionAnswer:
+    async def predict(self, image: bytes, ask: Ask) -> PredictionAnswer:
         """Predict one encoded image.
 
         Raises:
             MediaError: the image cannot be used.
             NoModelServedError: no version of the model is loaded.
-            ServerUnreachableError: Triton does not answer.
-            DeadlineExceededError: it took longer than `DEADLINE_S`.
+            OverloadedError: too many requests wait in Triton.
+            ServerUnreachableError: Triton does not answer, or did not lately.
+            DeadlineExceededError: the request's time is over.
         """
-        answer = await self._infer(image)
+        if not image:
+            raise EmptyMediaError("The image is empty.")
+        if len(image) > self._max_bytes:
+            raise TooLargeError(f"The image has more than {self._max_bytes:,} bytes.")
+        check_image_header(image[:HEADER_BYTES], max_pixels=self._max_pixels)
+        trial = self._watch.trial
+        if trial is None:
+            return PredictionAnswer.of(await self._champion(image, ask), Role.CHAMPION, ask.top_k)
+        # A Triton that does not answer is found out about by the champion's requests alone.
+        if trial.picks(ask.key) and self._breaker.state is BreakerState.CLOSED:
+            return await self._canary(trial, image, ask)
+        inference = await self._tried_champion(trial, image, ask)
+        if trial.shadows():
+            self._later(lambda: self._shadow(trial, image, inference))
+        return PredictionAnswer.of(inference, Role.CHAMPION, ask.top_k)
+
+    async def close(self) -> None:
+        """Give up the comparisons that are under way."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _champion(self, image: bytes, ask: Ask) -> Inference:
+        left_s = ask.left_s()
         try:
-            classes = await self._classes(answer.model_version)
-        except NoModelServedError:
-            # That version was replaced a moment ago: its successor names its classes.
-            answer = await self._infer(image)
-            classes = await self._classes(answer.model_version)
-        probabilities = dict(zip(classes, answer.probabilities, strict=True))
-        return PredictionAnswer(
-            label=answer.label,
-            probability=probabilities[answer.label],
-            probabilities=probabilities,
-            prediction_id=answer.prediction_id,
-            model_version=answer.model_version,
-        )
+            with self._breaker.request(is_patient=left_s >= PATIENT_S):
+                return await self._triton.infer(self._model, image, left_s)
+        except OverloadedError:
+            self._metrics.count_rejected("triton_queue")
+            raise
 
-    async def _infer(self, image: bytes) -> Answer:
+    async def _tried_champion(self, trial: Trial, image: bytes, ask: Ask) -> Inference:
+        started_s = time.monotonic()
         try:
-            result = await self._connection.infer(
-                self._model_name, [image_input(image)], client_timeout=DEADLINE_S
-            )
-        except InferenceServerException as error:
-            raise to_visionops_error(error, self._model_name) from error
-        return read_answer(result.as_numpy)
+            inference = await self._champion(image, ask)
+        except VisionOpsError as error:
+            if _is_servers_fault(error, ask.due_at_s - started_s):
+                trial.fail(Arm.CHAMPION)
+            raise
+        trial.observe(Arm.CHAMPION, _ms_since(started_s))
+        return inference
 
-    async def _classes(self, version: int) -> tuple[str, ...]:
-        """Class names of a version, in the order of its probabilities; asked for once."""
-        if version not in self._classes_by_version:
-            try:
-                answer = await self._connection.get_model_config(
-                    self._model_name, str(version), client_timeout=DEADLINE_S
-                )
-            except InferenceServerException as error:
-                raise to_visionops_error(error, self._model_name) from error
-            names = json.loads(answer.config.parameters["classes"].string_value)
-            self._classes_by_version[version] = tuple(names)
-        return self._classes_by_version[version]
+    async def _canary(self, trial: Trial, image: bytes, ask: Ask) -> PredictionAnswer:
+        """Let the candidate answer, or the champion if the candidate fails."""
+        started_s = time.monotonic()
+        left_s = ask.left_s()
+        try:
+            # The other half of the time is the champion's, should it have to answer.
+            inference = await self._triton.infer(self._candidate, image, left_s / 2)
+        except VisionOpsError as error:
+            instead = await self._tried_champion(trial, image, ask)
+            # An image that the champion can use is no fault of the client.
+            if isinstance(error, MediaError) or _is_servers_fault(error, left_s):
+                trial.fail(Arm.CANDIDATE)
+            return PredictionAnswer.of(instead, Role.CHAMPION, ask.top_k)
+        trial.observe(Arm.CANDIDATE, _ms_since(started_s))
+        self._later(lambda: self._agreement(trial, image, inference))
+        return PredictionAnswer.of(inference, Role.CANARY, ask.top_k)
 
-    @property
-    def _connection(self) -> InferenceServerClient:
-        if self._client is None:
-            raise RuntimeError("Predictor is used outside of `connected()`.")
-        return self._client
+    async def _agreement(self, trial: Trial, image: bytes, candidate: Inference) -> None:
+        """Ask the champion what a canary answered, for nobody but the comparison."""
+        champion = await self._triton.infer(self._model, image, COMPARISON_S, record=False)
+        trial.compare(agreed=champion.label == candidate.label)
+
+    async def _shadow(self, trial: Trial, image: bytes, champion: Inference) -> None:
+        """Ask the candidate what the champion answered."""
+        started_s = time.monotonic()
+        try:
+            candidate = await self._triton.infer(self._candidate, image, COMPARISON_S)
+        except VisionOpsError:
+            trial.fail(Arm.CANDIDATE)
+            raise
+        trial.observe(Arm.CANDIDATE, _ms_since(started_s))
+        trial.compare(agreed=champion.label == candidate.label)
+
+    def _later(self, compare: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Compare in the background, if there is room."""
+        if len(self._background) >= MAX_BACKGROUND:
+            self._metrics.count_skipped()
+            return
+
+        async def run() -> None:
+            with suppress(VisionOpsError):  # Counted where it matters; there is nobody to tell.
+                await compare()
+
+        task = asyncio.create_task(run())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _is_servers_fault(error: VisionOpsError, allowed_s: float) -> bool:
+    """Whether an arm failed; a client that allows no time says nothing about the server."""
+    if isinstance(error, DeadlineExceededError):
+        return allowed_s >= PATIENT_S
+    return not isinstance(error, MediaError)
+
+
+def _ms_since(started_s: float) -> float:
+    return (time.monotonic() - started_s) * 1000

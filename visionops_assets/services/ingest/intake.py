@@ -8,11 +8,11 @@ from fastapi import Request
 
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.errors import InvalidRequestError, MediaError
+from visionops_assets.services.body import body_of
+from visionops_assets.services.forms import FormReader, is_form
 from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
 from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, Refusal
-from visionops_assets.services.ingest.body import body_of
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery, display_name
-from visionops_assets.services.ingest.forms import FormReader, is_form
 from visionops_assets.services.ingest.repetition import RepeatedRequest
 from visionops_assets.services.ingest.upload import Acknowledgement, Uploads
 from visionops_assets.services.problems import STATUS_BY_CODE

@@ -18,8 +18,8 @@ from visionops_assets.catalog.resumable import ResumableState
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import InvalidRequestError, ResumableConflictError
 from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.body import body_of
 from visionops_assets.services.ingest.answers import UploadReceipt
-from visionops_assets.services.ingest.body import body_of
 from visionops_assets.services.ingest.fields import UploadQuery
 from visionops_assets.services.ingest.resumable import ResumableUploads
 from visionops_assets.services.problems import problems

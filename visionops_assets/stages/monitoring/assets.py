@@ -16,11 +16,13 @@ from visionops_assets.catalog.predictions import (
     agreements,
     next_offset,
     prediction_counts,
+    sample_key,
     set_next_offset,
 )
 from visionops_assets.catalog.schema import PerformanceWindow
 from visionops_assets.contracts import Prediction
 from visionops_assets.resources.broker import Broker, QueuedEvent
+from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -48,15 +50,15 @@ WINDOW_COLUMNS = [
     owners=OWNERS,
 )
 def prediction_log(
-    context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
+    context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Predictions of the served pipeline, taken from the queue into the catalog.
 
-    Goes on where the catalog ends, whoever called the pipeline. One row a model version:
-    `model_name`, `model_version`, `predictions`.
+    Goes on where the catalog ends, whoever called the pipeline; images of sampled predictions go to
+    the object store. One row a model version: `model_name`, `model_version`, `predictions`.
     """
     topic = load_settings().kafka_predictions_topic
-    added = 0
+    added = images = 0
     with broker.reader() as reader:
         for partition in reader.partitions(topic):
             while True:
@@ -64,6 +66,7 @@ def prediction_log(
                     start = next_offset(session, topic, partition)
                     queued = reader.poll(topic, partition, start, READ_AT_ONCE, timeout_s=10)
                     parsed = _parse(context, queued)
+                    images += _keep_images(object_store, parsed)
                     added += add_predictions(session, topic, partition, parsed)
                     if queued:
                         set_next_offset(session, topic, partition, queued[-1].offset + 1)
@@ -75,8 +78,23 @@ def prediction_log(
     by_version = pd.DataFrame(counts, columns=["model_name", "model_version", "predictions"])
     return dg.MaterializeResult(
         value=by_version,
-        metadata={"new_predictions": added, "by_version": table(by_version)},
+        metadata={
+            "new_predictions": added,
+            "new_images": images,
+            "by_version": table(by_version),
+        },
     )
+
+
+def _keep_images(object_store: ObjectStore, parsed: list[tuple[int, Prediction]]) -> int:
+    """Store the images of sampled predictions, before the rows that name them."""
+    kept = 0
+    for _, prediction in parsed:
+        key = sample_key(prediction)
+        if key is not None and prediction.image is not None:
+            object_store.put(key, prediction.image)
+            kept += 1
+    return kept
 
 
 def _parse(

@@ -1,16 +1,13 @@
-"""Export to ONNX and atomic release to Triton."""
+"""Export to ONNX and TensorRT, atomic release to Triton, canaries and shadows."""
 
 import dagster as dg
 
-from visionops_assets.stages.serving.assets import (
-    exported_model,
-    model_release,
-    onnx_matches_pytorch,
-)
-from visionops_assets.stages.serving.sensors import serving_convergence
+from visionops_assets.stages.serving.assets import model_release
+from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
+from visionops_assets.stages.serving.sensors import rollout_rule, serving_convergence
 
 definitions = dg.Definitions(
     assets=[exported_model, model_release],
     asset_checks=[onnx_matches_pytorch],
-    sensors=[serving_convergence],
+    sensors=[rollout_rule, serving_convergence],
 )

@@ -1,59 +1,247 @@
-"""Turns a trained candidate into ONNX, and measures how closely it follows PyTorch."""
+"""Turns a candidate into files that can be served, each compared with PyTorch on the holdout.
+
+    exports/<model>/<version>/   model.onnx, model.int8.onnx, model.json
+    exports/<model>/<version>/export.json     the `ExportedModel` itself
+    exports/<model>/<version>/manifest.json   checksums, signed, written last
+
+Not here: TensorRT engines, which need a GPU (see `build_engine`).
+"""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from visionops_assets.contracts import Candidate, ExportedModel, ModelCard
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from visionops_assets.contracts import (
+    Artifact,
+    ArtifactReport,
+    Candidate,
+    ExportedModel,
+    ModelCard,
+    ParityBound,
+)
+from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
-from visionops_assets.stages.serving.golden import golden_images
-from visionops_assets.stages.serving.repository import sha256_by_file
-from visionops_assets.vision.export import compare_with_onnx, export_onnx
-from visionops_assets.vision.training import load_model
+from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.serving.manifest import (
+    Files,
+    read_folder,
+    sha256_by_file,
+    write_folder,
+)
+from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
+from visionops_assets.vision.architectures import Classifier
+from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.parity import Floats, Parity, Predict, compare, median_latency_ms
+from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
+from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.training import load_model, predict_probabilities
 
-MAX_PROBABILITY_ERROR = 1e-3
+CARD_FILE = "model.json"
+EXPORT_FILE = "export.json"
+FILE_BY_ARTIFACT = {
+    Artifact.ONNX_FP32: "model.onnx",
+    Artifact.ONNX_INT8: "model.int8.onnx",
+}
+
+MAX_PROBABILITY_ERROR_FP32 = 1e-3
 """Float32 sums taken in another order differ by about 1e-6; a wrong export by far more."""
+MAX_PROBABILITY_ERROR_FP16 = 0.05
+"""FP16 has 11 bits: on a ResNet it moves a probability by less than 0.01."""
 
 
-def export_candidate(
-    candidate: Candidate, tracking: Tracking, object_store: ObjectStore
-) -> ExportedModel:
-    """Export a candidate, compare it on golden images, and store it in S3 and MLflow.
+@dataclass(frozen=True)
+class Reference:
+    """What every artifact of a candidate is compared with: PyTorch's answers on the holdout.
+
+    `images` is uint8 (N, S, S, 3), `probabilities` float32 (N, classes), `truth` int64 (N).
+    """
+
+    images: Frame
+    truth: npt.NDArray[np.int64]
+    probabilities: Floats
+
+    @classmethod
+    def of(cls, module: Classifier, card: ModelCard, snapshot: SnapshotFiles) -> "Reference":
+        """Let PyTorch answer on the whole holdout of a snapshot.
+
+        Raises:
+            ReleaseError: the snapshot has no holdout.
+        """
+        holdout = snapshot.side(HOLDOUT)
+        if not len(holdout.images):
+            raise ReleaseError(f"{card.snapshot_id} has no holdout images to compare with.")
+        probabilities, _ = predict_probabilities(module, holdout.images, card)
+        return cls(holdout.images, class_indices(holdout), probabilities)
+
+    def report(
+        self, artifact: Artifact, file: str, predict: Predict, bound: ParityBound
+    ) -> tuple[ArtifactReport, Parity]:
+        """Let an artifact answer on the same images, and hold it against its bound."""
+        parity = compare(self.probabilities, predict(self.images), self.truth)
+        report = ArtifactReport(
+            artifact=artifact,
+            file=file,
+            images=len(self.images),
+            label_agreement=parity.label_agreement,
+            max_probability_error=parity.max_probability_error,
+            accuracy=parity.accuracy,
+            reference_accuracy=parity.reference_accuracy,
+            latency_ms=median_latency_ms(predict, self.images[0]),
+            bound=bound,
+        )
+        return report, parity
+
+
+@dataclass(frozen=True)
+class Export:
+    """A finished export, and the errors of each of its artifacts, for a picture."""
+
+    exported: ExportedModel
+    parity_by_artifact: dict[Artifact, Parity]
+
+
+def class_indices(side: SnapshotFiles) -> npt.NDArray[np.int64]:
+    """Classes of the frames of one side, int64 (N): indices into the card's `classes`."""
+    return side.members["label_index"].to_numpy(dtype=np.int64)
+
+
+def bound_of(artifact: Artifact, settings: Settings) -> ParityBound:
+    """How far an artifact may be from PyTorch."""
+    most = settings.export_max_accuracy_drop
+    match artifact:
+        case Artifact.ONNX_FP32:
+            return ParityBound(
+                min_label_agreement=1,
+                max_probability_error=MAX_PROBABILITY_ERROR_FP32,
+                max_accuracy_drop=0,
+            )
+        case Artifact.TENSORRT_FP16:
+            return ParityBound(
+                max_probability_error=MAX_PROBABILITY_ERROR_FP16, max_accuracy_drop=most
+            )
+        case Artifact.ONNX_INT8 | Artifact.TENSORRT_INT8:
+            return ParityBound(max_accuracy_drop=most)
+
+
+def export_candidate(candidate: Candidate, tracking: Tracking, object_store: ObjectStore) -> Export:
+    """Export a candidate, compare its artifacts on the holdout, store them in S3 and MLflow.
 
     Raises:
         NotFoundError: MLflow or the object store has not what the candidate names.
+        ReleaseError: there is no holdout to compare on.
     """
-    prefix = f"exports/{candidate.model_name}/{candidate.model_version}/"
-    images = golden_images(object_store, candidate.snapshot_id)
+    snapshot = read_snapshot(object_store, candidate.snapshot_id)
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
-        weights, card_path = (
-            tracking.download(candidate.mlflow_run_id, f"{MODEL_FOLDER}/{file}", folder)
-            for file in ("model.safetensors", "model.json")
-        )
-        card = ModelCard.model_validate_json(card_path.read_bytes())
-        module = load_model(weights, card)
-        onnx_path = folder / "model.onnx"
+        module, card = download_model(tracking, candidate.mlflow_run_id, folder)
+        reference = Reference.of(module, card, snapshot)
+        onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
         export_onnx(module, card, onnx_path)
-        parity = compare_with_onnx(onnx_path, module, images, card)
-        tracking.log_file(candidate.mlflow_run_id, onnx_path)
-        files = {"model.onnx": onnx_path.read_bytes(), "model.json": card_path.read_bytes()}
-    for file, data in files.items():
-        object_store.put(prefix + file, data)
-    return ExportedModel(
+        calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
+        reports, parities = _compare_onnx(reference, card, folder)
+        files = {file: (folder / file).read_bytes() for file in FILE_BY_ARTIFACT.values()}
+        files[CARD_FILE] = card.model_dump_json(indent=2).encode()
+        for file in FILE_BY_ARTIFACT.values():
+            tracking.log_file(candidate.mlflow_run_id, folder / file)
+    exported = ExportedModel(
         model_name=candidate.model_name,
         model_version=candidate.model_version,
         snapshot_id=candidate.snapshot_id,
-        object_prefix=prefix,
+        object_prefix=export_prefix(candidate.model_name, candidate.model_version),
         sha256_by_file=sha256_by_file(files),
-        golden_images=len(images),
-        label_agreement=parity.label_agreement,
-        max_probability_error=parity.max_probability_error,
+        artifacts=tuple(reports),
     )
+    files[EXPORT_FILE] = exported.model_dump_json(indent=2).encode()
+    write_folder(object_store, exported.object_prefix, files)
+    return Export(exported, parities)
 
 
-def follows_pytorch(exported: ExportedModel) -> bool:
-    """Whether the ONNX model may stand for the PyTorch one."""
-    return (
-        exported.label_agreement == 1.0 and exported.max_probability_error <= MAX_PROBABILITY_ERROR
+def _compare_onnx(
+    reference: Reference, card: ModelCard, folder: Path
+) -> tuple[list[ArtifactReport], dict[Artifact, Parity]]:
+    settings, reports, parities = load_settings(), [], {}
+    for artifact, file in FILE_BY_ARTIFACT.items():
+        predict = OnnxModel(folder / file, card).predict
+        report, parity = reference.report(artifact, file, predict, bound_of(artifact, settings))
+        reports.append(report)
+        parities[artifact] = parity
+    return reports, parities
+
+
+def calibrate(
+    onnx_path: Path,
+    card: ModelCard,
+    snapshot: SnapshotFiles,
+    path: Path,
+    runtime: Runtime = "cpu",
+) -> None:
+    """Write the INT8 form of an ONNX model, calibrated on frames it was trained on."""
+    train = snapshot.side(TRAIN)
+    chosen = calibration_sample(class_indices(train))
+    quantize(onnx_path, train.images[chosen], card, path, runtime=runtime)
+
+
+def download_model(
+    tracking: Tracking, mlflow_run_id: str, folder: Path
+) -> tuple[Classifier, ModelCard]:
+    """Fetch a trained model into a folder and build it.
+
+    Raises:
+        NotFoundError: MLflow has no such model.
+    """
+    weights, card_path = (
+        tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/{file}", folder)
+        for file in ("model.safetensors", CARD_FILE)
     )
+    card = ModelCard.model_validate_json(card_path.read_bytes())
+    return load_model(weights, card), card
+
+
+def export_prefix(model_name: str, model_version: int) -> str:
+    """Key prefix of an export's folder, with its slash."""
+    return f"exports/{model_name}/{model_version}/"
+
+
+def read_export(
+    object_store: ObjectStore, model_name: str, model_version: int
+) -> tuple[ExportedModel, Files]:
+    """Read an export back, verified: its record, and its files but for that record.
+
+    Raises:
+        ReleaseError: there is none, or it is not whole.
+        UntrustedArtifactError: it is not what we signed.
+    """
+    prefix = export_prefix(model_name, model_version)
+    files = read_folder(object_store, prefix)
+    try:
+        exported = ExportedModel.model_validate_json(files.pop(EXPORT_FILE))
+    except (KeyError, ValidationError) as error:
+        raise ReleaseError(
+            f"{prefix} is no export of this version: materialize exported_model again."
+        ) from error
+    return exported, files
+
+
+def serving_file(exported: ExportedModel, precision: str) -> str:
+    """Name the ONNX file that serves a model at a precision, 'fp32' or 'int8'.
+
+    Raises:
+        ReleaseError: the export has none, or it does not keep to PyTorch.
+    """
+    name = f"{exported.model_name} {exported.model_version}"
+    report = exported.report(Artifact(f"onnx-{precision}"))
+    if report is None:
+        raise ReleaseError(
+            f"{name} was exported without {precision}: materialize exported_model again."
+        )
+    if not report.usable:
+        raise ReleaseError(
+            f"The {precision} artifact of {name} does not keep to PyTorch "
+            f"({'; '.join(report.shortfalls)}): serve another with VISIONOPS_SERVING_PRECISION."
+        )
+    return report.file

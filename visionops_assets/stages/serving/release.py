@@ -1,40 +1,32 @@
-"""Releases an exported model: gate, version folder, switch, one row in the catalog.
+"""Promotions and rollbacks: gate, version folder, switch of every server, one row in the catalog.
 
 The newest release row is the truth about what must be served. It is written in the transaction
 that holds the model's release lock, before the switch, and committed after it: a release that
-dies halfway leaves the old champion, and `Releaser.converge` brings the server back to it.
+dies halfway leaves the old champion, and `converge` brings the servers back to it.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import (
+    Action,
     add_release,
     champion,
-    lock_releases,
     newest_release,
-    newest_verdict,
-    try_lock_releases,
+    version_before,
 )
+from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Release
-from visionops_assets.contracts import ExportedModel, ModelCard, ReleasedModel
-from visionops_assets.errors import GateRefusedError, ReleaseError
-from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.triton import TritonServer
-from visionops_assets.stages.serving.golden import GoldenSet, golden_images, golden_set
-from visionops_assets.stages.serving.repository import (
-    Files,
-    ModelRepository,
-    pipeline_files,
-    sha256_by_file,
-)
-from visionops_assets.stages.serving.rollout import Rollout, SmokeTest
-
-PIPELINE = "classifier"
-"""Folder of the served pipeline's templates. A model's name is its own affair."""
+from visionops_assets.contracts import ReleasedModel
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import InvalidRequestError, NotFoundError
+from visionops_assets.stages.serving.audit import Audit, Order, as_json
+from visionops_assets.stages.serving.controller import Controller, end, passing_verdict
+from visionops_assets.stages.serving.manifest import sha256_by_file
+from visionops_assets.stages.serving.publishing import Publisher
+from visionops_assets.stages.serving.replica import Version
+from visionops_assets.stages.serving.smoke import SmokeTest
 
 
 @dataclass(frozen=True)
@@ -43,121 +35,124 @@ class ReleaseOutcome:
 
     released: ReleasedModel
     smoke_test: SmokeTest | None
-    repository_prefix: str
+    folder: str
     bytes_by_file: dict[str, int]
     sha256_by_file: dict[str, str]
 
 
 class Releaser:
-    """Releases versions, and keeps Triton at the champion."""
+    """Changes the champion of a model."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        object_store: ObjectStore,
-        triton: TritonServer,
-        pipelines_dir: Path,
-    ) -> None:
-        self._catalog = catalog
-        self._object_store = object_store
-        self._triton = triton
-        self._template_dir = pipelines_dir / PIPELINE
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
 
-    def release(self, exported: ExportedModel, dagster_run_id: str) -> ReleaseOutcome:
-        """Make an exported model the champion; when it is already, only see that it is served.
+    def promote(self, model_name: str, version: int, order: Order) -> ReleaseOutcome:
+        """Make an exported version the champion; if it is already, only see that it is served.
 
         Raises:
             GateRefusedError: the catalog has no verdict that passes it against today's champion.
             ReleaseError: it failed; what served before still serves.
         """
-        name, version = exported.model_name, exported.model_version
-        repository = ModelRepository(self._object_store, name)
-        rollout = Rollout(repository, self._triton, name)
-        with self._catalog.begin() as session:
-            lock_releases(session, name)
-            current = champion(session, name)
-            if current is not None and current.model_version == version:
-                rollout.converge(version)
-                return _outcome(repository, current, repository.read(version), None)
-            previous_version = current.model_version if current else None
-            _check_gate(session, exported, previous_version)
-            files, golden = self._prepared(session, repository, exported)
-            release = add_release(
-                session,
-                Release(
-                    model_name=name,
-                    model_version=version,
-                    previous_version=previous_version,
-                    snapshot_id=exported.snapshot_id,
-                    manifest_sha256=repository.manifest_sha256(version),
-                    dagster_run_id=dagster_run_id,
-                ),
-            )
-            smoke_test = rollout.switch(version, previous_version, golden)
-        return _outcome(repository, release, files, smoke_test)
+        audit = Audit(model_name, version, order)
+        with self._controller.locked(audit) as session:
+            outcome = self.promote_in(session, audit)
+        crash_point(CrashPoint.RELEASE_COMMITTED)
+        return outcome
 
-    def converge(self, model_name: str) -> str:
-        """Load the champion if Triton does not serve it, and say what was found."""
-        rollout = Rollout(ModelRepository(self._object_store, model_name), self._triton, model_name)
-        with self._catalog.begin() as session:
-            if not try_lock_releases(session, model_name):
-                return "A release is under way."
+    def promote_in(self, session: Session, audit: Audit) -> ReleaseOutcome:
+        """Do what `promote` does, in a transaction that holds the release lock."""
+        name, version = audit.model_name, audit.model_version
+        publisher, replicas = self._controller.publisher(name), self._controller.replicas(name)
+        current = champion(session, name)
+        if current is not None and current.model_version == version:
+            served = publisher.released(current)
+            replicas.converge(served)
+            return _outcome(publisher, current, served, None)
+        previous_version = current.model_version if current else None
+        verdict = passing_verdict(session, name, version, previous_version)
+        new = publisher.publish(session, version)
+        crash_point(CrashPoint.RELEASE_FOLDER_WRITTEN)
+        release = self._add_release(session, audit, new, previous_version, verdict.snapshot_id)
+        audit.note(session, Action.PROMOTED, as_json(verdict))
+        smoke_test = replicas.promote(new, previous_version)
+        return _outcome(publisher, release, new, smoke_test)
+
+    def roll_back(self, model_name: str, order: Order, to: int | None = None) -> ReleaseOutcome:
+        """Make a version the champion again: that before the champion, or one that served once.
+
+        It passed the gate once and is not asked again, nor rehearsed: a rollback is urgent.
+
+        Raises:
+            NotFoundError: there is no version to go back to, or it was never released.
+            InvalidRequestError: it is champion.
+            ReleaseError: it failed; what served before still serves.
+        """
+        # Chosen before the lock is waited for: of two rollbacks at once, the second must not go
+        # back further than its caller saw.
+        version = to or self._version_before_champion(model_name)
+        audit = Audit(model_name, version, order)
+        with self._controller.locked(audit) as session:
             current = champion(session, model_name)
-            if current is None:
-                return f"No version of {model_name!r} was released yet."
-            if rollout.converge(current.model_version):
-                return f"Loaded the champion, version {current.model_version}, again."
-            return f"Version {current.model_version} is served, as it should be."
-
-    def _prepared(
-        self, session: Session, repository: ModelRepository, exported: ExportedModel
-    ) -> tuple[Files, GoldenSet]:
-        """Bring the version folder about; one that was released before is taken as it is."""
-        artifacts = self._exported_files(exported)
-        card = ModelCard.model_validate_json(artifacts["model.json"])
-        images = golden_images(self._object_store, exported.snapshot_id)
-        golden = golden_set(images, artifacts["model.onnx"], card)
-        name, version = exported.model_name, exported.model_version
-        earlier = newest_release(session, name, version)
-        if earlier is None:
-            code = pipeline_files(self._template_dir, name, version, card)
-            return repository.publish(version, artifacts | code), golden
-        if repository.manifest_sha256(version) != earlier.manifest_sha256:
-            raise ReleaseError(
-                f"{repository.version_prefix(version)} is not what was released as "
-                f"{earlier.release_id}: train a new version."
+            earlier = newest_release(session, model_name, version)
+            if current is None or earlier is None:
+                raise NotFoundError(f"{model_name} {version} was never released.")
+            if current.model_version == version:
+                raise InvalidRequestError(f"{model_name} {version} is champion already.")
+            publisher = self._controller.publisher(model_name)
+            target = publisher.released(earlier)
+            release = self._add_release(
+                session, audit, target, current.model_version, earlier.snapshot_id
             )
-        return repository.read(version), golden
-
-    def _exported_files(self, exported: ExportedModel) -> Files:
-        artifacts = {
-            name: self._object_store.get(exported.object_prefix + name)
-            for name in exported.sha256_by_file
-        }
-        if sha256_by_file(artifacts) != exported.sha256_by_file:
-            raise ReleaseError(
-                f"{exported.object_prefix} is not what was exported: materialize "
-                "exported_model again."
+            audit.note(session, Action.ROLLED_BACK)
+            smoke_test = self._controller.replicas(model_name).roll_back(
+                target, current.model_version
             )
-        return artifacts
+        crash_point(CrashPoint.RELEASE_COMMITTED)
+        return _outcome(publisher, release, target, smoke_test)
 
-
-def _check_gate(session: Session, exported: ExportedModel, champion_version: int | None) -> None:
-    name, version = exported.model_name, exported.model_version
-    verdict = newest_verdict(session, name, version)
-    if verdict is None:
-        raise GateRefusedError(f"{name} {version} was never evaluated: materialize it first.")
-    if not verdict.passed:
-        raise GateRefusedError(f"The gate refused {name} {version}: {verdict.reason}")
-    if verdict.champion_version != champion_version:
-        raise GateRefusedError(
-            f"{name} {version} was compared with champion {verdict.champion_version}, but "
-            f"{champion_version} is champion now: evaluate it again."
+    def _add_release(
+        self,
+        session: Session,
+        audit: Audit,
+        new: Version,
+        previous_version: int | None,
+        snapshot_id: str,
+    ) -> Release:
+        """Name the new champion, and end the rollout whose comparison with the old one is over."""
+        name, version = audit.model_name, audit.model_version
+        rollout = active_rollout(session, name)
+        if rollout is not None:
+            promoted = rollout.model_version == version
+            reason = audit.order.reason if promoted else f"Version {version} became champion."
+            end(session, rollout, audit.order, reason, promoted=promoted)
+        return add_release(
+            session,
+            Release(
+                model_name=name,
+                model_version=version,
+                previous_version=previous_version,
+                snapshot_id=snapshot_id,
+                manifest_sha256=self._controller.publisher(name).repository.manifest_sha256(
+                    new.number
+                ),
+                dagster_run_id=audit.order.dagster_run_id,
+            ),
         )
+
+    def _version_before_champion(self, model_name: str) -> int:
+        with self._controller.catalog.begin() as session:
+            current = champion(session, model_name)
+            before = version_before(session, model_name, current.model_version) if current else None
+        if before is None:
+            raise NotFoundError(
+                f"No version of {model_name} was champion before: there is nothing to go back to. "
+                "Name one with --to."
+            )
+        return before
 
 
 def _outcome(
-    repository: ModelRepository, release: Release, files: Files, smoke_test: SmokeTest | None
+    publisher: Publisher, release: Release, version: Version, smoke_test: SmokeTest | None
 ) -> ReleaseOutcome:
     return ReleaseOutcome(
         released=ReleasedModel(
@@ -169,7 +164,7 @@ def _outcome(
             released_at=release.released_at,
         ),
         smoke_test=smoke_test,
-        repository_prefix=repository.version_prefix(release.model_version),
-        bytes_by_file={name: len(data) for name, data in sorted(files.items())},
-        sha256_by_file=sha256_by_file(files),
+        folder=publisher.repository.version_prefix(release.model_version),
+        bytes_by_file={name: len(data) for name, data in sorted(version.files.items())},
+        sha256_by_file=sha256_by_file(version.files),
     )

@@ -1,79 +1,39 @@
-"""Triton's model repository in the object store: version folders, the pinned configuration.
+"""Released versions in the object store, and Triton's model repository beside them.
 
-    triton/<model>/<version>/   model.onnx, model.json, config.pbtxt and the pipeline's code
-    triton/<model>/<version>/manifest.json   SHA-256 of each file, written last
-    triton/<model>/config.pbtxt   a copy of one version's configuration: what Triton serves
+    releases/<model>/<version>/   what a release made: signed, and never changed once it served
+    triton/<model>/<version>/     copies of the version that serves and of the one before
+    triton/<model>/config.pbtxt   a copy of its configuration: what a Triton that starts loads
 
-A version folder never changes once the version was released: its release row holds the
-manifest's own SHA-256. Not here: talking to Triton.
+Triton copies a model's folder whole, with every version in it, so that one is kept short. What a
+release loads is not read from there: it is sent with the load request, as it was verified.
+Not here: talking to Triton.
 """
 
 import hashlib
-import json
-from pathlib import Path
 
-import jinja2
-from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
-from tritonclient.grpc import model_config_pb2
-
-from visionops_assets.contracts import ModelCard
-from visionops_assets.errors import NotFoundError, ReleaseError
+from visionops_assets.errors import NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.serving.manifest import (
+    MANIFEST_FILE,
+    Files,
+    read_folder,
+    write_folder,
+)
+from visionops_assets.stages.serving.pipeline import (
+    CONFIG_FILE,
+    ModelLoad,
+    model_loads,
+    steps_of,
+)
 
+RELEASES_PREFIX = "releases"
 REPOSITORY_PREFIX = "triton"
-CONFIG_FILE = "config.pbtxt"
-MANIFEST_FILE = "manifest.json"
-
-Files = dict[str, bytes]
-"""Contents by file name."""
 
 
-def sha256_by_file(files: Files) -> dict[str, str]:
-    """Return the SHA-256 of each file, in hex, sorted by name."""
-    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-
-
-def pipeline_files(
-    template_dir: Path, model_name: str, model_version: int, card: ModelCard
-) -> Files:
-    """Return the served pipeline's code and its rendered configuration.
-
-    Raises:
-        ReleaseError: the configuration is not one that Triton understands.
-    """
-    # A configuration is no markup: quotes in class names are escaped as JSON by the template.
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template_dir),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701
-    )
-    config = environment.get_template(f"{CONFIG_FILE}.j2").render(
-        model_name=model_name,
-        model_version=model_version,
-        classes=card.classes,
-        embedding_size=card.embedding_size,
-    )
-    config_as_json(config.encode(), model_name)
-    code = {path.name: path.read_bytes() for path in sorted(template_dir.glob("*.py"))}
-    return code | {CONFIG_FILE: config.encode()}
-
-
-def config_as_json(config: bytes, model_name: str, instances: int | None = None) -> str:
-    """Turn a config.pbtxt into the JSON that Triton takes with a load request, for `model_name`.
-
-    `instances` replaces the number of instances.
-
-    Raises:
-        ReleaseError: it does not parse.
-    """
-    try:
-        parsed = text_format.Parse(config, model_config_pb2.ModelConfig())
-    except text_format.ParseError as error:
-        raise ReleaseError(f"The rendered {CONFIG_FILE} does not parse: {error}") from error
-    parsed.name = model_name
-    if instances is not None:
-        parsed.instance_group[0].count = instances
-    return str(json_format.MessageToJson(parsed, preserving_proto_field_name=True))
+def config_file(loaded_as: str, model_name: str) -> str:
+    """Name the configuration of a loaded model in its version's folder: its own, or a step's."""
+    is_step = loaded_as != model_name
+    return f"{loaded_as.rpartition('-')[2]}.pbtxt" if is_step else CONFIG_FILE
 
 
 class ModelRepository:
@@ -81,56 +41,84 @@ class ModelRepository:
 
     def __init__(self, object_store: ObjectStore, model_name: str) -> None:
         self._object_store = object_store
-        self._folder = f"{REPOSITORY_PREFIX}/{model_name}"
+        self._releases = f"{RELEASES_PREFIX}/{model_name}"
+        self._model_name = model_name
 
     def version_prefix(self, model_version: int) -> str:
         """Key prefix of a version's folder, with its slash."""
-        return f"{self._folder}/{model_version}/"
+        return f"{self._releases}/{model_version}/"
 
     def publish(self, model_version: int, files: Files) -> Files:
-        """Write the folder of a version that was never released, and return it as read back.
+        """Write the folder of a version that never served, and return it as read back.
 
-        What a failed release left there is replaced; the manifest goes first and comes last, so
-        that a folder with one is whole.
+        What a failed release left there is replaced.
 
         Raises:
             ReleaseError: it does not read back as it was written.
         """
-        prefix = self.version_prefix(model_version)
-        self._object_store.delete(prefix + MANIFEST_FILE)
-        for name, data in files.items():
-            self._object_store.put(prefix + name, data)
-        manifest = json.dumps(sha256_by_file(files), indent=2)
-        self._object_store.create(prefix + MANIFEST_FILE, manifest.encode())
+        write_folder(self._object_store, self.version_prefix(model_version), files)
         return self.read(model_version)
 
     def read(self, model_version: int) -> Files:
-        """Read a version folder and check it against its manifest.
+        """Read a version folder and check it against its signed manifest.
 
         Raises:
-            ReleaseError: there is no such folder, or a file is not what the manifest says.
+            ReleaseError: there is no such folder, or it is not whole.
+            UntrustedArtifactError: it is not what we signed.
         """
-        prefix = self.version_prefix(model_version)
-        try:
-            manifest: dict[str, str] = json.loads(self._object_store.get(prefix + MANIFEST_FILE))
-            files = {name: self._object_store.get(prefix + name) for name in manifest}
-        except NotFoundError as error:
-            raise ReleaseError(f"{prefix} is not complete: {error}") from error
-        found = sha256_by_file(files)
-        wrong = [name for name, expected in manifest.items() if found[name] != expected]
-        if wrong:
-            raise ReleaseError(f"{prefix} is damaged: checksum of {', '.join(wrong)} differs.")
-        return files
+        return read_folder(self._object_store, self.version_prefix(model_version))
 
     def manifest_sha256(self, model_version: int) -> str:
         """SHA-256 of a version's manifest, in hex: it stands for all files of the version."""
         manifest = self._object_store.get(self.version_prefix(model_version) + MANIFEST_FILE)
         return hashlib.sha256(manifest).hexdigest()
 
-    def pin(self, config: bytes) -> None:
-        """Make a version's configuration the one that Triton reads."""
-        self._object_store.put(f"{self._folder}/{CONFIG_FILE}", config)
+    def pin(self, version: int, previous_version: int | None, files: Files) -> None:
+        """Make a version the one that a starting Triton loads.
+
+        The previous one stays, for a Triton that is reading it now; all others go.
+        """
+        for load in model_loads(files, self._model_name, version):
+            self._put(load, files)
+        self._remove_all_but({str(version), str(previous_version)})
+
+    def put_steps(self, version: int, files: Files) -> None:
+        """Put the steps of an ensemble where Triton looks for them whenever it loads the ensemble.
+
+        It does so even if they were sent to it.
+        """
+        for load in model_loads(files, self._model_name, version)[:-1]:
+            self._put(load, files)
+
+    def _put(self, load: ModelLoad, files: Files) -> None:
+        folder = f"{REPOSITORY_PREFIX}/{load.name}"
+        for path, data in load.files.items():
+            self._object_store.put(f"{folder}/{path}", data)
+        config = files[config_file(load.name, self._model_name)]
+        self._object_store.put(f"{folder}/{CONFIG_FILE}", config)
+
+    def _remove_all_but(self, kept: set[str]) -> None:
+        """Remove the copies of other versions, and the steps of their ensembles."""
+        paths = [key.split("/") for key in self._object_store.list_keys(f"{REPOSITORY_PREFIX}/")]
+        steps = steps_of(self._model_name, sorted({path[1] for path in paths}))
+        for path in paths:
+            is_own = path[1] == self._model_name and path[2] != CONFIG_FILE
+            version = path[2] if is_own else path[1].split("-")[-2] if path[1] in steps else None
+            if version is not None and version not in kept:
+                self._object_store.delete("/".join(path))
+
+    def pins(self, version: int) -> bool:
+        """Whether a version is the pinned one; its number is in its configuration."""
+        own_key = self.version_prefix(version) + CONFIG_FILE
+        try:
+            return self._object_store.get(self._pinned_key) == self._object_store.get(own_key)
+        except NotFoundError:
+            return False
 
     def unpin(self) -> None:
-        """Leave Triton nothing to serve of this model."""
-        self._object_store.delete(f"{self._folder}/{CONFIG_FILE}")
+        """Leave a starting Triton nothing to serve of this model."""
+        self._object_store.delete(self._pinned_key)
+
+    @property
+    def _pinned_key(self) -> str:
+        return f"{REPOSITORY_PREFIX}/{self._model_name}/{CONFIG_FILE}"

@@ -1,27 +1,91 @@
-"""What keeps Triton at the champion: it starts with no model loaded, also after a crash."""
+"""What keeps Triton at the champion, tells Dagster of releases it did not make, judges rollouts."""
+
+from typing import Any
 
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.catalog.releases import champion, event_of, releases_without_run
+from visionops_assets.catalog.schema import Release, ReleaseEvent
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.serving.release import Releaser
+from visionops_assets.stages.serving.controller import Controller
+from visionops_assets.stages.serving.convergence import converge
+from visionops_assets.stages.serving.judging import RolloutRule
+from visionops_assets.stages.serving.trials import Trials
+
+
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    asset_selection=["model_release"],
+)
+def serving_convergence(
+    context: dg.SensorEvaluationContext,
+    catalog: Catalog,
+    object_store: ObjectStore,
+    tracking: Tracking,
+    triton: TritonServer,
+) -> dg.SensorResult:
+    """Brings every Triton server to what the catalog says. Starts no runs.
+
+    A release that no run made, such as a rollback by `visionops release`, becomes a
+    materialization here, so that lineage shows it. The cursor is the last one that did.
+    """
+    model_name = load_settings().model_name
+    reported_id = int(context.cursor or 0)
+    materializations: list[dg.AssetMaterialization] = []
+    try:
+        said = converge(Controller.of(catalog, object_store, triton), model_name)
+        materializations, reported_id = _untold(catalog, tracking, model_name, reported_id)
+    except ServerUnreachableError as error:
+        context.log.warning("%s", error)
+        said = str(error)
+    return dg.SensorResult(asset_events=materializations, cursor=str(reported_id), skip_reason=said)
 
 
 @dg.sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
-def serving_convergence(
+def rollout_rule(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
     object_store: ObjectStore,
     triton: TritonServer,
 ) -> dg.SkipReason:
-    """Loads the champion if Triton does not serve it. Starts no runs."""
+    """Judges the canary or shadow that is under way, and promotes or ends it. Starts no runs."""
     settings = load_settings()
-    releaser = Releaser(catalog, object_store, triton, settings.project_root / "triton_models")
+    trials = Trials(Controller.of(catalog, object_store, triton))
     try:
-        return dg.SkipReason(releaser.converge(settings.model_name))
-    except ServerUnreachableError as error:
+        return dg.SkipReason(trials.apply_rule(settings.model_name, RolloutRule.of(settings)))
+    except VisionOpsError as error:
         context.log.warning("%s", error)
         return dg.SkipReason(str(error))
+
+
+def _untold(
+    catalog: Catalog, tracking: Tracking, model_name: str, after_id: int
+) -> tuple[list[dg.AssetMaterialization], int]:
+    """Return what Dagster was not told of, and the id of the last of it."""
+    with catalog.begin() as session:
+        releases = releases_without_run(session, model_name, after_id)
+        if not releases:
+            return [], after_id
+        told = [_materialization(release, event_of(session, release)) for release in releases]
+        current = champion(session, model_name)
+    if current is not None:
+        tracking.set_champion(model_name, current.model_version)
+    return told, releases[-1].release_id
+
+
+def _materialization(release: Release, event: ReleaseEvent | None) -> dg.AssetMaterialization:
+    metadata: dict[str, Any] = {
+        "model_version": release.model_version,
+        "previous_version": release.previous_version,
+        "released_at": release.released_at.isoformat(),
+        "release_id": release.release_id,
+    }
+    if event is not None:
+        metadata |= {"outcome": event.action, "actor": event.actor, "reason": event.reason}
+    return dg.AssetMaterialization("model_release", metadata=metadata)

@@ -13,13 +13,14 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate, PreprocessingSpec
-from visionops_assets.errors import NotFoundError
+from visionops_assets.errors import NotFoundError, SettingsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking, TrackingRun
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
+from visionops_assets.vision.architectures import BODIES
 from visionops_assets.vision.plots import training_curves
 from visionops_assets.vision.training import (
     EpochResult,
@@ -68,7 +69,7 @@ def trained_model(
         model_version, mlflow_run_id = registered
         context.log.info("Version %d was registered by an earlier attempt", model_version)
         return _result(_candidate(settings, snapshot, model_version, mlflow_run_id), {})
-    training = TrainingConfig(epochs=settings.training_epochs, seed=settings.training_seed)
+    training = training_recipe(settings)
     tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
@@ -93,6 +94,24 @@ def trained_model(
                 f"/versions/{model_version}"
             ),
         },
+    )
+
+
+def training_recipe(settings: Settings) -> TrainingConfig:
+    """Return the recipe that the settings ask for.
+
+    Raises:
+        SettingsError: no such architecture.
+    """
+    if settings.training_architecture not in BODIES:
+        raise SettingsError(
+            f"There is no architecture {settings.training_architecture!r}: set "
+            f"VISIONOPS_TRAINING_ARCHITECTURE to one of {', '.join(BODIES)}."
+        )
+    return TrainingConfig(
+        architecture=settings.training_architecture,
+        epochs=settings.training_epochs,
+        seed=settings.training_seed,
     )
 
 

@@ -71,7 +71,11 @@ def masked(address: str) -> str:
     """Return an address fit to be shown: without password and query, which may hold secrets."""
     if address.startswith(FILE_PREFIX):
         return address
-    without_query = re.sub(r"[?#](?!.*@).*", f"?{_HIDDEN}", address, flags=re.DOTALL)
+    before_at, at, _ = address.rpartition("@")
+    if at and re.search(r"[?#]", before_at):
+        # The @ ends a password, or lies in a query: what follows it may be a secret too.
+        return f"{address.partition('://')[0]}://{_HIDDEN}"
+    without_query = re.sub(r"[?#].*", f"?{_HIDDEN}", address, flags=re.DOTALL)
     return _CREDENTIALS.sub(_shown_credentials, without_query)
 
 

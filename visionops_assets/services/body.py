@@ -3,11 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from visionops_assets.errors import InvalidLengthError, SlowBodyError, TooLargeError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 MIN_BODY_BYTES_PER_S = 1024
 """Slower than this on average, after the first wait, a body only holds a connection."""
@@ -43,6 +48,25 @@ def body_of(request: Request, *, max_bytes: int, idle_timeout_s: float) -> Async
     return _pieces(request, max_bytes, idle_timeout_s)
 
 
+async def whole(pieces: AsyncIterator[bytes]) -> bytes:
+    """Read a body that is small enough to be held in memory."""
+    return b"".join([piece async for piece in pieces])
+
+
+def read_json(model: type[_Model], body: bytes) -> _Model:
+    """Read a body by its model, as the framework would.
+
+    Raises:
+        RequestValidationError: it does not fit.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        invalid = error.errors(include_input=False, include_context=False)
+        problems = [{**problem, "loc": ("body", *problem["loc"])} for problem in invalid]
+        raise RequestValidationError(problems) from None
+
+
 async def _pieces(request: Request, max_bytes: int, idle_timeout_s: float) -> AsyncIterator[bytes]:
     received_bytes = 0
     waited_s = 0.0  # For the client: the time that storing takes is not its fault.
@@ -56,7 +80,7 @@ async def _pieces(request: Request, max_bytes: int, idle_timeout_s: float) -> As
         except TimeoutError:
             raise SlowBodyError(
                 f"No more bytes came within {idle_timeout_s:g} s, or too few. Send the request "
-                "again; for a slow connection there are resumable uploads."
+                "again; for a slow connection ingest has resumable uploads."
             ) from None
         except ClientDisconnect:
             raise InvalidLengthError("The body ended before its announced length.") from None

@@ -1,0 +1,131 @@
+"""A gateway of a test's own, as a process beside the stack's, and a model for it to serve."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import torch
+
+from tests.integration.conftest import key_for
+from visionops_assets.client import GatewayClient
+from visionops_assets.contracts import ModelCard, PreprocessingSpec, Role, Scope
+from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
+from visionops_assets.settings import Settings
+from visionops_assets.stages.serving.pipeline import CONFIG_FILE, config_as_json, pipeline_files
+from visionops_assets.vision.architectures import build
+from visionops_assets.vision.export import export_onnx
+
+READY_WITHIN_S = 60
+CARD = ModelCard(
+    architecture="resnet-tiny",
+    classes=("a", "b", "c"),
+    embedding_size=96,
+    spec=PreprocessingSpec(size_px=16),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25),
+    snapshot_id="snapshot-gateway",
+    seed=0,
+)
+
+
+class ServedModel:
+    """A model of random weights, loaded into the stack's Triton without a release."""
+
+    def __init__(self, settings: Settings, name: str, folder: Path) -> None:
+        self.name = name
+        self._templates = settings.project_root / "triton_models" / "classifier"
+        self._folder = folder
+
+    def load(self, version: int, role: Role = Role.CHAMPION) -> None:
+        """Serve a version: as champion, or beside it as canary or shadow."""
+        path = self._folder / f"{version}.onnx"
+        if not path.exists():
+            torch.manual_seed(version)
+            export_onnx(build(CARD.architecture, len(CARD.classes)).eval(), CARD, path)
+        files = pipeline_files(self._templates, self.name, version, CARD) | {
+            "model.onnx": path.read_bytes(),
+            "model.json": CARD.model_dump_json().encode(),
+        }
+        served_name = self.name if role is Role.CHAMPION else self.name + CANDIDATE_SUFFIX
+        config = config_as_json(files[CONFIG_FILE], served_name, 1, role)
+        sent = {f"{version}/{name}": content for name, content in files.items()}
+        TritonServer().load(served_name, config, sent)
+
+    def unload_candidate(self) -> None:
+        """Take the canary or shadow away."""
+        TritonServer().unload(self.name + CANDIDATE_SUFFIX)
+
+    def unload(self) -> None:
+        """Take the champion away."""
+        TritonServer().unload(self.name)
+
+
+class GatewayProcess:
+    """A running gateway, and a key for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], address: tuple[str, int]) -> None:
+        self.process = process
+        self.address = address
+        self.url = f"http://{address[0]}:{address[1]}"
+        self.key = key_for(Scope.PREDICT, Scope.LABEL)
+        self.headers = {
+            "Authorization": f"Bearer {self.key.get_secret_value()}",
+            "Content-Type": "image/png",
+        }
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+
+    def client(self) -> GatewayClient:
+        """Return a client of it."""
+        return GatewayClient(self.url, self.key)
+
+    def post(self, image: bytes, query: str = "") -> httpx.Response:
+        """Send one image, once."""
+        return self.http.post(f"/v1/predict{query}", content=image, headers=self.headers)
+
+    def metrics(self) -> str:
+        """Return what it tells Prometheus."""
+        return self.http.get("/metrics").text
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess]:
+    """Run a gateway of a model, with these `VISIONOPS_` variables, for the length of the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address: tuple[str, int] = free.getsockname()
+    url = f"http://{address[0]}:{address[1]}"
+    given = {"GATEWAY_URL": url, "MODEL_NAME": model_name, **settings}
+    environment = os.environ | {f"VISIONOPS_{name}": value for name, value in given.items()}
+    command = [sys.executable, "-m", "visionops_assets.services.gateway"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait_until_healthy(process, url)
+        gateway = GatewayProcess(process, address)
+        with gateway.http:
+            yield gateway
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline_s = time.monotonic() + READY_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        try:
+            httpx.get(f"{url}/healthz", trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("The gateway did not start.")

@@ -1,0 +1,257 @@
+"""Models to release: exports of fresh weights, verdicts, load on the doors they are served by."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import torch
+from sqlalchemy import func, select
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.releases import add_verdict, champion, newest_events
+from visionops_assets.catalog.schema import Release, ReleaseEvent
+from visionops_assets.contracts import (
+    Artifact,
+    ArtifactReport,
+    ExportedModel,
+    GateVerdict,
+    ModelCard,
+    ParityBound,
+    PreprocessingSpec,
+)
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.settings import Settings
+from visionops_assets.stages.serving.audit import Order
+from visionops_assets.stages.serving.controller import Controller
+from visionops_assets.stages.serving.convergence import converge
+from visionops_assets.stages.serving.export import CARD_FILE, EXPORT_FILE, export_prefix
+from visionops_assets.stages.serving.manifest import sha256_by_file, write_folder
+from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
+from visionops_assets.stages.serving.trials import Trials
+from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
+from visionops_assets.vision.architectures import build
+from visionops_assets.vision.export import export_onnx
+from visionops_assets.vision.preprocessing import encode_png
+
+SIZE_PX = 16
+CARD = ModelCard(
+    architecture="resnet-tiny",
+    classes=("a", "b", 'quoted "c"'),
+    embedding_size=96,
+    spec=PreprocessingSpec(size_px=SIZE_PX),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25),
+    snapshot_id="snapshot-serving",
+    seed=0,
+)
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+IMAGE = encode_png(IMAGES[0])
+ORDER = Order("tester", "a test")
+
+
+class Serving:
+    """One model and all that may be done with it. Versions have different random weights."""
+
+    def __init__(self, settings: Settings, folder: Path, model: str | None = None) -> None:
+        self.model = model or f"serving-{uuid4().hex[:8]}"
+        self.settings = settings
+        self.catalog, self.store, self.triton = Catalog(), ObjectStore(), TritonServer()
+        self.controller = Controller.of(self.catalog, self.store, self.triton)
+        self.releaser = Releaser(self.controller)
+        self.trials = Trials(self.controller)
+        self._folder = folder
+        self._write_snapshot()
+
+    def _write_snapshot(self) -> None:
+        rows = [[str(uuid4()), str(uuid4()), f"g{i}", "a", 0, "holdout"] for i in range(8)]
+        members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
+        write_snapshot(self.store, CARD.snapshot_id, SnapshotFiles(IMAGES, members))
+
+    def export(self, version: int, onnx_model: bytes | None = None) -> None:
+        """Store an export of random weights that differ by version, or of the given bytes."""
+        path = self._folder / f"{version}.onnx"
+        torch.manual_seed(version)
+        export_onnx(build("resnet-tiny", len(CARD.classes)).eval(), CARD, path)
+        files = {
+            "model.onnx": onnx_model or path.read_bytes(),
+            CARD_FILE: CARD.model_dump_json().encode(),
+        }
+        report = ArtifactReport(
+            artifact=Artifact.ONNX_FP32,
+            file="model.onnx",
+            images=len(IMAGES),
+            label_agreement=1,
+            max_probability_error=0,
+            accuracy=1,
+            reference_accuracy=1,
+            latency_ms=1,
+            bound=ParityBound(),
+        )
+        exported = ExportedModel(
+            model_name=self.model,
+            model_version=version,
+            snapshot_id=CARD.snapshot_id,
+            object_prefix=export_prefix(self.model, version),
+            sha256_by_file=sha256_by_file(files),
+            artifacts=(report,),
+        )
+        files[EXPORT_FILE] = exported.model_dump_json().encode()
+        write_folder(self.store, exported.object_prefix, files)
+
+    def judge(self, version: int, *, passed: bool = True) -> None:
+        """Let the gate say something about a version against today's champion."""
+        with self.catalog.begin() as session:
+            current = champion(session, self.model)
+            verdict = GateVerdict(
+                model_name=self.model,
+                model_version=version,
+                champion_version=current.model_version if current else None,
+                snapshot_id=CARD.snapshot_id,
+                holdout_size=8,
+                accuracy=1,
+                accuracy_low=1,
+                accuracy_high=1,
+                champion_accuracy=None,
+                passed=passed,
+                reason="A test.",
+            )
+            add_verdict(session, verdict, "test")
+
+    def offer(self, *versions: int) -> None:
+        """Export versions, and let each pass the gate."""
+        for version in versions:
+            self.export(version)
+            self.judge(version)
+
+    def release(self, version: int) -> ReleaseOutcome:
+        """Export a version, let it pass the gate, and promote it."""
+        self.offer(version)
+        return self.releaser.promote(self.model, version, ORDER)
+
+    def converge(self) -> str:
+        """Do what the sensor does every ten seconds."""
+        return converge(self.controller, self.model)
+
+    def predict(self, *images: bytes) -> list[Answer]:
+        """Ask by gRPC."""
+        return self.triton.predict(self.model, images)
+
+    def champion(self) -> int | None:
+        """Version that the catalog names."""
+        with self.catalog.begin() as session:
+            current = champion(session, self.model)
+        return current.model_version if current else None
+
+    def served(self) -> list[int | None]:
+        """Version that each Triton server serves."""
+        return [server.served_version(self.model) for server in self.triton.replicas()]
+
+    def loaded(self, suffix: str) -> list[int | None]:
+        """Version that each Triton server has under the model's name with a suffix."""
+        return [server.served_version(self.model + suffix) for server in self.triton.replicas()]
+
+    def releases(self) -> int:
+        """How often the champion changed."""
+        with self.catalog.begin() as session:
+            query = select(func.count()).where(Release.model_name == self.model)
+            return session.scalar(query) or 0
+
+    def audit(self) -> list[ReleaseEvent]:
+        """The audit, oldest first."""
+        with self.catalog.begin() as session:
+            return list(newest_events(session, self.model, 1_000))[::-1]
+
+    def actions(self) -> list[str]:
+        """What the audit says was done, with the version, oldest first."""
+        return [f"{event.action} {event.model_version}" for event in self.audit()]
+
+    def unload(self) -> None:
+        """Leave no trace of the model in any Triton server, or in what one loads when it starts."""
+        for server in self.triton.replicas():
+            for name in (self.model, f"{self.model}-candidate", f"{self.model}-rehearsal"):
+                server.unload(name)
+        self.store.delete(f"triton/{self.model}/config.pbtxt")
+
+
+Probabilities = tuple[float, ...]
+
+
+@dataclass
+class Load:
+    """What requests without a pause saw: answers by version, errors, latencies, mixed answers.
+
+    An answer is mixed if its probabilities are not those of the version that it names.
+    """
+
+    expected: dict[int, Probabilities] = field(default_factory=dict)
+    versions: Counter[int] = field(default_factory=Counter)
+    errors: list[Exception] = field(default_factory=list)
+    mixed: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        """How many were answered or failed."""
+        return sum(self.versions.values()) + len(self.errors)
+
+    def take(self, version: int, probabilities: Sequence[float]) -> None:
+        """Count an answer."""
+        self.versions[version] += 1
+        expected = self.expected.get(version)
+        if expected is not None:
+            self.mixed += not np.allclose(expected, probabilities, atol=1e-5)
+
+
+Ask = Callable[[], tuple[int, Sequence[float]]]
+
+
+@contextmanager
+def steady_load(
+    *doors: Ask, expected: dict[int, Probabilities] | None = None, pause_s: float = 0.01
+) -> Iterator[Load]:
+    """Ask at each door from a thread of its own until the block ends, almost without a pause."""
+    load = Load(expected or {})
+    counting = threading.Lock()
+    stopping = threading.Event()
+
+    def knock(ask: Ask) -> None:
+        while not stopping.wait(pause_s):
+            started_s = time.perf_counter()
+            try:
+                version, probabilities = ask()
+            except Exception as error:
+                with counting:
+                    load.errors.append(error)
+                continue
+            with counting:
+                load.latencies_ms.append((time.perf_counter() - started_s) * 1000)
+                load.take(version, probabilities)
+
+    threads = [threading.Thread(target=knock, args=(ask,)) for ask in doors]
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def over_grpc(serving: Serving, server: TritonServer | None = None) -> Ask:
+    """Ask a Triton server, the first by default."""
+    asked = server or serving.triton
+
+    def ask() -> tuple[int, Sequence[float]]:
+        (answer,) = asked.predict(serving.model, [IMAGE], record=False)
+        return answer.model_version, answer.probabilities
+
+    return ask

@@ -1,0 +1,276 @@
+"""The gateway as a process, on a real Triton and a real catalog."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Literal, Self
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.gateway_process import (
+    CARD,
+    GatewayProcess,
+    ServedModel,
+    running_gateway,
+)
+from tests.vision.corpus import CASES, picture, saved
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.rollouts import ArmEvidence, end_rollout, evidence, start_rollout
+from visionops_assets.client import GatewayClient, PredictedImage, RefusedImage
+from visionops_assets.contracts import Arm, MediaKind, Role
+from visionops_assets.errors import MediaError, ServerUnreachableError
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.services.gateway.rollouts import is_picked
+from visionops_assets.settings import Settings
+
+PNG = saved(picture(), "PNG")
+MAX_IN_FLIGHT = 4
+SHARE_PERCENT = 30.0
+NOTICED_WITHIN_S = 10.0
+IMAGES = {
+    name: case
+    for name, case in CASES.items()
+    if case.kind is MediaKind.IMAGE or case.code in {"empty", "unsupported_media_type"}
+}
+
+
+@pytest.fixture(scope="module")
+def model(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
+    model = ServedModel(stack, f"gateway-{uuid4().hex[:8]}", tmp_path_factory.mktemp("model"))
+    model.load(1)
+    yield model
+    model.unload()
+
+
+@pytest.fixture(scope="module")
+def gateway(model: ServedModel) -> Iterator[GatewayProcess]:
+    with running_gateway(model.name, GATEWAY_MAX_IN_FLIGHT=str(MAX_IN_FLIGHT)) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> Iterator[GatewayClient]:
+    with gateway.client() as client:
+        yield client
+
+
+def eventually(found: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + NOTICED_WITHIN_S
+    while not found():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
+    model: ServedModel, client: GatewayClient
+) -> None:
+    images = [case.make() for case in IMAGES.values()]
+    good: list[str] = []
+    ending = threading.Event()
+
+    def predict_good_ones() -> None:
+        while not ending.is_set():
+            good.append(client.predict(PNG).label)
+
+    with ThreadPoolExecutor(1) as pool:
+        background = pool.submit(predict_good_ones)
+        by_http = client.predict_many(images)
+        by_grpc = TritonServer().predict_each(model.name, images)
+        ending.set()
+        background.result()
+    expected = {name: case.code for name, case in IMAGES.items()}
+    codes = [o.code if isinstance(o, RefusedImage) else None for o in by_http]
+    assert dict(zip(IMAGES, codes, strict=True)) == expected
+    codes = [o.code if isinstance(o, MediaError) else None for o in by_grpc]
+    assert dict(zip(IMAGES, codes, strict=True)) == expected
+    assert len(good) > 0
+    assert len(set(good)) == 1
+
+
+def test_an_answer_says_what_was_predicted_by_which_version(client: GatewayClient) -> None:
+    answer = client.predict(PNG, top_k=2)
+    assert (answer.model_version, answer.snapshot_id, answer.role) == (
+        1,
+        CARD.snapshot_id,
+        Role.CHAMPION,
+    )
+    assert answer.label == next(iter(answer.probabilities))
+    assert client.label(answer.prediction_id, "b").label == "b"
+
+
+def test_a_deadline_that_cannot_be_met_is_said_so(gateway: GatewayProcess) -> None:
+    answer = gateway.post(PNG, "?timeout_ms=1")
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    assert gateway.post(PNG).status_code == 200
+
+
+def test_a_flood_is_answered_or_told_to_come_again(gateway: GatewayProcess) -> None:
+    with ThreadPoolExecutor(8 * MAX_IN_FLIGHT) as pool:
+        answers = list(pool.map(lambda _: gateway.post(PNG), range(20 * MAX_IN_FLIGHT)))
+    statuses = {answer.status_code for answer in answers}
+    assert statuses == {200, 429}
+    for answer in answers:
+        if answer.status_code == 429:
+            assert (answer.json()["code"], answer.headers["retry-after"]) == ("overloaded", "1")
+    metrics = gateway.metrics()
+    assert "visionops_gateway_in_flight 0.0" in metrics
+    assert 'visionops_gateway_rejected_total{reason="in_flight"}' in metrics
+
+
+def test_frames_of_a_video_are_answered_in_order(client: GatewayClient) -> None:
+    answers = list(client.stream([PNG, b"junk", *[PNG] * 60], top_k=1))
+    assert [answer.sequence for answer in answers] == list(range(62))
+    refused = [answer.sequence for answer in answers if answer.refusal is not None]
+    assert refused == [1]
+
+
+def test_a_triton_that_is_not_there_is_left_alone_after_some_failures(stack: Settings) -> None:
+    with running_gateway(
+        "nothing",
+        TRITON_GRPC_ADDRESS="127.0.0.1:1",
+        GATEWAY_BREAKER_FAILURES="3",
+        GATEWAY_BREAKER_OPEN_S="60",
+    ) as gateway:
+        answers = [gateway.post(PNG) for _ in range(5)]
+        ready = gateway.http.get("/readyz")
+        metrics = gateway.metrics()
+    assert {answer.status_code for answer in answers} == {503}
+    assert {"retry-after" in answer.headers for answer in answers} == {True}
+    assert ["left alone" in answer.json()["detail"] for answer in answers] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert ready.json()["detail"] == "Not ready: no answer from Triton."
+    assert "visionops_gateway_breaker_state 2.0" in metrics
+
+
+class Trying:
+    """A rollout of version 2 in the catalog, for the length of a block."""
+
+    def __init__(
+        self, model: ServedModel, role: Literal[Role.CANARY, Role.SHADOW], share_percent: float
+    ) -> None:
+        model.load(2, role)
+        with Catalog().begin() as session:
+            self.rollout = start_rollout(
+                session,
+                model_name=model.name,
+                model_version=2,
+                champion_version=1,
+                role=role,
+                share_percent=share_percent,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with Catalog().begin() as session:
+            end_rollout(session, self.rollout.rollout_id)
+
+    def seen(self, arm: Arm) -> ArmEvidence:
+        """What gateways have reported."""
+        with Catalog().begin() as session:
+            return evidence(session, self.rollout.rollout_id)[arm]
+
+
+def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
+    model: ServedModel, client: GatewayClient
+) -> None:
+    def ask(key: str) -> PredictedImage:
+        return client.predict(PNG, sticky_key=key)
+
+    with Trying(model, Role.CANARY, SHARE_PERCENT) as trying:
+        keys = [f"user-{i}" for i in range(40)]
+        picked = [key for key in keys if is_picked(trying.rollout, key)]
+        eventually(lambda: ask(picked[0]).role is Role.CANARY)
+        for _ in range(2):
+            answers = {key: ask(key) for key in keys}
+            assert [key for key, a in answers.items() if a.role is Role.CANARY] == picked
+            assert {answers[key].model_version for key in picked} == {2}
+        eventually(lambda: trying.seen(Arm.CANDIDATE).requests > 2 * len(picked))
+        eventually(lambda: trying.seen(Arm.CHAMPION).requests == 2 * (len(keys) - len(picked)))
+        eventually(lambda: trying.seen(Arm.CANDIDATE).compared > 0)
+        assert [trying.seen(arm).errors for arm in Arm] == [0, 0]
+        assert trying.seen(Arm.CANDIDATE).latency_quantile_ms(0.5) is not None
+
+        model.unload_candidate()
+        assert {ask(key).role for key in picked} == {Role.CHAMPION}
+        eventually(lambda: trying.seen(Arm.CANDIDATE).errors == len(picked))
+        assert trying.seen(Arm.CHAMPION).errors == 0
+
+
+def test_a_shadow_is_compared_and_never_seen(model: ServedModel, client: GatewayClient) -> None:
+    with Trying(model, Role.SHADOW, 100) as trying:
+        roles = []
+
+        def is_compared() -> bool:
+            roles.append(client.predict(PNG).role)
+            return trying.seen(Arm.CANDIDATE).compared >= 5
+
+        eventually(is_compared)
+        assert set(roles) == {Role.CHAMPION}
+        assert [trying.seen(arm).errors for arm in Arm] == [0, 0]
+        assert trying.seen(Arm.CHAMPION).requests > 0
+    model.unload_candidate()
+
+
+def test_what_is_under_way_is_answered_when_it_is_told_to_end(model: ServedModel) -> None:
+    with running_gateway(model.name) as gateway, gateway.client() as client:
+        ended = threading.Event()
+
+        def frames() -> Iterator[bytes]:
+            yield PNG
+            ended.wait(30)
+            yield PNG
+
+        stream = client.stream(frames())
+        assert next(stream).prediction is not None
+        with half_sent(gateway) as finish:
+            gateway.terminate()
+            eventually(lambda: refuses_connections(gateway))
+            assert finish() == 200
+        ended.set()
+        with pytest.raises(ServerUnreachableError, match="The gateway stops"):
+            next(stream)
+        assert gateway.process.wait(15) is not None
+
+
+@contextmanager
+def half_sent(gateway: GatewayProcess) -> Iterator[Callable[[], int]]:
+    """Send the first half of a request's body; what is given sends the rest, for the status."""
+    head = [
+        "POST /v1/predict HTTP/1.1",
+        f"Host: {gateway.address[0]}",
+        *(f"{name}: {value}" for name, value in gateway.headers.items()),
+        f"Content-Length: {len(PNG)}",
+    ]
+    with socket.create_connection(gateway.address, timeout=30) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + PNG[:20])
+        time.sleep(0.5)
+
+        def finish() -> int:
+            connection.sendall(PNG[20:])
+            with connection.makefile("rb") as answer:
+                status = int(answer.readline().split()[1])
+                body = answer.read().partition(b"\r\n\r\n")[2]
+            assert json.loads(body)["label"]
+            return status
+
+        yield finish
+
+
+def refuses_connections(gateway: GatewayProcess) -> bool:
+    try:
+        socket.create_connection(gateway.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False

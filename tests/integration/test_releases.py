@@ -1,0 +1,268 @@
+"""Releases on two Triton servers under load: killed anywhere, two at once, with a server down."""
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests.integration.conftest import running_stack, visionops
+from tests.integration.released_models import ORDER, Serving, over_grpc, steady_load
+from tests.integration.releasing import ReleasingProcess, releasing_process
+from tests.integration.second_triton import SecondTriton, two_servers
+from tests.releases import all_doors, expected_probabilities, switch_under_load
+from visionops_assets.crash_points import CrashPoint
+from visionops_assets.errors import (
+    GateRefusedError,
+    InvalidRequestError,
+    NotFoundError,
+    ReleaseError,
+    RolloutError,
+)
+from visionops_assets.settings import Settings
+from visionops_assets.stages.serving.audit import Order
+
+CONVERGED_WITHIN_S = 60
+KILLED_AT = [
+    CrashPoint.RELEASE_LOCKED,
+    CrashPoint.RELEASE_FOLDER_WRITTEN,
+    CrashPoint.RELEASE_REHEARSING,
+    CrashPoint.RELEASE_REHEARSED,
+    CrashPoint.RELEASE_SWITCHED,
+    CrashPoint.RELEASE_PINNED,
+    CrashPoint.RELEASE_COMMITTED,
+    CrashPoint.ROLLOUT_LOADED,
+]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A stack without Dagster, so that nothing converges but what a test lets."""
+    home = tmp_path_factory.mktemp("releases")
+    with running_stack(home, {}, "--only", "tansu,triton,gateway") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def second(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondTriton]:
+    with two_servers(settings, tmp_path_factory.mktemp("second")) as second:
+        yield second
+
+
+@pytest.fixture(scope="module")
+def served(
+    settings: Settings, second: SecondTriton, tmp_path_factory: pytest.TempPathFactory
+) -> Serving:
+    """The model that the gateway serves, with a champion."""
+    serving = Serving(settings, tmp_path_factory.mktemp("served"), settings.model_name)
+    serving.release(6)
+    return serving
+
+
+@pytest.fixture
+def serving(settings: Settings, second: SecondTriton, tmp_path: Path) -> Iterator[Serving]:
+    """A model of its own, with champion 1 on both servers."""
+    serving = Serving(settings, tmp_path)
+    serving.release(1)
+    yield serving
+    serving.unload()
+
+
+@pytest.fixture(scope="module")
+def crash_points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crash-points")
+
+
+@pytest.fixture(scope="module")
+def releasing(second: SecondTriton, crash_points: Path) -> Iterator[ReleasingProcess]:
+    """What changes what serves, and may be killed."""
+    with releasing_process(crash_points) as process:
+        yield process
+
+
+def converge_until(serving: Serving, champion: int | None) -> None:
+    """Converge as the sensor does, until all is as it should be.
+
+    Once is not enough: a server may still be at a load that the killed process asked for, and
+    PostgreSQL may not have noticed yet that the lock's holder died.
+    """
+    deadline = time.monotonic() + CONVERGED_WITHIN_S
+    while not is_converged(serving, champion):
+        assert time.monotonic() < deadline, serving.converge()
+        time.sleep(0.2)
+
+
+def is_converged(serving: Serving, champion: int | None) -> bool:
+    return (
+        "as it should be" in serving.converge()
+        and serving.champion() == champion
+        and serving.served() == [champion, champion]
+        and serving.loaded("-rehearsal") == [None, None]
+        and serving.loaded("-candidate") == [None, None]
+    )
+
+
+def test_switches_under_load_fail_no_request_and_mix_no_answer(
+    served: Serving, second: SecondTriton
+) -> None:
+    with all_doors(served, second) as doors:
+        load, promotions_s, rollbacks_s = switch_under_load(served, doors, 6)
+    assert load.errors == []
+    assert load.mixed == 0
+    assert (len(promotions_s), len(rollbacks_s)) == (4, 2)
+    assert set(load.versions) == {6, 1, 2, 3}
+    assert load.requests > 300
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_a_release_killed_anywhere_leaves_one_champion(
+    served: Serving,
+    second: SecondTriton,
+    releasing: ReleasingProcess,
+    crash_points: Path,
+    point: CrashPoint,
+) -> None:
+    before = served.champion() or 0
+    version = next_version(served)
+    served.offer(version)
+    expected = {v: expected_probabilities(served, v) for v in (before, version)}
+    (crash_points / point).touch()
+    with (
+        all_doors(served, second) as doors,
+        steady_load(*doors, expected=expected, pause_s=0.05) as load,
+    ):
+        what = "canary" if point is CrashPoint.ROLLOUT_LOADED else "promote"
+        assert releasing.run(what, served.model, version) == -signal.SIGKILL
+        converge_until(served, version if point is CrashPoint.RELEASE_COMMITTED else before)
+    assert load.errors == []
+    assert load.mixed == 0
+    assert set(load.versions) <= {before, version}
+
+
+def test_after_a_release_that_was_killed_the_same_can_be_released(
+    served: Serving, releasing: ReleasingProcess, crash_points: Path
+) -> None:
+    version = next_version(served)
+    served.offer(version)
+    (crash_points / CrashPoint.RELEASE_REHEARSING).touch()
+    assert releasing.run("promote", served.model, version) == -signal.SIGKILL
+    assert releasing.run("promote", served.model, version) == 0
+    converge_until(served, version)
+
+
+def next_version(serving: Serving) -> int:
+    """Return a version that was never exported."""
+    exported = serving.store.list_keys(f"exports/{serving.model}/")
+    return max(int(key.split("/")[2]) for key in exported) + 1
+
+
+def test_of_two_controllers_at_once_the_second_is_judged_against_the_first(
+    serving: Serving,
+) -> None:
+    serving.offer(2, 3)
+    with ThreadPoolExecutor(2) as pool:
+        refusals = [e for e in pool.map(lambda v: refusal_of(serving, v), (2, 3)) if e is not None]
+    champion = serving.champion()
+    assert len(refusals) == 1
+    assert f"{champion} is champion now" in str(refusals[0])
+    assert serving.served() == [champion, champion]
+    assert serving.releases() == 2
+
+
+def refusal_of(serving: Serving, version: int) -> GateRefusedError | None:
+    try:
+        serving.releaser.promote(serving.model, version, ORDER)
+    except GateRefusedError as error:
+        return error
+    return None
+
+
+def test_a_server_that_is_down_stops_a_promotion_not_a_rollback_and_catches_up(
+    serving: Serving, second: SecondTriton
+) -> None:
+    serving.release(2)
+    serving.offer(3)
+    second.stop()
+    try:
+        with steady_load(over_grpc(serving)) as load:
+            with pytest.raises(ReleaseError, match="does not answer"):
+                serving.releaser.promote(serving.model, 3, ORDER)
+            assert serving.triton.served_version(serving.model) == 2
+            serving.releaser.roll_back(serving.model, ORDER)
+            assert "does not answer" in serving.converge()
+    finally:
+        second.start()
+    assert load.errors == []
+    assert set(load.versions) == {1, 2}
+    converge_until(serving, 1)
+
+
+def test_rollbacks_go_back_step_by_step_and_are_audited(serving: Serving) -> None:
+    serving.release(2)
+    serving.release(3)
+    why = Order("anna@desk", "It sees cats everywhere.")
+    serving.releaser.roll_back(serving.model, why)
+    assert serving.served() == [2, 2]
+    serving.releaser.roll_back(serving.model, why)
+    assert serving.served() == [1, 1]
+    with pytest.raises(NotFoundError, match="nothing to go back to"):
+        serving.releaser.roll_back(serving.model, why)
+    with pytest.raises(InvalidRequestError, match="champion already"):
+        serving.releaser.roll_back(serving.model, why, to=1)
+    with pytest.raises(NotFoundError, match="never released"):
+        serving.releaser.roll_back(serving.model, why, to=9)
+    serving.releaser.roll_back(serving.model, why, to=3)
+    assert serving.actions() == [
+        "promoted 1",
+        "promoted 2",
+        "promoted 3",
+        "rolled_back 2",
+        "rolled_back 1",
+        "refused 1",
+        "refused 9",
+        "rolled_back 3",
+    ]
+    last = serving.audit()[-1]
+    assert (last.actor, last.reason) == (why.actor, why.reason)
+
+
+@pytest.mark.parametrize("table", ["release_event", "release", "verdict"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET model_version = 7", "DELETE FROM {}"])
+def test_the_database_refuses_to_change_what_was_decided(
+    served: Serving, table: str, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="are never changed"), served.catalog.begin() as session:
+        session.execute(text(statement.format(table)))
+
+
+def test_the_command_line_releases_says_why_not_and_shows_the_audit(served: Serving) -> None:
+    version = next_version(served)
+    why = ("--reason", "a [bold]test[/bold]")
+    missing = visionops("release", "promote", str(version), *why)
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("visionops: ")
+    assert len(missing.stderr.splitlines()) == 1
+    served.offer(version)
+    before = served.champion()
+    promoted = visionops("release", "promote", str(version), *why, "--as", "anna")
+    assert promoted.returncode == 0, promoted.stderr
+    assert f"Version {version} is champion in the place of {before}" in promoted.stdout
+    back = visionops("release", "rollback", *why)
+    assert back.returncode == 0, back.stderr
+    assert served.champion() == before
+    shown = visionops("release", "ls").stdout
+    assert f"Champion: version {before}" in shown
+    assert "rolled_back" in shown
+    assert "a [bold]test[/bold]" in shown
+    lines = visionops("release", "ls", "--json", "--limit", "2").stdout.splitlines()
+    assert len(lines) == 2
+    assert '"actor": "anna"' in lines[1]
+
+
+def test_nothing_to_stop_is_said(served: Serving) -> None:
+    with pytest.raises(RolloutError, match="under way"):
+        served.trials.stop(served.model, ORDER)

@@ -1,0 +1,74 @@
+"""Triton and the catalog as the gateway's unit tests play them, and the gateway between them."""
+
+import asyncio
+from typing import Any, cast
+from uuid import uuid4
+
+from tests.services.key_catalog import KeyCatalog
+from tests.vision.corpus import picture, saved
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import Label
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.services.gateway.app import Gateway
+from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.settings import Settings
+
+PNG = saved(picture(), "PNG")
+CHAMPION, CANDIDATE = "classifier", "classifier-candidate"
+
+
+def inference(label: str = "7", version: int = 3) -> Inference:
+    return Inference(label, ("1", "7", "9"), (0.25, 0.5, 0.25), uuid4(), version, "snapshot-1")
+
+
+class FakeTriton:
+    """Answers for each model with what `outcomes` says: an inference, or an error."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bytes, bool]] = []
+        self.timeouts_s: list[float] = []
+        self.outcomes: dict[str, Inference | VisionOpsError] = {
+            CHAMPION: inference(),
+            CANDIDATE: inference("9", 4),
+        }
+        self.error_of_check: VisionOpsError | None = None
+        self.is_held: asyncio.Event | None = None
+
+    async def check(self) -> None:
+        if self.error_of_check is not None:
+            raise self.error_of_check
+
+    async def infer(
+        self, model: str, image: bytes, timeout_s: float, *, record: bool = True
+    ) -> Inference:
+        self.asked.append((model, image, record))
+        self.timeouts_s.append(timeout_s)
+        if self.is_held is not None:
+            await self.is_held.wait()
+        outcome = self.outcomes[model]
+        if isinstance(outcome, VisionOpsError):
+            raise outcome
+        return outcome
+
+    @property
+    def images(self) -> list[bytes]:
+        return [image for _, image, _ in self.asked]
+
+
+class FakeCatalog(KeyCatalog):
+    """Holds keys, and the labels that were added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[Label] = []
+
+    def add(self, row: Label) -> None:
+        self.rows.append(row)
+
+    def flush(self) -> None:
+        self.rows[-1].label_id = len(self.rows)
+
+
+def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:
+    given = Settings(**{"model_name": CHAMPION, **settings})
+    return Gateway(cast("TritonChannel", triton), cast("Catalog", catalog), given)

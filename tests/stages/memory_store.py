@@ -1,0 +1,31 @@
+"""The object store as a dictionary."""
+
+from collections.abc import Mapping
+
+from visionops_assets.errors import NotFoundError
+
+
+class MemoryStore(dict[str, bytes]):
+    """Objects by key; `written` notes the order of writes."""
+
+    def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
+        super().__init__(objects or {})
+        self.written: list[str] = []
+
+    def put(self, key: str, data: bytes) -> None:
+        self[key] = data
+        self.written.append(key)
+
+    def get(self, key: str) -> bytes:  # type: ignore[override]
+        if key not in self:
+            raise NotFoundError(key)
+        return self[key]
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+    def copy(self) -> "MemoryStore":
+        return MemoryStore(self)
+
+    def list_keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self if key.startswith(prefix))

@@ -1,0 +1,122 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, numpy_helper
+
+from tests.vision.conftest import Digits
+from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.parity import Parity, compare
+from visionops_assets.vision.precision import (
+    Runtime,
+    calibration_sample,
+    quantize,
+    to_float16,
+)
+from visionops_assets.vision.training import TrainedModel, predict_probabilities
+
+
+@pytest.fixture(scope="module")
+def onnx_path(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("precision") / "model.onnx"
+    export_onnx(trained.module, trained.card, path)
+    return path
+
+
+def parity_of(path: Path, trained: TrainedModel, digits: Digits) -> Parity:
+    """Compare on images that it was not trained on."""
+    held = slice(400, None)
+    reference, _ = predict_probabilities(trained.module, digits.images[held], trained.card)
+    answers = OnnxModel(path, trained.card).predict(digits.images[held])
+    return compare(reference, answers, digits.labels[held])
+
+
+def types_of_constants(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(TensorProto.DataType.Name(c.data_type) for c in model.graph.initializer)
+
+
+@pytest.mark.parametrize("runtime", ["cpu", "tensorrt"])
+def test_int8_keeps_to_pytorch(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path, runtime: Runtime
+) -> None:
+    path = tmp_path / "int8.onnx"
+    quantize(onnx_path, digits.images[:128], trained.card, path, runtime=runtime)
+    parity = parity_of(path, trained, digits)
+    assert parity.label_agreement > 0.95
+    assert parity.reference_accuracy - parity.accuracy < 0.03
+    assert 0 < parity.max_probability_error < 0.4
+    model = onnx.load(path)
+    assert [output.name for output in model.graph.output] == ["probabilities", "embedding"]
+    dequantized = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 10
+    assert all(set(node.input[:2]) <= dequantized for node in convolutions)
+    assert path.stat().st_size < 0.5 * onnx_path.stat().st_size
+    assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()
+
+
+def test_what_tensorrt_cannot_read_is_not_in_its_graph(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
+) -> None:
+    """It wants symmetric signed activations, and biases that are not quantized."""
+    path = tmp_path / "int8.onnx"
+    quantize(onnx_path, digits.images[:64], trained.card, path, runtime="tensorrt")
+    model = onnx.load(path)
+    assert not {"UINT8", "INT32"} & types_of_constants(model).keys()
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
+    zero_points = [
+        constants[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"
+    ]
+    assert len(zero_points) > 10
+    assert not any(zero_point.any() for zero_point in zero_points)
+
+
+def test_calibration_on_the_wrong_pictures_ruins_it_and_the_comparison_says_so(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
+) -> None:
+    path = tmp_path / "int8.onnx"
+    black = np.zeros_like(digits.images[:64])
+    quantize(onnx_path, black, trained.card, path, runtime="cpu")
+    parity = parity_of(path, trained, digits)
+    assert parity.reference_accuracy - parity.accuracy > 0.2
+
+
+def test_no_pictures_to_calibrate_on_are_refused(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        quantize(onnx_path, digits.images[:0], trained.card, tmp_path / "q.onnx", runtime="cpu")
+
+
+def test_fp16_keeps_to_pytorch_and_its_head_stays_float32(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
+) -> None:
+    path = tmp_path / "fp16.onnx"
+    to_float16(onnx_path, path)
+    parity = parity_of(path, trained, digits)
+    assert parity.label_agreement == 1
+    assert 0 < parity.max_probability_error < 0.02
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert types_of_constants(model) == {"FLOAT16": 20, "FLOAT": 2, "INT64": 2}
+    values = [*model.graph.input, *model.graph.output]
+    assert {value.type.tensor_type.elem_type for value in values} == {TensorProto.FLOAT}
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 30))
+def test_a_calibration_sample_is_fair_bounded_and_always_the_same(
+    classes: list[int], most: int
+) -> None:
+    truth = np.array(classes, np.int64)
+    chosen = calibration_sample(truth, most)
+    assert len(chosen) == min(most, len(classes))
+    assert list(chosen) == sorted(set(chosen.tolist()))
+    assert np.array_equal(chosen, calibration_sample(truth, most))
+    available, taken = Counter(classes), Counter(truth[chosen].tolist())
+    most_taken = max(taken.values())
+    # Only a class that has no more may have fewer than another, but for the last round.
+    assert all(taken[c] >= min(available[c], most_taken - 1) for c in available)

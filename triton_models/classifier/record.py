@@ -1,0 +1,30 @@
+"""Step 3 of the ensemble: identity and record of each answer. Run by Triton's Python backend."""
+
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from steps import Observer, ServedModel, images_of, settings_of_server
+
+
+class TritonPythonModel:
+    """What the Python backend calls."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Open the recorder."""
+        self._observer = Observer(ServedModel.of(args), settings_of_server())
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Respond to each request with what the network made of its images."""
+        return [self._respond(request) for request in requests]
+
+    def finalize(self) -> None:
+        """Publish the predictions still buffered."""
+        self._observer.close()
+
+    def _respond(self, request: Any) -> Any:
+        probabilities, embedding, started = (
+            pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+            for name in ("INFERRED_PROBABILITIES", "INFERRED_EMBEDDING", "STARTED")
+        )
+        outputs = probabilities, embedding
+        return self._observer.respond(request, images_of(request), outputs, float(started[0, 0]))

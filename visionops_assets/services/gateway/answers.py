@@ -1,0 +1,81 @@
+"""What the gateway answers: a prediction, or why there is none."""
+
+from collections.abc import Mapping
+from heapq import nlargest
+from operator import itemgetter
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import Field
+
+from visionops_assets.contracts import Record, Role
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.services.gateway.inference import Inference
+from visionops_assets.services.problems import STATUS_BY_CODE
+
+
+class PredictionAnswer(Record):
+    """The answer for one image.
+
+    `probabilities` are by class in the model's order; those of the `top_k` best, best first, if a
+    request asks for so many.
+    """
+
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    prediction_id: UUID
+    model_version: int
+    snapshot_id: str = Field(description="What the version was trained on.")
+    role: Literal[Role.CHAMPION, Role.CANARY]
+
+    @classmethod
+    def of(
+        cls, inference: Inference, role: Literal[Role.CHAMPION, Role.CANARY], top_k: int | None
+    ) -> Self:
+        """Make the answer of what Triton inferred."""
+        probabilities = dict(zip(inference.classes, inference.probabilities, strict=True))
+        shown = probabilities
+        if top_k is not None:
+            shown = dict(nlargest(top_k, probabilities.items(), key=itemgetter(1)))
+        return cls(
+            label=inference.label,
+            probability=probabilities[inference.label],
+            probabilities=shown,
+            prediction_id=inference.prediction_id,
+            model_version=inference.model_version,
+            snapshot_id=inference.snapshot_id,
+            role=role,
+        )
+
+
+class Refusal(Record):
+    """Why one image of several has no prediction: a problem's status, code and detail."""
+
+    status: int
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, error: VisionOpsError) -> Self:
+        """Say it of an error."""
+        return cls(status=STATUS_BY_CODE[error.code], code=error.code, detail=str(error))
+
+
+class ImageResult(Record):
+    """What became of one image of a list: it has a prediction or a refusal."""
+
+    prediction: PredictionAnswer | None = None
+    refusal: Refusal | None = None
+
+
+class ListAnswer(Record):
+    """Answer to a list: one result an image, in the order of the images."""
+
+    results: list[ImageResult]
+
+
+class FrameResult(ImageResult):
+    """What became of one frame of a stream; `sequence` counts its frames from 0."""
+
+    sequence: int

@@ -1,0 +1,78 @@
+"""Predicts the images of one request beside each other; one that fails harms no other."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.answers import (
+    ImageResult,
+    ListAnswer,
+    PredictionAnswer,
+    Refusal,
+)
+from visionops_assets.services.gateway.predictor import Ask, Predictor
+
+CONCURRENCY = 8
+"""Images of one list under way at once, as far as there are places."""
+
+Outcome = PredictionAnswer | VisionOpsError
+
+
+async def predict_list(
+    predictor: Predictor, admission: Admission, images: Sequence[bytes | VisionOpsError], ask: Ask
+) -> ListAnswer:
+    """Predict each image that was received; the answer has one result an image, in their order.
+
+    Raises:
+        OverloadedError: there is no place for the list.
+        VisionOpsError: no image was answered, for want of Triton.
+    """
+    outcomes: dict[int, Outcome] = {}
+    waiting = iter(enumerate(images))
+
+    async def work() -> None:
+        # Whoever is free takes the next: one slow image does not hold the others up.
+        for place, image in waiting:
+            outcomes[place] = await _outcome(predictor, image, ask)
+
+    async def work_if_there_is_a_place() -> None:
+        if admission.has_place():
+            async with admission.place():
+                await work()
+
+    async with admission.place():
+        helpers = min(CONCURRENCY, len(images)) - 1
+        await asyncio.gather(work(), *(work_if_there_is_a_place() for _ in range(helpers)))
+    return _answer([outcomes[place] for place in range(len(images))])
+
+
+async def _outcome(predictor: Predictor, image: bytes | VisionOpsError, ask: Ask) -> Outcome:
+    if isinstance(image, VisionOpsError):
+        return image
+    try:
+        return await predictor.predict(image, ask)
+    except VisionOpsError as error:
+        return error
+
+
+def _answer(outcomes: Sequence[Outcome]) -> ListAnswer:
+    results = []
+    for outcome in outcomes:
+        if isinstance(outcome, VisionOpsError):
+            results.append(ImageResult(refusal=Refusal.of(outcome)))
+        else:
+            results.append(ImageResult(prediction=outcome))
+    first = outcomes[0]
+    if isinstance(first, VisionOpsError) and all(map(_came_at_a_bad_time, results)):
+        # A 200 would hide from proxies and clients that they should come again.
+        raise first
+    return ListAnswer(results=results)
+
+
+def _came_at_a_bad_time(result: ImageResult) -> bool:
+    return result.refusal is not None and (
+        result.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or result.refusal.status == HTTPStatus.TOO_MANY_REQUESTS
+    )

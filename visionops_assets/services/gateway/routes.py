@@ -1,0 +1,157 @@
+"""The gateway's HTTP routes: predictions of images, and labels of predictions."""
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.labels import add_prediction_label
+from visionops_assets.contracts import Record, Scope
+from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.body import body_of, read_json, whole
+from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
+from visionops_assets.services.gateway.direct import direct, read_query
+from visionops_assets.services.gateway.images import JSON_TYPE, OPENAPI_BODY, ImageReader
+from visionops_assets.services.gateway.lists import predict_list
+from visionops_assets.services.gateway.predictor import Ask, Predictor
+from visionops_assets.services.problems import problems
+from visionops_assets.services.text import PlainText
+from visionops_assets.settings import Settings
+
+FEEDBACK = "feedback"
+STICKY_KEY_HEADER = "X-Sticky-Key"
+MAX_LABEL_BYTES = 16 * 1024
+
+_PREDICT_PROBLEMS = PROTECTED | problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+_LABEL_PROBLEMS = PROTECTED | problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+
+StickyKey = Annotated[
+    str | None,
+    Header(
+        alias=STICKY_KEY_HEADER,
+        description="Requests with the same one are answered by the same version while a canary "
+        "goes on; by default those with the same API key are.",
+    ),
+]
+
+
+class PredictQuery(Record):
+    """What a request may ask for besides the prediction itself."""
+
+    top_k: int | None = Field(None, ge=1, description="So many probabilities, best first.")
+    timeout_ms: int | None = Field(
+        None, ge=1, description="Longest the prediction may take, up to the service's own limit."
+    )
+
+    def ask(self, key: str, settings: Settings) -> Ask:
+        """Return what is asked for; the time counts from now."""
+        allowed_s = settings.gateway_deadline_s
+        if self.timeout_ms is not None:
+            allowed_s = min(allowed_s, self.timeout_ms / 1000)
+        return Ask(key, time.monotonic() + allowed_s, self.top_k)
+
+
+class LabelRequest(BaseModel):
+    """What a prediction should have been."""
+
+    label: PlainText
+
+
+class LabelAnswer(BaseModel):
+    """The label as it was added."""
+
+    label_id: int
+    prediction_id: UUID
+    label: str
+
+
+def add_predict_route(
+    app: FastAPI, access: Access, predictor: Predictor, admission: Admission, settings: Settings
+) -> None:
+    """Add the route of predictions."""
+    guard = access.require(Scope.PREDICT)
+    reader = ImageReader(settings.max_predicted_image_bytes, settings.body_idle_timeout_s)
+
+    async def predict(
+        request: Request,
+        query: Annotated[PredictQuery, Query()],
+        principal: Annotated[Principal, Depends(guard)],
+        sticky_key: StickyKey = None,
+    ) -> Response:
+        """Predict one image, or each image of a list.
+
+        One image is sent raw or as the field `file` of a form; several as its fields `files`, or
+        in JSON. An image of a list that cannot be predicted has a refusal where the others have
+        a prediction.
+        """
+        admission.check()
+        with admission.held_bytes() as held:
+            received = await reader.read(request, held)
+            ask = query.ask(sticky_key or principal.name, settings)
+            if received.is_list:
+                return _json(await predict_list(predictor, admission, received.images, ask))
+            async with admission.place():
+                return _json(await predictor.predict(received.single(), ask))
+
+    async def answer(request: Request) -> Response:
+        principal = await guard(request, None)
+        query = read_query(PredictQuery, request)
+        return await predict(request, query, principal, request.headers.get(STICKY_KEY_HEADER))
+
+    app.router.add_api_route(
+        "/v1/predict",
+        predict,
+        methods=["POST"],
+        response_model=PredictionAnswer | ListAnswer,
+        responses=_PREDICT_PROBLEMS,
+        openapi_extra=OPENAPI_BODY,
+        route_class_override=direct(answer),
+    )
+
+
+def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Settings) -> None:
+    """Add the route of labels."""
+    body_schema = {"schema": LabelRequest.model_json_schema()}
+
+    def add(prediction_id: UUID, label: str) -> LabelAnswer:
+        with catalog.begin() as session:
+            row = add_prediction_label(session, prediction_id, label, FEEDBACK)
+            return LabelAnswer(label_id=row.label_id, prediction_id=prediction_id, label=row.label)
+
+    @app.post(
+        "/v1/predictions/{prediction_id}/label",
+        status_code=HTTPStatus.CREATED,
+        dependencies=[Depends(access.require(Scope.LABEL))],
+        responses=_LABEL_PROBLEMS,
+        openapi_extra={"requestBody": {"required": True, "content": {JSON_TYPE: body_schema}}},
+    )
+    async def label_prediction(prediction_id: UUID, request: Request) -> LabelAnswer:
+        """Say what a predicted image really shows. The newest label of a prediction counts."""
+        body = body_of(
+            request, max_bytes=MAX_LABEL_BYTES, idle_timeout_s=settings.body_idle_timeout_s
+        )
+        label = read_json(LabelRequest, await whole(body)).label
+        return await run_in_threadpool(add, prediction_id, label)
+
+
+def _json(answer: Record) -> Response:
+    """Answer with a record. FastAPI would validate it again and take it apart in Python."""
+    return Response(answer.model_dump_json(), media_type=JSON_TYPE)

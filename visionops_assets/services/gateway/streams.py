@@ -1,0 +1,131 @@
+"""`/v1/stream`: a WebSocket on which frames come in and predictions go out, in the same order.
+
+Each binary message is an encoded image, each answer a text message that holds a `FrameResult`. Here
+is who may open one and what becomes of a frame; the connection itself is in `stream.py`.
+"""
+
+import asyncio
+import logging
+import time
+
+from fastapi import WebSocket
+from pydantic import ValidationError
+
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    OverloadedError,
+    ServerUnreachableError,
+    UnauthenticatedError,
+    VisionOpsError,
+)
+from visionops_assets.services.access import Access, Principal, presented_key
+from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.answers import FrameResult, Refusal
+from visionops_assets.services.gateway.metrics import GatewayMetrics
+from visionops_assets.services.gateway.predictor import Ask, Predictor
+from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER, PredictQuery
+from visionops_assets.services.gateway.stream import GOING_AWAY, Stream
+from visionops_assets.services.problems import problem
+from visionops_assets.settings import Settings
+
+DRAIN_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Streams:
+    """The streams of one gateway."""
+
+    def __init__(
+        self,
+        access: Access,
+        predictor: Predictor,
+        admission: Admission,
+        metrics: GatewayMetrics,
+        settings: Settings,
+    ) -> None:
+        self._access = access
+        self._predictor = predictor
+        self._admission = admission
+        self._metrics = metrics
+        self._settings = settings
+        self._open: set[Stream] = set()
+        self._is_draining = False
+        metrics.watch("streams", "Streams that are open.", lambda: len(self._open))
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Handle one connection, from its handshake to its end."""
+        try:
+            principal, query = await self._admit(websocket)
+        except VisionOpsError as error:
+            refusal = Refusal.of(error)
+            answer = problem(refusal.status, refusal.code, refusal.detail)
+            await websocket.send_denial_response(answer)
+            return
+        key = websocket.headers.get(STICKY_KEY_HEADER) or principal.name
+
+        async def predict(frame: bytes, sequence: int) -> FrameResult:
+            ask = query.ask(key, self._settings)
+            return await self._predict(websocket, frame, sequence, ask)
+
+        await websocket.accept()
+        stream = Stream(websocket, predict)
+        self._open.add(stream)
+        started_s = time.monotonic()
+        try:
+            await stream.run()
+        finally:
+            self._open.discard(stream)
+            fields = {
+                "key": principal.prefix,
+                "frames": stream.frames,
+                "seconds": round(time.monotonic() - started_s, 1),
+            }
+            _log.info("stream", extra={"fields": fields})
+
+    async def drain(self) -> None:
+        """Take no more frames, answer those that came, and close."""
+        self._is_draining = True
+        for stream in self._open:
+            stream.stop(GOING_AWAY, "The gateway stops. Connect again.")
+        deadline_s = time.monotonic() + DRAIN_S
+        while self._open and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.02)
+
+    async def _admit(self, websocket: WebSocket) -> tuple[Principal, PredictQuery]:
+        principal = await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
+        if self._is_draining:
+            raise ServerUnreachableError("This gateway stops. Connect again.")
+        limit = self._settings.gateway_max_in_flight
+        if len(self._open) >= limit:
+            self._metrics.count_rejected("streams")
+            raise OverloadedError(f"{limit} streams are open. Come again later.")
+        try:
+            return principal, PredictQuery.model_validate(dict(websocket.query_params))
+        except ValidationError as error:
+            named = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
+            raise InvalidRequestError(named) from None
+
+    async def _predict(
+        self, websocket: WebSocket, frame: bytes, sequence: int, ask: Ask
+    ) -> FrameResult:
+        """Predict one frame, which counts as a request of its key.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError: the key was revoked since.
+        """
+        try:
+            await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
+            with self._admission.held_bytes() as held:
+                held.add(len(frame))
+                async with self._admission.place_of_stream():
+                    prediction = await self._predictor.predict(frame, ask)
+        except (UnauthenticatedError, ForbiddenError):
+            raise
+        except VisionOpsError as error:
+            self._metrics.count_frame(error.code)
+            return FrameResult(sequence=sequence, refusal=Refusal.of(error))
+        self._metrics.count_frame("predicted")
+        return FrameResult(sequence=sequence, prediction=prediction)

@@ -1,0 +1,130 @@
+"""Builds the TensorRT engines of one export: what the Kubernetes job of `engine_job` runs.
+
+    python -m visionops_assets.stages.serving.build_engine --model classifier --version 3
+
+Exit codes: 0, every engine is usable; 2, one could not be built, with one line that says why; 3,
+one does not keep to PyTorch, and was stored with its report but will not be served.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visionops_assets.contracts import Artifact, ArtifactReport, ModelCard
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.tracking import Tracking
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.serving.engines import (
+    PLAN_FILE,
+    SOURCE_FILE,
+    EngineRecord,
+    read_timings,
+    write_engine,
+    write_timings,
+)
+from visionops_assets.stages.serving.export import (
+    Reference,
+    bound_of,
+    calibrate,
+    download_model,
+    read_export,
+)
+from visionops_assets.stages.snapshot_files import read_snapshot
+from visionops_assets.vision.precision import to_float16
+from visionops_assets.vision.tensorrt_engine import (
+    Engine,
+    EnginePrecision,
+    build_engine,
+    this_target,
+)
+
+PRECISIONS: tuple[EnginePrecision, ...] = ("fp16", "int8")
+UNUSABLE_EXIT_CODE = 3
+
+
+def build_engines(
+    object_store: ObjectStore,
+    tracking: Tracking,
+    model_name: str,
+    model_version: int,
+    precisions: Sequence[EnginePrecision] = PRECISIONS,
+) -> list[ArtifactReport]:
+    """Build engines from the signed ONNX file, compare each with PyTorch, and store them.
+
+    Raises:
+        SettingsError: there is no TensorRT or no GPU here.
+        NotFoundError: MLflow or the object store has not what the export names.
+        ReleaseError: there is no such export, or TensorRT cannot build it.
+        UntrustedArtifactError: the export is not what we signed.
+    """
+    target, reports = this_target(), []
+    exported, files = read_export(object_store, model_name, model_version)
+    snapshot = read_snapshot(object_store, exported.snapshot_id)
+    run_id = tracking.version_run_id(model_name, model_version)
+    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
+        folder = Path(name)
+        module, card = download_model(tracking, run_id, folder)
+        reference = Reference.of(module, card, snapshot)
+        source = folder / SOURCE_FILE
+        source.write_bytes(files[SOURCE_FILE])
+        for precision in precisions:
+            graph = folder / f"{precision}.onnx"
+            if precision == "fp16":
+                to_float16(source, graph)
+            else:
+                calibrate(source, card, snapshot, graph, runtime="tensorrt")
+            built = build_engine(graph, card.spec.size_px, read_timings(object_store, target))
+            write_timings(object_store, target, built.timing_cache)
+            report = _compared(precision, built.plan, card, reference)
+            record = EngineRecord(
+                key=target.engine_key(precision),
+                source_sha256=exported.sha256_by_file[SOURCE_FILE],
+                report=report,
+            )
+            write_engine(object_store, exported, record, built.plan)
+            reports.append(report)
+    return reports
+
+
+def _compared(
+    precision: EnginePrecision, plan: bytes, card: ModelCard, reference: Reference
+) -> ArtifactReport:
+    artifact = Artifact(f"tensorrt-{precision}")
+    bound = bound_of(artifact, load_settings())
+    report, _ = reference.report(artifact, PLAN_FILE, Engine(plan, card).predict, bound)
+    return report
+
+
+def main(
+    model: Annotated[str, typer.Option(help="Name of the model.")],
+    version: Annotated[int, typer.Option(help="Its exported version.")],
+    precision: Annotated[
+        list[str], typer.Option(help="fp16 or int8; may be given more than once.")
+    ] = list(PRECISIONS),  # noqa: B006 - Typer reads it, nothing changes it
+) -> None:
+    """Build the TensorRT engines of an export for the GPU of this machine."""
+    wanted = [known for known in PRECISIONS if known in precision]
+    if len(wanted) != len(set(precision)):
+        raise typer.BadParameter(f"--precision is one of {', '.join(PRECISIONS)}.")
+    try:
+        reports = build_engines(ObjectStore(), Tracking(), model, version, wanted)
+    except VisionOpsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for report in reports:
+        shortfalls = "; ".join(report.shortfalls)
+        typer.echo(
+            f"{report.artifact.value}: accuracy {report.accuracy:.4f} "
+            f"(PyTorch {report.reference_accuracy:.4f}), {report.latency_ms:.2f} ms an image, "
+            + (f"not usable: {shortfalls}" if shortfalls else "usable")
+        )
+    if not all(report.usable for report in reports):
+        raise typer.Exit(UNUSABLE_EXIT_CODE)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,92 @@
+"""What every change of what serves needs: the servers, the folders, the lock, the gate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.releases import Action, lock_releases, newest_verdict
+from visionops_assets.catalog.rollouts import end_rollout, evidence
+from visionops_assets.contracts import GateVerdict, Rollout
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import GateRefusedError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.serving import judging
+from visionops_assets.stages.serving.audit import Audit, Order
+from visionops_assets.stages.serving.publishing import Publisher
+from visionops_assets.stages.serving.replicas import Replicas
+
+PIPELINE = "classifier"
+"""Folder of the served pipeline's templates. A model's name is its own affair."""
+
+
+@dataclass(frozen=True)
+class Controller:
+    """The catalog, the object store and Triton, as one who releases uses them."""
+
+    catalog: Catalog
+    object_store: ObjectStore
+    triton: TritonServer
+    pipelines_dir: Path
+
+    @classmethod
+    def of(cls, catalog: Catalog, object_store: ObjectStore, triton: TritonServer) -> Self:
+        """Take the pipeline's templates from where the settings say."""
+        return cls(catalog, object_store, triton, load_settings().project_root / "triton_models")
+
+    def publisher(self, model_name: str) -> Publisher:
+        """Return what makes and finds the version folders of a model."""
+        return Publisher(self.object_store, self.pipelines_dir / PIPELINE, model_name)
+
+    def replicas(self, model_name: str) -> Replicas:
+        """Return all Triton servers that there are now."""
+        repository = self.publisher(model_name).repository
+        return Replicas(repository, self.triton.replicas(), model_name)
+
+    @contextmanager
+    def locked(self, audit: Audit) -> Iterator[Session]:
+        """Open the transaction of a change: nobody else changes this model meanwhile.
+
+        An error in the block is noted in the audit, and goes on.
+        """
+        with audit.of_failures(self.catalog), self.catalog.begin() as session:
+            lock_releases(session, audit.model_name)
+            crash_point(CrashPoint.RELEASE_LOCKED)
+            yield session
+
+
+def end(
+    session: Session, rollout: Rollout, order: Order, reason: str, *, promoted: bool = False
+) -> None:
+    """End a rollout, and note its evidence in the audit."""
+    end_rollout(session, rollout.rollout_id)
+    audit = Audit(rollout.model_name, rollout.model_version, order)
+    action = Action.ROLLOUT_PROMOTED if promoted else Action.ROLLOUT_ENDED
+    audit.note(session, action, judging.as_json(evidence(session, rollout.rollout_id)), reason)
+
+
+def passing_verdict(
+    session: Session, model_name: str, version: int, champion_version: int | None
+) -> GateVerdict:
+    """Return the gate's verdict on a version, if it passes it against today's champion.
+
+    Raises:
+        GateRefusedError: there is none that does.
+    """
+    verdict = newest_verdict(session, model_name, version)
+    if verdict is None:
+        raise GateRefusedError(f"{model_name} {version} was never evaluated: materialize it first.")
+    if not verdict.passed:
+        raise GateRefusedError(f"The gate refused {model_name} {version}: {verdict.reason}")
+    if verdict.champion_version != champion_version:
+        raise GateRefusedError(
+            f"{model_name} {version} was compared with champion {verdict.champion_version}, but "
+            f"{champion_version} is champion now: evaluate it again."
+        )
+    return verdict

@@ -1,0 +1,100 @@
+"""`exported_model`: a candidate that passed the gate, as files that can be served."""
+
+import dagster as dg
+import pandas as pd
+
+from visionops_assets.contracts import (
+    Artifact,
+    ArtifactReport,
+    Candidate,
+    ExportedModel,
+    GateVerdict,
+)
+from visionops_assets.errors import GateRefusedError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.tracking import Tracking
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.serving.export import export_candidate
+from visionops_assets.vision.plots import error_distributions
+
+
+@dg.asset(
+    group_name="serving",
+    io_manager_key="records",
+    kinds={"onnx", "s3", "mlflow"},
+    owners=OWNERS,
+)
+def exported_model(
+    trained_model: Candidate,
+    model_evaluation: GateVerdict,
+    tracking: Tracking,
+    object_store: ObjectStore,
+) -> dg.MaterializeResult[ExportedModel]:
+    """The candidate as ONNX in float32 and INT8, signed in the object store and in MLflow."""
+    if model_evaluation.model_version != trained_model.model_version:
+        raise GateRefusedError(
+            f"The newest verdict is on version {model_evaluation.model_version}, not on "
+            f"{trained_model.model_version}: materialize model_evaluation again."
+        )
+    export = export_candidate(trained_model, tracking, object_store)
+    exported = export.exported
+    bucket = load_settings().s3_bucket
+    errors = {str(name): parity.errors for name, parity in export.parity_by_artifact.items()}
+    return dg.MaterializeResult(
+        value=exported,
+        metadata={
+            "model_version": exported.model_version,
+            "folder": dg.MetadataValue.path(f"s3://{bucket}/{exported.object_prefix}"),
+            "artifacts": table(_rows(exported)),
+            "probability_errors": picture(error_distributions(errors), "probability errors"),
+            "sha256_by_file": dg.MetadataValue.json(exported.sha256_by_file),
+        },
+    )
+
+
+@dg.asset_check(asset=exported_model, blocking=True)
+def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
+    """On the holdout, float32 and the artifact to be served keep to PyTorch within their bounds.
+
+    Another artifact that does not is not offered for serving, and holds nothing up.
+    """
+    served = Artifact(f"onnx-{load_settings().serving_precision}")
+    needed = {Artifact.ONNX_FP32, served}
+    unusable = [report for report in exported_model.artifacts if not report.usable]
+    present = {report.artifact for report in exported_model.artifacts}
+    failed = [report for report in unusable if report.artifact in needed]
+    return dg.AssetCheckResult(
+        passed=not failed and needed <= present,
+        description=_description(unusable, needed - present),
+        metadata={"served": served.value, "artifacts": table(_rows(exported_model))},
+    )
+
+
+def _description(unusable: list[ArtifactReport], missing: set[Artifact]) -> str:
+    problems = [f"{name.value} was not exported" for name in sorted(missing)]
+    problems += [
+        f"{report.artifact.value} is not usable: {', '.join(report.shortfalls)}"
+        for report in unusable
+    ]
+    return ". ".join(problems) + "." if problems else "Every artifact keeps to PyTorch."
+
+
+def _rows(exported: ExportedModel) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "artifact": report.artifact.value,
+            "file": report.file,
+            "usable": report.usable,
+            "holdout_images": report.images,
+            "label_agreement": report.label_agreement,
+            "max_probability_error": report.max_probability_error,
+            "accuracy": report.accuracy,
+            "accuracy_of_pytorch": report.reference_accuracy,
+            "accuracy_drop": report.accuracy_drop,
+            "accuracy_drop_allowed": report.bound.max_accuracy_drop,
+            "latency_ms": round(report.latency_ms, 3),
+        }
+        for report in exported.artifacts
+    )

@@ -1,0 +1,145 @@
+"""The rule by which a canary or shadow passes or ends. Pure arithmetic on what gateways saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from visionops_assets.catalog.rollouts import ArmEvidence
+from visionops_assets.contracts import Arm
+from visionops_assets.settings import Settings
+from visionops_assets.vision.metrics import wilson_interval
+
+EARLY_CONFIDENCE = 0.999
+"""Of the intervals that end a rollout early: they are looked at every few seconds."""
+EARLY_MIN_SEEN = 20
+"""Requests, or compared images, without which nothing is beyond doubt."""
+LATENCY_QUANTILE = 0.95
+
+
+class Outcome(StrEnum):
+    """What is to become of a rollout."""
+
+    WAIT = "wait"
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True)
+class RolloutRule:
+    """Limits on a candidate; each is the setting of its name."""
+
+    min_requests: int
+    max_error_increase: float
+    max_latency_ratio: float
+    min_agreement: float
+    max_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Take the limits from the settings."""
+        return cls(
+            min_requests=settings.rollout_min_requests,
+            max_error_increase=settings.rollout_max_error_increase,
+            max_latency_ratio=settings.rollout_max_latency_ratio,
+            min_agreement=settings.rollout_min_agreement,
+            max_s=settings.rollout_max_s,
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to become of a rollout, and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def judge(seen: Mapping[Arm, ArmEvidence], rule: RolloutRule, age_s: float) -> Judgement:
+    """Judge a rollout that began `age_s` ago by what all gateways saw of both arms.
+
+    A candidate that is bad beyond doubt fails at once, by intervals of 99.9 % confidence. All
+    others are judged when they had `min_requests`.
+    """
+    candidate, champion = seen[Arm.CANDIDATE], seen[Arm.CHAMPION]
+    certain = _certain_complaints(candidate, champion, rule)
+    if certain:
+        return Judgement(Outcome.FAIL, "Failed early: " + "; ".join(certain))
+    if candidate.requests < rule.min_requests:
+        had = f"It had {candidate.requests} of {rule.min_requests} requests"
+        if age_s > rule.max_s:
+            return Judgement(Outcome.EXPIRE, f"{had} when its {rule.max_s:g} s were over.")
+        return Judgement(Outcome.WAIT, f"{had}.")
+    complaints = _complaints(candidate, champion, rule)
+    if complaints:
+        return Judgement(Outcome.FAIL, "Failed: " + "; ".join(complaints))
+    return Judgement(Outcome.PASS, f"Passed, by {candidate.requests} requests.")
+
+
+def as_json(seen: Mapping[Arm, ArmEvidence]) -> dict[str, Any]:
+    """Put what was seen of both arms into JSON, for the audit."""
+    found: dict[str, Any] = {}
+    for arm, evidence in seen.items():
+        p95_ms = evidence.latency_quantile_ms(LATENCY_QUANTILE)
+        found[arm.value] = {
+            "requests": evidence.requests,
+            "errors": evidence.errors,
+            # JSON knows no infinity.
+            "p95_ms": None if p95_ms is None or p95_ms == float("inf") else round(p95_ms, 3),
+            "latency_counts": evidence.latency_counts,
+            "compared": evidence.compared,
+            "agreed": evidence.agreed,
+        }
+    return found
+
+
+def _certain_complaints(
+    candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule
+) -> list[str]:
+    complaints = []
+    if candidate.requests >= EARLY_MIN_SEEN:
+        low = wilson_interval(candidate.errors, candidate.requests, EARLY_CONFIDENCE).low
+        usual = _highest_error_rate(champion)
+        if low > usual + rule.max_error_increase:
+            complaints.append(
+                f"{candidate.errors} of {candidate.requests} requests failed, which is above the "
+                f"champion's {champion.error_rate:.4f} beyond doubt"
+            )
+    if candidate.compared >= EARLY_MIN_SEEN:
+        high = wilson_interval(candidate.agreed, candidate.compared, EARLY_CONFIDENCE).high
+        if high < rule.min_agreement:
+            complaints.append(
+                f"it agreed on {candidate.agreed} of {candidate.compared} images, which is below "
+                f"{rule.min_agreement} beyond doubt"
+            )
+    return complaints
+
+
+def _highest_error_rate(champion: ArmEvidence) -> float:
+    if not champion.requests:
+        return 0.0
+    return wilson_interval(champion.errors, champion.requests, EARLY_CONFIDENCE).high
+
+
+def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule) -> list[str]:
+    complaints = []
+    if candidate.error_rate > champion.error_rate + rule.max_error_increase:
+        complaints.append(
+            f"its error rate is {candidate.error_rate:.4f}, the champion's "
+            f"{champion.error_rate:.4f}, and {rule.max_error_increase} more is allowed"
+        )
+    usual_ms = champion.latency_quantile_ms(LATENCY_QUANTILE)
+    own_ms = candidate.latency_quantile_ms(LATENCY_QUANTILE)
+    if usual_ms is not None and own_ms is not None and own_ms > rule.max_latency_ratio * usual_ms:
+        complaints.append(
+            f"95 % of its answers took up to {own_ms:.1f} ms, the champion's {usual_ms:.1f} ms, "
+            f"and {rule.max_latency_ratio} times that is allowed"
+        )
+    agreement = candidate.agreement
+    if agreement is not None and agreement < rule.min_agreement:
+        complaints.append(
+            f"it agreed on {agreement:.4f} of {candidate.compared} images, and "
+            f"{rule.min_agreement} is asked for"
+        )
+    return complaints

@@ -1,0 +1,92 @@
+"""Makes the version folder of an export: what is served, and the golden images to test it with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.releases import newest_release
+from visionops_assets.catalog.rollouts import was_tried
+from visionops_assets.catalog.schema import Release
+from visionops_assets.contracts import ExportedModel, ModelCard
+from visionops_assets.errors import UntrustedArtifactError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.serving.engines import PLAN_FILE, engine_or_onnx
+from visionops_assets.stages.serving.export import CARD_FILE, read_export, serving_file
+from visionops_assets.stages.serving.golden import golden_images, golden_set
+from visionops_assets.stages.serving.manifest import Files
+from visionops_assets.stages.serving.pipeline import (
+    ENGINE_FILE,
+    ONNX_FILE,
+    PipelineOptions,
+    pipeline_files,
+)
+from visionops_assets.stages.serving.replica import Version
+from visionops_assets.stages.serving.repository import ModelRepository
+from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
+
+
+class Publisher:
+    """Makes and finds the version folders of one model. The caller holds its release lock."""
+
+    def __init__(self, object_store: ObjectStore, template_dir: Path, model_name: str) -> None:
+        self._object_store = object_store
+        self._template_dir = template_dir
+        self._model_name = model_name
+        self.repository = ModelRepository(object_store, model_name)
+
+    def publish(self, session: Session, version: int) -> Version:
+        """Bring the folder of a version about; one that served before is taken as it is.
+
+        Raises:
+            ReleaseError: there is no usable export of the version, or its folder was changed.
+        """
+        earlier = newest_release(session, self._model_name, version)
+        if earlier is not None:
+            files = self._read(earlier)
+        elif was_tried(session, self._model_name, version):
+            files = self.repository.read(version)
+        else:
+            files = self.repository.publish(version, self._made(version))
+        return Version(version, lambda: files)
+
+    def released(self, release: Release) -> Version:
+        """Return a version that was released; its folder is read when it is needed."""
+        return Version(release.model_version, lambda: self._read(release))
+
+    def _read(self, release: Release) -> Files:
+        version = release.model_version
+        files = self.repository.read(version)
+        if self.repository.manifest_sha256(version) != release.manifest_sha256:
+            raise UntrustedArtifactError(
+                f"{self.repository.version_prefix(version)} is not what was released as "
+                f"{release.release_id}: train a new version."
+            )
+        return files
+
+    def _made(self, version: int) -> Files:
+        exported, files = read_export(self._object_store, self._model_name, version)
+        card = ModelCard.model_validate_json(files[CARD_FILE])
+        options = PipelineOptions.of(load_settings())
+        onnx, network = self._network(exported, files)
+        if network.keys() == {ONNX_FILE} and options.backend == "tensorrt":
+            options = replace(options, backend="onnxruntime")
+        golden = golden_set(golden_images(self._object_store, exported.snapshot_id), onnx, card)
+        return {
+            **network,
+            CARD_FILE: files[CARD_FILE],
+            GOLDEN_FILE: write_golden(golden),
+            **pipeline_files(self._template_dir, self._model_name, version, card, options),
+        }
+
+    def _network(self, exported: ExportedModel, files: Files) -> tuple[bytes, Files]:
+        """Return the ONNX file whose labels are expected, and what is served: it, or an engine."""
+        settings = load_settings()
+        if not settings.serving_engine:
+            onnx = files[serving_file(exported, settings.serving_precision)]
+            return onnx, {ONNX_FILE: onnx}
+        key = settings.serving_engine
+        file, network = engine_or_onnx(self._object_store, exported, files, key)
+        name = ENGINE_FILE if file == PLAN_FILE else ONNX_FILE
+        return files[serving_file(exported, "fp32")], {name: network}

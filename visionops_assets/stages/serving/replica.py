@@ -1,0 +1,154 @@
+"""One Triton server, as far as it serves one model: champion, rehearsal, canary or shadow."""
+
+from collections.abc import Callable, Collection
+from functools import cached_property
+
+from visionops_assets.contracts import Role
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import ReleaseError
+from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
+from visionops_assets.stages.serving.manifest import Files
+from visionops_assets.stages.serving.pipeline import model_loads, steps_of
+from visionops_assets.stages.serving.repository import ModelRepository
+from visionops_assets.stages.serving.smoke import read_golden, smoke_test
+
+REHEARSAL_SUFFIX = "-rehearsal"
+
+
+class Version:
+    """A version of a model and the files of its folder, verified when they are first needed."""
+
+    def __init__(self, number: int, read: Callable[[], Files]) -> None:
+        self.number = number
+        self._read = read
+
+    @cached_property
+    def files(self) -> Files:
+        """Contents by file name.
+
+        Raises:
+            ReleaseError: the folder is not whole, or not what we signed.
+        """
+        return self._read()
+
+
+class Replica:
+    """One server. Every method raises `ServerUnreachableError` when it does not answer."""
+
+    def __init__(self, server: TritonServer, model_name: str, repository: ModelRepository) -> None:
+        self._server = server
+        self._repository = repository
+        self._model_name = model_name
+        self._rehearsal_name = model_name + REHEARSAL_SUFFIX
+        self._candidate_name = model_name + CANDIDATE_SUFFIX
+
+    @property
+    def address(self) -> str:
+        """Where it listens, `host:port`."""
+        return self._server.address
+
+    def served_version(self) -> int | None:
+        """Version that it serves as champion."""
+        return self._server.served_version(self._model_name)
+
+    def rehearse(self, new: Version) -> None:
+        """Load a version under a name of its own, test it, and unload it.
+
+        Raises:
+            ReleaseError: it does not load, or answers wrongly.
+        """
+        try:
+            self._load(self._rehearsal_name, new, instances=1)
+            crash_point(CrashPoint.RELEASE_REHEARSING)
+            self._test(self._rehearsal_name, new)
+        finally:
+            self._unload(self._rehearsal_name)
+
+    def serve(self, version: Version) -> None:
+        """Serve a version in the place of another, which answers until this one is ready."""
+        if self.served_version() != version.number:
+            self._load(self._model_name, version)
+
+    def serve_and_test(self, version: Version) -> list[float]:
+        """Load a version, test it, and return the latencies in ms.
+
+        Raises:
+            ReleaseError: it does not load, or answers wrongly.
+        """
+        self._load(self._model_name, version)
+        return self._test(self._model_name, version)
+
+    def serve_nothing(self) -> None:
+        """Serve no version of the model."""
+        self._unload(self._model_name)
+
+    def check_serves(self, version: int) -> None:
+        """Return if it serves a version.
+
+        Raises:
+            ReleaseError: it does not: it restarted meanwhile.
+        """
+        found = self.served_version()
+        if found != version:
+            raise ReleaseError(f"Triton at {self.address} went back to version {found}.")
+
+    def forget_rehearsal(self) -> None:
+        """Unload what a release that died left."""
+        self._unload(self._rehearsal_name)
+
+    def converge(self, champion: Version) -> str | None:
+        """Bring it to the champion; say if it was not there."""
+        if self.served_version() == champion.number:
+            return None
+        self.serve(champion)
+        return f"{self.address}: loaded the champion, version {champion.number}, again."
+
+    def forget_steps(self, kept: Collection[int]) -> None:
+        """Unload what ensembles of other versions of the champion ran on."""
+        self._unload_steps(self._model_name, kept)
+
+    def load_candidate(self, candidate: Version, role: Role) -> list[float]:
+        """Load a canary or shadow beside the champion, test it, and return the latencies in ms.
+
+        Raises:
+            ReleaseError: it does not load, or answers wrongly.
+        """
+        self._load(self._candidate_name, candidate, role=role)
+        return self._test(self._candidate_name, candidate)
+
+    def converge_candidate(self, candidate: Version, role: Role) -> str | None:
+        """Bring it to a canary or shadow; say if it was not there."""
+        if self._server.served_version(self._candidate_name) == candidate.number:
+            return None
+        self._load(self._candidate_name, candidate, role=role)
+        return f"{self.address}: loaded the {role.value}, version {candidate.number}, again."
+
+    def unload_candidate(self) -> str | None:
+        """Unload a canary or shadow; say if there was one."""
+        if not self._unload(self._candidate_name):
+            return None
+        return f"{self.address}: unloaded the canary or shadow that is over."
+
+    def _load(
+        self, name: str, version: Version, instances: int | None = None, role: Role | None = None
+    ) -> None:
+        self._repository.put_steps(version.number, version.files)
+        loads = model_loads(version.files, name, version.number, instances=instances, role=role)
+        for load in loads:
+            self._server.load(load.name, load.config, load.files)
+
+    def _unload(self, name: str) -> bool:
+        is_loaded = self._server.served_version(name) is not None
+        if is_loaded:
+            self._server.unload(name)
+        self._unload_steps(name, kept=())
+        return is_loaded
+
+    def _unload_steps(self, name: str, kept: Collection[int]) -> None:
+        """Unload the steps of an ensemble's versions; a model that does all by itself has none."""
+        for step in steps_of(name, self._server.loaded_models()):
+            if int(step.split("-")[-2]) not in kept:
+                self._server.unload(step)
+
+    def _test(self, name: str, version: Version) -> list[float]:
+        return smoke_test(self._server, name, version.number, read_golden(version.files))

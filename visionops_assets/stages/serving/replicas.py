@@ -1,0 +1,177 @@
+"""Brings every Triton server from one version of a model to another, or leaves all as they were.
+
+A new version is rehearsed first, on every server: loaded under another name and tested, so that
+one which loads but answers wrongly never answers a client. Then the servers are switched, one
+before the others; each serves the old version until the new one is ready.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
+from typing import TypeVar
+
+from visionops_assets.contracts import Role
+from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import ReleaseError, ServerUnreachableError, VisionOpsError
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.stages.serving.replica import Replica, Version
+from visionops_assets.stages.serving.repository import ModelRepository
+from visionops_assets.stages.serving.smoke import SmokeTest
+
+MAX_AT_ONCE = 16
+
+_Result = TypeVar("_Result")
+
+
+class Replicas:
+    """All Triton servers, as far as they serve one model."""
+
+    def __init__(
+        self, repository: ModelRepository, servers: Sequence[TritonServer], model_name: str
+    ) -> None:
+        self._repository = repository
+        self._replicas = [Replica(server, model_name, repository) for server in servers]
+        self._model_name = model_name
+
+    def promote(self, new: Version, previous_version: int | None) -> SmokeTest:
+        """Serve a version on every server, after a rehearsal on each.
+
+        Raises:
+            ReleaseError: one fails or does not answer; `previous_version` serves as before.
+        """
+        try:
+            _on_each(self._replicas, lambda replica: replica.rehearse(new))
+        except VisionOpsError as error:
+            raise ReleaseError(
+                f"{self._model_name} {new.number} failed its rehearsal, so what served before "
+                f"serves on: {error}"
+            ) from error
+        crash_point(CrashPoint.RELEASE_REHEARSED)
+        return self._switch(self._replicas, new, previous_version)
+
+    def roll_back(self, to: Version, previous_version: int) -> SmokeTest:
+        """Serve a version that served before on every server that answers, unrehearsed.
+
+        A server that is down must not keep the others at a bad version: `converge` brings it
+        along when it is back.
+
+        Raises:
+            ReleaseError: it fails, or no server answers; `previous_version` serves as before.
+        """
+        _ = to.files  # What cannot be trusted is refused before anything is touched.
+        answering = [replica for replica in self._replicas if _answers(replica)]
+        if not answering:
+            raise ReleaseError("No Triton server answers. Is `visionops up` running?")
+        return self._switch(answering, to, previous_version)
+
+    def load_candidate(self, candidate: Version, role: Role) -> SmokeTest:
+        """Load a canary or shadow beside the champion on every server, and test it there.
+
+        Raises:
+            ReleaseError: one fails or does not answer; it is loaded on none.
+        """
+        try:
+            measured = _on_each(self._replicas, lambda r: r.load_candidate(candidate, role))
+        except BaseException as error:
+            left = " ".join(self.unload_candidate())
+            if not isinstance(error, Exception):
+                raise
+            raise ReleaseError(
+                f"{self._model_name} {candidate.number} is not tried: {error} {left}".rstrip()
+            ) from error
+        return SmokeTest.of(list(chain.from_iterable(measured)))
+
+    def converge(self, champion: Version) -> list[str]:
+        """Bring every server to the champion; say which were not there, or do not answer.
+
+        A server is not there if it restarted, or if a release died half way.
+        """
+        found = self.forget_rehearsals()
+        found += _reach_all(self._replicas, lambda replica: replica.converge(champion))
+        if not self._repository.pins(champion.number):
+            self._repository.pin(champion.number, None, champion.files)
+            found.append(f"Pinned version {champion.number} again.")
+        return found
+
+    def forget_rehearsals(self) -> list[str]:
+        """Unload what releases that died left; say which servers do not answer."""
+        return _reach_all(self._replicas, lambda replica: replica.forget_rehearsal())
+
+    def forget_steps(self, kept: Collection[int]) -> list[str]:
+        """Unload what ensembles of other versions ran on; say which servers do not answer."""
+        return _reach_all(self._replicas, lambda replica: replica.forget_steps(kept))
+
+    def converge_candidate(self, candidate: Version, role: Role) -> list[str]:
+        """Bring a canary or shadow to every server that lost it; say which, or do not answer."""
+        return _reach_all(self._replicas, lambda r: r.converge_candidate(candidate, role))
+
+    def unload_candidate(self) -> list[str]:
+        """Unload a canary or shadow everywhere; say where it was, or who does not answer."""
+        return _reach_all(self._replicas, lambda replica: replica.unload_candidate())
+
+    def _switch(
+        self, replicas: Sequence[Replica], new: Version, previous_version: int | None
+    ) -> SmokeTest:
+        try:
+            first, *others = replicas
+            latencies_ms = first.serve_and_test(new)
+            crash_point(CrashPoint.RELEASE_SWITCHED)
+            latencies_ms += chain.from_iterable(_on_each(others, lambda r: r.serve_and_test(new)))
+            _on_each(replicas, lambda replica: replica.check_serves(new.number))
+            self._repository.pin(new.number, previous_version, new.files)
+            crash_point(CrashPoint.RELEASE_PINNED)
+        except BaseException as error:
+            outcome = self._restore(replicas, previous_version)
+            if not isinstance(error, Exception):
+                raise
+            raise ReleaseError(
+                f"{self._model_name} {new.number} was not released: {error} {outcome}"
+            ) from error
+        return SmokeTest.of(latencies_ms)
+
+    def _restore(self, replicas: Sequence[Replica], previous_version: int | None) -> str:
+        """Go back to what was served, and say how that went."""
+        try:
+            if previous_version is None:
+                self._repository.unpin()
+                left = _reach_all(replicas, lambda replica: replica.serve_nothing())
+            else:
+                read = partial(self._repository.read, previous_version)
+                previous = Version(previous_version, read)
+                left = _reach_all(replicas, lambda replica: replica.serve(previous))
+                if not self._repository.pins(previous_version):
+                    self._repository.pin(previous_version, None, previous.files)
+        except VisionOpsError as error:
+            left = [str(error)]
+        if left:
+            return f"Going back failed too, and is tried again every few seconds: {' '.join(left)}"
+        if previous_version is None:
+            return "Nothing is served."
+        return f"Version {previous_version} serves as before."
+
+
+def _on_each(replicas: Sequence[Replica], act: Callable[[Replica], _Result]) -> list[_Result]:
+    """Act on all at once; when all are done, raise the error of the first that failed."""
+    with ThreadPoolExecutor(MAX_AT_ONCE, "replica") as pool:
+        return list(pool.map(act, replicas))
+
+
+def _reach_all(replicas: Sequence[Replica], act: Callable[[Replica], str | None]) -> list[str]:
+    """Act on all at once; return what they say, and the errors of those that failed."""
+
+    def reach(replica: Replica) -> str | None:
+        try:
+            return act(replica)
+        except VisionOpsError as error:
+            return str(error)
+
+    return [said for said in _on_each(replicas, reach) if said is not None]
+
+
+def _answers(replica: Replica) -> bool:
+    try:
+        replica.served_version()
+    except ServerUnreachableError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""TensorRT engines: built from ONNX on the GPU that will run them, and run for comparison.
+
+An engine runs only on the kind of GPU and the version of TensorRT that built it: its key says so.
+Networks are strongly typed, as TensorRT 11 knows no others: FP16 and INT8 come from the ONNX graph
+(see `precision`), not from builder flags. TensorRT and CUDA are imported when they are used, so
+keys can be made anywhere. Written against the API of TensorRT 10.13 to 11.4.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from visionops_assets.contracts import ModelCard
+from visionops_assets.errors import ReleaseError, SettingsError
+from visionops_assets.vision.export import BATCH, INPUT_NAME, OUTPUT_NAMES
+from visionops_assets.vision.parity import Floats
+from visionops_assets.vision.preprocessing import Frame, to_network_input
+
+EnginePrecision = Literal["fp16", "int8"]
+
+OPTIMAL_BATCH = 8
+MAX_BATCH = BATCH
+"""`max_batch_size` of the served model: Triton sends no larger batch."""
+WORKSPACE_BYTES = 1024**3
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an engine is built for: a kind of GPU, its compute capability, TensorRT's version."""
+
+    gpu: str
+    compute_capability: tuple[int, int]
+    tensorrt_version: str
+
+    @property
+    def slug(self) -> str:
+        """Name the target in keys: `nvidia-l4-sm89-trt11.4.0`."""
+        gpu = re.sub(r"[^a-z0-9]+", "-", self.gpu.lower()).strip("-")
+        major, minor = self.compute_capability
+        return f"{gpu}-sm{major}{minor}-trt{self.tensorrt_version}"
+
+    def engine_key(self, precision: EnginePrecision) -> str:
+        """Name an engine of this target: `nvidia-l4-sm89-trt11.4.0-fp16`."""
+        return f"{self.slug}-{precision}"
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A serialized engine, and the timings of kernels that make the next build faster."""
+
+    plan: bytes
+    timing_cache: bytes
+
+
+def this_target() -> Target:
+    """Describe the first GPU of this machine.
+
+    Raises:
+        SettingsError: TensorRT is not installed, or there is no GPU.
+    """
+    trt = _tensorrt()
+    if not torch.cuda.is_available():
+        raise SettingsError("PyTorch sees no CUDA GPU here: run this on a GPU node.")
+    return Target(
+        gpu=torch.cuda.get_device_name(0),
+        compute_capability=torch.cuda.get_device_capability(0),
+        tensorrt_version=str(trt.__version__),
+    )
+
+
+def build_engine(onnx_path: Path, size_px: int, timing_cache: bytes = b"") -> BuiltEngine:
+    """Build an engine for batches of 1 to 32 images, fastest at 8, from a typed ONNX graph.
+
+    Raises:
+        SettingsError: TensorRT is not installed.
+        ReleaseError: TensorRT cannot parse or build this model.
+    """
+    trt = _tensorrt()
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(strongly_typed)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(onnx_path.read_bytes()):
+        errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+        raise ReleaseError(f"TensorRT cannot parse {onnx_path.name}: {errors}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    profile = builder.create_optimization_profile()
+    shapes = [(count, 3, size_px, size_px) for count in (1, OPTIMAL_BATCH, MAX_BATCH)]
+    profile.set_shape(INPUT_NAME, *shapes)
+    config.add_optimization_profile(profile)
+    # Of timings that do not fit this GPU TensorRT takes none, and says so.
+    cache = config.create_timing_cache(timing_cache)
+    if not config.set_timing_cache(cache, False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ReleaseError(f"TensorRT cannot build {onnx_path.name}: see its log above.")
+    return BuiltEngine(bytes(plan), bytes(cache.serialize()))
+
+
+class Engine:
+    """An engine on the first GPU: images in, probabilities out."""
+
+    def __init__(self, plan: bytes, card: ModelCard) -> None:
+        """Load an engine.
+
+        Raises:
+            SettingsError: TensorRT is not installed.
+            ReleaseError: the engine does not load on this GPU with this TensorRT.
+        """
+        trt = _tensorrt()
+        self._card = card
+        # TensorRT's objects do not keep those alive that they came from.
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise ReleaseError(
+                "The engine does not load: it was built for another GPU or TensorRT."
+            )
+        self._context: Any = self._engine.create_execution_context()
+
+    def predict(self, images: Frame) -> Floats:
+        """Classify frames, uint8 (N, S, S, 3): probabilities, float32 (N, classes).
+
+        Raises:
+            ReleaseError: TensorRT refuses to run.
+        """
+        batches = range(0, len(images), MAX_BATCH)
+        return np.concatenate([self._run(images[i : i + MAX_BATCH]) for i in batches])
+
+    def _run(self, images: Frame) -> Floats:
+        stream = torch.cuda.current_stream()
+        inputs = torch.from_numpy(to_network_input(images, self._card)).cuda()
+        widths = (len(self._card.classes), self._card.embedding_size)
+        outputs = {
+            name: torch.empty((len(images), width), device="cuda")
+            for name, width in zip(OUTPUT_NAMES, widths, strict=True)
+        }
+        self._context.set_input_shape(INPUT_NAME, tuple(inputs.shape))
+        for name, tensor in {INPUT_NAME: inputs, **outputs}.items():
+            self._context.set_tensor_address(name, tensor.data_ptr())
+        if not self._context.execute_async_v3(stream.cuda_stream):
+            raise ReleaseError("TensorRT refuses to run the engine: see its log above.")
+        stream.synchronize()
+        return np.asarray(outputs[OUTPUT_NAMES[0]].cpu().numpy(), np.float32)
+
+
+def _tensorrt() -> Any:
+    try:
+        import tensorrt  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            "tensorrt is not installed: pip install visionops[tensorrt], on a machine with a GPU."
+        ) from error
+    return tensorrt
