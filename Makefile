@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-unit check up down status bench chaos clean
+.PHONY: help install lock demo test test-unit check up down status bench chaos releases clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,6 +7,9 @@ UV := $(BIN)/uv pip install --quiet
 # PyTorch is installed by pip, so that a CPU build is taken where the package index offers one; the
 # lock files hold everything else.
 TORCH := torch==2.13.0
+
+# Tests that share servers stay together: see tests/conftest.py.
+PARALLEL := --numprocesses 2 --dist loadgroup
 
 # Of `make chaos`; without SEED one is drawn, and printed.
 SEED ?=
@@ -35,10 +38,10 @@ demo: install ## Start the stack and run the whole loop on real media
 	$(BIN)/visionops demo
 
 test: check ## Run every check and every test, on real servers
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-unit: install ## Run the tests that need no server
-	$(BIN)/pytest -m "not integration"
+	$(BIN)/pytest $(PARALLEL) -m "not integration"
 
 check: install ## Lint, types, structure
 	$(BIN)/ruff check .
@@ -60,6 +63,9 @@ bench: install ## Measure the figures of the README, into build/bench
 
 chaos: install ## Kill every process under load and check that nothing was lost, into build/
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --uploads $(UPLOADS) --kills $(KILLS)
+
+releases: install ## Promote and roll back a hundred times under load, into build/
+	$(BIN)/python -m tests.releases --promotions 100
 
 lock: install ## Resolve the dependencies again, into the lock files
 	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt

@@ -118,7 +118,7 @@ def measure(switches: int) -> dict[str, float]:
             running_stack(folder / "home", {}, *only) as settings,
             two_servers(settings, folder / "second") as second,
         ):
-            serving = Serving(settings, folder, settings.model_name)
+            serving = Serving(settings, settings.model_name)
             serving.release(VERSIONS)
             with all_doors(serving, second) as doors:
                 load, promotions_s, rollbacks_s = switch_under_load(serving, doors, switches, _tell)

@@ -1,10 +1,12 @@
 """One real stack for all integration tests, in a state folder of its own."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,7 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def visionops(*words: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
     """Run a `visionops` command as a user would."""
     command = [sys.executable, "-m", "visionops_assets", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    with one_start_at_a_time() if words[0] == "up" else nullcontext():
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+
+@contextmanager
+def one_start_at_a_time() -> Iterator[None]:
+    """Wait until no other test process starts a stack: both would choose the same free ports."""
+    with (Path(tempfile.gettempdir()) / "visionops-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

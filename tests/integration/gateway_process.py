@@ -8,49 +8,31 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
-import torch
 
 from tests.integration.conftest import key_for
+from tests.integration.released_models import CARD, network
 from visionops_assets.client import GatewayClient
-from visionops_assets.contracts import ModelCard, PreprocessingSpec, Role, Scope
+from visionops_assets.contracts import Role, Scope
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.pipeline import CONFIG_FILE, config_as_json, pipeline_files
-from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import export_onnx
 
 READY_WITHIN_S = 60
-CARD = ModelCard(
-    architecture="resnet-tiny",
-    classes=("a", "b", "c"),
-    embedding_size=96,
-    spec=PreprocessingSpec(size_px=16),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.25, 0.25, 0.25),
-    snapshot_id="snapshot-gateway",
-    seed=0,
-)
 
 
 class ServedModel:
     """A model of random weights, loaded into the stack's Triton without a release."""
 
-    def __init__(self, settings: Settings, name: str, folder: Path) -> None:
+    def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self._templates = settings.project_root / "triton_models" / "classifier"
-        self._folder = folder
 
     def load(self, version: int, role: Role = Role.CHAMPION) -> None:
         """Serve a version: as champion, or beside it as canary or shadow."""
-        path = self._folder / f"{version}.onnx"
-        if not path.exists():
-            torch.manual_seed(version)
-            export_onnx(build(CARD.architecture, len(CARD.classes)).eval(), CARD, path)
         files = pipeline_files(self._templates, self.name, version, CARD) | {
-            "model.onnx": path.read_bytes(),
+            "model.onnx": network(version),
             "model.json": CARD.model_dump_json().encode(),
         }
         served_name = self.name if role is Role.CHAMPION else self.name + CANDIDATE_SUFFIX

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import numpy as np
@@ -57,17 +59,26 @@ IMAGE = encode_png(IMAGES[0])
 ORDER = Order("tester", "a test")
 
 
+@cache
+def network(version: int) -> bytes:
+    """Export random weights, the same for a version. It takes seconds, so each is made once."""
+    torch.manual_seed(version)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(build("resnet-tiny", len(CARD.classes)).eval(), CARD, path)
+        return path.read_bytes()
+
+
 class Serving:
     """One model and all that may be done with it. Versions have different random weights."""
 
-    def __init__(self, settings: Settings, folder: Path, model: str | None = None) -> None:
+    def __init__(self, settings: Settings, model: str | None = None) -> None:
         self.model = model or f"serving-{uuid4().hex[:8]}"
         self.settings = settings
         self.catalog, self.store, self.triton = Catalog(), ObjectStore(), TritonServer()
         self.controller = Controller.of(self.catalog, self.store, self.triton)
         self.releaser = Releaser(self.controller)
         self.trials = Trials(self.controller)
-        self._folder = folder
         self._write_snapshot()
 
     def _write_snapshot(self) -> None:
@@ -77,11 +88,8 @@ class Serving:
 
     def export(self, version: int, onnx_model: bytes | None = None) -> None:
         """Store an export of random weights that differ by version, or of the given bytes."""
-        path = self._folder / f"{version}.onnx"
-        torch.manual_seed(version)
-        export_onnx(build("resnet-tiny", len(CARD.classes)).eval(), CARD, path)
         files = {
-            "model.onnx": onnx_model or path.read_bytes(),
+            "model.onnx": onnx_model or network(version),
             CARD_FILE: CARD.model_dump_json().encode(),
         }
         report = ArtifactReport(

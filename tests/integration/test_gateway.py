@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from typing import Literal, Self
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from tests.integration.gateway_process import (
-    CARD,
     GatewayProcess,
     ServedModel,
     running_gateway,
 )
+from tests.integration.released_models import CARD
 from tests.vision.corpus import CASES, picture, saved
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.rollouts import ArmEvidence, end_rollout, evidence, start_rollout
@@ -27,6 +28,7 @@ from visionops_assets.errors import MediaError, ServerUnreachableError
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.rollouts import is_picked
 from visionops_assets.settings import Settings
+from visionops_assets.vision.preprocessing import encode_png
 
 PNG = saved(picture(), "PNG")
 MAX_IN_FLIGHT = 4
@@ -40,8 +42,8 @@ IMAGES = {
 
 
 @pytest.fixture(scope="module")
-def model(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedModel]:
-    model = ServedModel(stack, f"gateway-{uuid4().hex[:8]}", tmp_path_factory.mktemp("model"))
+def model(stack: Settings) -> Iterator[ServedModel]:
+    model = ServedModel(stack, f"gateway-{uuid4().hex[:8]}")
     model.load(1)
     yield model
     model.unload()
@@ -104,7 +106,9 @@ def test_an_answer_says_what_was_predicted_by_which_version(client: GatewayClien
 
 
 def test_a_deadline_that_cannot_be_met_is_said_so(gateway: GatewayProcess) -> None:
-    answer = gateway.post(PNG, "?timeout_ms=1")
+    # It takes longer to decode than that; PNG takes so little that it may be in time.
+    large = encode_png(np.random.default_rng(0).integers(0, 256, (2_000, 2_000, 3), np.uint8))
+    answer = gateway.post(large, "?timeout_ms=5")
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
     assert gateway.post(PNG).status_code == 200
 

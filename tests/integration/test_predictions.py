@@ -5,7 +5,6 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -28,8 +27,8 @@ SLOWEST_ANSWER_S = 5.0
 
 
 @pytest.fixture
-def observed(stack: Settings, tmp_path: Path) -> Iterator[Serving]:
-    serving = Serving(stack, tmp_path)
+def observed(stack: Settings) -> Iterator[Serving]:
+    serving = Serving(stack)
     serving.release(1)
     yield serving
     serving.unload()

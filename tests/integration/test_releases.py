@@ -54,19 +54,17 @@ def second(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def served(
-    settings: Settings, second: SecondTriton, tmp_path_factory: pytest.TempPathFactory
-) -> Serving:
+def served(settings: Settings, second: SecondTriton) -> Serving:
     """The model that the gateway serves, with a champion."""
-    serving = Serving(settings, tmp_path_factory.mktemp("served"), settings.model_name)
+    serving = Serving(settings, settings.model_name)
     serving.release(6)
     return serving
 
 
 @pytest.fixture
-def serving(settings: Settings, second: SecondTriton, tmp_path: Path) -> Iterator[Serving]:
+def serving(settings: Settings, second: SecondTriton) -> Iterator[Serving]:
     """A model of its own, with champion 1 on both servers."""
-    serving = Serving(settings, tmp_path)
+    serving = Serving(settings)
     serving.release(1)
     yield serving
     serving.unload()

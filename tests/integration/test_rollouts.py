@@ -4,7 +4,6 @@ What gateways would see of them is written by the tests; that they see it is the
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +26,9 @@ RULES = RolloutRule(
 
 
 @pytest.fixture
-def serving(stack: Settings, tmp_path: Path) -> Iterator[Serving]:
+def serving(stack: Settings) -> Iterator[Serving]:
     """A model of its own with champion 1, and version 2 that passed the gate."""
-    serving = Serving(stack, tmp_path)
+    serving = Serving(stack)
     serving.release(1)
     serving.offer(2)
     yield serving

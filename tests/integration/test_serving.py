@@ -6,11 +6,20 @@ from pathlib import Path
 from uuid import UUID
 
 import dagster as dg
+import onnxruntime as ort
 import pytest
 from mlflow import MlflowClient
 
-from tests.integration.released_models import IMAGE, IMAGES, ORDER, Serving, over_grpc, steady_load
-from visionops_assets.contracts import Prediction
+from tests.integration.released_models import (
+    CARD,
+    IMAGE,
+    IMAGES,
+    ORDER,
+    Serving,
+    over_grpc,
+    steady_load,
+)
+from visionops_assets.contracts import Prediction, Role
 from visionops_assets.errors import (
     CorruptMediaError,
     GateRefusedError,
@@ -22,25 +31,26 @@ from visionops_assets.errors import (
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.tracking import CHAMPION_ALIAS, Tracking
 from visionops_assets.resources.triton import Answer
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving import sensors
 from visionops_assets.stages.serving.audit import Order
+from visionops_assets.stages.serving.export import export_prefix
 from visionops_assets.stages.serving.release import Releaser
 from visionops_assets.stages.serving.sensors import serving_convergence
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_png, to_network_input
 
 
 @pytest.fixture
-def serving(stack: Settings, tmp_path: Path) -> Iterator[Serving]:
-    serving = Serving(stack, tmp_path)
+def serving(stack: Settings) -> Iterator[Serving]:
+    serving = Serving(stack)
     yield serving
     serving.unload()
 
 
 @pytest.fixture(scope="module")
-def served(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def served(stack: Settings) -> Iterator[Serving]:
     """Version 1, released; for tests that release nothing else."""
-    served = Serving(stack, tmp_path_factory.mktemp("served"))
+    served = Serving(stack)
     served.release(1)
     yield served
     served.unload()
@@ -202,3 +212,39 @@ def test_lineage_shows_a_release_that_no_run_made_once(
         serving.model, CHAMPION_ALIAS
     )
     assert int(aliased.version) == version
+
+
+@pytest.fixture
+def in_ensembles() -> Iterator[None]:
+    """Lay out what is released in the test as ensembles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISIONOPS_SERVING_LAYOUT", "ensemble")
+        load_settings.cache_clear()
+        yield
+    load_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("in_ensembles")
+def test_an_ensemble_answers_like_its_network_and_is_released_like_any_model(
+    serving: Serving,
+) -> None:
+    images = [encode_png(image) for image in IMAGES]
+    serving.release(1)
+    with steady_load(over_grpc(serving)) as load:
+        serving.offer(2)
+        serving.trials.start(serving.model, 2, Role.SHADOW, 100, ORDER)
+        serving.releaser.promote(serving.model, 2, ORDER)
+        answers = serving.predict(*images)
+        serving.releaser.roll_back(serving.model, ORDER)
+    assert load.errors == []
+    assert set(load.versions) == {1, 2}
+    network = serving.store.get(export_prefix(serving.model, 2) + "model.onnx")
+    session = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
+    inputs = {"images": to_network_input(IMAGES, CARD)}
+    for answer, expected in zip(answers, session.run(["probabilities"], inputs)[0], strict=True):
+        assert answer.probabilities == pytest.approx(expected.tolist(), abs=1e-5)
+        assert (answer.model_version, answer.snapshot_id) == (2, CARD.snapshot_id)
+    outcomes = serving.triton.predict_each(serving.model, [images[0], b"junk"], record=False)
+    assert [type(outcome) for outcome in outcomes] == [Answer, UnsupportedMediaError]
+    ids = {answer.prediction_id for answer in answers}
+    assert ids <= recorded_ids(serving, ids)

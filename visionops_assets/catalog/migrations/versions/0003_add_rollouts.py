@@ -29,7 +29,9 @@ def upgrade() -> None:
     op.add_column(
         "prediction", sa.Column("image_key", sa.String, comment="Object key, of a sampled image.")
     )
-    op.alter_column("release", "dagster_run_id", nullable=True)
+    op.alter_column(
+        "release", "dagster_run_id", nullable=True, comment="None if no Dagster run did it."
+    )
     _create_audit()
     _create_rollouts()
     op.execute(
@@ -53,7 +55,7 @@ def downgrade() -> None:
     op.drop_column("prediction", "image_key")
     op.drop_column("prediction", "role")
     op.execute("UPDATE release SET dagster_run_id = '' WHERE dagster_run_id IS NULL")
-    op.alter_column("release", "dagster_run_id", nullable=False)
+    op.alter_column("release", "dagster_run_id", nullable=False, comment=None)
 
 
 def _create_audit() -> None:
