@@ -31,8 +31,10 @@ class Target:
 
 
 def triton_target(grpc_address: str, model: str, image: bytes) -> Target:
-    """Ask Triton for the prediction of one image, all outputs, as any gRPC client does."""
+    """Ask Triton for what the others answer too: the label and the probabilities of one image."""
     request = service_pb2.ModelInferRequest(model_name=model)
+    for output in ("LABEL", "PROBABILITIES"):
+        request.outputs.add(name=output)
     request.inputs.add(name="IMAGE", datatype="BYTES", shape=[1, 1])
     request.raw_input_contents.append(struct.pack("<I", len(image)) + image)
     message = request.SerializeToString()

@@ -1,4 +1,4 @@
-"""The models that serving is measured with: a light and a heavy network with random weights.
+"""The models that serving is measured with: networks with random weights, from tiny to heavy.
 
 What they answer is of no interest, only what it costs; so nothing is trained.
 """
@@ -66,6 +66,7 @@ class BenchmarkModel:
             )
 
 
-LIGHT = BenchmarkModel("resnet-tiny at 64 px", "resnet-tiny", 64, 1_200)
+TINY = BenchmarkModel("resnet-tiny at 64 px", "resnet-tiny", 64, 1_200)
+LIGHT = BenchmarkModel("resnet-tiny at 224 px", "resnet-tiny", 224, 600)
 HEAVY = BenchmarkModel("resnet-18 at 224 px", "resnet-18", 224, 96)
-MODELS = (LIGHT, HEAVY)
+MODELS = (TINY, LIGHT, HEAVY)

@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from benchmarks.bare_loop import BareLoop, bare_loop
 from benchmarks.load import Target, latency_quantile_ms, rate_hz, triton_target
-from benchmarks.measure import REPEATS, Figure, Question, compare, figure
+from benchmarks.measure import Figure, Question, compare, figure
 from benchmarks.own_stack import own_stack
 from benchmarks.photographs import photographs
-from benchmarks.served_models import HEAVY, LIGHT, BenchmarkModel
+from benchmarks.served_models import MODELS, BenchmarkModel
 from visionops_assets.catalog import keys
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import StackError
@@ -39,6 +39,7 @@ GOALS = {
     TUNED: {1: 0.9, 8: 1.0, 32: 1.0},
 }
 IN_FLIGHT = (1, 8, 32)
+ROUNDS = 3
 STARTING_S = 30
 STEADY_LOAD = 0.7
 STEADY_QUANTILE = 0.99
@@ -48,7 +49,7 @@ GATEWAY_GOAL = 1 / 1.15
 
 
 def measure(_: Settings) -> list[Figure]:
-    """Measure a light and a heavy model.
+    """Measure a tiny, a light and a heavy model.
 
     Raises:
         StackError: a server did not start.
@@ -56,7 +57,7 @@ def measure(_: Settings) -> list[Figure]:
     """
     image = photographs()[0]
     figures = []
-    for model in (LIGHT, HEAVY):
+    for model in MODELS:
         with (
             own_stack("triton", "tansu", "gateway") as settings,
             tempfile.TemporaryDirectory(prefix="visionops-bench-") as name,
@@ -86,7 +87,7 @@ class Contest:
         """Measure predictions a second of all of them in turn, by requests in flight."""
         figures = []
         for in_flight in IN_FLIGHT:
-            rounds = [self._round(in_flight) for _ in range(1 + REPEATS)][1:]
+            rounds = [self._round(in_flight) for _ in range(1 + ROUNDS)][1:]
             figures += [
                 figure(
                     Question(
@@ -129,6 +130,7 @@ class Contest:
             ),
             ours=lambda: quantile_ms(OURS),
             limit=lambda: quantile_ms(TUNED),
+            repeats=ROUNDS,
         )
 
     def cpu(self) -> list[Figure]:
@@ -137,7 +139,7 @@ class Contest:
         through = f"{self._model.name}, the same through the gateway"
         rounds = [
             (self._cpu_ms(OURS), self._loop_cpu_ms(), self._cpu_ms(GATEWAY))
-            for _ in range(1 + REPEATS)
+            for _ in range(1 + ROUNDS)
         ][1:]
         return [
             figure(

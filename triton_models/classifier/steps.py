@@ -28,7 +28,7 @@ from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_network_input
 
 Floats = npt.NDArray[np.float32]
-WARM_UP_SIZES = (1, 4)
+WARM_UP_SIZES = (1, 8)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Requests to one service, each sent once: no answer, or a refusal, is an error of ours."""
 
 import time
+from abc import ABC, abstractmethod
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -88,6 +90,27 @@ def failure_of(url: str, response: httpx.Response) -> TemporaryError | RefusedEr
             _retry_after_s(response.headers.get("Retry-After", "")),
         )
     return RefusedError(response.status_code, reason, detail)
+
+
+class ServiceClient(ABC):
+    """A client of one service, open for the length of a `with` block."""
+
+    def __enter__(self) -> Self:
+        """Begin the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections."""
 
 
 def read_as(model: type[_Answer], response: httpx.Response) -> _Answer:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import httpx
 from pydantic import SecretStr
 
-from visionops_assets.client.connection import Connection, read_as
+from visionops_assets.client.connection import Connection, ServiceClient, read_as
 from visionops_assets.client.predictions import (
     GivenLabel,
     ListedImages,
@@ -27,7 +26,7 @@ MAX_LIST_BYTES = 32 * 1024**2
 """An image of more bytes goes by itself."""
 
 
-class GatewayClient:
+class GatewayClient(ServiceClient):
     """Predicts by one gateway. Safe to use from several threads.
 
     `timeout_s` is for connecting, and for each wait for the gateway to read or to answer;
@@ -51,19 +50,6 @@ class GatewayClient:
         self._connection = Connection(url, self._api_key, timeout_s, transport)
         self._timeout_s = timeout_s
         self._retrying = Retrying(retry_for_s)
-
-    def __enter__(self) -> Self:
-        """Open it for the length of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections; what waits to be tried again fails."""

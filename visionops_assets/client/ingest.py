@@ -3,14 +3,12 @@
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
 from pydantic import SecretStr
 
 from visionops_assets.client.answers import Receipt
-from visionops_assets.client.connection import Connection, read_as
+from visionops_assets.client.connection import Connection, ServiceClient, read_as
 from visionops_assets.client.content import Content, as_content
 from visionops_assets.client.resumable import upload_in_pieces
 from visionops_assets.client.retrying import Retrying
@@ -23,7 +21,7 @@ IN_PIECES_ABOVE_BYTES = 64 * 1024**2
 """Larger files are uploaded in pieces: sending them again from the start would cost too much."""
 
 
-class IngestClient:
+class IngestClient(ServiceClient):
     """Uploads to one ingest service. Safe to use from several threads.
 
     `timeout_s` is for connecting, and for each wait for the server to read or to answer;
@@ -44,19 +42,6 @@ class IngestClient:
     ) -> None:
         self._connection = Connection(url, api_key, timeout_s, transport)
         self._retrying = Retrying(retry_for_s)
-
-    def __enter__(self) -> Self:
-        """Open it for the length of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connections."""
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""
