@@ -98,6 +98,11 @@ def test_a_server_that_is_down_is_named_with_its_address(monkeypatch: pytest.Mon
             load_settings.cache_clear()
 
 
+def test_a_model_of_an_earlier_pipeline_is_to_be_released_again() -> None:
+    with pytest.raises(NoModelServedError, match="release it again"):
+        read_answer(lambda _: None)
+
+
 def test_each_address_that_a_name_stands_for_is_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(host: str, port: str, **_: object) -> list[object]:
         addresses = {"triton": ["10.0.0.2", "10.0.0.1"], "::1": ["::1"]}.get(host)

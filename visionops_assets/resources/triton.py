@@ -216,7 +216,16 @@ def image_input(image: bytes) -> InferInput:
 
 
 def read_answer(output: Callable[[str], Any]) -> Answer:
-    """Read the pipeline's outputs for a batch of one; `output` gives an array by name."""
+    """Read the pipeline's outputs for a batch of one; `output` gives an array by name.
+
+    Raises:
+        NoModelServedError: the model was released before its pipeline had all of them.
+    """
+    if output("SNAPSHOT_ID") is None:
+        raise NoModelServedError(
+            "The served model was released by an earlier version of VisionOps: export and release "
+            "it again, or train a new one."
+        )
     return Answer(
         label=output("LABEL")[0, 0].decode(),
         probabilities=tuple(output("PROBABILITIES")[0].tolist()),
