@@ -68,7 +68,7 @@ def triton_backend(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         get_input_tensor_by_name=lambda request, name: Tensor(name, request.inputs[name]),
     )
     monkeypatch.setitem(sys.modules, backend.__name__, backend)
-    for name in ("model", "steps", "recorder", "preprocess", "infer", "record"):
+    for name in ("model", "served", "steps", "recorder", "preprocess", "infer", "record"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(PIPELINE))
     return backend

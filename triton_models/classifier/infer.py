@@ -3,7 +3,8 @@
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from steps import ServedModel, open_session
+from served import ServedModel
+from steps import open_session
 
 
 class TritonPythonModel:

@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import numpy as np
+from served import ServedModel
 from steps import (
     Classifier,
     Observer,
     Preprocessor,
-    ServedModel,
     images_of,
     refusal,
     settings_of_server,

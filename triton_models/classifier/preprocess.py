@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from steps import Preprocessor, ServedModel, images_of, refusal, settings_of_server
+from served import ServedModel
+from steps import Preprocessor, images_of, refusal, settings_of_server
 
 from visionops_assets.errors import MediaError
 from visionops_assets.vision.preprocessing import to_network_input

@@ -3,7 +3,8 @@
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
-from steps import Observer, ServedModel, images_of, settings_of_server
+from served import ServedModel
+from steps import Observer, images_of, settings_of_server
 
 
 class TritonPythonModel:

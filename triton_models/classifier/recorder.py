@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import cv2
@@ -23,12 +23,10 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from served import ServedModel
 
 from visionops_assets.contracts import Prediction, Role
 from visionops_assets.settings import Settings
-
-if TYPE_CHECKING:
-    from steps import ServedModel
 
 BUFFERED_PREDICTIONS = 10_000
 PUBLISH_INTERVAL_S = 0.25
@@ -51,7 +49,7 @@ class Answered:
     It holds no image but a sampled one: thousands may wait while the queue is away.
     """
 
-    served: "ServedModel"
+    served: ServedModel
     prediction_id: UUID
     answered_at_s: float
     latency_ms: float

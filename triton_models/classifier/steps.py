@@ -10,7 +10,6 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,42 +20,15 @@ import numpy.typing as npt
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 from recorder import Answered, Recorder, Tally, connect, is_sampled, sample_of
+from served import ServedModel
 
-from visionops_assets.contracts import ModelCard, Role
+from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import DecoderCrashedError, MediaError, TooLargeError
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_network_input
 
 Floats = npt.NDArray[np.float32]
 WARM_UP_SIZES = (1, 8)
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """Which version of which model answers here, in which part, and what it is."""
-
-    name: str
-    version: int
-    role: Role
-    card: ModelCard
-    folder: Path
-
-    @classmethod
-    def of(cls, args: dict[str, str]) -> "ServedModel":
-        """Read the configuration and the version folder that Triton names.
-
-        Triton's name and version may be others than the model's own: those of a rehearsal, of a
-        candidate, of a step.
-        """
-        parameters = json.loads(args["model_config"])["parameters"]
-        folder = Path(args["model_repository"]) / args["model_version"]
-        return cls(
-            name=parameters["model"]["string_value"],
-            version=int(parameters["version"]["string_value"]),
-            role=Role(parameters["role"]["string_value"]),
-            card=ModelCard.model_validate_json((folder / "model.json").read_bytes()),
-            folder=folder,
-        )
 
 
 class Preprocessor:

@@ -5,7 +5,6 @@ pipeline's protocol (`triton_models/classifier`) is here as functions.
 """
 
 import atexit
-import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +20,13 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from visionops_assets.errors import (
-    DeadlineExceededError,
     MediaError,
     NoModelServedError,
-    OverloadedError,
     ReleaseError,
     ServerUnreachableError,
     VisionOpsError,
 )
+from visionops_assets.resources.triton_errors import to_visionops_error
 from visionops_assets.settings import load_settings
 
 ADMIN_KEY_HEADER = "triton-grpc-protocol-admin-key"
@@ -39,8 +37,6 @@ CONCURRENT_REQUESTS = 8
 
 CANDIDATE_SUFFIX = "-candidate"
 """Triton serves a canary or shadow under the model's name with this."""
-QUEUE_FULL = "Exceeds maximum queue size"
-QUEUE_TIMEOUT = "Request timeout expired"
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # gRPC refuses answers above 4 MB unless told otherwise; Triton itself accepts up to 2 GB.
@@ -49,10 +45,6 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # By default a channel waits up to two minutes before it tries a restarted server again.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
-
-_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
-_MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
-_MEDIA_ERRORS = {error.code: error for error in _MEDIA_ERROR_TYPES}
 
 
 @dataclass(frozen=True)
@@ -233,43 +225,6 @@ def read_answer(output: Callable[[str], Any]) -> Answer:
         prediction_id=UUID(output("PREDICTION_ID")[0, 0].decode()),
         model_version=int(output("MODEL_VERSION")[0, 0]),
         snapshot_id=output("SNAPSHOT_ID")[0, 0].decode(),
-    )
-
-
-def to_visionops_error(
-    error: InferenceServerException,
-    model: str,
-    refused: type[VisionOpsError] = VisionOpsError,
-    *,
-    address: str = "",
-) -> VisionOpsError:
-    """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
-    address = address or load_settings().triton_grpc_address
-    message = _ENSEMBLE_PREFIX.sub("", str(error.message()).partition("\n")[0])
-    match str(error.status()).removeprefix("StatusCode."):
-        case "UNAVAILABLE":
-            return _unavailable(message, model, address)
-        case "NOT_FOUND":
-            return NoModelServedError(
-                f"Triton serves no {model!r}: release a version first. ({message})"
-            )
-        case "DEADLINE_EXCEEDED":
-            return DeadlineExceededError(f"Triton at {address} did not answer in time. Try again.")
-        case "INVALID_ARGUMENT" if refused is VisionOpsError:
-            code, _, detail = message.partition(": ")
-            return _MEDIA_ERRORS[code](detail) if code in _MEDIA_ERRORS else refused(message)
-        case _:
-            return refused(f"Triton refuses {model!r}: {message}")
-
-
-def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
-    """Tell a server that is not there from one that has too much to do."""
-    if QUEUE_FULL in message:
-        return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
-    if QUEUE_TIMEOUT in message:
-        return DeadlineExceededError(f"{model!r} was too busy to answer in time. Try again.")
-    return ServerUnreachableError(
-        f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
     )
 
 

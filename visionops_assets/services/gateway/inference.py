@@ -26,7 +26,8 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
-from visionops_assets.resources.triton import CHANNEL_OPTIONS, to_visionops_error
+from visionops_assets.resources.triton import CHANNEL_OPTIONS
+from visionops_assets.resources.triton_errors import to_visionops_error
 
 OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
 QUEUE_TIMEOUT = "Request timeout expired"

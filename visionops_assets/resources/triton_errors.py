@@ -1,0 +1,59 @@
+"""Triton's errors as ours: by its gRPC status and, where that says too little, by its words."""
+
+import re
+
+from tritonclient.utils import InferenceServerException
+
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    MediaError,
+    NoModelServedError,
+    OverloadedError,
+    ServerUnreachableError,
+    VisionOpsError,
+)
+from visionops_assets.settings import load_settings
+
+QUEUE_FULL = "Exceeds maximum queue size"
+QUEUE_TIMEOUT = "Request timeout expired"
+
+_ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
+_MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
+_MEDIA_ERRORS = {error.code: error for error in _MEDIA_ERROR_TYPES}
+
+
+def to_visionops_error(
+    error: InferenceServerException,
+    model: str,
+    refused: type[VisionOpsError] = VisionOpsError,
+    *,
+    address: str = "",
+) -> VisionOpsError:
+    """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
+    address = address or load_settings().triton_grpc_address
+    message = _ENSEMBLE_PREFIX.sub("", str(error.message()).partition("\n")[0])
+    match str(error.status()).removeprefix("StatusCode."):
+        case "UNAVAILABLE":
+            return _unavailable(message, model, address)
+        case "NOT_FOUND":
+            return NoModelServedError(
+                f"Triton serves no {model!r}: release a version first. ({message})"
+            )
+        case "DEADLINE_EXCEEDED":
+            return DeadlineExceededError(f"Triton at {address} did not answer in time. Try again.")
+        case "INVALID_ARGUMENT" if refused is VisionOpsError:
+            code, _, detail = message.partition(": ")
+            return _MEDIA_ERRORS[code](detail) if code in _MEDIA_ERRORS else refused(message)
+        case _:
+            return refused(f"Triton refuses {model!r}: {message}")
+
+
+def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
+    """Tell a server that is not there from one that has too much to do."""
+    if QUEUE_FULL in message:
+        return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
+    if QUEUE_TIMEOUT in message:
+        return DeadlineExceededError(f"{model!r} was too busy to answer in time. Try again.")
+    return ServerUnreachableError(
+        f"Triton at {address} does not answer: {message}. Is `visionops up` running?"
+    )
