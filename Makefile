@@ -8,8 +8,8 @@ UV := $(BIN)/uv pip install --quiet
 # lock files hold everything else.
 TORCH := torch==2.13.0
 
-# Tests that share servers stay together: see tests/conftest.py.
-PARALLEL := --numprocesses 2 --dist loadgroup
+# Tests of servers run alone: on two cores, two stacks at once are too slow for their patience.
+PARALLEL := --numprocesses 2 --dist loadfile
 
 # Of `make chaos`; without SEED one is drawn, and printed.
 SEED ?=
@@ -38,7 +38,8 @@ demo: install ## Start the stack and run the whole loop on real media
 	$(BIN)/visionops demo
 
 test: check ## Run every check and every test, on real servers
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) -m "not integration"
+	$(BIN)/pytest -m integration
 
 test-unit: install ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

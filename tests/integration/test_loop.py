@@ -47,7 +47,7 @@ from visionops_assets.vision.shards import unpack
 
 DIGITS = 300
 HELD_BACK = 60
-LOOP_TIMEOUT_S = 300
+LOOP_TIMEOUT_S = 450
 EIGHT_ASSETS = [
     "raw_media",
     "processed_frames",
