@@ -34,8 +34,9 @@ from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
-from visionops_assets.stages.serving.export import CARD_FILE, EXPORT_FILE, export_prefix
+from visionops_assets.stages.serving.export import EXPORT_FILE, export_prefix
 from visionops_assets.stages.serving.manifest import sha256_by_file, write_folder
+from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
 from visionops_assets.stages.serving.trials import Trials
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot

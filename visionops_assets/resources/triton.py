@@ -124,15 +124,6 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
                 model, headers=_admin_headers(), client_timeout=LOAD_TIMEOUT_S
             )
 
-    def is_ready(self, model: str, version: int | None = None) -> bool:
-        """Whether a version (any, by default) answers predictions."""
-        with self._errors(model):
-            return bool(
-                self._client.is_model_ready(
-                    model, _version_text(version), client_timeout=STATUS_TIMEOUT_S
-                )
-            )
-
     def served_version(self, model: str) -> int | None:
         """Version that answers requests which name none: the highest loaded. None without one."""
         try:
@@ -254,7 +245,3 @@ def _resolved(address: str) -> list[str]:
 def _admin_headers() -> dict[str, str]:
     key = load_settings().triton_admin_key
     return {ADMIN_KEY_HEADER: key.get_secret_value()} if key else {}
-
-
-def _version_text(version: int | None) -> str:
-    return "" if version is None else str(version)

@@ -30,8 +30,6 @@ from visionops_assets.resources.triton import CHANNEL_OPTIONS
 from visionops_assets.resources.triton_errors import to_visionops_error
 
 OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
-QUEUE_TIMEOUT = "Request timeout expired"
-"""Triton says UNAVAILABLE of a request whose time was over before its turn came."""
 STATUS_TIMEOUT_S = 5.0
 
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
@@ -147,8 +145,6 @@ class TritonChannel:
 
     def _translated(self, error: grpc.aio.AioRpcError, model: str) -> VisionOpsError:
         detail = error.details() or ""
-        if QUEUE_TIMEOUT in detail:
-            return DeadlineExceededError(_TOO_LATE)
         spoken = InferenceServerException(detail, status=str(error.code()))
         translated = to_visionops_error(spoken, model, address=self._address)
         # Where Triton listens is for the log alone: the gateway's clients may be anybody.

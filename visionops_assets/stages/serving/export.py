@@ -33,6 +33,7 @@ from visionops_assets.stages.serving.manifest import (
     sha256_by_file,
     write_folder,
 )
+from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.architectures import Classifier
 from visionops_assets.vision.export import OnnxModel, export_onnx
@@ -41,7 +42,6 @@ from visionops_assets.vision.precision import Runtime, calibration_sample, quant
 from visionops_assets.vision.preprocessing import Frame
 from visionops_assets.vision.training import load_model, predict_probabilities
 
-CARD_FILE = "model.json"
 EXPORT_FILE = "export.json"
 FILE_BY_ARTIFACT = {
     Artifact.ONNX_FP32: "model.onnx",
