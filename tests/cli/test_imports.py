@@ -1,4 +1,5 @@
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         run(str(tmp_path / "nowhere"))
 
 
+@pytest.fixture
+def python_handles_interrupts() -> Iterator[None]:
+    """A job in the background of a shell starts with this signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handles_interrupts")
 def test_the_first_signal_stops_and_the_second_ends() -> None:
     stops: list[None] = []
     before = signal.getsignal(signal.SIGINT)
