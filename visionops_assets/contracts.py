@@ -51,6 +51,15 @@ class Arm(StrEnum):
     CANDIDATE = "candidate"
 
 
+class Outcome(StrEnum):
+    """What the retrain arbiter decided; `wait` is a decision too."""
+
+    WAIT = "wait"
+    ASK_FOR_LABELS = "ask_for_labels"
+    RETRAIN = "retrain"
+    ROLL_BACK = "roll_back"
+
+
 class Scope(StrEnum):
     """What an API key may do. `admin` may do everything."""
 
@@ -247,7 +256,9 @@ class ReleasedModel(Record):
 class Rollout(Record):
     """A candidate that is being tried beside the champion, as `role` canary or shadow.
 
-    `share_percent` is the part of the traffic that it gets.
+    `share_percent` is the part of the traffic that it gets. `min_agreement` is the share of images
+    on which both must give the same label, where that is not the rule's own: a model that is to
+    repair a champion will not agree with it.
     """
 
     rollout_id: int
@@ -256,6 +267,7 @@ class Rollout(Record):
     champion_version: int = Field(gt=0)
     role: Literal[Role.CANARY, Role.SHADOW]
     share_percent: float = Field(gt=0, le=100)
+    min_agreement: float | None = Field(None, ge=0, le=1)
     started_at: datetime
 
 
@@ -263,7 +275,9 @@ class Prediction(Record):
     """One answer of the served pipeline, as recorded by its last step.
 
     `latency_ms` is from the start of the batch to its answer. `image` is that of a sample of the
-    predictions: as it was sent, or scaled down if it was large.
+    predictions, and of those whose client asked for it: as it was sent, or scaled down if it was
+    large. `quality` are the `QUALITY_MEASURES` of the frame, as `vision.monitoring` defines them;
+    none in records of pipelines that did not measure them.
     """
 
     prediction_id: UUID
@@ -277,4 +291,5 @@ class Prediction(Record):
     embedding: tuple[float, ...]
     image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     latency_ms: float = Field(ge=0)
+    quality: tuple[float, ...] = ()
     image: Base64Bytes | None = None

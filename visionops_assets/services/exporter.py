@@ -153,9 +153,10 @@ def _model_metrics(session: Session) -> Iterator[Metric]:
     )
     for window in session.scalars(newest_windows):
         series = [window.model_name, str(window.model_version)]
-        accuracy.add_metric(series, window.accuracy)
-        low.add_metric(series, window.accuracy_low)
-        high.add_metric(series, window.accuracy_high)
+        values = (window.accuracy, window.accuracy_low, window.accuracy_high)
+        for family, value in zip((accuracy, low, high), values, strict=True):
+            if value is not None:
+                family.add_metric(series, value)
     yield from (accuracy, low, high)
 
 

@@ -12,12 +12,21 @@ from visionops_assets.catalog.schema.edge import (
     Outbox,
     ResumableUpload,
 )
+from visionops_assets.catalog.schema.monitoring import (
+    AdoptedLabel,
+    Alert,
+    Decision,
+    DriftWindow,
+    HealthWindow,
+    LabellingBatch,
+    LabellingItem,
+    PerformanceWindow,
+)
 from visionops_assets.catalog.schema.pipeline import (
     ConsumedEvent,
     Frame,
     Label,
     MediaBatch,
-    PerformanceWindow,
     PredictionRow,
     Snapshot,
     TopicPosition,
@@ -32,12 +41,19 @@ from visionops_assets.catalog.schema.releases import (
 
 __all__ = [
     "Acknowledgement",
+    "AdoptedLabel",
+    "Alert",
     "ApiKey",
     "Base",
     "Camera",
     "ConsumedEvent",
+    "Decision",
+    "DriftWindow",
     "Frame",
+    "HealthWindow",
     "Label",
+    "LabellingBatch",
+    "LabellingItem",
     "Media",
     "MediaBatch",
     "Outbox",

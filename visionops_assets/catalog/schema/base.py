@@ -37,6 +37,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         int: BigInteger,
         dict[str, Any]: JSONB(none_as_null=True),
+        list[dict[str, Any]]: JSONB,
         list[float]: JSONB,
         list[int]: JSONB,
         list[str]: JSONB,

@@ -1,4 +1,4 @@
-"""What becomes of media: batches, frames, labels, datasets, predictions and how right they were."""
+"""What becomes of media: batches, frames, labels, datasets, predictions."""
 
 from datetime import datetime
 from typing import Any
@@ -119,21 +119,7 @@ class PredictionRow(Base):
     embedding: Mapped[list[float]]
     image_sha256: Mapped[str]
     latency_ms: Mapped[float]
-    image_key: Mapped[str | None] = mapped_column(comment="Object key, of a sampled image.")
-
-
-class PerformanceWindow(Base):
-    """Accuracy of one model version over the labelled predictions known at one time."""
-
-    __tablename__ = "performance_window"
-
-    window_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    model_name: Mapped[str]
-    model_version: Mapped[int]
-    predictions: Mapped[int]
-    labelled: Mapped[int]
-    correct: Mapped[int]
-    accuracy: Mapped[float]
-    accuracy_low: Mapped[float]
-    accuracy_high: Mapped[float]
-    measured_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    quality: Mapped[list[float]] = mapped_column(
+        server_default="[]", comment="vision.monitoring.quality.QUALITY_MEASURES of the frame."
+    )
+    image_key: Mapped[str | None] = mapped_column(comment="Object key, of an image that was kept.")

@@ -80,6 +80,7 @@ class RolloutRow(Base):
     champion_version: Mapped[int]
     role: Mapped[str] = mapped_column(comment="A contracts.Role: canary or shadow.")
     share_percent: Mapped[float]
+    min_agreement: Mapped[float | None] = mapped_column(comment="None: as the rule says.")
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]
 

@@ -1,0 +1,150 @@
+"""What was measured of the served model and its servers, and what was decided by it.
+
+The database itself refuses to change or delete rows of `decision`.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from visionops_assets.catalog.schema.base import Base
+
+
+class PerformanceWindow(Base):
+    """One look at the newest predictions of one release: how right, as far as that is known."""
+
+    __tablename__ = "performance_window"
+
+    window_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    predictions: Mapped[int]
+    labelled: Mapped[int]
+    correct: Mapped[int]
+    accuracy: Mapped[float | None] = mapped_column(comment="None without labels.")
+    accuracy_low: Mapped[float | None]
+    accuracy_high: Mapped[float | None]
+    estimated_accuracy: Mapped[float | None] = mapped_column(
+        comment="By confidence (CBPE), over all predictions of the window."
+    )
+    estimated_low: Mapped[float | None]
+    estimated_high: Mapped[float | None]
+    label_lag_s: Mapped[float | None] = mapped_column(
+        comment="Median time from a prediction to its label."
+    )
+    scores: Mapped[list[dict[str, Any]]] = mapped_column(
+        server_default="[]",
+        comment="Precision, recall, F1 and accuracy by class and slice: rows of slice, measure, "
+        "class, value, low, high, support.",
+    )
+    measured_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class DriftWindow(Base):
+    """The newest predictions of one release beside the reference of its snapshot."""
+
+    __tablename__ = "drift_window"
+
+    window_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    predictions: Mapped[int]
+    reference_frames: Mapped[int]
+    results: Mapped[list[dict[str, Any]]] = mapped_column(
+        comment="Rows of kind, statistic, p_value, p_adjusted, drifted."
+    )
+    drifted: Mapped[bool] = mapped_column(comment="Whether any kind did.")
+    measured_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class HealthWindow(Base):
+    """What the servers and the pipeline itself were like at one time."""
+
+    __tablename__ = "health_window"
+
+    window_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    measurements: Mapped[list[dict[str, Any]]] = mapped_column(
+        comment="Rows of name, labels, value, unit."
+    )
+    measured_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class Decision(Base):
+    """One decision of the retrain arbiter, with what it was decided by. Never changed."""
+
+    __tablename__ = "decision"
+
+    decision_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str] = mapped_column(index=True)
+    model_version: Mapped[int] = mapped_column(comment="The champion it is about.")
+    release_id: Mapped[int] = mapped_column(ForeignKey("release.release_id"))
+    outcome: Mapped[str] = mapped_column(comment="A contracts.Outcome.")
+    reason: Mapped[str]
+    evidence: Mapped[dict[str, Any]]
+    dagster_run_id: Mapped[str]
+    decided_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class LabellingBatch(Base):
+    """Predictions whose truth is asked for. At most one of a model is open."""
+
+    __tablename__ = "labelling_batch"
+    __table_args__ = (
+        Index(
+            "uq_labelling_batch_open",
+            "model_name",
+            unique=True,
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    batch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_name: Mapped[str]
+    model_version: Mapped[int]
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.decision_id"))
+    opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    closed_at: Mapped[datetime | None]
+
+
+class LabellingItem(Base):
+    """One prediction of a labelling batch. It is labelled like any other, by the gateway."""
+
+    __tablename__ = "labelling_item"
+
+    batch_id: Mapped[int] = mapped_column(
+        ForeignKey("labelling_batch.batch_id"), primary_key=True, autoincrement=False
+    )
+    prediction_id: Mapped[UUID] = mapped_column(
+        ForeignKey("prediction.prediction_id"), primary_key=True
+    )
+
+
+class AdoptedLabel(Base):
+    """A prediction's label that became the label of a media file, and so may be trained on."""
+
+    __tablename__ = "adopted_label"
+
+    label_id: Mapped[int] = mapped_column(
+        ForeignKey("label.label_id"), primary_key=True, autoincrement=False
+    )
+    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"))
+    adopted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Alert(Base):
+    """An alert as Alertmanager told of it: once when it fired, and again when it was over."""
+
+    __tablename__ = "alert"
+    __table_args__ = (UniqueConstraint("fingerprint", "starts_at"),)
+
+    alert_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    fingerprint: Mapped[str]
+    name: Mapped[str]
+    labels: Mapped[dict[str, Any]]
+    annotations: Mapped[dict[str, Any]]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None] = mapped_column(comment="None while it fires.")
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

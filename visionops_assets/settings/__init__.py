@@ -1,0 +1,30 @@
+"""Every environment variable of VisionOps, typed; a module a part of the way.
+
+A variable is `VISIONOPS_` and the field's name. `visionops up` writes the addresses and generated
+credentials of the servers it started to `<home>/stack.env`; a variable of the environment wins over
+that file, and an address set in the environment means: do not start that server.
+"""
+
+from visionops_assets.settings.loading import (
+    STACK_ENV_FILE,
+    Settings,
+    child_environment,
+    current_spec,
+    load_external_settings,
+    load_settings,
+    secret_environment,
+    secret_fields,
+    settings_home,
+)
+
+__all__ = [
+    "STACK_ENV_FILE",
+    "Settings",
+    "child_environment",
+    "current_spec",
+    "load_external_settings",
+    "load_settings",
+    "secret_environment",
+    "secret_fields",
+    "settings_home",
+]

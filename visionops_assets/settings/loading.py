@@ -1,0 +1,116 @@
+"""Reads the environment over `<home>/stack.env`. Nothing else here reads the environment."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.errors import SettingsError
+from visionops_assets.settings.learning import LearningSettings
+from visionops_assets.settings.media import MediaSettings
+from visionops_assets.settings.monitoring import MonitoringSettings
+from visionops_assets.settings.servers import ServerSettings
+from visionops_assets.settings.serving import ServingSettings
+
+STACK_ENV_FILE = "stack.env"
+
+
+class Settings(
+    ServerSettings, MediaSettings, LearningSettings, ServingSettings, MonitoringSettings
+):
+    """Addresses, credentials and knobs. Immutable; obtained by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="VISIONOPS_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".visionops"), description="Where the local stack keeps its state.")
+    project_root: Path = Field(
+        Path(__file__).resolve().parents[2],
+        description="Folder that holds triton_models/, workspace.yaml and dagster.yaml.",
+    )
+    executor: Literal["in_process", "multiprocess", "k8s"] = Field(
+        "in_process", description="Dagster executor: a process a run, a step, or a pod a step."
+    )
+    crash_points_dir: Path | None = Field(
+        None, description="Tests only: where a file named like a crash point arms it, once."
+    )
+
+
+def settings_home() -> Path:
+    """Return the state folder, before any settings are loaded (it says where stack.env is)."""
+    return Path(os.environ.get("VISIONOPS_HOME", ".visionops")).resolve()
+
+
+def _load(env_file: Path | None) -> Settings:
+    try:
+        return Settings(_env_file=env_file, home=settings_home())
+    except ValidationError as error:
+        problems = "; ".join(
+            f"VISIONOPS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(f"Unusable settings. {problems}") from None
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the environment over `<home>/stack.env`, once a process.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used.
+    """
+    return _load(settings_home() / STACK_ENV_FILE)
+
+
+def load_external_settings() -> Settings:
+    """Read the environment alone. Its `model_fields_set` names the servers not to start."""
+    return _load(None)
+
+
+def current_spec(settings: Settings) -> PreprocessingSpec:
+    """Return the preprocessing that new frames get, and that snapshots are cut from."""
+    return PreprocessingSpec(
+        size_px=settings.frame_size_px,
+        colour=settings.frame_colour,
+        resize=settings.frame_resize,
+        video_sample_interval_s=settings.video_sample_interval_s,
+    )
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with every setting in it that is no secret.
+
+    A child process gets the secrets it needs by `secret_environment`.
+    """
+    secrets = {f"VISIONOPS_{field.upper()}" for field in secret_fields()}
+    env = {name: value for name, value in os.environ.items() if name.upper() not in secrets}
+    for field in Settings.model_fields.keys() - secret_fields():
+        value = getattr(settings, field)
+        if value is not None:
+            env[f"VISIONOPS_{field.upper()}"] = str(value)
+    return env
+
+
+def secret_environment(settings: Settings, *fields: str) -> dict[str, str]:
+    """Return these secret settings, as far as they are set, as environment variables.
+
+    Holds credentials in clear text: pass it on, never print it.
+    """
+    values = {field: getattr(settings, field) for field in fields}
+    return {
+        f"VISIONOPS_{field.upper()}": value.get_secret_value()
+        for field, value in values.items()
+        if value is not None
+    }
+
+
+def secret_fields() -> frozenset[str]:
+    """Name the settings that are secret: those of type `SecretStr`."""
+    fields = Settings.model_fields.items()
+    return frozenset(
+        name
+        for name, field in fields
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    )

