@@ -3,18 +3,25 @@
 What they answer is of no interest, only what it costs; so nothing is trained.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from tritonclient.grpc import InferenceServerClient
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.resources.triton import ADMIN_KEY_HEADER
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.pipeline import config_as_json, pipeline_files
+from visionops_assets.stages.serving.pipeline import (
+    PipelineOptions,
+    config_as_json,
+    pipeline_files,
+    preferred_batch_size,
+)
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import export_onnx
+from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.parity import median_latency_ms
 
 CLASSES = tuple("0123456789")
 TEMPLATE = "classifier"
@@ -52,9 +59,13 @@ class BenchmarkModel:
     def load(self, folder: Path, settings: Settings, name: str) -> None:
         """Load what `write` wrote into Triton, as a release would, under `name`."""
         card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
-        files = pipeline_files(
-            settings.project_root / "triton_models" / TEMPLATE, name, VERSION, card
+        frame = np.zeros((self.size_px, self.size_px, 3), np.uint8)
+        latency_ms = median_latency_ms(OnnxModel(folder / "model.onnx", card).predict, frame)
+        options = replace(
+            PipelineOptions.of(settings), preferred_batch_size=preferred_batch_size(latency_ms)
         )
+        templates = settings.project_root / "triton_models" / TEMPLATE
+        files = pipeline_files(templates, name, VERSION, card, options)
         files |= {path.name: path.read_bytes() for path in folder.iterdir()}
         key = settings.triton_admin_key
         with InferenceServerClient(settings.triton_grpc_address) as triton:
@@ -68,5 +79,5 @@ class BenchmarkModel:
 
 TINY = BenchmarkModel("resnet-tiny at 64 px", "resnet-tiny", 64, 1_200)
 LIGHT = BenchmarkModel("resnet-tiny at 224 px", "resnet-tiny", 224, 600)
-HEAVY = BenchmarkModel("resnet-18 at 224 px", "resnet-18", 224, 96)
+HEAVY = BenchmarkModel("resnet-18 at 224 px", "resnet-18", 224, 192)
 MODELS = (TINY, LIGHT, HEAVY)

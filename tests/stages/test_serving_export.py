@@ -8,7 +8,7 @@ from visionops_assets.contracts import Artifact, ExportedModel
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
 from visionops_assets.settings import load_settings
 from visionops_assets.stages import serving
-from visionops_assets.stages.serving.export import export_candidate, read_export, serving_file
+from visionops_assets.stages.serving.export import export_candidate, read_export, serving_report
 from visionops_assets.stages.serving.exported import onnx_matches_pytorch
 from visionops_assets.stages.serving.manifest import write_folder
 
@@ -91,9 +91,9 @@ def test_a_ruined_int8_is_flagged_and_holds_only_itself_up(ruined: ExportedModel
     assert report is not None
     assert not report.usable
     assert any("accuracy drop" in shortfall for shortfall in report.shortfalls)
-    assert serving_file(ruined, "fp32") == "model.onnx"
+    assert serving_report(ruined, "fp32").file == "model.onnx"
     with pytest.raises(ReleaseError, match="accuracy drop"):
-        serving_file(ruined, "int8")
+        serving_report(ruined, "int8")
     result = checked(ruined)
     assert result.passed
     assert "onnx-int8 is not usable" in (result.description or "")
@@ -141,7 +141,7 @@ def test_a_record_of_an_earlier_version_is_read_but_not_served(exported: Exporte
     assert earlier.sha256_by_file == exported.sha256_by_file
     assert not checked(earlier).passed
     with pytest.raises(ReleaseError, match="materialize exported_model again"):
-        serving_file(earlier, "fp32")
+        serving_report(earlier, "fp32")
 
 
 def test_the_comparison_stops_a_release() -> None:

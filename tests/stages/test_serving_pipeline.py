@@ -14,6 +14,7 @@ from visionops_assets.stages.serving.pipeline import (
     config_as_json,
     model_loads,
     pipeline_files,
+    preferred_batch_size,
     steps_of,
 )
 
@@ -151,9 +152,17 @@ def test_steps_are_told_from_models_of_similar_names() -> None:
 
 
 def test_overloaded_servers_refuse_instead_of_queueing() -> None:
-    options = PipelineOptions(3, 17)
+    options = PipelineOptions(3, 17, preferred_batch_size=4)
     config = pipeline_files(TEMPLATES, "m", 1, card(("a", "b")), options)["config.pbtxt"]
     parsed = json.loads(config_as_json(config, "m"))
     policy = parsed["dynamic_batching"]["default_queue_policy"]
     assert (policy["max_queue_size"], policy["allow_timeout_override"]) == (17, True)
+    assert parsed["dynamic_batching"]["preferred_batch_size"] == [4]
     assert parsed["instance_group"] == [{"kind": "KIND_CPU", "count": 3}]
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "images"), [(0.0, 8), (0.28, 8), (1.25, 8), (2.5, 4), (9.0, 1), (40.0, 1)]
+)
+def test_batches_keep_an_instance_busy_for_ten_milliseconds(latency_ms: float, images: int) -> None:
+    assert preferred_batch_size(latency_ms) == images

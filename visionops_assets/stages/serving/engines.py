@@ -9,7 +9,7 @@ A key is the name of a target and a precision: `nvidia-l4-sm89-trt11.4.0-fp16`.
 from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, Record
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.serving.export import FILE_BY_ARTIFACT, serving_file
+from visionops_assets.stages.serving.export import FILE_BY_ARTIFACT, serving_report
 from visionops_assets.stages.serving.manifest import (
     MANIFEST_FILE,
     Files,
@@ -77,7 +77,7 @@ def engine_or_onnx(
     plan = engine_for(object_store, exported, key)
     if plan is not None:
         return PLAN_FILE, plan
-    file = serving_file(exported, "fp32")
+    file = serving_report(exported, "fp32").file
     return file, files[file]
 
 

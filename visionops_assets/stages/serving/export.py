@@ -227,8 +227,8 @@ def read_export(
     return exported, files
 
 
-def serving_file(exported: ExportedModel, precision: str) -> str:
-    """Name the ONNX file that serves a model at a precision, 'fp32' or 'int8'.
+def serving_report(exported: ExportedModel, precision: str) -> ArtifactReport:
+    """Return the report of the ONNX file that serves a model at a precision, 'fp32' or 'int8'.
 
     Raises:
         ReleaseError: the export has none, or it does not keep to PyTorch.
@@ -244,4 +244,4 @@ def serving_file(exported: ExportedModel, precision: str) -> str:
             f"The {precision} artifact of {name} does not keep to PyTorch "
             f"({'; '.join(report.shortfalls)}): serve another with VISIONOPS_SERVING_PRECISION."
         )
-    return report.file
+    return report

@@ -26,6 +26,9 @@ CARD_FILE = "model.json"
 ONNX_FILE = "model.onnx"
 ENGINE_FILE = "model.plan"
 MAX_BATCH_SIZE = 32
+MAX_PREFERRED_BATCH = 8
+BATCH_MS = 10.0
+"""An instance should be busy with a batch for no longer: what waits goes to the next free one."""
 
 STEPS = ("preprocess", "infer", "record")
 _ENTRY_POINTS = ("model.py", *(f"{step}.py" for step in STEPS))
@@ -40,6 +43,7 @@ class PipelineOptions:
     max_queue: int
     layout: Literal["fused", "ensemble"] = "fused"
     backend: Literal["python", "onnxruntime", "tensorrt"] = "python"
+    preferred_batch_size: int = MAX_PREFERRED_BATCH
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -50,6 +54,17 @@ class PipelineOptions:
             settings.serving_layout,
             settings.serving_backend,
         )
+
+
+def preferred_batch_size(latency_ms: float) -> int:
+    """Return how many images are best run at once through a network that needs so long for one.
+
+    Small networks gain by sharing what a call costs. Large ones gain nothing on a CPU, and while
+    one instance is busy with all that waited, the others have nothing to do.
+    """
+    if latency_ms * MAX_PREFERRED_BATCH <= BATCH_MS:
+        return MAX_PREFERRED_BATCH
+    return max(1, int(BATCH_MS / latency_ms))
 
 
 @dataclass(frozen=True)

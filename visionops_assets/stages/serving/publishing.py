@@ -1,6 +1,6 @@
 """Makes the version folder of an export: what is served, and the golden images to test it with."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -13,19 +13,30 @@ from visionops_assets.errors import UntrustedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.serving.engines import PLAN_FILE, engine_or_onnx
-from visionops_assets.stages.serving.export import read_export, serving_file
+from visionops_assets.stages.serving.export import read_export, serving_report
 from visionops_assets.stages.serving.golden import golden_images, golden_set
 from visionops_assets.stages.serving.manifest import Files
 from visionops_assets.stages.serving.pipeline import (
     CARD_FILE,
     ENGINE_FILE,
+    MAX_PREFERRED_BATCH,
     ONNX_FILE,
     PipelineOptions,
     pipeline_files,
+    preferred_batch_size,
 )
 from visionops_assets.stages.serving.replica import Version
 from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is served, its file or engine, and the ONNX file whose labels are expected of it."""
+
+    files: Files
+    expected: bytes
+    preferred_batch_size: int = MAX_PREFERRED_BATCH
 
 
 class Publisher:
@@ -70,24 +81,26 @@ class Publisher:
         exported, files = read_export(self._object_store, self._model_name, version)
         card = ModelCard.model_validate_json(files[CARD_FILE])
         options = PipelineOptions.of(load_settings())
-        onnx, network = self._network(exported, files)
-        if network.keys() == {ONNX_FILE} and options.backend == "tensorrt":
+        network = self._network(exported, files)
+        options = replace(options, preferred_batch_size=network.preferred_batch_size)
+        if network.files.keys() == {ONNX_FILE} and options.backend == "tensorrt":
             options = replace(options, backend="onnxruntime")
-        golden = golden_set(golden_images(self._object_store, exported.snapshot_id), onnx, card)
+        images = golden_images(self._object_store, exported.snapshot_id)
+        golden = golden_set(images, network.expected, card)
         return {
-            **network,
+            **network.files,
             CARD_FILE: files[CARD_FILE],
             GOLDEN_FILE: write_golden(golden),
             **pipeline_files(self._template_dir, self._model_name, version, card, options),
         }
 
-    def _network(self, exported: ExportedModel, files: Files) -> tuple[bytes, Files]:
-        """Return the ONNX file whose labels are expected, and what is served: it, or an engine."""
+    def _network(self, exported: ExportedModel, files: Files) -> Network:
         settings = load_settings()
         if not settings.serving_engine:
-            onnx = files[serving_file(exported, settings.serving_precision)]
-            return onnx, {ONNX_FILE: onnx}
+            report = serving_report(exported, settings.serving_precision)
+            onnx = files[report.file]
+            return Network({ONNX_FILE: onnx}, onnx, preferred_batch_size(report.latency_ms))
         key = settings.serving_engine
         file, network = engine_or_onnx(self._object_store, exported, files, key)
         name = ENGINE_FILE if file == PLAN_FILE else ONNX_FILE
-        return files[serving_file(exported, "fp32")], {name: network}
+        return Network({name: network}, files[serving_report(exported, "fp32").file])
