@@ -1,11 +1,10 @@
 """Pictures for people: montages, counts, curves, confusion. Each function returns a PNG.
 
-Drawn on figures of their own, never through pyplot, whose state is global and grows.
+Not here: the look they share (`drawing.py`), and the pictures of monitoring.
 """
 
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -16,17 +15,27 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from visionops_assets.vision.drawing import (
+    BLUE,
+    DOTS_PER_INCH,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    line,
+    new_figure,
+    png,
+    shortened,
+    tidy,
+    title,
+)
 from visionops_assets.vision.preprocessing import Frame
 
 if TYPE_CHECKING:  # importing torch takes seconds, and a montage does not need it
     from visionops_assets.vision.training import EpochResult
 
-DOTS_PER_INCH = 130
-INK, MUTED, GRID = "#1f2933", "#66788a", "#e4e9ee"
-BLUE, ORANGE = "#2b6cb0", "#dd6b20"
 BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#d6e6f5", "#6aa5d8", "#1d4e89"])
 REDS = LinearSegmentedColormap.from_list("reds", ["#fbdfda", "#e8836f", "#b3261e"])
 MAX_ANNOTATED_CLASSES = 25
@@ -62,10 +71,10 @@ def montage(
         axes.set_axis_off()
         if titles is not None:
             axes.text(
-                0.5, -0.05, _shortened(str(titles[i]), 15), transform=axes.transAxes,
+                0.5, -0.05, shortened(str(titles[i]), 15), transform=axes.transAxes,
                 ha="center", va="top", fontsize=7, color=INK,
             )  # fmt: skip
-    return _png(figure)
+    return png(figure)
 
 
 def class_counts(counts: Mapping[str, int]) -> bytes:
@@ -77,18 +86,18 @@ def class_counts(counts: Mapping[str, int]) -> bytes:
     if not counts:
         raise ValueError("There are no classes to count.")
     names, values = list(counts), list(counts.values())
-    figure = _figure(6.4, 0.9 + 0.3 * len(names))
+    figure = new_figure(6.4, 0.9 + 0.3 * len(names))
     axes = figure.add_subplot()
     bars = axes.barh(range(len(names)), values, height=0.72, color=BLUE)
     axes.bar_label(bars, [f"{v:,}" for v in values], padding=4, fontsize=8, color=INK)
-    axes.set_yticks(range(len(names)), [_shortened(name, 28) for name in names])
+    axes.set_yticks(range(len(names)), [shortened(name, 28) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, max(1, *values) * 1.1)
-    _title(axes, f"{sum(values):,} in {len(names)} classes")
+    title(axes, f"{sum(values):,} in {len(names)} classes")
     axes.xaxis.set_visible(False)
-    _tidy(axes)
+    tidy(axes)
     axes.spines["bottom"].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def training_curves(history: Sequence["EpochResult"]) -> bytes:
@@ -100,25 +109,25 @@ def training_curves(history: Sequence["EpochResult"]) -> bytes:
     if not history:
         raise ValueError("There are no epochs to draw.")
     epochs = [result.epoch for result in history]
-    figure = _figure(9.0, 3.4)
+    figure = new_figure(9.0, 3.4)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
-    _line(loss_axes, epochs, [r.train_loss for r in history], BLUE, "training")
-    _line(loss_axes, epochs, [r.validation_loss for r in history], ORANGE, "validation")
+    line(loss_axes, epochs, [r.train_loss for r in history], BLUE, "training")
+    line(loss_axes, epochs, [r.validation_loss for r in history], ORANGE, "validation")
     loss_axes.set_ylim(bottom=0)
-    _title(loss_axes, "Loss, nats")
+    title(loss_axes, "Loss, nats")
     loss_axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     accuracies = [r.validation_accuracy for r in history]
-    _line(accuracy_axes, epochs, accuracies, ORANGE, "validation")
+    line(accuracy_axes, epochs, accuracies, ORANGE, "validation")
     accuracy_axes.set_ylim(0, 1.02)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _title(accuracy_axes, f"Validation accuracy, {accuracies[-1]:.1%} at the end")
+    title(accuracy_axes, f"Validation accuracy, {accuracies[-1]:.1%} at the end")
     for axes in (loss_axes, accuracy_axes):
         axes.set_xlabel("epoch", fontsize=8, color=MUTED)
         axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _tidy(axes)
+        tidy(axes)
         axes.grid(axis="y", color=GRID)
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
@@ -130,7 +139,7 @@ def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     right = np.eye(count, dtype=bool)
     side_in = min(11.0, 2.2 + 0.46 * count)
-    figure = _figure(side_in, side_in)
+    figure = new_figure(side_in, side_in)
     axes = figure.add_subplot()
     axes.imshow(np.ma.masked_where(~right, shares), cmap=BLUES, vmin=0, vmax=1)
     # Few answers are wrong: a scale to a half keeps a single mistake visible.
@@ -138,21 +147,21 @@ def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
     axes.imshow(wrong, cmap=REDS, vmin=0, vmax=0.5)
     if count <= MAX_ANNOTATED_CLASSES:
         _write_counts(axes, matrix, shares)
-    names = [_shortened(str(name), 18) for name in classes]
+    names = [shortened(str(name), 18) for name in classes]
     upright = all(len(name) <= 3 for name in names)  # noqa: PLR2004 - as wide as a cell
     axes.set_xticks(range(count), names, rotation=0 if upright else 90)
     axes.set_yticks(range(count), names)
     axes.set_xlabel("answered", fontsize=8, color=MUTED)
     axes.set_ylabel("true", fontsize=8, color=MUTED)
     correct, total = int(np.trace(matrix)), int(matrix.sum())
-    _title(axes, f"{correct:,} of {total:,} right")
+    title(axes, f"{correct:,} of {total:,} right")
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
     axes.spines[:].set_color(GRID)
     axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=GRID, linewidth=0.6)
     axes.tick_params(which="minor", length=0)
-    return _png(figure)
+    return png(figure)
 
 
 def _write_counts(
@@ -180,21 +189,21 @@ def accuracy_over_time(
     """
     if not len(times) == len(accuracies) == len(lows) == len(highs) or not len(times):
         raise ValueError("Give as many times as accuracies and limits, and at least one.")
-    figure = _figure(9.0, 3.2)
+    figure = new_figure(9.0, 3.2)
     axes = figure.add_subplot()
     days = np.asarray(date2num(times))  # type: ignore[no-untyped-call]
     axes.fill_between(days, lows, highs, color=BLUE, alpha=0.15, linewidth=0)
-    _line(axes, days.tolist(), accuracies, BLUE, "accuracy")
+    line(axes, days.tolist(), accuracies, BLUE, "accuracy")
     axes.set_ylim(max(0.0, min(lows) - 0.05), 1.005)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
-    _title(axes, f"Accuracy, {accuracies[-1]:.1%} at the end")
-    _tidy(axes)
+    title(axes, f"Accuracy, {accuracies[-1]:.1%} at the end")
+    tidy(axes)
     axes.grid(axis="y", color=GRID)
-    return _png(figure)
+    return png(figure)
 
 
 def error_distributions(errors_by_name: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
@@ -205,53 +214,20 @@ def error_distributions(errors_by_name: Mapping[str, npt.NDArray[np.float32]]) -
     """
     if not errors_by_name or not all(len(errors) for errors in errors_by_name.values()):
         raise ValueError("Give at least one name, and at least one error of each.")
-    figure = _figure(9.0, 3.4)
+    figure = new_figure(9.0, 3.4)
     axes = figure.add_subplot()
     for (name, errors), colour in zip(errors_by_name.items(), cycle((BLUE, ORANGE)), strict=False):
         # A logarithmic axis has no place for an error of zero.
         ordered = np.maximum(np.sort(errors), SMALLEST_ERROR)
         shares = np.arange(1, len(ordered) + 1) / len(ordered)
-        _line(axes, ordered.tolist(), shares.tolist(), colour, f"{name}, at most {ordered[-1]:.2g}")
+        line(axes, ordered.tolist(), shares.tolist(), colour, f"{name}, at most {ordered[-1]:.2g}")
     axes.set_xscale("log")
     axes.set_xlim(SMALLEST_ERROR, 1)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("largest difference of a probability", fontsize=8, color=MUTED)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
-    _title(axes, "Images within an error")
-    _tidy(axes)
+    title(axes, "Images within an error")
+    tidy(axes)
     axes.grid(axis="y", color=GRID)
-    return _png(figure)
-
-
-def _line(axes: Axes, x: Iterable[float], y: Sequence[float], colour: str, label: str) -> None:
-    xs = list(x)
-    axes.plot(xs, y, color=colour, linewidth=1.8, label=label, solid_capstyle="round")
-    axes.plot(xs[-1:], y[-1:], "o", color=colour, markersize=4)
-
-
-def _figure(width_in: float, height_in: float) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
-    return Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout=layout)
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, color=INK, pad=8)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
-    axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
-    axes.set_axisbelow(True)
-    axes.xaxis.get_offset_text().set(fontsize=8, color=MUTED)
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
-    return buffer.getvalue()
+    return png(figure)

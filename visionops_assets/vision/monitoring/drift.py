@@ -133,13 +133,17 @@ def class_share_test(reference_counts: Indices, current_counts: Indices) -> Test
 
 
 def _pooled(counts: Floats) -> Floats:
-    """Join the rarest classes of (2, C) until each column is expected often enough in both rows."""
+    """Join the rare classes of (2, C), and the rarest other one if they are still too rare."""
     by_size = counts[:, np.argsort(-counts.sum(axis=0), kind="stable")]
     smaller_share = counts.sum(axis=1).min() / counts.sum()
-    while by_size.shape[1] > 1 and by_size[:, -1].sum() * smaller_share < MIN_EXPECTED_COUNT:
-        joined = by_size[:, -2:].sum(axis=1, keepdims=True)
-        by_size = np.concatenate([by_size[:, :-2], joined], axis=1)
-    return by_size
+    expected = by_size.sum(axis=0) * smaller_share
+    common = int((expected >= MIN_EXPECTED_COUNT).sum())
+    if common == len(expected):
+        return by_size
+    if common and expected[common:].sum() < MIN_EXPECTED_COUNT:
+        common -= 1
+    rest = by_size[:, common:].sum(axis=1, keepdims=True)
+    return np.concatenate([by_size[:, :common], rest], axis=1)
 
 
 def distribution_test(reference: Floats, current: Floats) -> TestResult:
