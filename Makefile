@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo test test-unit check up down status bench chaos releases clean
+.PHONY: help install lock demo drift test test-unit check up down status bench chaos releases dashboards clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +37,9 @@ install: .venv/.installed ## Install into .venv and .venv-triton, everything pin
 demo: install ## Start the stack and run the whole loop on real media
 	$(BIN)/visionops demo
 
+drift: install ## The demo, and on: images change, the model repairs itself
+	$(BIN)/visionops demo --drift
+
 test: check ## Run every check and every test, on real servers
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
 	$(BIN)/pytest -m integration
@@ -67,6 +70,9 @@ chaos: install ## Kill every process under load and check that nothing was lost,
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100
+
+dashboards: install ## Build the Grafana dashboards again, into deploy/monitoring/dashboards
+	$(BIN)/python deploy/monitoring/build_dashboards.py
 
 lock: install ## Resolve the dependencies again, into the lock files
 	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt

@@ -2,7 +2,6 @@
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
-from dagster_k8s import k8s_job_executor
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.resources.broker import Broker
@@ -24,11 +23,14 @@ from visionops_assets.stages import (
 
 STAGES = (media, frames, labels, datasets, training, evaluation, serving, monitoring)
 
-EXECUTORS: dict[str, dg.ExecutorDefinition] = {
-    "in_process": dg.in_process_executor,
-    "multiprocess": dg.multiprocess_executor,
-    "k8s": k8s_job_executor,
-}
+
+def _executor(name: str) -> dg.ExecutorDefinition:
+    if name == "k8s":
+        # Every run imports this module; Kubernetes' client is half a second of that.
+        from dagster_k8s import k8s_job_executor  # noqa: PLC0415
+
+        return k8s_job_executor
+    return {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}[name]
 
 
 def _resources(settings: Settings) -> dict[str, object]:
@@ -55,5 +57,5 @@ _settings = load_settings()
 
 definitions = dg.Definitions.merge(
     *(stage.definitions for stage in STAGES),
-    dg.Definitions(resources=_resources(_settings), executor=EXECUTORS[_settings.executor]),
+    dg.Definitions(resources=_resources(_settings), executor=_executor(_settings.executor)),
 )

@@ -102,6 +102,14 @@ def test_an_image_is_predicted_with_what_is_asked_for(tmp_path: Path) -> None:
     assert request.headers["authorization"] == "Bearer vo_secret"
 
 
+def test_images_are_kept_if_that_is_asked_for() -> None:
+    service = Service(httpx.Response(200, json=prediction()), list_of(prediction()))
+    with client_of(service) as client:
+        client.predict(b"png", keep_image=True)
+        client.predict_many([b"png"], keep_image=True)
+    assert [request.url.params["keep_image"] for request in service.requests] == ["true"] * 2
+
+
 def test_it_comes_again_when_it_was_told_to(pauses_s: list[float]) -> None:
     service = Service(
         problem(429, "overloaded", **{"Retry-After": "2"}),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from typing import Any
@@ -31,9 +32,17 @@ SERVERS = {
     "camera",
     "gateway",
     "exporter",
+    "alerts",
     "dagster-code",
     "dagster-webserver",
     "dagster-daemon",
+} | {
+    server
+    for server, program in (
+        ("prometheus", "prometheus"),
+        ("alertmanager", "prometheus-alertmanager"),
+    )
+    if shutil.which(program)
 }
 
 

@@ -85,3 +85,18 @@ def test_a_log_that_ends_before_the_start_was_replaced() -> None:
 
 def test_a_message_without_a_value_is_an_empty_one() -> None:
     assert broker._event(Record(3, 7, None)).value == b""
+
+
+@pytest.mark.parametrize("near", [3, 7, 10])
+def test_the_end_is_found_from_any_offset_that_is_held(near: int) -> None:
+    assert _reader({0: (3, 10)}, 2).end("t", 0, near, timeout_s=5) == 10
+
+
+def test_an_end_that_is_not_said_is_not_guessed() -> None:
+    with pytest.raises(ServerUnreachableError, match="t-0"):
+        _reader({0: (0, 5)}, 10**9).end("t", 0, 0, timeout_s=0.05)
+
+
+def test_the_end_of_a_log_that_was_replaced_is_not_taken_for_its_own() -> None:
+    with pytest.raises(LogTruncatedError):
+        _reader({0: (0, 5)}).end("t", 0, 90, timeout_s=5)

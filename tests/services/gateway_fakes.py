@@ -26,6 +26,7 @@ class FakeTriton:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, bool]] = []
+        self.kept: list[bytes] = []
         self.timeouts_s: list[float] = []
         self.outcomes: dict[str, Inference | VisionOpsError] = {
             CHAMPION: inference(),
@@ -39,9 +40,16 @@ class FakeTriton:
             raise self.error_of_check
 
     async def infer(
-        self, model: str, image: bytes, timeout_s: float, *, record: bool = True
+        self,
+        model: str,
+        image: bytes,
+        timeout_s: float,
+        *,
+        record: bool = True,
+        keep_image: bool = False,
     ) -> Inference:
         self.asked.append((model, image, record))
+        self.kept += [image] if keep_image else []
         self.timeouts_s.append(timeout_s)
         if self.is_held is not None:
             await self.is_held.wait()

@@ -378,4 +378,47 @@ def test_openapi_says_what_protected_routes_answer(client: AsgiClient) -> None:
         for status in ("401", "403", "408", "413", "422", "429", "503"):
             assert list(route["responses"][status]["content"]) == ["application/problem+json"]
     parameters = {parameter["name"] for parameter in paths["/v1/predict"]["post"]["parameters"]}
-    assert parameters == {"top_k", "timeout_ms", "X-Sticky-Key"}
+    assert parameters == {"top_k", "timeout_ms", "keep_image", "X-Sticky-Key"}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "kept"),
+    [
+        ("", {"content": PNG, "headers": RAW}, 0),
+        ("?keep_image=false", {"content": PNG, "headers": RAW}, 0),
+        ("?keep_image=true", {"content": PNG, "headers": RAW}, 1),
+        ("?keep_image=true", {"files": {"file": PNG}}, 1),
+        ("", {"files": {"file": PNG}, "data": {"keep_image": "true"}}, 1),
+        ("", {"files": [("files", PNG)] * 2, "data": {"keep_image": "true"}}, 2),
+        ("", {"files": [("files", PNG)] * 2, "data": {"keep_image": "false"}}, 0),
+        ("?keep_image=true", {"json": listed(PNG, PNG)}, 2),
+        ("", {"json": {**listed(PNG, PNG), "keep_image": True}}, 2),
+        ("?keep_image=true", {"json": {**listed(PNG, PNG), "keep_image": False}}, 2),
+        ("", {"json": listed(PNG, PNG)}, 0),
+    ],
+)
+def test_images_are_kept_for_who_asks_by_query_or_body(
+    client: AsgiClient, triton: FakeTriton, query: str, body: dict[str, Any], kept: int
+) -> None:
+    assert client.post(PREDICT + query, **body).status_code == 200
+    assert triton.kept == [PNG] * kept
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("?keep_image=perhaps", {"content": PNG, "headers": RAW}),
+        ("", {"files": {"file": PNG}, "data": {"keep_image": "perhaps"}}),
+        ("?keep_image=1", {"content": PNG, "headers": RAW}),
+        ("", {"files": {"file": PNG}, "data": {"keep_image": ""}}),
+        ("", {"json": {**listed(PNG), "keep_image": "true"}}),
+        ("", {"json": {**listed(PNG), "keep_image": 1}}),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_refused_by_its_name(
+    client: AsgiClient, triton: FakeTriton, query: str, body: dict[str, Any]
+) -> None:
+    answer = client.post(PREDICT + query, **body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "keep_image" in answer.json()["detail"]
+    assert triton.images == []

@@ -98,6 +98,15 @@ def test_an_image_is_asked_for_with_its_deadline(record: bool) -> None:
     assert "EMBEDDING" not in {output.name for output in request.outputs}
 
 
+@pytest.mark.parametrize("keep_image", [True, False])
+def test_an_image_is_to_be_kept_only_if_that_is_asked_for(keep_image: bool) -> None:
+    # The first answer's version was just replaced: what is asked of its successor is the same.
+    stub = FakeStub([1, 2])
+    infer(stub, keep_image=keep_image)
+    said = [request.parameters["keep_image"].bool_param for request in stub.requests]
+    assert said == [keep_image] * 2
+
+
 def test_an_image_answered_by_a_version_just_replaced_is_asked_of_its_successor() -> None:
     assert infer(FakeStub([1, 2])).model_version == 2
 

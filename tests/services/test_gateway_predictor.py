@@ -68,12 +68,14 @@ class Bench:
             Settings(model_name=CHAMPION),
         )
 
-    def predict(self, allowed_s: float = 10.0, times: int = 1) -> PredictionAnswer:
+    def predict(
+        self, allowed_s: float = 10.0, times: int = 1, *, keep_image: bool = False
+    ) -> PredictionAnswer:
         """Predict so often, and wait for what goes on in the background."""
 
         async def run() -> PredictionAnswer:
             for _ in range(times):
-                ask = Ask("client", time.monotonic() + allowed_s)
+                ask = Ask("client", time.monotonic() + allowed_s, keep_image=keep_image)
                 answer = await self.predictor.predict(PNG, ask)
             await asyncio.gather(*self.predictor._background)
             return answer
@@ -103,6 +105,15 @@ def test_a_key_that_is_picked_stays_picked_when_the_share_grows(
     assert first == is_picked(rollout(share_percent=share_percent), key)
     assert is_picked(rollout(share_percent=grown), key) >= first
     assert is_picked(rollout(share_percent=100), key)
+
+
+@pytest.mark.parametrize("role", [None, Role.CANARY, Role.SHADOW])
+def test_an_image_is_kept_once_whoever_else_is_asked(bench: Bench, role: Trying | None) -> None:
+    if role is not None:
+        bench.watch.begin(role)
+    bench.predict(keep_image=True)
+    assert bench.triton.kept == [PNG]
+    assert len(bench.triton.asked) == (1 if role is None else 2)
 
 
 def test_rollouts_do_not_pick_the_same_keys() -> None:

@@ -58,6 +58,17 @@ def test_frames_are_answered_in_order_and_a_bad_one_alone_is_refused(bench: Benc
     run(test())
 
 
+def test_all_frames_of_a_stream_are_kept_if_that_is_asked_for(bench: Bench) -> None:
+    async def test() -> None:
+        async with opened(bench.app, f"{STREAM}?keep_image=true", bench.headers) as stream:
+            for _ in range(2):
+                stream.send(bytes=PNG)
+            await stream.answers(2)
+        assert bench.triton.kept == [PNG] * 2
+
+    run(test())
+
+
 def test_a_handshake_is_refused_by_a_problem(bench: Bench) -> None:
     async def test() -> None:
         labeller = bearer_header(bench.catalog.issue(Scope.LABEL))

@@ -46,7 +46,12 @@ def test_ports_and_credentials_are_kept(env_file: Path) -> None:
     second = read_env_file(env_file)
     assert ports["kafka"] == 23_456
     assert second["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:23456"
-    for name in ("S3_SECRET_ACCESS_KEY", "STACK_POSTGRES_PASSWORD", "TRITON_ADMIN_KEY"):
+    for name in (
+        "S3_SECRET_ACCESS_KEY",
+        "STACK_POSTGRES_PASSWORD",
+        "TRITON_ADMIN_KEY",
+        "ALERTS_KEY",
+    ):
         assert second[f"VISIONOPS_{name}"] == first[f"VISIONOPS_{name}"]
 
 
@@ -73,6 +78,7 @@ def test_two_stacks_have_different_credentials(env_file: Path, tmp_path: Path) -
         ("kafka_bootstrap_servers", ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_IDEMPOTENT_PRODUCER"]),
         ("s3_endpoint_url", ["S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]),
         ("triton_grpc_address", ["TRITON_GRPC_ADDRESS", "TRITON_HTTP_URL", "TRITON_ADMIN_KEY"]),
+        ("alerts_url", ["ALERTS_URL", "ALERTS_KEY"]),
     ],
 )
 def test_a_given_address_brings_its_own_settings(

@@ -55,6 +55,9 @@ def test_every_server_starts_after_what_it_needs() -> None:
         ({"ingest_url"}, {"ingest", "relay", "sweep"}),
         ({"gateway_url"}, {"gateway"}),
         ({"exporter_url"}, {"exporter"}),
+        ({"alerts_url"}, {"alerts"}),
+        ({"prometheus_url"}, {"prometheus"}),
+        ({"alertmanager_url"}, {"alertmanager"}),
         ({"dagster_code_host"}, {"dagster-code"}),
         ({"dagster_url"}, {"dagster-webserver", "dagster-daemon"}),
     ],
@@ -94,6 +97,7 @@ SECRETS = {
     "s3_secret_access_key": "key-secret",
     "triton_admin_key": "admin-secret",
     "api_key": "client-secret",
+    "alerts_key": "alerts-secret",
 }
 
 
@@ -115,6 +119,7 @@ def test_the_secrets_are_all_here() -> None:
         ("camera", {"catalog-secret", "client-secret"}),
         ("gateway", {"catalog-secret"}),
         ("exporter", {"catalog-secret"}),
+        ("alerts", {"catalog-secret", "alerts-secret"}),
         *[
             (f"dagster-{part}", set(re.findall(r"\w+-secret", str(SECRETS))))
             for part in ("code", "webserver", "daemon")

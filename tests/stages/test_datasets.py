@@ -103,3 +103,19 @@ def test_a_snapshot_waits_for_labels_and_for_the_backlog(
     settings = Settings(snapshot_min_new_labels=500, snapshot_max_wait_s=600)
     backlog = LabelBacklog(START, new_frames, age_s, waiting)
     assert (why_wait(backlog, settings) is not None) == waits
+
+
+@pytest.mark.parametrize(
+    ("new_frames", "waiting", "age_s", "waits"),
+    [
+        (0, 0, 0.0, True),
+        (1, 0, 0.0, False),
+        (1, 1, 0.0, False),
+    ],
+)
+def test_a_snapshot_to_retrain_on_waits_for_a_new_frame_alone(
+    new_frames: int, waiting: int, age_s: float, waits: bool
+) -> None:
+    settings = Settings(snapshot_min_new_labels=500, snapshot_max_wait_s=600)
+    backlog = LabelBacklog(START, new_frames, age_s, waiting)
+    assert (why_wait(backlog, settings, is_retraining=True) is not None) == waits

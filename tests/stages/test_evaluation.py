@@ -1,10 +1,15 @@
-"""The gate's rule."""
+"""The gate's rule, and what monitoring is left to compare with."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from visionops_assets.contracts import Candidate
+from visionops_assets.stages.evaluation.assets import Answers, reference_of
 from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
+from visionops_assets.stages.reference_files import MAX_FRAMES, choose_frames
+from visionops_assets.stages.snapshot_files import SnapshotFiles
+from visionops_assets.vision.monitoring.quality import measure_quality
 
 CANDIDATE = Candidate(
     model_name="classifier", model_version=3, mlflow_run_id="r", snapshot_id="ds-1"
@@ -39,3 +44,27 @@ def test_candidate_must_not_be_worse_than_the_champion(
     assert verdict.passed == passes
     assert verdict.champion_version == 2
     assert verdict.champion_accuracy == pytest.approx(1 - champion_wrong / 1000)
+
+
+@pytest.mark.parametrize("count", [3, MAX_FRAMES + 50])
+def test_the_reference_has_what_the_candidate_made_of_each_frame(count: int) -> None:
+    images = np.zeros((count, 8, 8, 3), np.uint8)
+    images += (np.arange(count) % 256).astype(np.uint8)[:, None, None, None]
+    labels = np.where(np.arange(count) % 2, "a", "b")
+    answers = Answers(
+        classes=("a", "b"),
+        labels=np.full(count, "a"),
+        correct=labels == "a",
+        probabilities=np.linspace(0, 1, 2 * count, dtype=np.float32).reshape(count, 2),
+        embeddings=np.arange(3 * count, dtype=np.float32).reshape(count, 3),
+    )
+    holdout = SnapshotFiles(images, pd.DataFrame({"label": labels.astype(object)}))
+    kept = reference_of(holdout, answers)
+    chosen = choose_frames(count)
+    assert kept.classes.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(kept.labels, labels[chosen])
+    np.testing.assert_array_equal(kept.answered == kept.labels, answers.correct[chosen])
+    np.testing.assert_array_equal(kept.probabilities, answers.probabilities[chosen])
+    np.testing.assert_array_equal(kept.embeddings, answers.embeddings[chosen])
+    last = np.array(measure_quality(images[chosen[-1]]), np.float32)
+    np.testing.assert_array_equal(kept.quality[-1], last)

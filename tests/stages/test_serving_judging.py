@@ -1,11 +1,12 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.catalog.rollouts import LATENCY_BOUNDS_MS, ArmEvidence
-from visionops_assets.contracts import Arm
+from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.judging import Judgement, Outcome, RolloutRule, as_json, judge
 
@@ -70,6 +71,38 @@ def test_one_without_traffic_ends_in_time_and_a_bad_one_still_fails() -> None:
     assert judged(arm(199), age_s=3_600).outcome is Outcome.WAIT
     assert judged(arm(199), age_s=3_601).outcome is Outcome.EXPIRE
     assert judged(arm(100, errors=90), age_s=3_601).outcome is Outcome.FAIL
+
+
+def test_one_that_expired_without_any_request_says_what_to_set() -> None:
+    expired = judged(arm(0), arm(0), age_s=3_601)
+    assert expired.outcome is Outcome.EXPIRE
+    assert "No request came by the gateway" in expired.reason
+    assert "VISIONOPS_RETRAIN_CANARY_PERCENT=0" in expired.reason
+    # With requests of the champion the gateway is not at fault.
+    assert "gateway" not in judged(arm(0), arm(10), age_s=3_601).reason
+    assert "gateway" not in judged(arm(0), arm(0)).reason
+
+
+def rollout(min_agreement: float | None) -> Rollout:
+    return Rollout(
+        rollout_id=1,
+        model_name="m",
+        model_version=2,
+        champion_version=1,
+        role=Role.CANARY,
+        share_percent=20,
+        min_agreement=min_agreement,
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_a_rollout_may_have_an_agreement_of_its_own() -> None:
+    seen = {Arm.CANDIDATE: arm(200, compared=100, agreed=5), Arm.CHAMPION: arm(2_000)}
+    assert judge(seen, RULE.for_rollout(rollout(None)), 60).outcome is Outcome.FAIL
+    assert judge(seen, RULE.for_rollout(rollout(0.0)), 60).outcome is Outcome.PASS
+    # And is judged by all else as ever.
+    failing = {Arm.CANDIDATE: arm(200, errors=3), Arm.CHAMPION: arm(2_000)}
+    assert judge(failing, RULE.for_rollout(rollout(0.0)), 60).outcome is Outcome.FAIL
 
 
 def test_errors_that_the_champion_has_too_are_not_held_against_a_candidate() -> None:

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from visionops_assets.definitions import STAGES, definitions
+from visionops_assets.stages.training.sensors import run_config_of
 
 EXPECTED_LINEAGE = {
     "raw_media": set(),
@@ -15,7 +16,11 @@ EXPECTED_LINEAGE = {
     "exported_model": {"trained_model", "model_evaluation"},
     "model_release": {"exported_model"},
     "prediction_log": {"model_release"},
+    "feedback_media": {"prediction_log"},
     "model_performance": {"prediction_log"},
+    "data_drift": {"prediction_log"},
+    "retrain_decision": {"model_performance", "data_drift"},
+    "serving_health": {"model_release"},
 }
 GRAPH = definitions.resolve_asset_graph()
 KEYS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
@@ -55,8 +60,21 @@ def test_every_job_materializes_assets_that_exist() -> None:
             "exported_model",
             "model_release",
         },
-        "monitor": {"prediction_log", "model_performance"},
+        "monitor": {
+            "prediction_log",
+            "feedback_media",
+            "model_performance",
+            "data_drift",
+            "retrain_decision",
+        },
+        "check_health": {"serving_health"},
     }
+
+
+@pytest.mark.parametrize("canary_percent", [None, 0.0, 20.0])
+def test_training_takes_the_configuration_of_its_sensor(canary_percent: float | None) -> None:
+    job = definitions.resolve_job_def("train_and_release")
+    assert dg.validate_run_config(job, run_config_of("ds-1", canary_percent))
 
 
 def test_sensors_run_from_the_start() -> None:
@@ -67,8 +85,10 @@ def test_sensors_run_from_the_start() -> None:
         "new_labels",
         "new_snapshot",
         "rollout_rule",
+        "decided_rollback",
         "serving_convergence",
         "new_predictions",
+        "alert_calls",
     }
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
 

@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
-STAGES = {path.name for path in (PACKAGE / "stages").iterdir() if (path / "assets.py").exists()}
-SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter"}
+STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
+SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts"}
 MAX_LINES = 300
 
 

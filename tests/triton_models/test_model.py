@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from visionops_assets.contracts import ModelCard, Prediction, PreprocessingSpec, Role
 from visionops_assets.settings import Settings
+from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
 from visionops_assets.vision.preprocessing import encode_png
 
 CARD = ModelCard(
@@ -188,6 +189,23 @@ def test_what_is_recorded_is_what_was_answered(model: Any) -> None:
         assert read.model_dump(exclude={"image"}) == prediction.model_dump(exclude={"image"})
 
 
+def test_the_quality_of_each_frame_is_recorded(model: Any) -> None:
+    model.execute([request(png(255)), request(png(0), png(51))])
+    recorded = model._observer._recorder.predictions
+    assert {len(prediction.quality) for prediction in recorded} == {len(QUALITY_MEASURES)}
+    brightness = [prediction.quality[0] for prediction in recorded]
+    assert brightness == pytest.approx([1.0, 0.0, 0.2])
+
+
+@pytest.mark.parametrize(("said", "kept"), [(True, True), (False, False), ("yes", False)])
+def test_images_are_kept_for_those_who_ask(model: Any, said: object, kept: bool) -> None:
+    model._observer._sample_rate = 0.0
+    images = png(250), png(5)
+    model.execute([request(*images, keep_image=said), request(png(9))])
+    found = [prediction.image for prediction in model._observer._recorder.predictions]
+    assert found == [*(images if kept else (None, None)), None]
+
+
 def test_a_candidate_says_in_which_part_it_answered(folder: Path) -> None:
     model = importlib.import_module("model").TritonPythonModel()
     model.initialize(arguments(folder, role="shadow"))
@@ -219,6 +237,7 @@ def test_the_steps_of_an_ensemble_answer_like_the_fused_model(model: Any, folder
     inferring = SimpleNamespace(inputs={"images": prepared.outputs["IMAGES"]})
     (inferred,) = steps["infer"].execute([inferring])
     asked.inputs |= {
+        "QUALITY": prepared.outputs["QUALITY"],
         "STARTED": prepared.outputs["STARTED"],
         "INFERRED_PROBABILITIES": inferred.outputs["probabilities"],
         "INFERRED_EMBEDDING": inferred.outputs["embedding"],
@@ -227,5 +246,9 @@ def test_the_steps_of_an_ensemble_answer_like_the_fused_model(model: Any, folder
     (fused,) = model.execute([request(png(250), png(5))])
     for output in set(OUTPUTS) - {"PREDICTION_ID"}:
         np.testing.assert_array_equal(answer.outputs[output], fused.outputs[output])
-    assert len(steps["record"]._observer._recorder.answered) == 2
-    assert steps["record"]._observer._recorder.answered[0].latency_ms >= 0
+    recorded = steps["record"]._observer._recorder.predictions
+    assert [p.quality for p in recorded] == [
+        p.quality for p in model._observer._recorder.predictions
+    ]
+    assert len(recorded) == 2
+    assert recorded[0].latency_ms >= 0

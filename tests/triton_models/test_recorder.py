@@ -1,3 +1,4 @@
+import base64
 import importlib
 import threading
 import time
@@ -31,7 +32,7 @@ def recorder(triton_backend: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Mod
     return module
 
 
-def answered(module: ModuleType, sample: bytes | None = None, confidence: float = 0.75) -> Any:
+def answered(module: ModuleType, image: bytes | None = None, confidence: float = 0.75) -> Any:
     return module.Answered(
         SERVED,
         uuid4(),
@@ -40,8 +41,9 @@ def answered(module: ModuleType, sample: bytes | None = None, confidence: float 
         1,
         np.array([1 - confidence, confidence], np.float32),
         np.ones(3, np.float32),
+        np.array([0.5, 0.25, -3.0, 0.0], np.float32),
         "0" * 64,
-        sample,
+        image,
     )
 
 
@@ -99,7 +101,7 @@ def test_whatever_the_queue_does_each_prediction_is_recorded_once_in_the_end(
 
 
 def test_a_prediction_is_published_as_json_under_its_id(recorder: ModuleType) -> None:
-    producer, sent = FakeProducer([]), answered(recorder, sample=b"an image")
+    producer, sent = FakeProducer([]), answered(recorder, image=b"an image")
     subject = recorder.Recorder(lambda: producer, "predictions", Counts().add)
     subject.record(sent)
     subject.close()
@@ -108,6 +110,7 @@ def test_a_prediction_is_published_as_json_under_its_id(recorder: ModuleType) ->
     read = Prediction.model_validate_json(value)
     assert (read.prediction_id, read.label, read.role) == (sent.prediction_id, "bright", "champion")
     assert (read.image, read.probabilities) == (b"an image", (0.25, 0.75))
+    assert read.quality == (0.5, 0.25, -3.0, 0.0)
 
 
 def test_what_does_not_fit_is_dropped_without_waiting_and_counted(recorder: ModuleType) -> None:
@@ -142,7 +145,7 @@ def test_without_a_queue_all_are_dropped_at_the_end(recorder: ModuleType) -> Non
 def test_a_prediction_outlives_the_image_that_has_no_room(
     recorder: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "BUFFERED_SAMPLE_BYTES", 10)
+    monkeypatch.setattr(recorder, "BUFFERED_IMAGE_BYTES", 10)
     may_connect, producer = threading.Event(), FakeProducer([])
 
     def connect() -> FakeProducer:
@@ -151,20 +154,24 @@ def test_a_prediction_outlives_the_image_that_has_no_room(
 
     subject = recorder.Recorder(connect, "predictions", Counts().add)
     for _ in range(3):
-        subject.record(answered(recorder, sample=b"x" * 6))
+        subject.record(answered(recorder, image=b"x" * 6))
     may_connect.set()
     subject.close()
     images = [Prediction.model_validate_json(value).image for _, _, value in producer.stored]
     assert images == [b"x" * 6, None, None]
 
 
-def test_a_large_image_is_kept_smaller(recorder: ModuleType) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
-    large = cv2.imencode(".png", noise)[1].tobytes()
-    kept = recorder.sample_of(large)
-    assert len(kept) < len(large)
-    assert max(np.asarray(cv2.imdecode(np.frombuffer(kept, np.uint8), 1)).shape) == 1024
-    assert recorder.sample_of(b"small") == b"small"
+@pytest.mark.parametrize(("noisy_rows", "kept_side_px"), [(400, 1024), (1100, 512)])
+def test_a_large_image_is_kept_so_small_that_it_fits_into_a_message(
+    recorder: ModuleType, noisy_rows: int, kept_side_px: int
+) -> None:
+    # Noise is what JPEG compresses least.
+    image = np.zeros((1100, 1100, 3), np.uint8)
+    image[:noisy_rows] = np.random.default_rng(0).integers(0, 256, (noisy_rows, 1100, 3))
+    kept = recorder.image_to_keep(cv2.imencode(".png", image)[1].tobytes())
+    assert len(base64.b64encode(kept)) < recorder.BATCH_BYTES
+    assert max(np.asarray(cv2.imdecode(np.frombuffer(kept, np.uint8), 1)).shape) == kept_side_px
+    assert recorder.image_to_keep(b"small") == b"small"
 
 
 @given(st.floats(0, 1))

@@ -10,9 +10,11 @@ import numpy as np
 from served import ServedModel
 from steps import (
     Classifier,
+    Inferred,
     Observer,
     Preprocessor,
     images_of,
+    quality_of,
     refusal,
     settings_of_server,
 )
@@ -58,14 +60,13 @@ class TritonPythonModel:
 
     def _answer(self, works: list[Work], started_s: float) -> list[Any]:
         """Classify the frames of all requests at once, and respond to each with its part."""
-        probabilities, embeddings = self._classify(
-            np.concatenate([frames for _, _, frames in works])
-        )
+        frames = np.concatenate([frames for _, _, frames in works])
+        inferred = Inferred(*self._classify(frames), quality_of(frames))
         responses = []
         start = 0
         for request, images, _ in works:
-            rows = slice(start, start + len(images))
-            outputs = probabilities[rows], embeddings[rows]
-            responses.append(self._observer.respond(request, images, outputs, started_s))
-            start = rows.stop
+            end = start + len(images)
+            part = inferred.rows(start, end)
+            responses.append(self._observer.respond(request, images, part, started_s))
+            start = end
         return responses

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from served import ServedModel
-from steps import Preprocessor, images_of, refusal, settings_of_server
+from steps import Preprocessor, images_of, quality_of, refusal, settings_of_server
 
 from visionops_assets.errors import MediaError
 from visionops_assets.vision.preprocessing import to_network_input
@@ -32,5 +32,9 @@ class TritonPythonModel:
             return refusal(error)
         inputs = to_network_input(frames, self._card)
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor("IMAGES", inputs), pb_utils.Tensor("STARTED", started)]
+            [
+                pb_utils.Tensor("IMAGES", inputs),
+                pb_utils.Tensor("QUALITY", quality_of(frames)),
+                pb_utils.Tensor("STARTED", started),
+            ]
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 from served import ServedModel
-from steps import Observer, images_of, settings_of_server
+from steps import Inferred, Observer, images_of, settings_of_server
 
 
 class TritonPythonModel:
@@ -23,9 +23,9 @@ class TritonPythonModel:
         self._observer.close()
 
     def _respond(self, request: Any) -> Any:
-        probabilities, embedding, started = (
+        probabilities, embeddings, quality, started = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-            for name in ("INFERRED_PROBABILITIES", "INFERRED_EMBEDDING", "STARTED")
+            for name in ("INFERRED_PROBABILITIES", "INFERRED_EMBEDDING", "QUALITY", "STARTED")
         )
-        outputs = probabilities, embedding
-        return self._observer.respond(request, images_of(request), outputs, float(started[0, 0]))
+        inferred = Inferred(probabilities, embeddings, quality)
+        return self._observer.respond(request, images_of(request), inferred, float(started[0, 0]))

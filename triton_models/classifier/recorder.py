@@ -33,12 +33,15 @@ PUBLISH_INTERVAL_S = 0.25
 PUBLISHED_AT_ONCE = 1_000
 ACKNOWLEDGE_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 10.0
-BUFFERED_SAMPLE_BYTES = 64 * 1024**2
-"""While so many bytes of sampled images wait, predictions are kept without theirs."""
+BUFFERED_IMAGE_BYTES = 64 * 1024**2
+"""While so many bytes of images wait, predictions are kept without theirs."""
 BATCH_BYTES = 900_000
 """Of a message batch, below what brokers accept by default (1 MiB)."""
-SAMPLE_KEPT_BYTES = 256 * 1024
-SAMPLE_SIDE_PX = 1_024
+WHOLE_IMAGE_BYTES = 256 * 1024
+SMALLER_IMAGE_BYTES = 640 * 1024
+"""In Base64 it still fits into a batch. A larger message would be refused for ever."""
+SMALLER_SIDES_PX = (1_024, 512)
+"""At the last of them even noise is small enough."""
 CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -46,7 +49,8 @@ CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.
 class Answered:
     """One answer, as it was given; made into a `Prediction` off the request's path.
 
-    It holds no image but a sampled one: thousands may wait while the queue is away.
+    It holds no image but one to keep: thousands may wait while the queue is away. `quality` has the
+    `QUALITY_MEASURES` of the frame.
     """
 
     served: ServedModel
@@ -56,8 +60,9 @@ class Answered:
     label_index: int
     probabilities: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
+    quality: npt.NDArray[np.float32]
     image_sha256: str
-    sample: bytes | None
+    kept_image: bytes | None
 
     def to_prediction(self) -> Prediction:
         """Build the record."""
@@ -73,7 +78,8 @@ class Answered:
             embedding=tuple(self.embedding.tolist()),
             image_sha256=self.image_sha256,
             latency_ms=self.latency_ms,
-            image=self.sample,
+            quality=tuple(self.quality.tolist()),
+            image=self.kept_image,
         )
 
 
@@ -82,15 +88,19 @@ def is_sampled(prediction_id: UUID, sample_rate: float) -> bool:
     return prediction_id.int % 1_000_000 < sample_rate * 1_000_000
 
 
-def sample_of(image: bytes) -> bytes:
+def image_to_keep(image: bytes) -> bytes:
     """Return an encoded image that fits into a message: itself, or a smaller JPEG of it."""
-    if len(image) <= SAMPLE_KEPT_BYTES:
+    if len(image) <= WHOLE_IMAGE_BYTES:
         return image
     # It was decoded a moment ago, so it does again.
     pixels = np.asarray(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR))
-    scale = min(1.0, SAMPLE_SIDE_PX / max(pixels.shape[:2]))
-    smaller = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", smaller)[1].tobytes()
+    for side_px in SMALLER_SIDES_PX:
+        scale = min(1.0, side_px / max(pixels.shape[:2]))
+        smaller = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        encoded = cv2.imencode(".jpg", smaller)[1].tobytes()
+        if len(encoded) <= SMALLER_IMAGE_BYTES:
+            break
+    return encoded
 
 
 def connect(settings: Settings) -> KafkaProducer:
@@ -179,7 +189,7 @@ class Recorder:
         self._topic = topic
         self._report = report
         self._capacity = capacity
-        self._sample_bytes = 0
+        self._image_bytes = 0
         self._waiting: deque[Answered] = deque()
         self._unacknowledged: list[Prediction] = []
         self._producer: KafkaProducer | None = None
@@ -195,11 +205,11 @@ class Recorder:
         if len(self._waiting) + len(self._unacknowledged) >= self._capacity:
             self._dropped += 1
             return
-        sample_bytes = len(answered.sample or b"")
-        if self._sample_bytes + sample_bytes > BUFFERED_SAMPLE_BYTES:
-            answered = replace(answered, sample=None)
+        image_bytes = len(answered.kept_image or b"")
+        if self._image_bytes + image_bytes > BUFFERED_IMAGE_BYTES:
+            answered = replace(answered, kept_image=None)
         else:
-            self._sample_bytes += sample_bytes
+            self._image_bytes += image_bytes
         self._waiting.append(answered)
 
     def close(self) -> None:
@@ -226,7 +236,7 @@ class Recorder:
         lost = self._send(self._unacknowledged) if self._unacknowledged else []
         recorded = len(self._unacknowledged) - len(lost)
         if not lost and not self._waiting:
-            self._sample_bytes = 0
+            self._image_bytes = 0
         self._unacknowledged = lost
         self._count(recorded, taken)
 

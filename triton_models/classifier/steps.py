@@ -10,25 +10,45 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
-from recorder import Answered, Recorder, Tally, connect, is_sampled, sample_of
+from recorder import Answered, Recorder, Tally, connect, image_to_keep, is_sampled
 from served import ServedModel
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import DecoderCrashedError, MediaError, TooLargeError
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_network_input
 
 Floats = npt.NDArray[np.float32]
 WARM_UP_SIZES = (1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What was made of N images, a row an image.
+
+    `probabilities` are (N, C), `embeddings` (N, D), and `quality` of their frames
+    (N, 4), in the order of `QUALITY_MEASURES`.
+    """
+
+    probabilities: Floats
+    embeddings: Floats
+    quality: Floats
+
+    def rows(self, start: int, end: int) -> "Inferred":
+        """Return a part of the rows."""
+        part = slice(start, end)
+        return Inferred(self.probabilities[part], self.embeddings[part], self.quality[part])
 
 
 class Preprocessor:
@@ -57,6 +77,11 @@ class Preprocessor:
             return preprocess_image(image, self._spec, max_pixels=self._max_pixels)
         except MemoryError:
             raise DecoderCrashedError("The image takes more memory than it may.") from None
+
+
+def quality_of(frames: Frame) -> Floats:
+    """Measure frames (N, S, S, 3): (N, 4), in the order of `QUALITY_MEASURES`."""
+    return np.array([measure_quality(frame) for frame in frames], np.float32)
 
 
 def open_session(onnx_path: Path) -> ort.InferenceSession:
@@ -101,38 +126,25 @@ class Observer:
         )
 
     def respond(
-        self, request: Any, images: list[bytes], outputs: tuple[Floats, Floats], started_s: float
+        self, request: Any, images: list[bytes], inferred: Inferred, started_s: float
     ) -> Any:
-        """Return the response to one request, whose images have these outputs.
+        """Return the response to one request, of whose images this was inferred.
 
-        `started_s`, of `time.time()`, is when the work on it began.
+        `started_s`, of `time.time()`, is when the work on it began. Predictions are recorded unless
+        the request's parameter `record` is false, and with their images if `keep_image` is true.
         """
-        probabilities, embeddings = outputs
         ids = [uuid4() for _ in images]
-        winners = probabilities.argmax(axis=1)
+        winners = inferred.probabilities.argmax(axis=1)
+        parameters = _parameters(request)
         # A rehearsal or a comparison is no prediction anyone asked for.
-        if _parameters(request).get("record", True):
-            answered_s = time.time()
-            for row, prediction_id in enumerate(ids):
-                sampled = is_sampled(prediction_id, self._sample_rate)
-                self._recorder.record(
-                    Answered(
-                        self._served,
-                        prediction_id,
-                        answered_s,
-                        (answered_s - started_s) * 1000,
-                        int(winners[row]),
-                        probabilities[row],
-                        embeddings[row],
-                        hashlib.sha256(images[row]).hexdigest(),
-                        sample_of(images[row]) if sampled else None,
-                    )
-                )
+        if parameters.get("record", True):
+            keep_images = parameters.get("keep_image") is True
+            self._record(ids, images, inferred, winners, started_s, keep_images)
         rows = len(images)
         tensors: dict[str, Callable[[], npt.NDArray[Any]]] = {
             "LABEL": lambda: self._labels[winners],
-            "PROBABILITIES": lambda: probabilities,
-            "EMBEDDING": lambda: embeddings,
+            "PROBABILITIES": lambda: inferred.probabilities,
+            "EMBEDDING": lambda: inferred.embeddings,
             "PREDICTION_ID": lambda: np.array([[str(i).encode()] for i in ids], np.object_),
             "MODEL_VERSION": lambda: np.full((rows, 1), self._served.version, np.int64),
             "SNAPSHOT_ID": lambda: np.full((rows, 1), self._snapshot_id, np.object_),
@@ -142,6 +154,33 @@ class Observer:
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, tensors[name]()) for name in tensors if name in wanted]
         )
+
+    def _record(
+        self,
+        ids: list[UUID],
+        images: list[bytes],
+        inferred: Inferred,
+        winners: npt.NDArray[np.intp],
+        started_s: float,
+        keep_images: bool,
+    ) -> None:
+        answered_s = time.time()
+        for row, prediction_id in enumerate(ids):
+            is_kept = keep_images or is_sampled(prediction_id, self._sample_rate)
+            self._recorder.record(
+                Answered(
+                    self._served,
+                    prediction_id,
+                    answered_s,
+                    (answered_s - started_s) * 1000,
+                    int(winners[row]),
+                    inferred.probabilities[row],
+                    inferred.embeddings[row],
+                    inferred.quality[row],
+                    hashlib.sha256(images[row]).hexdigest(),
+                    image_to_keep(images[row]) if is_kept else None,
+                )
+            )
 
     def close(self) -> None:
         """Publish what is not published yet."""

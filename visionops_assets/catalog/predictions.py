@@ -1,25 +1,16 @@
-"""Predictions taken from the queue, the truth that came later, and how often both agree."""
+"""Predictions on their way from the queue into the catalog.
+
+Not here: how right they were (`performance.py`), and what becomes of their images (`feedback.py`).
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import Label, PerformanceWindow, PredictionRow, TopicPosition
+from visionops_assets.catalog.schema import Label, PredictionRow, TopicPosition
 from visionops_assets.contracts import Prediction
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How many labelled predictions of a version answered `answered` where `truth` was right."""
-
-    model_name: str
-    model_version: int
-    answered: str
-    truth: str
-    predictions: int
 
 
 def next_offset(session: Session, topic: str, partition: int) -> int:
@@ -33,8 +24,8 @@ def set_next_offset(session: Session, topic: str, partition: int, offset: int) -
     session.merge(TopicPosition(topic=topic, topic_partition=partition, next_offset=offset))
 
 
-def sample_key(prediction: Prediction) -> str | None:
-    """Object key under which the image of a sampled prediction is kept; None of any other."""
+def image_key(prediction: Prediction) -> str | None:
+    """Object key under which a prediction's image is kept; None if it has none."""
     if prediction.image is None:
         return None
     return f"predictions/{prediction.predicted_at:%Y-%m-%d}/{prediction.prediction_id}"
@@ -45,7 +36,7 @@ def add_predictions(
 ) -> int:
     """Note predictions with their offsets; those that are known change nothing. Returns the new.
 
-    The images of sampled ones are in the object store already, under `sample_key`.
+    Their images are in the object store already, under `image_key`.
     """
     if not predictions:
         return 0
@@ -53,7 +44,7 @@ def add_predictions(
         prediction.model_dump(exclude={"image"})
         | {
             "role": prediction.role.value,
-            "image_key": sample_key(prediction),
+            "image_key": image_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
             "topic": topic,
@@ -77,36 +68,7 @@ def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
     return [row.tuple() for row in session.execute(statement)]
 
 
-def agreements(session: Session) -> list[Agreement]:
-    """Count the predictions whose truth is known, by version, answer and newest label."""
-    newest = (
-        select(Label.prediction_id, Label.label)
-        .where(Label.prediction_id.is_not(None))
-        .ext(distinct_on(Label.prediction_id))
-        .order_by(Label.prediction_id, Label.label_id.desc())
-        .subquery()
-    )
-    group = (
-        PredictionRow.model_name,
-        PredictionRow.model_version,
-        PredictionRow.label,
-        newest.c.label,
-    )
-    statement = (
-        select(*group, func.count())
-        .join(newest, newest.c.prediction_id == PredictionRow.prediction_id)
-        .group_by(*group)
-        .order_by(*group)
-    )
-    return [Agreement(*row) for row in session.execute(statement)]
-
-
 def newest_prediction_label_id(session: Session) -> int:
     """Id of the newest label that was given to a prediction; 0 when there is none."""
     statement = select(func.max(Label.label_id)).where(Label.prediction_id.is_not(None))
     return session.execute(statement).scalar_one() or 0
-
-
-def add_performance(session: Session, windows: Sequence[PerformanceWindow]) -> None:
-    """Note how often model versions were right, as known now."""
-    session.add_all(windows)

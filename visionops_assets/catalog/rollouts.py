@@ -121,14 +121,19 @@ def start_rollout(
     champion_version: int,
     role: Role,
     share_percent: float,
+    min_agreement: float | None = None,
 ) -> Rollout:
-    """Begin one. The caller holds the model's release lock and saw that none is under way."""
+    """Begin one. The caller holds the model's release lock and saw that none is under way.
+
+    `min_agreement` is what it is judged by in the place of the rule's own.
+    """
     row = RolloutRow(
         model_name=model_name,
         model_version=model_version,
         champion_version=champion_version,
         role=role.value,
         share_percent=share_percent,
+        min_agreement=min_agreement,
     )
     session.add(row)
     session.flush()

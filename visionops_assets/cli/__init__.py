@@ -7,8 +7,10 @@ import typer
 from visionops_assets.cli import (
     cameras,
     dead_letters,
+    decisions,
     imports,
     keys,
+    labelling,
     model,
     quarantine,
     release,
@@ -26,6 +28,7 @@ for command in (
     servers.status,
     servers.logs,
     sweep.sweep,
+    decisions.decisions,
     model.predict,
     model.demo,
 ):
@@ -34,6 +37,7 @@ app.command("import")(imports.import_media)
 app.add_typer(keys.app, name="keys")
 app.add_typer(cameras.app, name="camera")
 app.add_typer(release.app, name="release")
+app.add_typer(labelling.app, name="labelling")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letter")
 

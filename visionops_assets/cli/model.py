@@ -45,10 +45,17 @@ def predict(
 
 def demo(
     figures: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/demo.json"),
+    drift: Annotated[
+        bool,
+        typer.Option("--drift", help="Go on: images change, the model repairs itself."),
+    ] = False,
+    drift_figures: Annotated[
+        Path, typer.Option(help="Where the figures of --drift go, and its plot.")
+    ] = Path("build/drift.json"),
 ) -> None:
     """Run the whole loop on real media: upload, train, release, predict, measure."""
     from visionops_assets.demo.run import run_demo
 
     started_s = time.monotonic()
     up(only="")
-    run_demo(load_settings(), console, figures, started_s)
+    run_demo(load_settings(), console, figures, started_s, drift_figures if drift else None)

@@ -63,12 +63,14 @@ class GatewayClient(ServiceClient):
         top_k: int | None = None,
         timeout_s: float | None = None,
         sticky_key: str | None = None,
+        keep_image: bool = False,
     ) -> PredictedImage:
         """Predict one encoded image.
 
         `top_k` asks for the probabilities of so many classes, best first, `timeout_s` for an
         answer within that time or none. Requests with the same `sticky_key` are answered by the
-        same version while a canary goes on.
+        same version while a canary goes on. `keep_image` asks for the image to be kept, so that a
+        model can be trained on it once the prediction has a label.
 
         Raises:
             RefusedError: the gateway refuses this image or this key.
@@ -81,7 +83,7 @@ class GatewayClient(ServiceClient):
             lambda: self._connection.send(
                 "POST",
                 "/v1/predict",
-                params=_query(top_k, timeout_s),
+                params=_query(top_k, timeout_s, keep_image),
                 headers=headers,
                 content=content,
             ),
@@ -96,17 +98,18 @@ class GatewayClient(ServiceClient):
         top_k: int | None = None,
         timeout_s: float | None = None,
         sticky_key: str | None = None,
+        keep_image: bool = False,
     ) -> list[PredictedImage | RefusedImage]:
         """Predict images; answers are in their order, and one that is refused harms no other.
 
-        They are sent in lists, and `timeout_s` holds for a list.
+        They are sent in lists, and `timeout_s` holds for a list. The rest is as with `predict`.
 
         Raises:
             RefusedError: the gateway refuses this key.
             ServerUnreachableError: a list was not answered within `retry_for_s`.
             OSError: a file cannot be read.
         """
-        params, headers = _query(top_k, timeout_s), _sticky(sticky_key)
+        params, headers = _query(top_k, timeout_s, keep_image), _sticky(sticky_key)
         outcomes: list[PredictedImage | RefusedImage] = []
         for contents in _lists(_content(image) for image in images):
             outcomes += self._predict_list(contents, params, headers, timeout_s)
@@ -161,6 +164,7 @@ class GatewayClient(ServiceClient):
         top_k: int | None = None,
         timeout_s: float | None = None,
         sticky_key: str | None = None,
+        keep_image: bool = False,
     ) -> Iterator[StreamedFrame]:
         """Send encoded frames as they come, and yield what became of each, in their order.
 
@@ -175,7 +179,7 @@ class GatewayClient(ServiceClient):
             self._connection.url,
             self._api_key,
             frames,
-            params=_query(top_k, timeout_s),
+            params=_query(top_k, timeout_s, keep_image),
             headers=_sticky(sticky_key),
             timeout_s=self._timeout_s,
         )
@@ -185,10 +189,11 @@ def _content(image: bytes | Path) -> bytes:
     return image.read_bytes() if isinstance(image, Path) else image
 
 
-def _query(top_k: int | None, timeout_s: float | None) -> dict[str, str]:
+def _query(top_k: int | None, timeout_s: float | None, keep_image: bool) -> dict[str, str]:
     params: dict[str, Any] = {
         "top_k": top_k,
         "timeout_ms": None if timeout_s is None else max(1, round(timeout_s * 1000)),
+        "keep_image": "true" if keep_image else None,
     }
     return {name: str(value) for name, value in params.items() if value is not None}
 

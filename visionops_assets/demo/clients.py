@@ -44,6 +44,24 @@ query Failed {
 """
 
 
+LAUNCH = """
+mutation Launch($repository: String!, $location: String!, $job: String!, $config: RunConfigData!) {
+  launchRun(executionParams: {
+    selector: {
+      repositoryName: $repository, repositoryLocationName: $location, jobName: $job
+    }
+    runConfigData: $config
+  }) {
+    __typename
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+LOCATION = "visionops"
+REPOSITORY = "__repository__"
+
+
 @dataclass(frozen=True)
 class Materialization:
     """The newest materialization of an asset: when (seconds since 1970), and its scalars."""
@@ -146,6 +164,17 @@ class PublicApi:
         """Addresses of the newest failed runs."""
         runs = self._graphql(FAILED_RUNS, {})["runsOrError"]["results"]
         return [f"{run['jobName']}: {self._dagster_url}/runs/{run['runId']}" for run in runs]
+
+    def launch(self, job: str, run_config: Mapping[str, Any]) -> None:
+        """Start a job, as one who launches it in Dagster's UI.
+
+        Raises:
+            VisionOpsError: Dagster does not take it.
+        """
+        target = {"repository": REPOSITORY, "location": LOCATION, "job": job, "config": run_config}
+        answer = self._graphql(LAUNCH, target)["launchRun"]
+        if answer["__typename"] != "LaunchRunSuccess":
+            raise VisionOpsError(f"Dagster did not launch {job}: {answer}")
 
     def _graphql(self, query: str, variables: dict[str, Any]) -> Any:
         body = {"query": query, "variables": variables}

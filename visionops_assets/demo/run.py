@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,16 +12,17 @@ from rich.console import Console
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import own_key
+from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import Materialization, PublicApi
+from visionops_assets.demo.drift import DriftDemo
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.demo.screen import Screen, places_table, summary_table
+from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings
 
-STAGE_TIMEOUT_S = 300.0
-POLL_S = 1.0
 WAITED_ASSETS = {
     "snapshot": "dataset_snapshot",
     "training": "trained_model",
@@ -32,36 +32,53 @@ WAITED_ASSETS = {
 }
 
 
-def run_demo(settings: Settings, console: Console, figures_path: Path, started_s: float) -> None:
+def run_demo(
+    settings: Settings,
+    console: Console,
+    figures_path: Path,
+    started_s: float,
+    drift_path: Path | None = None,
+) -> None:
     """Run the demo on a running stack, write its figures, and show what to open.
 
-    `started_s` is the monotonic clock's reading when the user asked for the demo.
+    `started_s` is the monotonic clock's reading when the user asked for the demo. With `drift_path`
+    it goes on with the drift demo, whose figures go there, and its plot beside them.
 
     Raises:
         VisionOpsError: a step failed or took too long; the message says where to look.
     """
     key = own_key(settings, Catalog(), "demo", (Scope.INGEST, Scope.PREDICT, Scope.LABEL))
     api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url, key)
+    tables, places = [], _places(settings) | {"Figures": str(figures_path)}
     with Screen(console) as screen, closing(api):
-        demo = Demo(settings, api, screen)
+        demo = Demo(Stages(settings, api, screen))
         demo.figures.seconds_by_stage["start"] = round(time.monotonic() - started_s, 2)
         figures = demo.run()
-    figures.seconds_total = round(time.monotonic() - started_s, 2)
-    figures.write(figures_path)
-    console.print(summary_table(vars(figures)))
-    console.print(
-        places_table(
-            {
-                "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups",
-                "MLflow: runs and versions": f"{settings.mlflow_tracking_uri}/#/models",
-                "Ingest API": f"{settings.ingest_url}/docs",
-                "Gateway API": f"{settings.gateway_url}/docs",
-                "Triton, gRPC": settings.triton_grpc_address,
-                "Pipeline metrics": f"{settings.exporter_url}/metrics",
-                "Figures": str(figures_path),
-            }
-        )
-    )
+        figures.seconds_total = round(time.monotonic() - started_s, 2)
+        figures.write(figures_path)
+        tables.append(summary_table("What the demo measured", vars(figures)))
+        if drift_path is not None:
+            # Nothing is sent again: the demo counts what fails.
+            with GatewayClient(settings.gateway_url, key, retry_for_s=0) as gateway:
+                drift = DriftDemo(Stages(settings, api, screen), gateway, *digits())
+                plot_path = drift_path.with_suffix(".png")
+                drift_figures = drift.run(plot_path)
+            drift_figures.write(drift_path)
+            tables.append(summary_table("What the drift demo measured", vars(drift_figures)))
+            places |= {"Drift figures": str(drift_path), "Timeline": str(plot_path)}
+    for table in (*tables, places_table(places)):
+        console.print(table)
+
+
+def _places(settings: Settings) -> dict[str, str]:
+    return {
+        "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups",
+        "MLflow: runs and versions": f"{settings.mlflow_tracking_uri}/#/models",
+        "Ingest API": f"{settings.ingest_url}/docs",
+        "Gateway API": f"{settings.gateway_url}/docs",
+        "Triton, gRPC": settings.triton_grpc_address,
+        "Pipeline metrics": f"{settings.exporter_url}/metrics",
+    }
 
 
 @dataclass
@@ -88,12 +105,13 @@ class DemoFigures:
 class Demo:
     """Runs the loop once. A second run finds what the first one made, and says so."""
 
-    def __init__(self, settings: Settings, api: PublicApi, screen: Screen) -> None:
-        self._settings = settings
-        self._api = api
-        self._screen = screen
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._settings = stages.settings
+        self._api = stages.api
+        self._screen = stages.screen
         self._triton = TritonServer()
-        self.figures = DemoFigures()
+        self.figures = DemoFigures(seconds_by_stage=stages.seconds_by_stage)
         self._held_back: list[DemoFile] = []
         self._answers: list[Answer] = []
 
@@ -121,7 +139,7 @@ class Demo:
         return self.figures
 
     def _upload(self, files: list[DemoFile]) -> None:
-        with self._stage("upload") as done:
+        with self._stages.stage("upload") as done:
             answers = list(self._screen.track(self._api.upload_all(files), len(files), "upload"))
             duplicates = sum(answer["duplicate"] for answer in answers)
             self.figures.media_uploaded = len(answers)
@@ -129,7 +147,7 @@ class Demo:
             done(f"{len(answers)} files, {duplicates} of them known from before")
 
     def _wait_for_frames(self) -> None:
-        with self._stage("frames") as done:
+        with self._stages.stage("frames") as done:
 
             def processed() -> dict[str, Any] | None:
                 stats = self._api.stats()
@@ -138,15 +156,15 @@ class Demo:
                 self._screen.detail(f"{waiting} files on their way, {stats['frames']} frames")
                 return None if waiting else stats
 
-            stats = self._until("frames", processed)
+            stats = self._stages.until("frames", processed)
             self.figures.frames = stats["frames"]
             done(f"{stats['frames']} frames, {stats['media']['quarantined']} files quarantined")
 
     def _wait_for_release(self, newer_than_s: float) -> None:
         for stage, asset in WAITED_ASSETS.items():
-            with self._stage(stage) as done:
+            with self._stages.stage(stage) as done:
                 self._screen.detail(f"the sensors bring {asset}")
-                found = self._until(stage, partial(self._newer, asset, newer_than_s))
+                found = self._stages.until(stage, partial(self._newer, asset, newer_than_s))
                 newer_than_s = found.timestamp_s
                 done(_scalars(found))
 
@@ -160,7 +178,7 @@ class Demo:
         self.figures.model_version = found["model_release"].metadata["model_version"]
 
     def _predict(self) -> None:
-        with self._stage("predict") as done:
+        with self._stages.stage("predict") as done:
             images = [file.data for file in self._held_back]
             self._answers = self._triton.predict(self._settings.model_name, images)
             right = sum(
@@ -177,7 +195,7 @@ class Demo:
             done(f"{right} of {len(self._answers)} held-back images right, over gRPC")
 
     def _tell_truth(self) -> None:
-        with self._stage("monitoring") as done:
+        with self._stages.stage("monitoring") as done:
             told_s = time.time()
             pairs = zip(self._answers, self._held_back, strict=True)
             labels = [(answer.prediction_id, str(file.label)) for answer, file in pairs]
@@ -191,49 +209,8 @@ class Demo:
                     return None
                 return float(found.metadata["accuracy"])
 
-            self.figures.monitored_accuracy = self._until("monitoring", measured)
+            self.figures.monitored_accuracy = self._stages.until("monitoring", measured)
             done(f"model_performance measured an accuracy of {self.figures.monitored_accuracy:.4f}")
-
-    def _until(self, stage: str, look: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + STAGE_TIMEOUT_S
-        while time.monotonic() < deadline:
-            found = look()
-            if found is not None:
-                return found
-            time.sleep(POLL_S)
-        failed = self._api.failed_runs()
-        where = "Failed runs: " + ", ".join(failed) if failed else "No run has failed."
-        raise VisionOpsError(
-            f"The stage {stage!r} did not end within {STAGE_TIMEOUT_S:.0f} s. {where} "
-            f"See {self._settings.dagster_url}/runs and `visionops status`."
-        )
-
-    def _stage(self, name: str) -> "_Timed":
-        return _Timed(name, self._screen, self.figures.seconds_by_stage)
-
-
-@dataclass
-class _Timed:
-    """Times one stage, and shows it on the screen."""
-
-    name: str
-    screen: Screen
-    seconds_by_stage: dict[str, float]
-    _started_s: float = 0.0
-    _summary: str = ""
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._started_s = time.monotonic()
-        self.screen.begin(self.name)
-        return self._note
-
-    def _note(self, summary: str) -> None:
-        self._summary = summary
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        seconds = time.monotonic() - self._started_s
-        self.screen.end(self.name, seconds, self._summary if error is None else None)
-        self.seconds_by_stage[self.name] = round(seconds, 2)
 
 
 def _scalars(found: Materialization) -> str:

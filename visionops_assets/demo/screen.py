@@ -61,9 +61,9 @@ class Screen:
         self._console.print(f"  {text}", style="cyan")
 
 
-def summary_table(figures: dict[str, Any]) -> Table:
-    """Lay the demo's figures out as a table."""
-    table = Table(title="What the demo measured", title_justify="left", show_header=False)
+def summary_table(title: str, figures: dict[str, Any]) -> Table:
+    """Lay a demo's figures out as a table."""
+    table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in figures.items():

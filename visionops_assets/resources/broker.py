@@ -177,6 +177,24 @@ class TopicReader:
                 break
         return events
 
+    def end(self, topic: str, partition: int, near: int, timeout_s: float) -> int:
+        """Return the offset after the last event of a topic partition.
+
+        `near` is an offset that the partition holds, or its end; the nearer to the end, the less
+        is fetched.
+
+        Raises:
+            LogTruncatedError: `near` is outside of what the queue holds.
+            ServerUnreachableError: the queue did not say within `timeout_s`.
+        """
+        self.poll(topic, partition, near, 1, timeout_s)
+        end = self._consumer.highwater(TopicPartition(topic, partition))
+        if end is None:
+            raise ServerUnreachableError(
+                f"The queue did not say within {timeout_s:.0f} s where {topic}-{partition} ends."
+            )
+        return int(end)
+
     def read_range(
         self, topic: str, partition: int, start: int, end: int, timeout_s: float = 60.0
     ) -> list[QueuedEvent]:

@@ -76,6 +76,8 @@ class ServerSettings(BaseSettings):
     prometheus_url: str = Field(
         "http://127.0.0.1:9090", description="Prometheus, which scrapes all of the above."
     )
+    prometheus_scrape_interval_s: int = Field(5, gt=0)
+    prometheus_retention_d: int = Field(15, gt=0, description="Days that it keeps what it read.")
     alertmanager_url: str = "http://127.0.0.1:9093"
     alerts_url: str = Field(
         "http://127.0.0.1:8083", description="The service that Alertmanager tells of alerts."

@@ -1,10 +1,10 @@
 """`<home>/stack.env`: the ports, addresses and generated credentials of the local servers."""
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from visionops_assets.stack.paths import write_private
 from visionops_assets.stack.ports import choose_ports
 
 _PORT_PREFIX = "VISIONOPS_STACK_PORT_"
@@ -18,8 +18,14 @@ _FOLLOWERS = {
     "triton_http_url": "triton_grpc_address",
     "triton_metrics_url": "triton_grpc_address",
     "triton_admin_key": "triton_grpc_address",
+    "alerts_key": "alerts_url",
     "dagster_code_port": "dagster_code_host",
 }
+# Settings `<name>_url` that are the address of the port of that name.
+_PLAIN_URLS = (
+    *("triton_http", "dagster", "ingest", "gateway", "camera", "exporter"),
+    *("alerts", "prometheus", "alertmanager"),
+)
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -32,12 +38,9 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def write_env_file(path: Path, values: Mapping[str, str]) -> None:
     """Replace the file in one step; only its owner can read it."""
-    draft = path.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("# Written by `visionops up`. Holds credentials of this machine's stack.\n")
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
-    draft.replace(path)
+    lines = [f"{name}={value}\n" for name, value in values.items()]
+    head = "# Written by `visionops up`. Holds credentials of this machine's stack.\n"
+    write_private(path, head + "".join(lines))
 
 
 def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
@@ -73,17 +76,14 @@ def _secret() -> str:
 
 
 def _credentials(before: Mapping[str, str]) -> dict[str, str]:
-    fields = ("s3_access_key_id", "s3_secret_access_key", "triton_admin_key")
+    fields = ("s3_access_key_id", "s3_secret_access_key", "triton_admin_key", "alerts_key")
     return {field: before.get(f"VISIONOPS_{field.upper()}") or _secret() for field in fields}
 
 
 def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, str]:
     """Give each address setting its value on this machine."""
     postgres = f"{_POSTGRES_ROLE}:{postgres_password}@127.0.0.1:{ports['postgres']}"
-    urls = {
-        f"{name}_url": f"http://127.0.0.1:{ports[name]}"
-        for name in ("triton_http", "dagster", "ingest", "gateway", "camera", "exporter")
-    }
+    urls = {f"{name}_url": f"http://127.0.0.1:{ports[name]}" for name in _PLAIN_URLS}
     return urls | {
         "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",
         "kafka_bootstrap_servers": f"127.0.0.1:{ports['kafka']}",

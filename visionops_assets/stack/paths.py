@@ -1,5 +1,6 @@
 """Where the stack keeps what, below the state folder."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,3 +62,13 @@ def tail(log: Path, lines: int) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 256 * 1024))
         return file.read().decode(errors="replace").splitlines()[-lines:]
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace a file in one step; only its owner can read it."""
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)
+    draft.replace(path)

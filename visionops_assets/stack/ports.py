@@ -24,7 +24,10 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "ingest": 8080,
     "gateway": 8081,
     "camera": 8082,
+    "alerts": 8083,
     "exporter": 9100,
+    "prometheus": 9090,
+    "alertmanager": 9093,
     "dagster_code": 4266,
     "dagster": 3000,
 }

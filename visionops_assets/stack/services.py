@@ -1,4 +1,4 @@
-"""Our own services: ingest, relay, sweep and cameras, the gateway and the exporter."""
+"""Our own services: ingest, relay, sweep, cameras, the gateway, the exporter and alerts."""
 
 import sys
 
@@ -14,6 +14,7 @@ SWEEP = "sweep"
 CAMERA = "camera"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
+ALERTS = "alerts"
 
 
 def ingest(plan: Plan) -> Server:
@@ -39,6 +40,12 @@ def exporter(plan: Plan) -> Server:
     """Describe the Prometheus exporter."""
     needs = (postgres.NAME, tansu.NAME)
     return _http_service(plan, EXPORTER, "exporter_url", needs, ("postgres_url",))
+
+
+def alerts(plan: Plan) -> Server:
+    """Describe the service that notes what Alertmanager tells of."""
+    secrets = ("postgres_url", "alerts_key")
+    return _http_service(plan, ALERTS, "alerts_url", (postgres.NAME,), secrets)
 
 
 def relay(plan: Plan) -> Server:

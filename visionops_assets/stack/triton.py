@@ -88,6 +88,9 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
         f"--grpc-port={grpc_port}",
         f"--metrics-address={metrics_host}",
         f"--metrics-port={metrics_port}",
+        # Quantiles of latency; each with the error it may have.
+        "--metrics-config=summary_latencies=true",
+        "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
     )
 
 

@@ -47,7 +47,11 @@ def lines_over_time(
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left", ncols=3)
+    # Beside the title, where no line runs.
+    axes.legend(
+        frameon=False, fontsize=8, labelcolor=INK, ncols=4,
+        loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2,
+    )  # fmt: skip
     write_title(axes, heading)
     tidy(axes)
     axes.grid(axis="y", color=GRID)

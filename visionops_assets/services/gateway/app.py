@@ -10,7 +10,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services.access import Access
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.inference import TritonChannel
-from visionops_assets.services.gateway.metrics import GatewayMetrics, MetricsMiddleware
+from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Predictor
 from visionops_assets.services.gateway.rollouts import RolloutWatch
 from visionops_assets.services.gateway.routes import add_label_route, add_predict_route
@@ -19,6 +19,7 @@ from visionops_assets.services.health import catalog_check, install_health, last
 from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.known_keys import KEPT_WITHOUT_CATALOG_S
 from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.request_metrics import MetricsMiddleware
 from visionops_assets.settings import Settings
 
 
@@ -48,7 +49,7 @@ class Gateway:
         self.drain = streams.drain
         self.app = FastAPI(title="VisionOps gateway", description=__doc__, lifespan=lifespan)
         install_problem_handlers(self.app)
-        self.app.add_middleware(MetricsMiddleware, metrics=metrics)
+        self.app.add_middleware(MetricsMiddleware, metrics=metrics.requests)
         self.app.add_middleware(RequestLog)
         add_predict_route(self.app, access, predictor, admission, settings)
         add_label_route(self.app, access, catalog, settings)

@@ -8,10 +8,10 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import Field
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from visionops_assets.contracts import Record
 from visionops_assets.errors import (
@@ -31,16 +31,45 @@ MAX_LIST_IMAGES = 64
 JSON_TYPE = "application/json"
 RAW_TYPE = "application/octet-stream"
 
+KEEP_IMAGE = (
+    "Whether the image is kept, so that it can be trained on once its prediction has a label. "
+    "Where no part of a request asks for it, a sample of all images is."
+)
+
 _FILE = {"type": "string", "format": "binary", "description": "An encoded image."}
-_ONE_FILE = {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAX_LIST_IMAGES}
-_MANY_FILES = {"type": "object", "required": ["files"], "properties": {"files": _FILES}}
+_KEEP = {"type": "string", "enum": ["true", "false"], "default": "false", "description": KEEP_IMAGE}
+_ONE_FILE = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": _FILE, "keep_image": _KEEP},
+}
+_MANY_FILES = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {"files": _FILES, "keep_image": _KEEP},
+}
+
+
+def _exact(value: object) -> object:
+    """Let pass what JSON calls a boolean, in text too; pydantic would take "on" and "1" for it."""
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise ValueError("it is neither true nor false")
+
+
+Flag = Annotated[bool, BeforeValidator(_exact)]
+"""A boolean in a query or a form."""
+_FLAG: TypeAdapter[bool] = TypeAdapter(Flag)
 
 
 class ImageList(Record):
     """Images in JSON, each in Base64."""
 
     images: list[str] = Field(min_length=1, max_length=MAX_LIST_IMAGES)
+    keep_image: bool = Field(False, strict=True, description=KEEP_IMAGE)
 
 
 OPENAPI_BODY: dict[str, Any] = {
@@ -58,10 +87,14 @@ OPENAPI_BODY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ReceivedImages:
-    """The images of a request, or why one of them cannot be used. Of a list or one by itself."""
+    """The images of a request, or why one of them cannot be used. Of a list or one by itself.
+
+    `keep_image` is what the body said about keeping them.
+    """
 
     images: Sequence[bytes | VisionOpsError]
     is_list: bool
+    keep_image: bool = False
 
     def single(self) -> bytes:
         """Return the image that came by itself.
@@ -103,7 +136,7 @@ class ImageReader:
         if content_type == JSON_TYPE:
             text = await whole(self._body(request, held, self._max_list_bytes))
             # In a thread: a long text would hold the others up.
-            return ReceivedImages(await asyncio.to_thread(_read_json, text), is_list=True)
+            return await asyncio.to_thread(_read_json, text)
         raise UnsupportedMediaError(
             f"Content type {content_type or 'none'!r} is not accepted: send an image's bytes as "
             f"image/* or {RAW_TYPE}, as the field 'file' of a {FORM_TYPE} (several as 'files'), "
@@ -121,7 +154,10 @@ class ImageReader:
     async def _read_form(self, form: FormReader) -> ReceivedImages:
         images: list[bytes | VisionOpsError] = []
         names: set[str] = set()
+        keep_image = False
         while part := await form.next_part():
+            if part.name == "keep_image":
+                keep_image |= _read_flag(part.name, await form.text(part))
             if part.name not in {"file", "files"}:
                 continue
             if part.filename is None:
@@ -131,10 +167,10 @@ class ImageReader:
             names.add(part.name)
             images.append(await self._read_part(form))
         if names == {"files"}:
-            return ReceivedImages(images, is_list=True)
+            return ReceivedImages(images, is_list=True, keep_image=keep_image)
         if names != {"file"} or len(images) > 1:
             raise InvalidRequestError("The form needs one image as 'file', or several as 'files'.")
-        return ReceivedImages(images, is_list=False)
+        return ReceivedImages(images, is_list=False, keep_image=keep_image)
 
     async def _read_part(self, form: FormReader) -> bytes | VisionOpsError:
         image = bytearray()
@@ -145,8 +181,22 @@ class ImageReader:
         return bytes(image)
 
 
-def _read_json(text: bytes) -> list[bytes | VisionOpsError]:
-    return [_decoded(image) for image in read_json(ImageList, text).images]
+def _read_json(text: bytes) -> ReceivedImages:
+    listed = read_json(ImageList, text)
+    images = [_decoded(image) for image in listed.images]
+    return ReceivedImages(images, is_list=True, keep_image=listed.keep_image)
+
+
+def _read_flag(name: str, text: str) -> bool:
+    """Read a field of a form as the query's parameters are read.
+
+    Raises:
+        InvalidRequestError: it is neither true nor false.
+    """
+    try:
+        return _FLAG.validate_python(text)
+    except ValidationError:
+        raise InvalidRequestError(f"{name}: neither true nor false.") from None
 
 
 def _decoded(text: str) -> bytes | VisionOpsError:

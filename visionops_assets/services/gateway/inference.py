@@ -81,11 +81,18 @@ class TritonChannel:
         await self._call("", self._stub.ServerLive, request, STATUS_TIMEOUT_S)
 
     async def infer(
-        self, model: str, image: bytes, timeout_s: float, *, record: bool = True
+        self,
+        model: str,
+        image: bytes,
+        timeout_s: float,
+        *,
+        record: bool = True,
+        keep_image: bool = False,
     ) -> Inference:
         """Ask for the prediction of one encoded image.
 
-        With `record` off it is not published, since nobody gets it.
+        With `record` off it is not published, since nobody gets it; with `keep_image` on it is
+        published with its image.
 
         Raises:
             MediaError: the image cannot be used.
@@ -94,7 +101,7 @@ class TritonChannel:
             ServerUnreachableError: Triton does not answer.
             DeadlineExceededError: it took longer than `timeout_s`.
         """
-        request = self._request(model, image, timeout_s, record)
+        request = self._request(model, image, timeout_s, record, keep_image)
         answer = await self._call(model, self._stub.ModelInfer, request, timeout_s)
         output = {
             described.name: content
@@ -105,7 +112,7 @@ class TritonChannel:
             classes = await self._classes_of(model, version, timeout_s)
         except NoModelServedError:
             # It was replaced a moment ago: its successor names its classes.
-            return await self.infer(model, image, timeout_s, record=record)
+            return await self.infer(model, image, timeout_s, record=record, keep_image=keep_image)
         return Inference(
             label=_text(output["LABEL"]),
             classes=classes,
@@ -115,7 +122,9 @@ class TritonChannel:
             snapshot_id=_text(output["SNAPSHOT_ID"]),
         )
 
-    def _request(self, model: str, image: bytes, timeout_s: float, record: bool) -> Any:
+    def _request(
+        self, model: str, image: bytes, timeout_s: float, record: bool, keep_image: bool
+    ) -> Any:
         request = service_pb2.ModelInferRequest()
         request.CopyFrom(self._template)
         request.model_name = model
@@ -123,6 +132,8 @@ class TritonChannel:
         request.parameters["timeout"].int64_param = int(timeout_s * 1e6)
         if not record:
             request.parameters["record"].bool_param = False
+        if keep_image:
+            request.parameters["keep_image"].bool_param = True
         request.raw_input_contents.append(_LENGTH.pack(len(image)) + image)
         return request
 

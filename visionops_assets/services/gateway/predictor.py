@@ -39,11 +39,15 @@ MAX_BACKGROUND = 16
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a request wants: by when (monotonic clock), how many probabilities, and for whom."""
+    """What a request wants: by when (monotonic clock), how many probabilities, and for whom.
+
+    `keep_image` asks for the image to be kept, so that it can be trained on once it has a label.
+    """
 
     key: str
     due_at_s: float
     top_k: int | None = None
+    keep_image: bool = False
 
     def left_s(self) -> float:
         """Return the time that is left.
@@ -122,7 +126,9 @@ class Predictor:
         left_s = ask.left_s()
         try:
             with self._breaker.request(is_patient=left_s >= PATIENT_S):
-                return await self._triton.infer(self._model, image, left_s)
+                return await self._triton.infer(
+                    self._model, image, left_s, keep_image=ask.keep_image
+                )
         except OverloadedError:
             self._metrics.count_rejected("triton_queue")
             raise
@@ -144,7 +150,9 @@ class Predictor:
         left_s = ask.left_s()
         try:
             # The other half of the time is the champion's, should it have to answer.
-            inference = await self._triton.infer(self._candidate, image, left_s / 2)
+            inference = await self._triton.infer(
+                self._candidate, image, left_s / 2, keep_image=ask.keep_image
+            )
         except VisionOpsError as error:
             instead = await self._tried_champion(trial, image, ask)
             # An image that the champion can use is no fault of the client.

@@ -17,7 +17,13 @@ from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
 from visionops_assets.services.gateway.direct import direct, read_query
-from visionops_assets.services.gateway.images import JSON_TYPE, OPENAPI_BODY, ImageReader
+from visionops_assets.services.gateway.images import (
+    JSON_TYPE,
+    KEEP_IMAGE,
+    OPENAPI_BODY,
+    Flag,
+    ImageReader,
+)
 from visionops_assets.services.gateway.lists import predict_list
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.problems import problems
@@ -60,13 +66,15 @@ class PredictQuery(Record):
     timeout_ms: int | None = Field(
         None, ge=1, description="Longest the prediction may take, up to the service's own limit."
     )
+    keep_image: Flag = Field(False, description=KEEP_IMAGE)
 
-    def ask(self, key: str, settings: Settings) -> Ask:
-        """Return what is asked for; the time counts from now."""
+    def ask(self, key: str, settings: Settings, *, keep_image: bool = False) -> Ask:
+        """Return what is asked for, by the query or by the body; the time counts from now."""
         allowed_s = settings.gateway_deadline_s
         if self.timeout_ms is not None:
             allowed_s = min(allowed_s, self.timeout_ms / 1000)
-        return Ask(key, time.monotonic() + allowed_s, self.top_k)
+        keep_image = keep_image or self.keep_image
+        return Ask(key, time.monotonic() + allowed_s, self.top_k, keep_image)
 
 
 class LabelRequest(BaseModel):
@@ -105,7 +113,8 @@ def add_predict_route(
         admission.check()
         with admission.held_bytes() as held:
             received = await reader.read(request, held)
-            ask = query.ask(sticky_key or principal.name, settings)
+            key = sticky_key or principal.name
+            ask = query.ask(key, settings, keep_image=received.keep_image)
             if received.is_list:
                 return _json(await predict_list(predictor, admission, received.images, ask))
             async with admission.place():

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog import media
@@ -27,6 +27,7 @@ from visionops_assets.services.ingest.resumable_routes import resumable_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
 from visionops_assets.services.problems import install_problem_handlers, problems
+from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.settings import Settings
 
 
@@ -49,7 +50,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="VisionOps ingest", description=__doc__, lifespan=lifespan)
     access = Access(catalog, settings)
+    registry = CollectorRegistry()
+    requests = RequestMetrics("ingest", registry, from_last_byte=True)
     install_problem_handlers(app)
+    app.add_middleware(MetricsMiddleware, metrics=requests)
     app.add_middleware(RequestLog)
     app.include_router(media_routes(access, Intake(settings, uploads)))
     app.include_router(
@@ -62,7 +66,9 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/metrics", response_class=Response)
     def metrics() -> Response:
         """Show the counters of this process, for Prometheus."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        # What is counted once a process, and what this application counts.
+        shown = generate_latest() + generate_latest(registry)
+        return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
     return app
 

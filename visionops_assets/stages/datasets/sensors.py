@@ -1,4 +1,7 @@
-"""What makes a new snapshot worthwhile: enough newly labelled frames, no backlog before them."""
+"""What makes a new snapshot worthwhile: enough newly labelled frames, no backlog before them.
+
+A decision to retrain makes one worthwhile at once: the arbiter has counted the frames.
+"""
 
 import math
 import time
@@ -7,6 +10,7 @@ import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
+from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
 
@@ -21,13 +25,19 @@ build_dataset = dg.define_asset_job(
 )
 
 
-def why_wait(backlog: LabelBacklog, settings: Settings) -> str | None:
-    """Say why no snapshot is cut yet, or None when it is time."""
-    if backlog.new_frames < settings.snapshot_min_new_labels:
-        return (
-            f"{backlog.new_frames} newly labelled frames, "
-            f"{settings.snapshot_min_new_labels} make a snapshot."
-        )
+def why_wait(
+    backlog: LabelBacklog, settings: Settings, *, is_retraining: bool = False
+) -> str | None:
+    """Say why no snapshot is cut yet, or None when it is time.
+
+    A decision to retrain waits for no more media: the frames that it counted are there, and where
+    labels never stop coming, some media always are on their way.
+    """
+    least = 1 if is_retraining else settings.snapshot_min_new_labels
+    if backlog.new_frames < least:
+        return f"{backlog.new_frames} newly labelled frames, {least} make a snapshot."
+    if is_retraining:
+        return None
     if backlog.media_waiting and backlog.oldest_new_age_s < settings.snapshot_max_wait_s:
         return f"{backlog.media_waiting} media files are on their way to frames."
     return None
@@ -47,11 +57,20 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     settings = load_settings()
     with catalog.begin() as session:
         backlog = label_backlog(session, current_spec(settings).spec_id)
-    reason = why_wait(backlog, settings)
+        retraining = newest_retraining(session, settings.model_name, settings.retrain_max_s)
+    is_awaited = (
+        retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
+    )
+    reason = why_wait(backlog, settings, is_retraining=is_awaited)
     if reason:
         return dg.SensorResult(skip_reason=reason)
-    step = math.ceil(settings.snapshot_min_new_labels / STEPS)
-    work = f"snapshot-{backlog.watermark.timestamp():.0f}-{backlog.new_frames // step}"
+    work = f"snapshot-{backlog.watermark.timestamp():.0f}"
+    if retraining is not None and is_awaited:
+        # One snapshot a decision, however many labels come while its run waits.
+        work += f"-decision-{retraining.decision.decision_id}"
+    else:
+        step = math.ceil(settings.snapshot_min_new_labels / STEPS)
+        work += f"-{backlog.new_frames // step}"
     attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
     if attempt is None:
         return dg.SensorResult(skip_reason=f"{work} needs no further run now.")

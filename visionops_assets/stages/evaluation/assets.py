@@ -19,8 +19,14 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.reference_files import (
+    Reference,
+    choose_frames,
+    write_reference,
+)
 from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.metrics import confusion_matrix, per_class
+from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage
 from visionops_assets.vision.training import load_model, predict_probabilities
 
@@ -29,11 +35,16 @@ MISTAKES_SHOWN = 24
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's label for each holdout frame, and whether it was right (both N)."""
+    """What a model made of N holdout frames: its label, and whether it was right (both N).
+
+    `probabilities` are float32 (N, C), in the order of `classes`, `embeddings` float32 (N, E).
+    """
 
     classes: tuple[str, ...]
     labels: np.ndarray
     correct: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
 
 
 @dg.asset(
@@ -52,39 +63,35 @@ def model_evaluation(
     """Verdict of the gate: candidate and champion on the same frozen holdout.
 
     The holdout is the snapshot's, without groups that the champion was trained on. The verdict is
-    a row of the catalog, which a release reads again.
+    a row of the catalog, which a release reads again. What the candidate answered is kept under
+    `models/<name>/<version>/reference.npz`, for monitoring to compare with.
     """
     settings = load_settings()
     with catalog.begin() as session:
         current = champion(session, trained_model.model_name)
     holdout = _holdout(object_store, trained_model, current)
     answers = _answer(tracking, trained_model.mlflow_run_id, holdout)
-    champion_answers = None
-    if current is not None and current.model_version != trained_model.model_version:
-        run_id = tracking.version_run_id(current.model_name, current.model_version)
-        correct = _answer(tracking, run_id, holdout).correct
-        champion_answers = ChampionAnswers(current.model_version, correct)
+    champion_answers = _champion_answers(tracking, current, trained_model, holdout)
     rule = GateRule(settings.gate_min_accuracy, settings.gate_max_regression)
     verdict = judge(trained_model, answers.correct, champion_answers, rule)
-    context.log.info("Version %d: %s", verdict.model_version, verdict.reason)
+    name, version = verdict.model_name, verdict.model_version
+    context.log.info("Version %d: %s", version, verdict.reason)
+    # Before the verdict, by which the version may be released and monitored.
+    reference_key = write_reference(object_store, name, version, reference_of(holdout, answers))
     with catalog.begin() as session:
         add_verdict(session, verdict, context.run_id)
-    tracking.tag_version(
-        verdict.model_name,
-        verdict.model_version,
-        {
-            "gate": "passed" if verdict.passed else "refused",
-            "holdout_accuracy": str(verdict.accuracy),
-        },
-    )
+    gate_said = "passed" if verdict.passed else "refused"
+    tags = {"gate": gate_said, "holdout_accuracy": str(verdict.accuracy)}
+    tracking.tag_version(name, version, tags)
     return dg.MaterializeResult(
         value=verdict,
         metadata={
             "holdout_accuracy": verdict.accuracy,
             "accuracy_95": f"{verdict.accuracy_low:.4f} .. {verdict.accuracy_high:.4f}",
             "holdout_frames": verdict.holdout_size,
-            "model_version": verdict.model_version,
+            "model_version": version,
             "verdict": verdict.reason,
+            "reference": dg.MetadataValue.path(f"s3://{settings.s3_bucket}/{reference_key}"),
             **_pictures(holdout, answers),
         },
     )
@@ -122,6 +129,16 @@ def _holdout(
     return holdout
 
 
+def _champion_answers(
+    tracking: Tracking, current: Release | None, candidate: Candidate, holdout: SnapshotFiles
+) -> ChampionAnswers | None:
+    """What the champion makes of the holdout; None without one, or if it is the candidate."""
+    if current is None or current.model_version == candidate.model_version:
+        return None
+    run_id = tracking.version_run_id(current.model_name, current.model_version)
+    return ChampionAnswers(current.model_version, _answer(tracking, run_id, holdout).correct)
+
+
 def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
     """Label the holdout with a registered model; a class it does not know counts as wrong."""
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
@@ -130,9 +147,23 @@ def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> A
         card_path = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.json", folder)
         card = ModelCard.model_validate_json(card_path.read_bytes())
         module = load_model(weights, card)
-    probabilities, _ = predict_probabilities(module, holdout.images, card)
+    probabilities, embeddings = predict_probabilities(module, holdout.images, card)
     labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
-    return Answers(card.classes, labels, labels == holdout.members["label"].to_numpy())
+    correct = labels == holdout.members["label"].to_numpy()
+    return Answers(card.classes, labels, correct, probabilities, embeddings)
+
+
+def reference_of(holdout: SnapshotFiles, answers: Answers) -> Reference:
+    """Keep what monitoring compares served predictions with: truth, answers, image quality."""
+    chosen = choose_frames(len(holdout.images))
+    return Reference(
+        classes=np.array(answers.classes, dtype=np.str_),
+        labels=holdout.members["label"].to_numpy(dtype=np.str_)[chosen],
+        answered=answers.labels[chosen].astype(np.str_),
+        probabilities=answers.probabilities[chosen],
+        embeddings=answers.embeddings[chosen],
+        quality=np.array([measure_quality(holdout.images[i]) for i in chosen], dtype=np.float32),
+    )
 
 
 def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""What calls for a look at the served model: new predictions, or new truth about old ones."""
+"""What calls for a look at the served model: new predictions, new truth, or time itself."""
 
 import json
 import time
+from datetime import datetime
 
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.datasets import label_backlog, now
+from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.predictions import newest_prediction_label_id, next_offset
+from visionops_assets.catalog.releases import champion
+from visionops_assets.catalog.schema import Decision
+from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import current_spec, load_settings
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -19,8 +25,14 @@ UNFINISHED = [
 
 monitor = dg.define_asset_job(
     "monitor",
-    selection=dg.AssetSelection.assets("prediction_log", "model_performance"),
-    description="Takes predictions from the queue and measures the served model.",
+    selection=dg.AssetSelection.assets(
+        "prediction_log",
+        "feedback_media",
+        "model_performance",
+        "data_drift",
+        "retrain_decision",
+    ),
+    description="Takes predictions from the queue, measures the served model and decides.",
 )
 
 
@@ -32,29 +44,56 @@ monitor = dg.define_asset_job(
 def new_predictions(
     context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
 ) -> dg.SensorResult:
-    """Asks for a measurement when predictions wait in the queue, or new labels came for them.
+    """Asks for a measurement when there is news, and at least every `monitoring_max_interval_s`.
 
-    At most one a `monitoring_interval_s`. The cursor holds when it last asked, and the newest
-    label it asked about.
+    News are predictions that wait in the queue, labels for predictions, and what a retraining
+    waited for. At most one a `monitoring_interval_s`. The cursor holds when it last asked, and the
+    newest label it asked about.
     """
     settings = load_settings()
     last = json.loads(context.cursor or '{"asked_at_s": 0, "label_id": 0}')
-    if time.time() - last["asked_at_s"] < settings.monitoring_interval_s:
+    waited_s = time.time() - last["asked_at_s"]
+    if waited_s < settings.monitoring_interval_s:
         return dg.SensorResult(skip_reason="The last measurement was asked for just now.")
     under_way = dg.RunsFilter(job_name=monitor.name, statuses=UNFINISHED)
     if context.instance.get_runs(under_way, limit=1):
         return dg.SensorResult(skip_reason="A measurement is under way.")
-    topic = settings.kafka_predictions_topic
-    with catalog.begin() as session, broker.reader() as reader:
+    with catalog.begin() as session:
         label_id = newest_prediction_label_id(session)
-        predictions_wait = any(
-            reader.poll(topic, partition, next_offset(session, topic, partition), 1, timeout_s=3)
-            for partition in reader.partitions(topic)
-        )
-    if not predictions_wait and label_id == last["label_id"]:
+        decision = newest_decision(session, settings.model_name)
+        new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
+        is_due = decision is not None and may_decide_anew(decision, new_frames, now(session))
+        is_serving = champion(session, settings.model_name) is not None
+    is_due = is_due or (is_serving and waited_s >= settings.monitoring_max_interval_s)
+    if not (is_due or label_id != last["label_id"] or _predictions_wait(broker, catalog)):
         return dg.SensorResult(skip_reason="No new prediction, and no new label for one.")
     return dg.SensorResult(
         # No run key: measuring again is harmless, and one that failed must come again.
         run_requests=[dg.RunRequest()],
         cursor=json.dumps({"asked_at_s": time.time(), "label_id": label_id}),
     )
+
+
+def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
+    """Whether a retraining that waited may begin, though nobody predicted or labelled since.
+
+    Frames of labelled predictions come after the decision that they were too few; and a cooldown
+    ends by itself.
+    """
+    evidence = decision.evidence
+    if decision.outcome != Outcome.WAIT or evidence["alarm_at"] is None:
+        return False
+    look_again_at = evidence["look_again_at"]
+    is_over = look_again_at is not None and datetime.fromisoformat(look_again_at) <= at
+    least = evidence["rule"]["min_new_labels"]
+    has_enough = evidence["retraining"]["new_frames"] < least <= new_frames
+    return is_over or has_enough
+
+
+def _predictions_wait(broker: Broker, catalog: Catalog) -> bool:
+    topic = load_settings().kafka_predictions_topic
+    with catalog.begin() as session, broker.reader() as reader:
+        return any(
+            reader.poll(topic, partition, next_offset(session, topic, partition), 1, timeout_s=3)
+            for partition in reader.partitions(topic)
+        )

@@ -4,10 +4,14 @@ import dagster as dg
 
 from visionops_assets.stages.serving.assets import model_release
 from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
-from visionops_assets.stages.serving.sensors import rollout_rule, serving_convergence
+from visionops_assets.stages.serving.sensors import (
+    decided_rollback,
+    rollout_rule,
+    serving_convergence,
+)
 
 definitions = dg.Definitions(
     assets=[exported_model, model_release],
     asset_checks=[onnx_matches_pytorch],
-    sensors=[rollout_rule, serving_convergence],
+    sensors=[rollout_rule, decided_rollback, serving_convergence],
 )

@@ -1,10 +1,13 @@
-"""`model_release`: from an exported model to the served one."""
+"""`model_release`: from an exported model to the served one, at once or by a canary."""
 
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.releases import champion
+from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ReleasedModel
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
@@ -13,7 +16,18 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
-from visionops_assets.stages.serving.release import Releaser
+from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser, as_record
+from visionops_assets.stages.serving.trials import Trials
+
+
+class ReleaseRequest(dg.Config):
+    """How a version becomes champion.
+
+    Above 0, `canary_percent` is the share of the traffic on which it is tried first, if there is a
+    champion; it is then promoted or ended by rule.
+    """
+
+    canary_percent: float = Field(0.0, ge=0, le=100)
 
 
 @dg.asset(
@@ -24,6 +38,7 @@ from visionops_assets.stages.serving.release import Releaser
 )
 def model_release(
     context: dg.AssetExecutionContext,
+    config: ReleaseRequest,
     exported_model: ExportedModel,
     catalog: Catalog,
     object_store: ObjectStore,
@@ -33,14 +48,26 @@ def model_release(
     """The version that Triton serves: rehearsed, switched without a gap, recorded for good.
 
     Reads the gate's verdict from the catalog itself, since a materialization by hand passes
-    checks by. On a failure the version before serves on.
+    checks by. On a failure the version before serves on. While a canary is tried, the champion is
+    the version that it was.
     """
-    settings = load_settings()
-    releaser = Releaser(Controller.of(catalog, object_store, triton))
-    order = Order.of_run(context.run_id, "The newest candidate that passed the gate.")
-    outcome = releaser.promote(exported_model.model_name, exported_model.model_version, order)
+    controller = Controller.of(catalog, object_store, triton)
+    with catalog.begin() as session:
+        current = champion(session, exported_model.model_name)
+    if config.canary_percent and current and current.model_version != exported_model.model_version:
+        return _try(context, controller, current, exported_model, config.canary_percent)
+    order = Order.of_run(context.run.run_id, "The newest candidate that passed the gate.")
+    outcome = Releaser(controller).promote(
+        exported_model.model_name, exported_model.model_version, order
+    )
     released = outcome.released
     tracking.set_champion(released.model_name, released.model_version)
+    context.log.info("Version %d is champion", released.model_version)
+    return dg.MaterializeResult(value=released, metadata=_metadata(outcome))
+
+
+def _metadata(outcome: ReleaseOutcome) -> dict[str, Any]:
+    settings, released = load_settings(), outcome.released
     folder = f"s3://{settings.s3_bucket}/{outcome.folder}"
     metadata: dict[str, Any] = {
         "model_version": released.model_version,
@@ -51,13 +78,38 @@ def model_release(
         "predict_url": dg.MetadataValue.url(f"{settings.gateway_url}/v1/predict"),
     }
     if outcome.smoke_test is None:
-        context.log.info("Version %d is champion already", released.model_version)
-        metadata["outcome"] = "It was champion already: nothing changed."
-    else:
-        metadata |= {
-            "outcome": "Released.",
-            "golden_images": outcome.smoke_test.images,
-            "median_latency_ms": outcome.smoke_test.median_latency_ms,
-            "slowest_latency_ms": outcome.smoke_test.slowest_latency_ms,
-        }
-    return dg.MaterializeResult(value=released, metadata=metadata)
+        return metadata | {"outcome": "It was champion already: nothing changed."}
+    return metadata | {
+        "outcome": "Released.",
+        "golden_images": outcome.smoke_test.images,
+        "median_latency_ms": outcome.smoke_test.median_latency_ms,
+        "slowest_latency_ms": outcome.smoke_test.slowest_latency_ms,
+    }
+
+
+def _try(
+    context: dg.AssetExecutionContext,
+    controller: Controller,
+    current: Release,
+    exported: ExportedModel,
+    share_percent: float,
+) -> dg.MaterializeResult[ReleasedModel]:
+    """Start a canary, unless it was started before, and return the champion, which stays."""
+    version = exported.model_version
+    order = Order.of_run(context.run.run_id, "The arbiter asked for it, and the gate passed it.")
+    rollout = Trials(controller).start_once(exported.model_name, version, share_percent, order)
+    outcome = (
+        f"Version {version} was tried before, and is not again: see `visionops release ls`."
+        if rollout is None
+        else f"Version {version} is tried on {share_percent:g} % of the traffic."
+    )
+    context.log.info("%s", outcome)
+    return dg.MaterializeResult(
+        value=as_record(current),
+        metadata={
+            "model_version": current.model_version,
+            "canary_version": version,
+            "canary_percent": share_percent,
+            "outcome": outcome,
+        },
+    )

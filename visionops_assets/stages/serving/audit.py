@@ -21,6 +21,8 @@ from visionops_assets.errors import (
 
 RULE = "rollout rule"
 """The actor of what a rollout's evidence decided."""
+ARBITER = "retrain arbiter"
+"""The actor of what the labels of a release decided."""
 REFUSALS = (GateRefusedError, RolloutError, InvalidRequestError, NotFoundError)
 
 

@@ -1,12 +1,12 @@
 """The rule by which a canary or shadow passes or ends. Pure arithmetic on what gateways saw."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from visionops_assets.catalog.rollouts import ArmEvidence
-from visionops_assets.contracts import Arm
+from visionops_assets.contracts import Arm, Rollout
 from visionops_assets.settings import Settings
 from visionops_assets.vision.metrics import wilson_interval
 
@@ -47,6 +47,12 @@ class RolloutRule:
             max_s=settings.rollout_max_s,
         )
 
+    def for_rollout(self, rollout: Rollout) -> Self:
+        """Return the limits for one rollout: its own agreement, where it has one."""
+        if rollout.min_agreement is None:
+            return self
+        return replace(self, min_agreement=rollout.min_agreement)
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -69,12 +75,24 @@ def judge(seen: Mapping[Arm, ArmEvidence], rule: RolloutRule, age_s: float) -> J
     if candidate.requests < rule.min_requests:
         had = f"It had {candidate.requests} of {rule.min_requests} requests"
         if age_s > rule.max_s:
-            return Judgement(Outcome.EXPIRE, f"{had} when its {rule.max_s:g} s were over.")
+            expired = f"{had} when its {rule.max_s:g} s were over."
+            return Judgement(Outcome.EXPIRE, expired + _why_none(candidate, champion))
         return Judgement(Outcome.WAIT, f"{had}.")
     complaints = _complaints(candidate, champion, rule)
     if complaints:
         return Judgement(Outcome.FAIL, "Failed: " + "; ".join(complaints))
     return Judgement(Outcome.PASS, f"Passed, by {candidate.requests} requests.")
+
+
+def _why_none(candidate: ArmEvidence, champion: ArmEvidence) -> str:
+    """Say what to do if no request was seen at all, which no waiting would have helped."""
+    if candidate.requests or champion.requests:
+        return ""
+    return (
+        " No request came by the gateway, and only those are tried on a canary or shadow. Send "
+        "requests to it, or set VISIONOPS_RETRAIN_CANARY_PERCENT=0 to release retrained models at "
+        "once."
+    )
 
 
 def as_json(seen: Mapping[Arm, ArmEvidence]) -> dict[str, Any]:

@@ -77,14 +77,17 @@ class Releaser:
         smoke_test = replicas.promote(new, previous_version)
         return _outcome(publisher, release, new, smoke_test)
 
-    def roll_back(self, model_name: str, order: Order, to: int | None = None) -> ReleaseOutcome:
+    def roll_back(
+        self, model_name: str, order: Order, to: int | None = None, *, of_release: int | None = None
+    ) -> ReleaseOutcome:
         """Make a version the champion again: that before the champion, or one that served once.
 
-        It passed the gate once and is not asked again, nor rehearsed: a rollback is urgent.
+        It passed the gate once and is not asked again, nor rehearsed: a rollback is urgent. With
+        `of_release`, only that release is rolled back, and no other that came meanwhile.
 
         Raises:
             NotFoundError: there is no version to go back to, or it was never released.
-            InvalidRequestError: it is champion.
+            InvalidRequestError: it is champion, or the champion is not that of `of_release`.
             ReleaseError: it failed; what served before still serves.
         """
         # Chosen before the lock is waited for: of two rollbacks at once, the second must not go
@@ -96,6 +99,11 @@ class Releaser:
             earlier = newest_release(session, model_name, version)
             if current is None or earlier is None:
                 raise NotFoundError(f"{model_name} {version} was never released.")
+            if of_release not in {None, current.release_id}:
+                raise InvalidRequestError(
+                    f"Version {current.model_version} of {model_name} became champion meanwhile: "
+                    "the rollback was not meant for it."
+                )
             if current.model_version == version:
                 raise InvalidRequestError(f"{model_name} {version} is champion already.")
             publisher = self._controller.publisher(model_name)
@@ -151,18 +159,17 @@ class Releaser:
         return before
 
 
+def as_record(release: Release) -> ReleasedModel:
+    """Return what others may know of a release."""
+    fields = {name: getattr(release, name) for name in ReleasedModel.model_fields}
+    return ReleasedModel.model_validate(fields)
+
+
 def _outcome(
     publisher: Publisher, release: Release, version: Version, smoke_test: SmokeTest | None
 ) -> ReleaseOutcome:
     return ReleaseOutcome(
-        released=ReleasedModel(
-            release_id=release.release_id,
-            model_name=release.model_name,
-            model_version=release.model_version,
-            previous_version=release.previous_version,
-            snapshot_id=release.snapshot_id,
-            released_at=release.released_at,
-        ),
+        released=as_record(release),
         smoke_test=smoke_test,
         folder=publisher.repository.version_prefix(release.model_version),
         bytes_by_file={name: len(data) for name, data in sorted(version.files.items())},

@@ -1,20 +1,27 @@
-"""What keeps Triton at the champion, tells Dagster of releases it did not make, judges rollouts."""
+"""What keeps Triton at the champion, judges rollouts and goes back from a release that is bad.
+
+Dagster is told here of the releases that it did not make.
+"""
 
 from typing import Any
 
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.releases import champion, event_of, releases_without_run
 from visionops_assets.catalog.schema import Release, ReleaseEvent
+from visionops_assets.contracts import Outcome
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.serving.audit import ARBITER, Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
 from visionops_assets.stages.serving.judging import RolloutRule
+from visionops_assets.stages.serving.release import Releaser
 from visionops_assets.stages.serving.trials import Trials
 
 
@@ -62,6 +69,49 @@ def rollout_rule(
     except VisionOpsError as error:
         context.log.warning("%s", error)
         return dg.SkipReason(str(error))
+
+
+@dg.sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+def decided_rollback(
+    context: dg.SensorEvaluationContext,
+    catalog: Catalog,
+    object_store: ObjectStore,
+    triton: TritonServer,
+) -> dg.SkipReason:
+    """Rolls the champion back if the retrain arbiter decided so. Starts no runs.
+
+    Level-triggered: it looks whether the newest decision is about the newest release, so that a
+    rollback that failed is tried again and one that is done is not.
+    """
+    controller = Controller.of(catalog, object_store, triton)
+    try:
+        return dg.SkipReason(roll_back_as_decided(controller, load_settings().model_name))
+    except VisionOpsError as error:
+        context.log.warning("%s", error)
+        return dg.SkipReason(str(error))
+
+
+def roll_back_as_decided(controller: Controller, model_name: str) -> str:
+    """Do what the newest decision says if that is to roll back, and say what was done.
+
+    Raises:
+        VisionOpsError: it failed, or another release came first.
+    """
+    with controller.catalog.begin() as session:
+        decision = newest_decision(session, model_name)
+        current = champion(session, model_name)
+    if decision is None or decision.outcome != Outcome.ROLL_BACK or current is None:
+        return "No rollback was decided."
+    if decision.release_id != current.release_id:
+        return f"The rollback of version {decision.model_version} is over."
+    outcome = Releaser(controller).roll_back(
+        model_name,
+        Order(ARBITER, decision.reason),
+        current.previous_version,
+        of_release=current.release_id,
+    )
+    released = outcome.released
+    return f"Rolled version {current.model_version} back to {released.model_version}."
 
 
 def _untold(

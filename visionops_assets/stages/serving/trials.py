@@ -11,6 +11,7 @@ from visionops_assets.catalog.rollouts import (
     evidence,
     rollout_age_s,
     start_rollout,
+    was_tried,
 )
 from visionops_assets.contracts import Role, Rollout
 from visionops_assets.crash_points import CrashPoint, crash_point
@@ -36,8 +37,13 @@ class Trials:
         role: Literal[Role.CANARY, Role.SHADOW],
         share_percent: float,
         order: Order,
+        *,
+        min_agreement: float | None = None,
     ) -> Rollout:
         """Load a version beside the champion on every server, and let gateways send it requests.
+
+        `min_agreement` is the share of equal labels that it is judged by, if not the rule's own: a
+        version that is to repair the champion will not agree with it.
 
         Raises:
             RolloutError: there is no champion to compare with, or another rollout is under way.
@@ -59,7 +65,24 @@ class Trials:
                 champion_version=current_version,
                 role=role,
                 share_percent=share_percent,
+                min_agreement=min_agreement,
             )
+
+    def start_once(
+        self, model_name: str, version: int, share_percent: float, order: Order
+    ) -> Rollout | None:
+        """Start the canary of a version that was trained to repair the champion.
+
+        Return None if it was tried before, whatever came of it: a run that is tried again must not
+        give it a second chance.
+
+        Raises:
+            RolloutError, GateRefusedError, ReleaseError: as of `start`.
+        """
+        with self._controller.catalog.begin() as session:
+            if was_tried(session, model_name, version):
+                return None
+        return self.start(model_name, version, Role.CANARY, share_percent, order, min_agreement=0)
 
     def stop(self, model_name: str, order: Order) -> Rollout:
         """End what is under way, without a verdict; it is unloaded within seconds.
@@ -85,7 +108,7 @@ class Trials:
                 return "No canary or shadow is under way."
             judgement = judge(
                 evidence(session, rollout.rollout_id),
-                rule,
+                rule.for_rollout(rollout),
                 rollout_age_s(session, rollout.rollout_id),
             )
         if judgement.outcome is Outcome.WAIT:

@@ -1,6 +1,7 @@
 """`trained_model`: a model version trained on one snapshot, registered in MLflow."""
 
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,14 @@ ROOT_RUN_TAG = "dagster_root_run_id"
 
 
 class TrainingRequest(dg.Config):
-    """Which snapshot to train on; the newest when none is named."""
+    """Which snapshot to train on, the newest when none is named, and what to change of the recipe.
+
+    `learning_rate` is the peak of the schedule.
+    """
 
     snapshot_id: str | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
 
 
 @dg.asset(
@@ -69,7 +75,7 @@ def trained_model(
         model_version, mlflow_run_id = registered
         context.log.info("Version %d was registered by an earlier attempt", model_version)
         return _result(_candidate(settings, snapshot, model_version, mlflow_run_id), {})
-    training = training_recipe(settings)
+    training = training_recipe(settings, config)
     tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
@@ -97,8 +103,8 @@ def trained_model(
     )
 
 
-def training_recipe(settings: Settings) -> TrainingConfig:
-    """Return the recipe that the settings ask for.
+def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingConfig:
+    """Return the recipe that the settings ask for, and the request where it says otherwise.
 
     Raises:
         SettingsError: no such architecture.
@@ -108,11 +114,14 @@ def training_recipe(settings: Settings) -> TrainingConfig:
             f"There is no architecture {settings.training_architecture!r}: set "
             f"VISIONOPS_TRAINING_ARCHITECTURE to one of {', '.join(BODIES)}."
         )
-    return TrainingConfig(
+    recipe = TrainingConfig(
         architecture=settings.training_architecture,
-        epochs=settings.training_epochs,
+        epochs=settings.training_epochs if request.epochs is None else request.epochs,
         seed=settings.training_seed,
     )
+    if request.learning_rate is None:
+        return recipe
+    return replace(recipe, learning_rate=request.learning_rate)
 
 
 def _wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:

@@ -1,15 +1,23 @@
-"""What starts training: a newest snapshot without a model, or a verdict, of its own."""
+"""What starts training: a newest snapshot without a model, or a verdict, of its own.
+
+The model of a snapshot that answers a decision to retrain is tried on a share of the traffic before
+it is released.
+"""
 
 import time
+from typing import Any
 
 import dagster as dg
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import newest_snapshot
+from visionops_assets.catalog.decisions import decision_answered_by
 from visionops_assets.catalog.releases import was_refused
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
+DECISION_TAG = "visionops/decision_id"
 
 train_and_release = dg.define_asset_job(
     "train_and_release",
@@ -31,9 +39,13 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
 
     Level-triggered by the catalog: nothing is missed between ticks.
     """
+    settings = load_settings()
+    decision = None
     with catalog.begin() as session:
         snapshot = newest_snapshot(session)
         refused = snapshot is not None and was_refused(session, snapshot.snapshot_id)
+        if snapshot is not None:
+            decision = decision_answered_by(session, settings.model_name, snapshot)
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
     if refused:
@@ -44,9 +56,17 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
         return dg.SensorResult(skip_reason=f"{snapshot.snapshot_id} needs no further run now.")
     request = dg.RunRequest(
         run_key=f"train-{snapshot.snapshot_id}" + (f"-attempt-{attempt}" if attempt else ""),
-        run_config=dg.RunConfig(
-            ops={"trained_model": {"config": {"snapshot_id": snapshot.snapshot_id}}}
+        run_config=run_config_of(
+            snapshot.snapshot_id, settings.retrain_canary_percent if decision else None
         ),
-        tags=tags,
+        tags=tags | ({DECISION_TAG: str(decision.decision_id)} if decision else {}),
     )
     return dg.SensorResult(run_requests=[request])
+
+
+def run_config_of(snapshot_id: str, canary_percent: float | None = None) -> dict[str, Any]:
+    """Return the configuration of a run: what to train on, and on which share to try it first."""
+    ops: dict[str, Any] = {"trained_model": {"config": {"snapshot_id": snapshot_id}}}
+    if canary_percent is not None:
+        ops["model_release"] = {"config": {"canary_percent": canary_percent}}
+    return {"ops": ops}

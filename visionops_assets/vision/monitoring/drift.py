@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from sklearn.metrics.pairwise import euclidean_distances
+from scipy.spatial.distance import pdist, squareform
 
 from visionops_assets.vision.metrics import Indices
 
@@ -85,14 +85,10 @@ def _drawn(points: Points, max_points: int, rng: np.random.Generator) -> Floats:
 
 def _kernel(points: Floats) -> Floats:
     """Return the kernel of all pairs, (n, n), with a diagonal of zeros."""
-    # Centred, because the expanded square of a distance cancels badly far from the origin.
-    centred = points - points.mean(axis=0)
-    squared = np.asarray(euclidean_distances(centred, squared=True))
-    distances = squared[np.triu_indices(len(squared), k=1)]
+    distances = pdist(points, "sqeuclidean")
     # Where most points coincide the median is zero; any scale at which the others differ will do.
     scale = float(np.median(distances)) or float(distances.mean()) or 1.0
-    kernel: Floats = np.exp(-squared / (2 * scale))
-    np.fill_diagonal(kernel, 0.0)
+    kernel: Floats = squareform(np.exp(-distances / (2 * scale)))
     return kernel
 
 

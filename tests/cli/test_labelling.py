@@ -1,0 +1,97 @@
+import csv
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tests.vision.corpus import picture, saved
+from visionops_assets.catalog.labelling import BatchItem
+from visionops_assets.cli import app
+from visionops_assets.cli.labelling import COLUMNS, LABELS_FILE, _save, read_labels
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.resources.object_store import ObjectStore
+
+ID = "5e0c3d1e-6d3b-4f0f-8f62-0f1f5d1f3c11"
+HEAD = "prediction_id,answered,label"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show"], "ID"),
+        (["show", "0"], "ID"),
+        (["show", "seven"], "ID"),
+        (["apply"], "FILE.csv"),
+        (["apply", "/nowhere/labels.csv"], "does not exist"),
+    ],
+)
+def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["labelling", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no column label and no column prediction_id"),
+        ("prediction_id,answered\n", "no column label"),
+        (f"{HEAD}\n{ID},cat,\n", "holds no label"),
+        (f"{HEAD}\n{ID},cat,dog\n12,cat,dog\n", "line 3: '12' is no prediction id"),
+        ("label,prediction_id\ndog\n", "line 2: None is no prediction id"),
+        (f'{HEAD}\n{ID},cat,"dog\n', "no CSV file"),
+        (f"{HEAD}\n{ID},cat,\udce4\n", "no CSV file in UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InvalidRequestError) as failure:
+        read_labels(path)
+    assert message in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+LABELS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
+
+
+@given(st.dictionaries(st.uuids(), st.none() | LABELS, min_size=1, max_size=5), st.booleans())
+def test_labels_are_read_as_they_were_filled_in(
+    filled: dict[UUID, str | None], by_spreadsheet: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.csv"
+        encoding = "utf-8-sig" if by_spreadsheet else "utf-8"
+        with path.open("w", encoding=encoding, newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows([key, "cat", f" {label or ''} "] for key, label in filled.items())
+        known = {key: label for key, label in filled.items() if label}
+        if known:
+            assert read_labels(path) == known
+        else:
+            with pytest.raises(InvalidRequestError, match="holds no label"):
+                read_labels(path)
+
+
+def test_a_batch_is_saved_to_be_filled_in_and_never_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = saved(picture(), "PNG")
+    monkeypatch.setattr(ObjectStore, "get", lambda _, key: image if key == "kept" else b"")
+    items = [
+        BatchItem(UUID(ID), "cat, or dog", 0.4, "kept", None),
+        BatchItem(UUID(int=2), "dog", 0.9, None, "cat"),
+    ]
+    folder = tmp_path / "batch"
+    assert _save(items, folder) == 1
+    assert {path.name for path in folder.iterdir()} == {f"{ID}.png", LABELS_FILE}
+    assert (folder / f"{ID}.png").read_bytes() == image
+    assert read_labels(folder / LABELS_FILE) == {UUID(int=2): "cat"}
+    with pytest.raises(InvalidRequestError, match="exists already"):
+        _save(items, folder)

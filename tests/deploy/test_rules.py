@@ -1,0 +1,103 @@
+"""The rules: promtool finds nothing wrong, each alert is tested, and each has its runbook."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from tests.deploy.monitoring import DEPLOY, MONITORING, RULES, alerts
+from visionops_assets.cli import app
+from visionops_assets.settings import Settings
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.ports import DEFAULT_PORTS
+from visionops_assets.stack.prometheus import configuration
+
+TESTS = sorted((MONITORING / "tests").glob("*.yml"))
+SEVERITIES = {"page", "ticket"}
+JOBS = {"monitor", "check_health"}
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Path of the program. Where nobody can do without it, its absence is a failure."""
+    found = shutil.which("promtool")
+    if found is None:
+        message = "promtool is not on PATH: apt-get install prometheus"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def test_rules_are_valid(promtool: str) -> None:
+    checked = subprocess.run(
+        [promtool, "check", "rules", *map(str, RULES)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_configuration_is_valid(promtool: str, tmp_path: Path) -> None:
+    config = tmp_path / "prometheus.yml"
+    config.write_text(configuration(Plan(Settings(), DEFAULT_PORTS, frozenset())))
+    checked = subprocess.run(
+        [promtool, "check", "config", str(config)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
+def test_rules_do_what_they_must(promtool: str, file: Path) -> None:
+    tested = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_is_tested() -> None:
+    tested = "".join(file.read_text() for file in TESTS)
+    names = {alert["alert"] for alert in alerts()}
+    assert names == set(re.findall(r'alertname="(\w+)"', tested)) & names
+
+
+def test_every_alert_says_what_it_is_and_what_to_do() -> None:
+    for alert in alerts():
+        assert alert["labels"]["severity"] in SEVERITIES
+        assert alert["labels"].get("calls_for", "monitor") in JOBS
+        assert alert["annotations"].keys() == {"summary", "description", "runbook"}
+        runbook = f"deploy/RUNBOOKS.md#{alert['alert'].lower()}"
+        assert alert["annotations"]["runbook"] == runbook
+
+
+def test_every_alert_has_its_runbook_and_no_runbook_is_left_over() -> None:
+    sections = re.findall(r"^### (\w+)$", (DEPLOY / "RUNBOOKS.md").read_text(), re.MULTILINE)
+    assert len(sections) == len(set(sections))
+    assert set(sections) == {alert["alert"] for alert in alerts()}
+
+
+def test_every_runbook_begins_with_three_commands() -> None:
+    sections = re.split(r"^### \w+$", (DEPLOY / "RUNBOOKS.md").read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        commands = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        assert [len(block.splitlines()) for block in commands] == [3], section
+
+
+def test_runbooks_name_commands_that_exist() -> None:
+    commands = typer.main.get_group(app).commands
+    known = {name: set(getattr(found, "commands", ())) for name, found in commands.items()}
+    runbooks = (DEPLOY / "RUNBOOKS.md").read_text()
+    named = re.findall(r"\bvisionops ([a-z-]+)(?: ([a-z-]+))?", runbooks)
+    assert len(named) > len(alerts())
+    for name, sub in named:
+        assert name in known
+        assert not known[name] or sub in known[name], f"visionops {name} {sub}"
+
+
+def test_provisioning_is_yaml() -> None:
+    for name in ("datasources", "dashboards"):
+        read = yaml.safe_load((MONITORING / "provisioning" / f"{name}.yml").read_text())
+        assert read["apiVersion"] == 1

@@ -1,0 +1,75 @@
+"""A canary from the command line, through a running gateway, to the verdict of Dagster's sensor."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import pytest
+
+from tests.integration.conftest import key_for, running_stack, visionops
+from tests.integration.released_models import IMAGE, Serving, steady_load
+from tests.integration.test_loop import wait_for
+from visionops_assets.client import GatewayClient
+from visionops_assets.contracts import Scope
+from visionops_assets.settings import Settings
+from visionops_assets.stages.serving.audit import RULE
+
+MIN_REQUESTS = 40
+SERVERS = "gateway,tansu,triton,dagster-webserver,dagster-daemon"
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The stack's own model with champion 1, and version 2 that passed the gate."""
+    home = tmp_path_factory.mktemp("canary")
+    environment = {
+        "ROLLOUT_MIN_REQUESTS": str(MIN_REQUESTS),
+        # Random weights agree by chance, and two cores are busy with more than one stack.
+        "ROLLOUT_MIN_AGREEMENT": "0",
+        "ROLLOUT_MAX_LATENCY_RATIO": "100",
+    }
+    with running_stack(home, environment, "--only", SERVERS) as settings:
+        serving = Serving(settings, settings.model_name)
+        serving.release(1)
+        serving.offer(2)
+        yield serving
+
+
+def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Serving) -> None:
+    settings: Settings = serving.settings
+    numbers = count()
+    with GatewayClient(settings.gateway_url, key_for(Scope.PREDICT), retry_for_s=0) as gateway:
+
+        def ask() -> tuple[int, Sequence[float]]:
+            answer = gateway.predict(IMAGE, sticky_key=f"client-{next(numbers)}")
+            return answer.model_version, tuple(answer.probabilities.values())
+
+        assert ask()[0] == 1
+        with steady_load(ask, pause_s=0.05) as load:
+            started = visionops(
+                "release", "canary", "2", "--share", "50", "--reason", "To see it.", "--as", "me"
+            )
+            assert started.returncode == 0, started.stderr
+            assert "Canary: version 2 with 50 % of the traffic" in started.stdout
+
+            def promoted() -> bool | None:
+                return serving.champion() == 2 or None
+
+            wait_for("promotion by the rule", promoted, 120)
+            before = load.versions[1]
+            wait_for("requests to the new champion", lambda: load.versions[2] > 60 or None, 60)
+    assert load.errors == []
+    assert before >= MIN_REQUESTS / 2
+    assert serving.actions() == [
+        "promoted 1",
+        "canary_started 2",
+        "rollout_promoted 2",
+        "promoted 2",
+    ]
+    started_event, ended, _ = serving.audit()[1:]
+    assert (started_event.actor, started_event.reason) == ("me", "To see it.")
+    assert ended.actor == RULE
+    assert ended.verdict is not None
+    seen = ended.verdict
+    assert seen["candidate"]["requests"] >= MIN_REQUESTS
+    assert seen["champion"]["requests"] > 0
+    assert seen["candidate"]["errors"] == seen["champion"]["errors"] == 0

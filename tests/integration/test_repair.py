@@ -1,0 +1,72 @@
+"""The loop repairs itself: images change, the arbiter decides, a new model takes over."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.integration.conftest import key_for
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.releases import champion, newest_events
+from visionops_assets.client.gateway import GatewayClient
+from visionops_assets.contracts import Outcome, Scope
+from visionops_assets.demo.clients import PublicApi
+from visionops_assets.demo.drift import DriftDemo, DriftFigures
+from visionops_assets.demo.media import digits
+from visionops_assets.demo.screen import Screen
+from visionops_assets.demo.stages import Stages
+from visionops_assets.settings import Settings
+
+DIGITS = 300
+STAGE_TIMEOUT_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def served(stack: Settings, api: PublicApi) -> Stages:
+    """A stack that serves a model of some digits: that of another test, or of its own."""
+    uploaded, _ = digits()
+    list(api.upload_all(uploaded[:DIGITS]))
+    stages = Stages(stack, api, Screen(Console(file=io.StringIO())), STAGE_TIMEOUT_S)
+
+    def is_serving() -> bool | None:
+        with Catalog().begin() as session:
+            return champion(session, stack.model_name) is not None or None
+
+    stages.until("a first model", is_serving)
+    return stages
+
+
+@pytest.mark.timeout(900)
+def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
+    served: Stages, tmp_path: Path
+) -> None:
+    uploaded, held_back = digits()
+    key = key_for(Scope.PREDICT, Scope.LABEL)
+    plot_path, figures_path = tmp_path / "drift.png", tmp_path / "drift.json"
+    with GatewayClient(served.settings.gateway_url, key, retry_for_s=0) as gateway:
+        figures = DriftDemo(served, gateway, uploaded[:DIGITS], held_back).run(plot_path)
+    figures.write(figures_path)
+
+    written = DriftFigures(**json.loads(figures_path.read_text()))
+    limit = served.settings.monitoring_min_accuracy
+    assert written.accuracy_before > limit > written.accuracy_drifted
+    assert written.accuracy_after > limit
+    assert written.failed_requests == 0
+    assert written.requests > written.labels_to_alarm > 0
+    assert written.new_version > written.old_version
+    assert plot_path.read_bytes().startswith(b"\x89PNG")
+
+    with Catalog().begin() as session:
+        serving = champion(session, served.settings.model_name)
+        retrain = newest_decision(session, served.settings.model_name, Outcome.RETRAIN)
+        audit = newest_events(session, served.settings.model_name, limit=20)
+    assert serving is not None
+    assert serving.model_version == written.new_version
+    assert retrain is not None
+    assert retrain.model_version == written.old_version
+    assert "alarm" in retrain.reason
+    by_the_arbiter = [event for event in audit if event.actor == "retrain arbiter"]
+    assert [event.action for event in by_the_arbiter] == ["rolled_back"]

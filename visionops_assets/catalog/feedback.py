@@ -1,0 +1,164 @@
+"""Labelled predictions become labelled media, so that the next model is trained on them.
+
+A prediction whose image was kept and that someone labelled is adopted: its image is a media file
+from then on, announced to the queue as every other, and its label the label of that file. What was
+adopted is remembered by label, in the same transaction, so none is lost and none is done twice.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.media import newest_label
+from visionops_assets.catalog.outbox import announce
+from visionops_assets.catalog.schema import AdoptedLabel, Label, Media, PredictionRow
+from visionops_assets.contracts import MediaKind, MediaStatus
+
+FEEDBACK = "feedback"
+"""The source of adopted media, and who uploaded and labelled them."""
+# Any numbers that no other lock in this database takes.
+_LOCK = (7_106, 1)
+
+
+@dataclass(frozen=True)
+class Adoptable:
+    """A label of a prediction that is not adopted yet, and where the image lies."""
+
+    label_id: int
+    label: str
+    prediction_id: UUID
+    predicted_at: datetime
+    object_key: str
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What was found out about a kept image; `sha256` in hexadecimal."""
+
+    sha256: str
+    bytes: int
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What became of a label. It changed nothing if the file's label said the same already."""
+
+    label_id: int
+    media_id: UUID
+    is_new_media: bool
+    is_new_label: bool
+
+
+def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[Adoptable]:
+    """Return the oldest labels past an id that can be adopted: their predictions' images are kept.
+
+    A label that came before its prediction is among them as soon as that is in the catalog.
+    """
+    query = (
+        select(
+            Label.label_id,
+            Label.label,
+            PredictionRow.prediction_id,
+            PredictionRow.predicted_at,
+            PredictionRow.image_key,
+        )
+        .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
+        .where(
+            Label.label_id > after_label_id,
+            PredictionRow.image_key.is_not(None),
+            ~exists().where(AdoptedLabel.label_id == Label.label_id),
+        )
+        .order_by(Label.label_id)
+        .limit(limit)
+    )
+    return [
+        Adoptable(label_id, label, prediction_id, predicted_at, object_key)
+        for label_id, label, prediction_id, predicted_at, object_key in session.execute(query)
+        if object_key is not None
+    ]
+
+
+def adopt(
+    session: Session, topic: str, images: Sequence[tuple[Adoptable, ImageFacts]]
+) -> list[Adopted]:
+    """Adopt labels, in the order of their ids; those that are adopted already change nothing.
+
+    Media that are new are owed to `topic` by the outbox.
+    """
+    # Two that adopt at once could wait for each other's rows for ever.
+    session.execute(select(func.pg_advisory_xact_lock(*_LOCK))).one()
+    known = _adopted(session, [adoptable.label_id for adoptable, _ in images])
+    return [
+        _adopt(session, topic, adoptable, facts)
+        for adoptable, facts in sorted(images, key=lambda image: image[0].label_id)
+        if adoptable.label_id not in known
+    ]
+
+
+def _adopted(session: Session, label_ids: Collection[int]) -> set[int]:
+    query = select(AdoptedLabel.label_id).where(AdoptedLabel.label_id.in_(label_ids))
+    return set(session.scalars(query))
+
+
+def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts) -> Adopted:
+    media = _add_media(session, adoptable, facts)
+    if media is not None:
+        announce(session, topic, media)
+        media_id = media.media_id
+    else:
+        media_id = _lock_known(session, facts.sha256)
+    is_new_label = _is_news(session, media_id, adoptable)
+    if is_new_label:
+        session.add(Label(media_id=media_id, label=adoptable.label, origin=FEEDBACK))
+    session.add(AdoptedLabel(label_id=adoptable.label_id, media_id=media_id))
+    session.flush()
+    return Adopted(adoptable.label_id, media_id, media is not None, is_new_label)
+
+
+def _add_media(session: Session, adoptable: Adoptable, facts: ImageFacts) -> Media | None:
+    """Add the image as a media file; None if this source has one of the same content."""
+    statement = insert(Media).values(
+        media_id=uuid4(),
+        status=MediaStatus.STORED,
+        source=FEEDBACK,
+        object_key=adoptable.object_key,
+        lease_expires_at=func.now(),
+        captured_at=adoptable.predicted_at,
+        stored_at=func.now(),
+        kind=MediaKind.IMAGE,
+        content_type=facts.content_type,
+        sha256=facts.sha256,
+        bytes=facts.bytes,
+        uploaded_by=FEEDBACK,
+    )
+    return session.scalar(statement.on_conflict_do_nothing().returning(Media))
+
+
+def _lock_known(session: Session, sha256: str) -> UUID:
+    """Return the media file of this content, whose labels nobody else may change meanwhile."""
+    query = (
+        select(Media.media_id)
+        .where(
+            Media.source == FEEDBACK,
+            Media.sha256 == sha256,
+            Media.status != MediaStatus.RECEIVING,
+        )
+        .with_for_update()
+    )
+    return session.scalars(query).one()
+
+
+def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
+    """Whether the label is another than the file's, and no newer one was adopted before it."""
+    later = select(AdoptedLabel.label_id).where(
+        AdoptedLabel.media_id == media_id, AdoptedLabel.label_id > adoptable.label_id
+    )
+    if session.scalar(later.limit(1)) is not None:
+        return False
+    return newest_label(session, media_id) != adoptable.label

@@ -1,0 +1,72 @@
+"""Health of the servers and of the pipeline: what was measured, and what the catalog knows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.schema import HealthWindow, Media, MediaBatch, TopicPosition
+from visionops_assets.contracts import MediaStatus
+
+KEEP_WINDOWS = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number: what was measured, of which server, topic, job or sensor, and in which unit."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Handled:
+    """Media that were handled in some time, and how many of them went into quarantine."""
+
+    media: int
+    quarantined: int
+
+    @property
+    def quarantine_rate(self) -> float:
+        """Share that went into quarantine; 0 of nothing."""
+        return self.quarantined / self.media if self.media else 0.0
+
+
+def add_health(session: Session, measurements: Sequence[Measurement]) -> None:
+    """Note measurements as one window, and forget windows older than `KEEP_WINDOWS`."""
+    session.add(HealthWindow(measurements=[asdict(found) for found in measurements]))
+    before = datetime.now(UTC) - KEEP_WINDOWS
+    session.execute(delete(HealthWindow).where(HealthWindow.measured_at < before))
+
+
+def health_windows(session: Session, limit: int) -> list[HealthWindow]:
+    """Return the newest windows, oldest of them first."""
+    query = select(HealthWindow).order_by(HealthWindow.window_id.desc()).limit(limit)
+    return list(session.scalars(query))[::-1]
+
+
+def handled_media(session: Session, within: timedelta) -> Handled:
+    """Count the media that were processed or quarantined within this time."""
+    is_quarantined = Media.status == MediaStatus.QUARANTINED
+    query = select(func.count(), func.count().filter(is_quarantined)).where(
+        Media.processed_at > datetime.now(UTC) - within
+    )
+    return Handled(*session.execute(query).one())
+
+
+def taken_offsets(session: Session) -> dict[tuple[str, int], int]:
+    """Return, by topic and partition, the offset after the last message that was taken.
+
+    Media are taken in batches, predictions one after another.
+    """
+    group = (MediaBatch.topic, MediaBatch.topic_partition)
+    batches = select(*group, func.max(MediaBatch.end_offset)).group_by(*group)
+    positions = select(
+        TopicPosition.topic, TopicPosition.topic_partition, TopicPosition.next_offset
+    )
+    rows = [*session.execute(batches), *session.execute(positions)]
+    return {(topic, partition): offset for topic, partition, offset in rows}

@@ -1,0 +1,202 @@
+"""Labelling batches: predictions whose truth is asked for, and how much of it has come.
+
+An item counts as labelled when its prediction is, whoever did it and by whatever way.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Double, Subquery, cast, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.performance import CLIENTS_ROLES
+from visionops_assets.catalog.schema import (
+    Decision,
+    Label,
+    LabellingBatch,
+    LabellingItem,
+    PredictionRow,
+    Release,
+)
+from visionops_assets.errors import NotFoundError
+
+LABELLED_ENOUGH = 0.9
+"""Share of a batch with which it is closed: some images nobody can name."""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """A batch, and how many of its predictions are labelled."""
+
+    batch_id: int
+    model_name: str
+    model_version: int
+    decision_id: int
+    opened_at: datetime
+    closed_at: datetime | None
+    items: int
+    labelled: int
+
+
+@dataclass(frozen=True)
+class Askable:
+    """A prediction without a label. `confidence` is its largest probability."""
+
+    prediction_id: UUID
+    confidence: float
+    has_image: bool
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """One prediction of a batch. `image_key` is None if its image was not kept."""
+
+    prediction_id: UUID
+    answered: str
+    confidence: float
+    image_key: str | None
+    label: str | None
+
+
+def askable_predictions(session: Session, release: Release, limit: int) -> list[Askable]:
+    """Return those of a release's newest `limit` predictions that have no label, newest first."""
+    newest = (
+        select(
+            PredictionRow.prediction_id,
+            PredictionRow.predicted_at,
+            _confidence().label("confidence"),
+            PredictionRow.image_key.is_not(None).label("has_image"),
+        )
+        .where(
+            PredictionRow.model_name == release.model_name,
+            PredictionRow.model_version == release.model_version,
+            PredictionRow.predicted_at >= release.released_at,
+            PredictionRow.role.in_(CLIENTS_ROLES),
+        )
+        .order_by(PredictionRow.predicted_at.desc())
+        .limit(limit)
+        .subquery()
+    )
+    has_label = exists().where(Label.prediction_id == newest.c.prediction_id)
+    query = (
+        select(newest.c.prediction_id, newest.c.confidence, newest.c.has_image)
+        .where(~has_label)
+        .order_by(newest.c.predicted_at.desc(), newest.c.prediction_id)
+    )
+    return [Askable(*row) for row in session.execute(query)]
+
+
+def open_batch(
+    session: Session, decision: Decision, prediction_ids: Collection[UUID]
+) -> LabellingBatch:
+    """Open a batch for a decision. The caller holds the decision lock and saw that none is open."""
+    batch = LabellingBatch(
+        model_name=decision.model_name,
+        model_version=decision.model_version,
+        decision_id=decision.decision_id,
+    )
+    session.add(batch)
+    session.flush()
+    rows = [{"batch_id": batch.batch_id, "prediction_id": key} for key in prediction_ids]
+    session.execute(insert(LabellingItem), rows)
+    return batch
+
+
+def close_batches(session: Session, release: Release, max_age_s: float) -> Sequence[int]:
+    """Close the batch of a model that has enough labels, or is too old, or of an older version.
+
+    Return the ids of what was closed.
+    """
+    closed = [
+        batch.batch_id
+        for batch in batches(session, model_name=release.model_name, only_open=True)
+        if batch.labelled >= LABELLED_ENOUGH * batch.items
+        or batch.model_version != release.model_version
+    ]
+    age = func.extract("epoch", func.now() - LabellingBatch.opened_at)
+    is_due = LabellingBatch.batch_id.in_(closed) | (age > max_age_s)
+    statement = (
+        update(LabellingBatch)
+        .where(
+            LabellingBatch.model_name == release.model_name,
+            LabellingBatch.closed_at.is_(None),
+            is_due,
+        )
+        .values(closed_at=func.now())
+        .returning(LabellingBatch.batch_id)
+    )
+    return session.scalars(statement).all()
+
+
+def batches(
+    session: Session, *, model_name: str | None = None, only_open: bool = False
+) -> list[BatchProgress]:
+    """Return batches with their progress, newest first."""
+    has_label = exists().where(Label.prediction_id == LabellingItem.prediction_id)
+    query = (
+        select(
+            LabellingBatch.batch_id,
+            LabellingBatch.model_name,
+            LabellingBatch.model_version,
+            LabellingBatch.decision_id,
+            LabellingBatch.opened_at,
+            LabellingBatch.closed_at,
+            func.count(LabellingItem.prediction_id),
+            func.count(LabellingItem.prediction_id).filter(has_label),
+        )
+        .outerjoin(LabellingItem, LabellingItem.batch_id == LabellingBatch.batch_id)
+        .group_by(LabellingBatch.batch_id)
+        .order_by(LabellingBatch.batch_id.desc())
+    )
+    if model_name is not None:
+        query = query.where(LabellingBatch.model_name == model_name)
+    if only_open:
+        query = query.where(LabellingBatch.closed_at.is_(None))
+    return [BatchProgress(*row) for row in session.execute(query)]
+
+
+def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
+    """Return the predictions of a batch, those without a label first, the least confident first.
+
+    Raises:
+        NotFoundError: there is no such batch.
+    """
+    if session.get(LabellingBatch, batch_id) is None:
+        raise NotFoundError(
+            f"There is no labelling batch {batch_id}. See `visionops labelling ls`."
+        )
+    newest = _newest_labels(batch_id)
+    confidence = _confidence()
+    query = (
+        select(
+            PredictionRow.prediction_id,
+            PredictionRow.label,
+            confidence,
+            PredictionRow.image_key,
+            newest.c.label,
+        )
+        .join(LabellingItem, LabellingItem.prediction_id == PredictionRow.prediction_id)
+        .outerjoin(newest, newest.c.prediction_id == PredictionRow.prediction_id)
+        .where(LabellingItem.batch_id == batch_id)
+        .order_by(newest.c.label.is_not(None), confidence, PredictionRow.prediction_id)
+    )
+    return [BatchItem(*row) for row in session.execute(query)]
+
+
+def _newest_labels(batch_id: int) -> Subquery:
+    items = select(LabellingItem.prediction_id).where(LabellingItem.batch_id == batch_id)
+    return (
+        select(Label.prediction_id, Label.label)
+        .where(Label.prediction_id.in_(items))
+        .ext(distinct_on(Label.prediction_id))
+        .order_by(Label.prediction_id, Label.label_id.desc())
+        .subquery()
+    )
+
+
+def _confidence() -> ColumnElement[float]:
+    probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
+    return select(func.max(cast(probability, Double))).scalar_subquery()

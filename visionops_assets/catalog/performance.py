@@ -1,0 +1,170 @@
+"""How what serves is doing: the newest release's predictions, the truth about them, its windows.
+
+What is monitored of a model is its newest release: the predictions of that version since then which
+a client got. Those of a shadow, and of a canary before it was promoted, are not its own.
+Not here: how predictions come into the catalog (`predictions.py`), and how they become media that a
+model is trained on (`feedback.py`).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Double, cast, exists, func, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session, aliased
+
+from visionops_assets.catalog.schema import (
+    DriftWindow,
+    Label,
+    PerformanceWindow,
+    PredictionRow,
+    Release,
+)
+from visionops_assets.contracts import Role
+
+ERROR_STREAM_LABELS = 100_000
+"""Labels of one release that its error stream goes back to."""
+CLIENTS_ROLES = (Role.CHAMPION.value, Role.CANARY.value)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One prediction as monitoring sees it: what was answered, and the newest label if any.
+
+    `confidence` is the largest probability. `quality` are the `QUALITY_MEASURES` of the frame, or
+    none if the pipeline did not measure them.
+    """
+
+    prediction_id: UUID
+    predicted_at: datetime
+    answered: str
+    confidence: float
+    quality: tuple[float, ...]
+    truth: str | None
+    labelled_at: datetime | None
+
+
+def monitored_releases(session: Session) -> Sequence[Release]:
+    """Return the newest release of each model, by model name."""
+    query = (
+        select(Release)
+        .ext(distinct_on(Release.model_name))
+        .order_by(Release.model_name, Release.release_id.desc())
+    )
+    return session.scalars(query).all()
+
+
+def newest_observations(session: Session, release: Release, limit: int) -> list[Observation]:
+    """Return the newest predictions of a release, oldest first, each with its newest label."""
+    label = (
+        select(Label.label, Label.labelled_at)
+        .where(Label.prediction_id == PredictionRow.prediction_id)
+        .order_by(Label.label_id.desc())
+        .limit(1)
+        .lateral()
+    )
+    probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
+    confidence = select(func.max(cast(probability, Double))).scalar_subquery()
+    query = (
+        select(
+            PredictionRow.prediction_id,
+            PredictionRow.predicted_at,
+            PredictionRow.label,
+            confidence,
+            PredictionRow.quality,
+            label.c.label,
+            label.c.labelled_at,
+        )
+        .outerjoin(label, onclause=true())
+        .where(*_of_release(release))
+        .order_by(PredictionRow.predicted_at.desc(), PredictionRow.prediction_id)
+        .limit(limit)
+    )
+    rows = session.execute(query).all()
+    return [
+        Observation(key, predicted_at, answered, confidence, tuple(quality), truth, labelled_at)
+        for key, predicted_at, answered, confidence, quality, truth, labelled_at in reversed(rows)
+    ]
+
+
+def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
+    """Return which labelled predictions of a release were wrong, bool (n,), oldest label first.
+
+    The newest label of a prediction counts, and gives it its place; of more than
+    `ERROR_STREAM_LABELS` the newest are returned. It is read anew each time, since a label may come
+    before its prediction does.
+    """
+    later = aliased(Label)
+    is_newest = ~exists().where(
+        later.prediction_id == Label.prediction_id, later.label_id > Label.label_id
+    )
+    query = (
+        select(Label.label != PredictionRow.label)
+        .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
+        # No release was labelled before it was made, and there is an index on this.
+        .where(*_of_release(release), is_newest, Label.labelled_at >= release.released_at)
+        .order_by(Label.label_id.desc())
+        .limit(ERROR_STREAM_LABELS)
+    )
+    newest_first = session.scalars(query).all()
+    return np.array(newest_first[::-1], dtype=np.bool_)
+
+
+def embeddings_of(session: Session, prediction_ids: Collection[UUID]) -> npt.NDArray[np.float32]:
+    """Return the embeddings of these predictions, float32 (n, E), in no order."""
+    query = select(PredictionRow.embedding).where(PredictionRow.prediction_id.in_(prediction_ids))
+    return np.array(session.scalars(query).all(), dtype=np.float32)
+
+
+def newest_performance(session: Session, release: Release) -> PerformanceWindow | None:
+    """Return the last measurement of a release, or None before the first."""
+    query = (
+        select(PerformanceWindow)
+        .where(
+            PerformanceWindow.model_name == release.model_name,
+            PerformanceWindow.model_version == release.model_version,
+            PerformanceWindow.measured_at >= release.released_at,
+        )
+        .order_by(PerformanceWindow.window_id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def newest_drift(session: Session, release: Release) -> DriftWindow | None:
+    """Return the last test of a release for drift, or None before the first."""
+    query = (
+        select(DriftWindow)
+        .where(
+            DriftWindow.model_name == release.model_name,
+            DriftWindow.model_version == release.model_version,
+            DriftWindow.measured_at >= release.released_at,
+        )
+        .order_by(DriftWindow.window_id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def accuracy_history(session: Session, model_name: str, limit: int) -> list[PerformanceWindow]:
+    """Return the newest windows of a model that had labels, of all versions, oldest first."""
+    query = (
+        select(PerformanceWindow)
+        .where(PerformanceWindow.model_name == model_name, PerformanceWindow.accuracy.is_not(None))
+        .order_by(PerformanceWindow.window_id.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(query).all()[::-1])
+
+
+def _of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
+    return (
+        PredictionRow.model_name == release.model_name,
+        PredictionRow.model_version == release.model_version,
+        PredictionRow.predicted_at >= release.released_at,
+        PredictionRow.role.in_(CLIENTS_ROLES),
+    )

@@ -1,0 +1,233 @@
+"""`visionops labelling ls | show | apply`: the truth that the retrain arbiter asks for."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID, uuid4
+
+import typer
+from pydantic import SecretStr
+
+from visionops_assets.cli.screen import console, printable
+from visionops_assets.contracts import Scope
+from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from visionops_assets.catalog.labelling import BatchItem
+
+COLUMNS = ("prediction_id", "answered", "label")
+LABELS_FILE = "labels.csv"
+
+app = typer.Typer(help="Labelling batches: the truth that is asked for.", no_args_is_help=True)
+
+
+@app.command("ls")
+def list_batches(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """List the labelling batches, newest first, and how much of each is labelled."""
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.labelling import batches
+
+    with Catalog().begin() as session:
+        found = batches(session)
+    if as_json:
+        for batch in found:
+            typer.echo(json.dumps(asdict(batch), default=datetime.isoformat))
+        return
+    if not found:
+        console.print("No labels were asked for yet.")
+        return
+    from rich.table import Table
+
+    table = Table("batch", "model", "version", "decision", "labelled", "opened", "closed")
+    for batch in found:
+        table.add_row(
+            str(batch.batch_id),
+            printable(batch.model_name),
+            str(batch.model_version),
+            str(batch.decision_id),
+            f"{batch.labelled} of {batch.items}",
+            _time(batch.opened_at),
+            _time(batch.closed_at) if batch.closed_at else "open",
+        )
+    console.print(table)
+
+
+@app.command()
+def show(
+    batch_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="See `ls`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help=f"Save the kept images here, and {LABELS_FILE} to fill in.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Show the predictions of a batch: those without a label first, the least sure first."""
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.labelling import batch_items
+
+    with Catalog().begin() as session:
+        items = batch_items(session, batch_id)
+    if out is not None:
+        saved = _save(items, out)
+        console.print(
+            f"Saved {saved} images of {len(items)} predictions. Fill in the labels of "
+            f"{printable(out / LABELS_FILE)}, then run `visionops labelling apply` on it.",
+            soft_wrap=True,
+        )
+    elif as_json:
+        for item in items:
+            typer.echo(json.dumps(asdict(item), default=str))
+    else:
+        console.print(_table(items))
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.csv",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="As `show` made it.",
+        ),
+    ],
+    key: Annotated[
+        str | None, typer.Option(help="API key; better set VISIONOPS_API_KEY.", show_default=False)
+    ] = None,
+) -> None:
+    """Send the labels of a CSV file to the gateway; rows without one are left out.
+
+    It may be run again: the newest label of a prediction counts.
+    """
+    from visionops_assets.client import GatewayClient
+
+    labels = read_labels(file)
+    settings = load_settings()
+    with _api_key(key) as api_key, GatewayClient(settings.gateway_url, api_key) as client:
+        for prediction_id, label in labels.items():
+            client.label(prediction_id, label)
+    typer.echo(f"Sent {len(labels)} labels.")
+
+
+def read_labels(path: Path) -> dict[UUID, str]:
+    """Read the filled-in labels of a CSV file; the last one of a prediction counts.
+
+    Raises:
+        InvalidRequestError: it is not such a file, or holds no label. Nothing was sent yet.
+    """
+    try:
+        # Spreadsheets put a byte order mark before UTF-8.
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            labels = dict(_labels(path, csv.DictReader(lines, strict=True)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequestError(f"{path} is no CSV file in UTF-8: {error}.") from error
+    if not labels:
+        raise InvalidRequestError(f"{path} holds no label: fill in the column `label`.")
+    return labels
+
+
+def _labels(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[UUID, str]]:
+    missing = {"prediction_id", "label"} - set(reader.fieldnames or ())
+    if missing:
+        raise InvalidRequestError(
+            f"{path} has no column {' and no column '.join(sorted(missing))}: the first line names "
+            f"the columns, {', '.join(COLUMNS)}."
+        )
+    for row in reader:
+        label = (row["label"] or "").strip()
+        if not label:
+            continue
+        try:
+            yield UUID(row["prediction_id"]), label
+        except (ValueError, TypeError, AttributeError):
+            raise InvalidRequestError(
+                f"{path}, line {reader.line_num}: {row['prediction_id']!r} is no prediction id."
+            ) from None
+
+
+def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
+    """Save images and the CSV file, and return how many images there are.
+
+    Raises:
+        InvalidRequestError: the CSV file is there already: it may have been filled in.
+    """
+    from visionops_assets.resources.object_store import ObjectStore
+
+    if (folder / LABELS_FILE).exists():
+        raise InvalidRequestError(
+            f"{folder / LABELS_FILE} exists already, and labels may be in it: name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    store, saved = ObjectStore(), 0
+    for item in items:
+        if item.image_key is not None:
+            image = store.get(item.image_key)
+            (folder / f"{item.prediction_id}{_suffix(image)}").write_bytes(image)
+            saved += 1
+    with (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([item.prediction_id, item.answered, item.label or ""] for item in items)
+    return saved
+
+
+def _suffix(image: bytes) -> str:
+    """Name a kind of image as files do, so that viewers open it."""
+    from visionops_assets.vision.headers import image_format
+
+    found = image_format(image)
+    return f".{found.name.lower()}" if found else ""
+
+
+@contextmanager
+def _api_key(given: str | None) -> Iterator[SecretStr]:
+    """Yield the key that was given or set, or one made for this command and revoked after it."""
+    settings = load_settings()
+    if key := SecretStr(given) if given else settings.api_key:
+        yield key
+        return
+    from visionops_assets.catalog import keys
+    from visionops_assets.catalog.connection import Catalog
+
+    name = f"labelling-{uuid4().hex[:8]}"
+    try:
+        yield keys.own_key(settings, Catalog(), name, [Scope.LABEL])
+    finally:
+        with suppress(ServerUnreachableError, NotFoundError), Catalog().begin() as session:
+            keys.revoke(session, name)
+
+
+def _table(items: "Iterable[BatchItem]") -> "Table":
+    from rich.table import Table
+
+    table = Table("prediction", "answered", "probability", "image", "label")
+    for item in items:
+        table.add_row(
+            str(item.prediction_id),
+            printable(item.answered),
+            f"{item.confidence:.3f}",
+            "kept" if item.image_key else "not kept",
+            printable(item.label or ""),
+        )
+    return table
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,90 @@
+"""The applications of the drift demo: they never stop asking, and tell later what was right."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from visionops_assets.client.gateway import GatewayClient
+from visionops_assets.demo.media import DemoFile
+from visionops_assets.errors import VisionOpsError
+
+WORKERS = 4
+REQUESTS_HZ = 20.0
+"""Of all together: little enough to leave the cores to training."""
+STICKY_KEYS = 200
+KEPT_ONE_IN = 4
+"""So many images are kept, to be trained on once their truth is known."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One answer: when (monotonic, in seconds), by which version, and whether it was right."""
+
+    at_s: float
+    model_version: int
+    right: bool
+
+
+class Applications:
+    """Sends what `next_image` gives through the gateway, and the truth of each after it.
+
+    What fails is never sent again, so that each failure is counted.
+    """
+
+    def __init__(self, gateway: GatewayClient, next_image: Callable[[], DemoFile]) -> None:
+        self._gateway = gateway
+        self._next_image = next_image
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._numbers = count()
+        self._seen: list[Seen] = []
+        self._failures: list[str] = []
+
+    @contextmanager
+    def running(self) -> Iterator["Applications"]:
+        """Go on asking for the length of the block."""
+        workers = [threading.Thread(target=self._work, name=f"app-{n}") for n in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            for worker in workers:
+                worker.join()
+
+    @property
+    def seen(self) -> Sequence[Seen]:
+        """All answers so far, in the order in which they came."""
+        with self._lock:
+            return tuple(self._seen)
+
+    @property
+    def failures(self) -> Sequence[str]:
+        """What was said about each request that failed."""
+        with self._lock:
+            return tuple(self._failures)
+
+    def _work(self) -> None:
+        while not self._stopping.wait(WORKERS / REQUESTS_HZ):
+            try:
+                self._ask()
+            except VisionOpsError as error:
+                with self._lock:
+                    self._failures.append(str(error))
+
+    def _ask(self) -> None:
+        with self._lock:
+            number, file = next(self._numbers), self._next_image()
+        answer = self._gateway.predict(
+            file.data,
+            sticky_key=f"application-{number % STICKY_KEYS}",
+            keep_image=number % KEPT_ONE_IN == 0,
+        )
+        seen = Seen(time.monotonic(), answer.model_version, answer.label == file.label)
+        with self._lock:
+            self._seen.append(seen)
+        self._gateway.label(answer.prediction_id, str(file.label))

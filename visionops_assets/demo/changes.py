@@ -1,0 +1,30 @@
+"""What happens to images in the field: a lens out of focus, poor light, a noisy sensor."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from visionops_assets.demo.media import DemoFile
+from visionops_assets.vision.preprocessing import decode_png, encode_png
+
+SIDE_PX = 32
+MIDDLE_GRAY = 128
+BLUR_SIGMA_PX = (1.7, 2.2)
+CONTRAST = (0.6, 0.8)
+NOISE_SIGMA = 5.0
+
+
+def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
+    """Return the same scan, blurred, with less contrast and with noise; each time otherwise.
+
+    It is enlarged first: 8 x 8 pixels leave a blur nothing to work on. The amounts are chosen so
+    that a model that never saw such images gets a third of them wrong, where people get none.
+    """
+    gray = decode_png(file.data)[:, :, 0].astype(np.float32)
+    large = cv2.resize(gray, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
+    blurred = cv2.GaussianBlur(large, (0, 0), rng.uniform(*BLUR_SIGMA_PX))
+    faint = MIDDLE_GRAY + (blurred - MIDDLE_GRAY) * rng.uniform(*CONTRAST)
+    noisy = faint + rng.normal(0, NOISE_SIGMA, faint.shape)
+    pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return replace(file, data=encode_png(np.repeat(pixels[:, :, None], 3, axis=2)))

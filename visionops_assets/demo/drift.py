@@ -1,0 +1,297 @@
+"""`visionops demo --drift`: the world changes, and the loop repairs itself.
+
+What happens is caused by the public APIs alone, and seen in the catalog, where it is kept.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.performance import error_stream
+from visionops_assets.catalog.releases import champion, newest_verdict
+from visionops_assets.catalog.rollouts import active_rollout
+from visionops_assets.catalog.schema import Decision, Release
+from visionops_assets.client.gateway import GatewayClient, PredictedImage
+from visionops_assets.contracts import GateVerdict, Outcome, Rollout
+from visionops_assets.demo.applications import Applications
+from visionops_assets.demo.changes import changed
+from visionops_assets.demo.media import DemoFile
+from visionops_assets.demo.stages import Stages
+from visionops_assets.errors import VisionOpsError
+from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
+
+SEED = 0
+ACCURACY_OVER = 100
+"""Answers over which the plotted accuracy is taken."""
+SETTLED_LABELS = 50
+"""Labels of a new version before the next thing is done to it."""
+USELESS_RECIPE = {"epochs": 1, "learning_rate": 1e-9}
+
+
+@dataclass
+class DriftFigures:
+    """What the drift demo measured; written to `build/drift.json`.
+
+    Accuracies are of the same held-back images, none of them trained on: before the change, changed
+    and answered by the old model, and changed and answered by the new one.
+    """
+
+    labels_to_alarm: int = 0
+    accuracy_before: float = 0.0
+    accuracy_drifted: float = 0.0
+    accuracy_after: float = 0.0
+    requests: int = 0
+    failed_requests: int = 0
+    old_version: int = 0
+    new_version: int = 0
+    new_labels_trained_on: int = 0
+    refused_version: int = 0
+    labels_to_rollback: int = 0
+    seconds_total: float = 0.0
+    seconds_by_stage: dict[str, float] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the figures as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(vars(self), indent=2) + "\n")
+
+
+class World:
+    """The images that there are: some for the applications, others to measure accuracy by."""
+
+    def __init__(self, held_back: Sequence[DemoFile]) -> None:
+        self._rng = np.random.default_rng(SEED)
+        self._stream = itertools.cycle(held_back[::2])
+        self.probes = list(held_back[1::2])
+        self.changed_probes = [changed(file, self._rng) for file in self.probes]
+        self.is_changed = False
+
+    def next_image(self) -> DemoFile:
+        """Return what the next application sees."""
+        file = next(self._stream)
+        return changed(file, self._rng) if self.is_changed else file
+
+
+class DriftDemo:
+    """Runs once: a model that has seen the changed images is not surprised again."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        gateway: GatewayClient,
+        uploaded: Sequence[DemoFile],
+        held_back: Sequence[DemoFile],
+    ) -> None:
+        self._stages = stages
+        self._uploaded = uploaded
+        self._model = stages.settings.model_name
+        self._gateway = gateway
+        self._world = World(held_back)
+        self._applications = Applications(gateway, self._world.next_image)
+        self._events: list[TimelineEvent] = []
+        self._started_s = time.monotonic()
+        self.figures = DriftFigures(seconds_by_stage=stages.seconds_by_stage)
+
+    def run(self, plot_path: Path) -> DriftFigures:
+        """Go through all of it, and draw it.
+
+        Raises:
+            VisionOpsError: a step took too long or came out otherwise; the message says where to
+                look.
+        """
+        figures = self.figures
+        with self._applications.running():
+            self._see_normal()
+            decision = self._see_change()
+            self._see_retraining(decision)
+            self._see_recovery()
+            self._see_refusal()
+            self._see_rollback()
+        figures.requests = len(self._applications.seen) + len(self._applications.failures)
+        figures.failed_requests = len(self._applications.failures)
+        figures.seconds_total = round(self._now_s, 2)
+        plot_path.parent.mkdir(parents=True, exist_ok=True)
+        series = {f"of the last {ACCURACY_OVER} answers": self._accuracy_over_time()}
+        limit = self._stages.settings.monitoring_min_accuracy
+        plot_path.write_bytes(timeline(self._events, series, limit=limit))
+        return figures
+
+    def _see_normal(self) -> None:
+        with self._stages.stage("as usual") as done:
+            release = self._champion()
+            self.figures.old_version = release.model_version
+            self.figures.accuracy_before = self._probe(self._world.probes)
+            self._settle(release)
+            done(
+                f"version {release.model_version} answers {self.figures.accuracy_before:.3f} of "
+                "the held-back images right"
+            )
+
+    def _see_change(self) -> Decision:
+        with self._stages.stage("change") as done:
+            release = self._champion()
+            labels_before = self._labels(release)
+            self._world.is_changed = True
+            self._note("images change")
+            self.figures.accuracy_drifted = self._probe(self._world.changed_probes)
+            limit = self._stages.settings.monitoring_min_accuracy
+            if self.figures.accuracy_drifted >= limit:
+                raise VisionOpsError(
+                    f"Version {release.model_version} has seen such images: it gets "
+                    f"{self.figures.accuracy_drifted:.3f} of them right, and the limit is {limit}. "
+                    "Run this in a new VISIONOPS_HOME."
+                )
+            decision = self._await_decision(Outcome.RETRAIN, release)
+            self.figures.labels_to_alarm = decision.evidence["alarm_at"] - labels_before
+            self._note("alarm: retrain")
+            done(
+                f"{self.figures.accuracy_drifted:.3f} of them, blurred and noisy; alarm after "
+                f"{self.figures.labels_to_alarm} labels"
+            )
+        return decision
+
+    def _see_retraining(self, decision: Decision) -> None:
+        with self._stages.stage("retraining") as done:
+            self._stages.screen.detail("a snapshot with the new labels, training, the gate")
+            old = self._champion()
+            rollout = self._stages.until("retraining", self._rollout)
+            self.figures.new_version = rollout.model_version
+            self.figures.new_labels_trained_on = decision.evidence["retraining"]["new_frames"]
+            self._note(f"canary: version {rollout.model_version}")
+            done(f"version {rollout.model_version} passed the gate")
+        with self._stages.stage("canary") as done:
+            self._stages.screen.detail(f"{rollout.share_percent:g} % of the applications")
+            release = self._stages.until("canary", lambda: self._release_after(old))
+            if release.model_version != rollout.model_version:
+                raise VisionOpsError(
+                    f"The canary ended, and version {release.model_version} serves."
+                )
+            self._note(f"version {release.model_version} released")
+            done(f"version {release.model_version} is champion")
+
+    def _see_recovery(self) -> None:
+        with self._stages.stage("recovery") as done:
+            release = self._champion()
+            self.figures.accuracy_after = self._probe(self._world.changed_probes)
+            self._settle(release)
+            done(f"{self.figures.accuracy_after:.3f} of the changed images right")
+
+    def _see_refusal(self) -> None:
+        with self._stages.stage("bad model") as done:
+            self._stages.screen.detail("trained by a useless recipe")
+            before = self._champion()
+            recipe = {"ops": {"trained_model": {"config": USELESS_RECIPE}}}
+            self._stages.api.launch("train_and_release", recipe)
+            version = self.figures.new_version + 1
+            verdict = self._stages.until("bad model", lambda: self._verdict(version))
+            if verdict.passed or self._champion().release_id != before.release_id:
+                raise VisionOpsError(f"The bad version {version} came into service.")
+            self.figures.refused_version = version
+            self._note(f"version {version} refused")
+            done(f"version {version} was refused by the gate: {verdict.reason}")
+
+    def _see_rollback(self) -> None:
+        """Mix up labels: in the holdout too, so that the gate sees nothing, but the truth does."""
+        with self._stages.stage("bad labels") as done:
+            good = self._champion()
+            self._world.is_changed = False
+            self._note("images are as before")
+            mixed_up = [replace(file, label=_another(file.label)) for file in self._uploaded]
+            list(self._stages.api.upload_all(mixed_up))
+            self._note("labels mixed up")
+            self._stages.screen.detail("a snapshot, training, the gate")
+            bad = self._stages.until("bad labels", lambda: self._release_after(good))
+            self._note(f"version {bad.model_version} released")
+            done(f"version {bad.model_version} learnt them, passed the gate and was released")
+        with self._stages.stage("roll-back") as done:
+            decision = self._await_decision(Outcome.ROLL_BACK, bad)
+            self.figures.labels_to_rollback = decision.evidence["alarm_at"]
+            release = self._stages.until("roll-back", lambda: self._release_after(bad))
+            if release.model_version != good.model_version:
+                raise VisionOpsError(f"Version {release.model_version} serves after a roll-back.")
+            self._note(f"version {release.model_version} is back")
+            done(
+                f"version {release.model_version} came back by itself, after "
+                f"{self.figures.labels_to_rollback} labels"
+            )
+        list(self._stages.api.upload_all(self._uploaded))
+
+    def _await_decision(self, outcome: Outcome, release: Release) -> Decision:
+        self._stages.screen.detail("the labels come in; waiting for the arbiter")
+
+        def decided() -> Decision | None:
+            with Catalog().begin() as session:
+                found = newest_decision(session, self._model, outcome)
+            return found if found and found.release_id == release.release_id else None
+
+        return self._stages.until(outcome.value, decided)
+
+    def _settle(self, release: Release) -> None:
+        """Wait until a release has enough labels to be known by."""
+        self._stages.screen.detail(f"waiting for {SETTLED_LABELS} labels")
+        self._stages.until("labels", lambda: self._labels(release) >= SETTLED_LABELS or None)
+
+    def _probe(self, files: Sequence[DemoFile]) -> float:
+        """Return the accuracy on images of which nobody will tell the truth."""
+        answers = self._gateway.predict_many([file.data for file in files])
+        labels = [
+            answer.label if isinstance(answer, PredictedImage) else None for answer in answers
+        ]
+        right = sum(label == file.label for label, file in zip(labels, files, strict=True))
+        return round(right / len(files), 4)
+
+    def _champion(self) -> Release:
+        with Catalog().begin() as session:
+            release = champion(session, self._model)
+        if release is None:
+            raise VisionOpsError(f"Nothing serves as {self._model}: run `visionops demo` first.")
+        return release
+
+    def _release_after(self, release: Release) -> Release | None:
+        newest = self._champion()
+        return newest if newest.release_id > release.release_id else None
+
+    def _rollout(self) -> Rollout | None:
+        with Catalog().begin() as session:
+            return active_rollout(session, self._model)
+
+    def _verdict(self, version: int) -> GateVerdict | None:
+        with Catalog().begin() as session:
+            return newest_verdict(session, self._model, version)
+
+    @staticmethod
+    def _labels(release: Release) -> int:
+        with Catalog().begin() as session:
+            return len(error_stream(session, release))
+
+    def _note(self, what: str) -> None:
+        self._events.append(TimelineEvent(self._now_s, what))
+
+    @property
+    def _now_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def _accuracy_over_time(self) -> list[tuple[float, float]]:
+        """Seconds since the start, and the accuracy of the answers just before."""
+        seen = self._applications.seen
+        right = np.cumsum([0, *(answer.right for answer in seen)])
+        ends = range(ACCURACY_OVER, len(seen) + 1, ACCURACY_OVER // 10)
+        return [
+            (
+                seen[end - 1].at_s - self._started_s,
+                float(right[end] - right[end - ACCURACY_OVER]) / ACCURACY_OVER,
+            )
+            for end in ends
+        ]
+
+
+def _another(label: str | None) -> str:
+    """Return the digit that is taken for this one, wherever it is: each for one other."""
+    return str((int(label or 0) + 5) % 10)

@@ -1,0 +1,152 @@
+"""The alerts service: notes in the catalog what Alertmanager tells of.
+
+`python -m visionops_assets.services.alerts`. An alert that was acknowledged is stored. What it
+calls for is done by Dagster's sensor `alert_calls`.
+"""
+
+import asyncio
+import hmac
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from visionops_assets.catalog.alerts import ToldAlert, note_alerts
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.errors import UnauthenticatedError
+from visionops_assets.services.access import presented_key
+from visionops_assets.services.body import body_of, read_json, whole
+from visionops_assets.services.health import catalog_check, install_health
+from visionops_assets.services.http_server import RequestLog, serve
+from visionops_assets.services.problems import install_problem_handlers, problems
+from visionops_assets.services.request_metrics import (
+    MetricsMiddleware,
+    RequestMetrics,
+    service_registry,
+)
+from visionops_assets.settings import Settings, load_settings
+
+MAX_BODY_BYTES = 4 * 1024**2
+
+# PostgreSQL stores no NUL, in JSON neither.
+Text = Annotated[str, StringConstraints(max_length=8_192, pattern=r"^[^\x00]*$")]
+_PROBLEMS = problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+class WebhookAlert(BaseModel):
+    """One alert of a notification. A firing one has an end too, which means nothing."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[Text, Text]
+    annotations: dict[Text, Text] = Field(default_factory=dict)
+    starts_at: AwareDatetime = Field(alias="startsAt")
+    ends_at: AwareDatetime = Field(alias="endsAt")
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{1,64}$")
+
+    def told(self) -> ToldAlert:
+        """Return it as the catalog notes it."""
+        ends_at: datetime | None = self.ends_at if self.status == "resolved" else None
+        name = self.labels.get("alertname", "unnamed")
+        return ToldAlert(
+            self.fingerprint, name, self.labels, self.annotations, self.starts_at, ends_at
+        )
+
+
+class Webhook(BaseModel):
+    """A notification of Alertmanager's webhook receiver, format 4; what we do not use is let pass.
+
+    https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+    """
+
+    version: Literal["4"]
+    alerts: list[WebhookAlert]
+
+
+class Noted(BaseModel):
+    """Acknowledges a notification: so many alerts are stored."""
+
+    alerts: int
+
+
+class BearerKey(HTTPBearer):
+    """The dependency of a route: the one key, compared in constant time. No key lets nobody in."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(description="VISIONOPS_ALERTS_KEY", auto_error=False)
+        self._key = settings.alerts_key
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Let the request pass.
+
+        Raises:
+            UnauthenticatedError: it does not show the key, or there is none.
+        """
+        presented = (presented_key(request) or "").encode()
+        expected = self._key.get_secret_value().encode() if self._key else b""
+        if not (hmac.compare_digest(presented, expected) and expected):
+            raise UnauthenticatedError(
+                "This needs the key of VISIONOPS_ALERTS_KEY, as `Authorization: Bearer KEY`."
+            )
+
+
+def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
+    """Build the application. Nothing is connected before the first request."""
+    app = FastAPI(title="VisionOps alerts", description=__doc__)
+    registry = service_registry()
+    install_problem_handlers(app)
+    app.add_middleware(MetricsMiddleware, metrics=RequestMetrics("alerts", registry))
+    app.add_middleware(RequestLog)
+    install_health(app, {"the catalog": catalog_check(catalog)})
+
+    @app.get("/metrics", response_class=Response, include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post(
+        "/v1/alerts",
+        dependencies=[Depends(BearerKey(settings))],
+        responses=_PROBLEMS,
+        openapi_extra=_described_body(),
+    )
+    async def take(request: Request) -> Noted:
+        """Note a notification of Alertmanager. It may come again: that changes nothing."""
+        pieces = body_of(
+            request, max_bytes=MAX_BODY_BYTES, idle_timeout_s=settings.body_idle_timeout_s
+        )
+        told = [alert.told() for alert in read_json(Webhook, await whole(pieces)).alerts]
+
+        def note() -> None:
+            with catalog.begin() as session:
+                note_alerts(session, told)
+
+        await asyncio.to_thread(note)
+        return Noted(alerts=len(told))
+
+    return app
+
+
+def _described_body() -> dict[str, Any]:
+    """Describe the body for OpenAPI: the route reads it itself, after the key was checked."""
+    schema = Webhook.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def main() -> None:
+    """Listen until SIGTERM."""
+    settings = load_settings()
+    serve(create_app(Catalog(), settings), settings.alerts_url)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Media, frames, labels, snapshots, and what is owed to the queue."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog import media, outbox, quarantine, sweeping
+from visionops_assets.catalog.schema import Label, Snapshot
+from visionops_assets.contracts import MediaStatus
+from visionops_assets.services.exporter.families import gauge, gauges
+from visionops_assets.settings import Settings
+
+
+def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
+    """Read what became of what was sent in."""
+    # Those that there are none of are shown too: a series that begins with 1 has no increase.
+    statuses = dict.fromkeys(MediaStatus, 0) | media.count_by_status(session)
+    samples = [((status.value,), count) for status, count in statuses.items()]
+    yield gauges("media", "Media files by status.", ["status"], samples)
+    frames = media.count_frames(session)
+    labels = session.scalar(select(func.count()).select_from(Label)) or 0
+    snapshots = session.scalar(select(func.count()).select_from(Snapshot)) or 0
+    owed = outbox.backlog(session)
+    yield gauge("frames", "Processed frames.", frames)
+    yield gauge("labels", "Labels, of media and of predictions.", labels)
+    yield gauge("snapshots", "Dataset snapshots.", snapshots)
+    yield gauge("outbox_unpublished", "Events owed to the queue.", owed.events)
+    yield gauge(
+        "outbox_oldest_age_seconds",
+        "Age of the oldest event owed to the queue.",
+        owed.oldest_age_s,
+    )
+    yield from _waiting_metrics(session, settings)
+
+
+def _waiting_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
+    waiting = sweeping.waiting(session, timedelta(seconds=settings.announce_again_after_s))
+    yield gauge(
+        "uploads_expired",
+        "Uploads whose lease ran out, for the sweep to clear away.",
+        waiting.expired_uploads,
+    )
+    yield gauge(
+        "resumable_uploads_expired",
+        "Resumable uploads that nobody went on with, for the sweep to clear away.",
+        waiting.expired_resumables,
+    )
+    yield gauge(
+        "media_untaken",
+        "Media stored so long ago that their events should have been taken from the queue.",
+        waiting.untaken_media,
+    )
+    reasons = quarantine.count_by_code(session).items()
+    samples = [((code,), count) for code, count in reasons]
+    yield gauges("media_quarantined", "Media in quarantine by reason.", ["code"], samples)

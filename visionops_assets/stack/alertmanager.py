@@ -1,0 +1,64 @@
+"""Alertmanager, if it is on PATH: groups what Prometheus finds, and tells our alerts service."""
+
+import shutil
+
+from visionops_assets.stack import services
+from visionops_assets.stack.paths import write_private
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
+from visionops_assets.stack.server import Server
+from visionops_assets.stack.templates import render
+
+NAME = "alertmanager"
+# Debian's name of it, and that of its makers.
+_PROGRAMS = ("prometheus-alertmanager", "alertmanager")
+
+
+def alertmanager(plan: Plan) -> Server | None:
+    """Describe the server; None where it is not installed, for the stack does without it."""
+    settings = plan.settings
+    url = settings.alertmanager_url
+    if plan.is_external("alertmanager_url"):
+        return Server(name=NAME, address=url, probe=accepts_connections(url))
+    program = _program()
+    if program is None:
+        return None
+    host, port = host_and_port(url)
+    folder = plan.home / "prometheus"
+    return Server(
+        name=NAME,
+        address=url,
+        command=(
+            program,
+            f"--config.file={folder / 'alertmanager.yml'}",
+            f"--storage.path={folder / 'alertmanager'}",
+            f"--web.listen-address={host}:{port}",
+            # One alone: it must not listen to others.
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ),
+        needs=(services.ALERTS,),
+        prepare=lambda: _prepare(plan),
+        probe=answers_http(f"{url}/-/ready"),
+    )
+
+
+def is_part(plan: Plan) -> bool:
+    """Whether the stack has an Alertmanager: one of its own, or one that others run."""
+    return plan.is_external("alertmanager_url") or _program() is not None
+
+
+def _program() -> str | None:
+    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+
+
+def _prepare(plan: Plan) -> None:
+    """Write the configuration, and the key beside it: its place in the file would show it."""
+    settings = plan.settings
+    folder = plan.home / "prometheus"
+    key_file = folder / "alerts_key"
+    key = settings.alerts_key.get_secret_value() if settings.alerts_key else ""
+    write_private(key_file, key)
+    template = settings.project_root / "deploy" / "monitoring" / "alertmanager.yml.j2"
+    config = render(template, alerts_url=f"{settings.alerts_url}/v1/alerts", key_file=key_file)
+    write_private(folder / "alertmanager.yml", config)

@@ -1,0 +1,90 @@
+"""Prometheus, if it is on PATH: scrapes the servers, evaluates the rules of deploy/monitoring."""
+
+import shutil
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from visionops_assets.stack import alertmanager
+from visionops_assets.stack.paths import write_private
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
+from visionops_assets.stack.server import Server
+from visionops_assets.stack.templates import render
+
+NAME = "prometheus"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is scraped: the name of the job, and where its metrics are."""
+
+    job: str
+    scheme: str
+    address: str
+    path: str
+
+
+def prometheus(plan: Plan) -> Server | None:
+    """Describe the server; None where it is not installed, for the stack does without it."""
+    settings = plan.settings
+    url = settings.prometheus_url
+    if plan.is_external("prometheus_url"):
+        return Server(name=NAME, address=url, probe=accepts_connections(url))
+    program = shutil.which("prometheus")
+    if program is None:
+        return None
+    host, port = host_and_port(url)
+    folder = plan.home / "prometheus"
+    config = folder / "prometheus.yml"
+    return Server(
+        name=NAME,
+        address=url,
+        command=(
+            program,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--storage.tsdb.retention.time={settings.prometheus_retention_d}d",
+            f"--web.listen-address={host}:{port}",
+            "--log.level=warn",
+        ),
+        prepare=lambda: write_private(config, configuration(plan)),
+        probe=answers_http(f"{url}/-/ready"),
+    )
+
+
+def configuration(plan: Plan) -> str:
+    """Return `prometheus.yml` for the addresses of this stack."""
+    monitoring = plan.settings.project_root / "deploy" / "monitoring"
+    alertmanager_url = plan.settings.alertmanager_url
+    return render(
+        monitoring / "prometheus.yml.j2",
+        interval_s=plan.settings.prometheus_scrape_interval_s,
+        rules=sorted(map(str, (monitoring / "rules").glob("*.yml"))),
+        targets=targets(plan),
+        alertmanager=_target("alertmanager", alertmanager_url)
+        if alertmanager.is_part(plan)
+        else None,
+    )
+
+
+def targets(plan: Plan) -> list[Target]:
+    """Return what is scraped: every server that has metrics."""
+    settings = plan.settings
+    urls = {
+        "triton": settings.triton_metrics_url,
+        "gateway": f"{settings.gateway_url}/metrics",
+        "ingest": f"{settings.ingest_url}/metrics",
+        "camera": f"{settings.camera_url}/metrics",
+        "exporter": f"{settings.exporter_url}/metrics",
+        "alerts": f"{settings.alerts_url}/metrics",
+        "prometheus": f"{settings.prometheus_url}/metrics",
+    }
+    if alertmanager.is_part(plan):
+        urls["alertmanager"] = f"{settings.alertmanager_url}/metrics"
+    return [_target(job, url) for job, url in urls.items()]
+
+
+def _target(job: str, url: str) -> Target:
+    host, port = host_and_port(url)
+    parts = urlsplit(url)
+    return Target(job, parts.scheme, f"{host}:{port}", parts.path)

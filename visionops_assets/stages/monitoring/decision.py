@@ -1,0 +1,107 @@
+"""`retrain_decision`: what the arbiter decided about the champion, and its batch for labelling.
+
+A decision acts through the catalog alone. Sensors of other stages find it there: a snapshot is cut
+and trained on for `retrain`, the release controller goes back for `roll_back`. Each looks whether
+the decision still is about what serves, so that nothing is done twice or too late.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.datasets import now
+from visionops_assets.catalog.decisions import add_decision, lock_decisions
+from visionops_assets.catalog.labelling import close_batches, open_batch
+from visionops_assets.catalog.releases import champion
+from visionops_assets.catalog.schema import Decision, Release
+from visionops_assets.contracts import Outcome
+from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.monitoring import arbiter
+from visionops_assets.stages.monitoring.asking import choose
+from visionops_assets.stages.monitoring.drift import data_drift
+from visionops_assets.stages.monitoring.gathering import Gathered, gather
+from visionops_assets.stages.monitoring.performance import model_performance
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture
+from visionops_assets.vision.monitoring_plots import evidence_over_labels
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=[model_performance, data_drift],
+    kinds={"postgres"},
+    owners=OWNERS,
+)
+def retrain_decision(
+    context: dg.AssetExecutionContext, catalog: Catalog
+) -> dg.MaterializeResult[None]:
+    """Decision of the retrain arbiter about the champion: wait, ask for labels, retrain, roll back.
+
+    Each is a row of the catalog that is never changed, with its reason and evidence. Without a
+    champion there is nothing to decide about, and no row.
+    """
+    settings = load_settings()
+    with catalog.begin() as session:
+        lock_decisions(session, settings.model_name)
+        release = champion(session, settings.model_name)
+        if release is None:
+            reason = f"No version of {settings.model_name} was released yet."
+            return dg.MaterializeResult(metadata={"outcome": Outcome.WAIT.value, "reason": reason})
+        closed = close_batches(session, release, settings.labelling_batch_max_age_s)
+        gathered = gather(session, release, settings)
+        decision = _decide(session, release, gathered, settings, context.run.run_id)
+    context.log.info("%s: %s", decision.outcome, decision.reason)
+    for batch_id in closed:
+        context.log.info("Labelling batch %d was closed", batch_id)
+    return dg.MaterializeResult(metadata=_metadata(decision, gathered))
+
+
+def _decide(
+    session: Session, release: Release, gathered: Gathered, settings: Settings, run_id: str
+) -> Decision:
+    """Add the decision, and in the same transaction the batch that it opens."""
+    decided = arbiter.decide(gathered.facts, arbiter.Rule.of(settings))
+    look_again_at = None
+    if decided.look_again_in_s is not None:
+        look_again_at = now(session) + timedelta(seconds=decided.look_again_in_s)
+    decision = add_decision(
+        session,
+        release,
+        outcome=decided.outcome,
+        reason=decided.reason,
+        evidence=decided.evidence
+        | {"look_again_at": look_again_at.isoformat() if look_again_at else None},
+        dagster_run_id=run_id,
+    )
+    if decided.outcome is Outcome.ASK_FOR_LABELS:
+        chosen = choose(gathered.askable, settings.labelling_batch_size, decision.decision_id)
+        open_batch(session, decision, chosen)
+    return decision
+
+
+def _metadata(decision: Decision, gathered: Gathered) -> dict[str, Any]:
+    stream = gathered.facts.stream
+    metadata: dict[str, Any] = {
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "decision_id": decision.decision_id,
+        "model_version": decision.model_version,
+        "labels": stream.labels,
+        "errors": stream.errors,
+        "log_limit": stream.log_limit,
+        "evidence": dg.MetadataValue.json(decision.evidence),
+    }
+    if stream.log_evidence is not None:
+        metadata["log_evidence"] = stream.log_evidence
+    if stream.labels:
+        plot = evidence_over_labels(
+            gathered.detected.log_evidence,
+            stream.log_limit,
+            gathered.errors,
+            load_settings().monitoring_min_accuracy,
+        )
+        metadata["evidence_over_labels"] = picture(plot, "evidence over labels")
+    return metadata

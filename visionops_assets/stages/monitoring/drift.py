@@ -1,0 +1,128 @@
+"""`data_drift`: how far what comes in is from what the served model was judged on."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.performance import (
+    Observation,
+    embeddings_of,
+    monitored_releases,
+    newest_observations,
+)
+from visionops_assets.catalog.schema import DriftWindow, Release
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.monitoring.comparing import Compared, compare
+from visionops_assets.stages.monitoring.prediction_log import prediction_log
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.reference_files import read_reference
+from visionops_assets.vision.monitoring.drift import TestResult
+from visionops_assets.vision.monitoring_plots import distribution_shift, drift_overview
+
+EMBEDDINGS_COMPARED = 500
+SEED = 0
+RESULT_COLUMNS = ["kind", "statistic", "p_value", "p_adjusted", "drifted"]
+
+
+@dg.asset(
+    deps=[prediction_log],
+    group_name="monitoring",
+    io_manager_key="tables",
+    kinds={"numpy", "postgres", "parquet"},
+    owners=OWNERS,
+)
+def data_drift(
+    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """Newest predictions of each release beside the holdout that its model was judged on.
+
+    One row a model and kind (embedding, class_share, confidence, and each measure of image
+    quality): how large the difference is, `statistic`; how probable by chance, `p_value` and
+    `p_adjusted`; and whether that is drift, which says nothing yet about how right the model is.
+    With too few predictions, or without a reference, there are no rows, and the reason is told.
+    """
+    settings = load_settings()
+    tables, notes = [], {}
+    shown: Compared | None = None
+    with catalog.begin() as session:
+        for release in monitored_releases(session):
+            compared, note = _compare(session, object_store, release, settings)
+            notes[release.model_name] = note
+            context.log.info("%s, version %d: %s", release.model_name, release.model_version, note)
+            if compared is None:
+                continue
+            tables.append(_rows_of(release, compared))
+            if shown is None or release.model_name == settings.model_name:
+                shown = compared
+    columns = ["model_name", "model_version", *RESULT_COLUMNS]
+    results = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    metadata: dict[str, Any] = {
+        "result": notes.get(settings.model_name, "Nothing is released."),
+        "models": dg.MetadataValue.json(notes),
+        "tests": table(results),
+    }
+    if shown is not None:
+        metadata |= _drawn(shown)
+    return dg.MaterializeResult(value=results[columns], metadata=metadata)
+
+
+def choose(seen: list[Observation], most: int) -> list[Observation]:
+    """Choose so many observations by chance, the same of the same."""
+    if len(seen) <= most:
+        return seen
+    chosen = np.random.default_rng(SEED).choice(len(seen), most, replace=False)
+    return [seen[i] for i in np.sort(chosen)]
+
+
+def _compare(
+    session: Session, object_store: ObjectStore, release: Release, settings: Settings
+) -> tuple[Compared | None, str]:
+    """Compare a release with its reference and note it, or say why not; returns it in words."""
+    seen = newest_observations(session, release, settings.monitoring_window_predictions)
+    if len(seen) < settings.drift_min_predictions:
+        least = settings.drift_min_predictions
+        return None, f"Too few: {len(seen)} predictions, {least} are compared."
+    reference = read_reference(object_store, release.model_name, release.model_version)
+    if reference is None:
+        return None, "No reference: evaluation kept none of this version."
+    chosen = choose(seen, EMBEDDINGS_COMPARED)
+    embeddings = embeddings_of(session, [one.prediction_id for one in chosen])
+    compared = compare(reference, seen, embeddings, settings.drift_significance)
+    session.add(
+        DriftWindow(
+            model_name=release.model_name,
+            model_version=release.model_version,
+            predictions=len(seen),
+            reference_frames=len(reference.labels),
+            results=compared.rows(),
+            drifted=bool(compared.drifted),
+        )
+    )
+    found = f"Drift of {', '.join(compared.drifted)}" if compared.drifted else "No drift"
+    return compared, f"{found} in {len(seen)} predictions."
+
+
+def _rows_of(release: Release, compared: Compared) -> pd.DataFrame:
+    rows = pd.DataFrame(compared.rows(), columns=RESULT_COLUMNS)
+    return rows.assign(model_name=release.model_name, model_version=release.model_version)
+
+
+def _drawn(compared: Compared) -> dict[str, Any]:
+    """Draw all tests, and of the numbers the one that is furthest from the reference."""
+    adjusted = {
+        kind: TestResult(result.statistic, compared.adjusted[kind])
+        for kind, result in compared.results.items()
+    }
+    furthest = max(compared.samples, key=lambda kind: compared.results[kind].statistic)
+    return {
+        "overview": picture(drift_overview(adjusted, compared.significance), "tests of drift"),
+        "furthest": picture(
+            distribution_shift(*compared.samples[furthest], furthest), f"{furthest}, then and now"
+        ),
+    }

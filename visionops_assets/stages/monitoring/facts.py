@@ -1,0 +1,80 @@
+"""What is known of a champion, as the plain values that the arbiter decides by."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What all labels of one release say.
+
+    `log_evidence` is the detector's after the last label, None without labels; `alarm_at` is the
+    number of labels at which it reached `log_limit` first, or None.
+    """
+
+    labels: int
+    errors: int
+    log_evidence: float | None
+    log_limit: float
+    alarm_at: int | None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The version that a promotion replaced, and what the labels said of it."""
+
+    model_version: int
+    stream: Stream
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}..{self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was measured of the newest predictions. None is what could not be."""
+
+    labelled: int = 0
+    accuracy: Estimate | None = None
+    estimated_accuracy: Estimate | None = None
+    embedding_p: float | None = None
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What speaks for and against training anew.
+
+    `new_frames` are labelled ones that no snapshot has. `last_age_s` is the age of the newest
+    decision to retrain, None without one; `in_flight` says how far that is, None if it is over, and
+    `gives_up_in_s` when it is given up. `failures` are those that came to nothing under this
+    champion.
+    """
+
+    new_frames: int = 0
+    last_age_s: float | None = None
+    in_flight: str | None = None
+    gives_up_in_s: float | None = None
+    failures: int = 0
+    rollout: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a decision rests on. `askable` are predictions of the window without a label."""
+
+    model_version: int
+    stream: Stream
+    is_rollback: bool = False
+    earlier: Earlier | None = None
+    window: Window = field(default_factory=Window)
+    retraining: Retraining = field(default_factory=Retraining)
+    open_batch: str | None = None
+    askable: int = 0

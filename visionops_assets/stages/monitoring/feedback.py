@@ -1,0 +1,121 @@
+"""`feedback_media`: labelled predictions become media, and so what the next model is trained on."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import dagster as dg
+import pandas as pd
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.feedback import Adoptable, ImageFacts, adopt, labels_to_adopt
+from visionops_assets.contracts import MediaKind
+from visionops_assets.errors import MediaError, NotFoundError, UnsupportedMediaError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.monitoring.prediction_log import prediction_log
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import table
+from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
+
+ADOPTED_AT_ONCE = 200
+READ_AT_ONCE = 16
+COLUMNS = ["label_id", "prediction_id", "media_id", "label", "is_new_media", "is_new_label"]
+ROWS_SHOWN = 20
+
+Images = list[tuple[Adoptable, ImageFacts]]
+Unreadable = list[tuple[Adoptable, str]]
+
+
+@dg.asset(
+    deps=[prediction_log],
+    group_name="monitoring",
+    io_manager_key="tables",
+    kinds={"postgres", "s3"},
+    owners=OWNERS,
+)
+def feedback_media(
+    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """Labelled predictions whose images were kept, as media: frames, labels and snapshots follow.
+
+    One row a label that was adopted now: `label_id`, `prediction_id`, `media_id`, `label`, and
+    whether the file and its label are new. An image that cannot be read is tried again next time.
+    """
+    rows: list[dict[str, object]] = []
+    skipped = 0
+    for images, unreadable in _read_all(catalog, object_store):
+        for adoptable, reason in unreadable:
+            context.log.warning("Label %d is not adopted: %s", adoptable.label_id, reason)
+        skipped += len(unreadable)
+        rows += _adopt(catalog, images)
+    adopted = pd.DataFrame(rows, columns=COLUMNS)
+    return dg.MaterializeResult(
+        value=adopted,
+        metadata={
+            "adopted_labels": len(adopted),
+            "new_media": int(adopted["is_new_media"].sum()),
+            "skipped": skipped,
+            "newest": table(adopted.tail(ROWS_SHOWN)),
+        },
+    )
+
+
+def _read_all(catalog: Catalog, object_store: ObjectStore) -> Iterator[tuple[Images, Unreadable]]:
+    """Read the images of all labels that can be adopted, some at a time."""
+    after_label_id = 0
+    read = partial(_read, object_store)
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+        while True:
+            with catalog.begin() as session:
+                adoptables = labels_to_adopt(session, after_label_id, ADOPTED_AT_ONCE)
+            if not adoptables:
+                return
+            found = list(zip(adoptables, pool.map(read, adoptables), strict=True))
+            yield (
+                [(one, facts) for one, facts in found if isinstance(facts, ImageFacts)],
+                [(one, reason) for one, reason in found if isinstance(reason, str)],
+            )
+            after_label_id = adoptables[-1].label_id
+
+
+def _read(object_store: ObjectStore, adoptable: Adoptable) -> ImageFacts | str:
+    """Find out about a kept image, or say why it cannot be used.
+
+    Raises:
+        ServerUnreachableError: the object store does not answer.
+    """
+    try:
+        return facts_of(object_store.get(adoptable.object_key))
+    except (NotFoundError, MediaError) as error:
+        return str(error)
+
+
+def facts_of(image: bytes) -> ImageFacts:
+    """Find out about an encoded image.
+
+    Raises:
+        MediaError: it is none.
+    """
+    kind, content_type = sniff(image[:SNIFF_BYTES])
+    if kind is not MediaKind.IMAGE:
+        raise UnsupportedMediaError(f"{content_type} is no image.")
+    return ImageFacts(hashlib.sha256(image).hexdigest(), len(image), content_type)
+
+
+def _adopt(catalog: Catalog, images: Images) -> list[dict[str, object]]:
+    with catalog.begin() as session:
+        adopted = adopt(session, load_settings().kafka_media_topic, images)
+    by_label = {adoptable.label_id: adoptable for adoptable, _ in images}
+    return [
+        {
+            "label_id": one.label_id,
+            "prediction_id": str(by_label[one.label_id].prediction_id),
+            "media_id": str(one.media_id),
+            "label": by_label[one.label_id].label,
+            "is_new_media": one.is_new_media,
+            "is_new_label": one.is_new_label,
+        }
+        for one in adopted
+    ]

@@ -1,0 +1,148 @@
+"""`model_performance`: how right the served model is, as far as that is known, and estimated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.performance import (
+    Observation,
+    accuracy_history,
+    monitored_releases,
+    newest_observations,
+)
+from visionops_assets.catalog.schema import PerformanceWindow, Release
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.monitoring.prediction_log import prediction_log
+from visionops_assets.stages.monitoring.scoring import indices_of, measure
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.reference_files import read_reference
+from visionops_assets.vision.metrics import confusion_matrix
+from visionops_assets.vision.monitoring.scores import score
+from visionops_assets.vision.monitoring_plots import score_bars
+from visionops_assets.vision.plots import accuracy_over_time, confusion
+
+WINDOWS_SHOWN = 500
+SCORES_SHOWN = 200
+DRAWN_COLUMNS = ("measured_at", "accuracy", "accuracy_low", "accuracy_high")
+WINDOW_COLUMNS = [
+    "model_name",
+    "model_version",
+    "predictions",
+    "labelled",
+    "correct",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "estimated_accuracy",
+    "estimated_low",
+    "estimated_high",
+    "label_lag_s",
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A window, and the predictions that it is of, oldest first."""
+
+    window: PerformanceWindow
+    seen: Sequence[Observation]
+
+
+@dg.asset(
+    deps=[prediction_log],
+    group_name="monitoring",
+    io_manager_key="tables",
+    kinds={"numpy", "postgres", "parquet"},
+    owners=OWNERS,
+)
+def model_performance(
+    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """How right the newest release of each model is, on its newest predictions.
+
+    One row a model: how many `predictions` were looked at, how many are `labelled` and `correct`,
+    the `accuracy` with its limits, the accuracy that is estimated of all of them by their
+    confidence, and how long labels take, `label_lag_s`. The row in the catalog has the scores by
+    class and by slice of image quality, too. A release without predictions has no row.
+    """
+    settings = load_settings()
+    measured: list[Measured] = []
+    with catalog.begin() as session:
+        for release in monitored_releases(session):
+            seen = newest_observations(session, release, settings.monitoring_window_predictions)
+            if not seen:
+                context.log.info("No prediction of %s yet", _named(release))
+                continue
+            reference = read_reference(object_store, release.model_name, release.model_version)
+            if reference is None:
+                context.log.info("%s has no reference: nothing is estimated", _named(release))
+            measured.append(Measured(measure(release, seen, reference), seen))
+        windows = [one.window for one in measured]
+        session.add_all(windows)
+        session.flush()
+        metadata: dict[str, Any] = {
+            "labelled_predictions": 0,
+            "models": table(table_of(windows)),
+        }
+        if measured:
+            shown = next(
+                (one for one in measured if one.window.model_name == settings.model_name),
+                measured[0],
+            )
+            history = accuracy_history(session, shown.window.model_name, WINDOWS_SHOWN)
+            metadata |= _described(shown.window) | _drawn(shown, history)
+    return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
+
+
+def table_of(windows: Sequence[PerformanceWindow]) -> pd.DataFrame:
+    """Return windows as a table, a row a window."""
+    rows = [{name: getattr(window, name) for name in WINDOW_COLUMNS} for window in windows]
+    numbers = dict.fromkeys(WINDOW_COLUMNS[WINDOW_COLUMNS.index("accuracy") :], np.float64)
+    return pd.DataFrame(rows, columns=WINDOW_COLUMNS).astype(numbers)
+
+
+def _described(window: PerformanceWindow) -> dict[str, Any]:
+    """Return the numbers of a window that there are."""
+    metadata: dict[str, Any] = {
+        "model_version": window.model_version,
+        "predictions": window.predictions,
+        "labelled_predictions": window.labelled,
+        "coverage": window.labelled / window.predictions,
+    }
+    if window.estimated_accuracy is not None:
+        metadata["estimated_accuracy"] = window.estimated_accuracy
+        metadata["estimated_95"] = f"{window.estimated_low:.4f} .. {window.estimated_high:.4f}"
+    if window.accuracy is not None:
+        metadata["accuracy"] = window.accuracy
+        metadata["accuracy_95"] = f"{window.accuracy_low:.4f} .. {window.accuracy_high:.4f}"
+        metadata["label_lag_s"] = window.label_lag_s
+        metadata["scores"] = table(pd.DataFrame(window.scores).round(4), max_rows=SCORES_SHOWN)
+    return metadata
+
+
+def _drawn(shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, Any]:
+    """Draw what there is to draw; without labels nothing."""
+    labelled = [one for one in shown.seen if one.truth is not None]
+    if not labelled:
+        return {}
+    classes, truth, answered = indices_of(labelled)
+    matrix = confusion_matrix(truth, answered, len(classes))
+    scores = score(truth, answered, classes).table
+    past = pd.DataFrame([{name: getattr(w, name) for name in DRAWN_COLUMNS} for w in history])
+    curves = (past[name].tolist() for name in DRAWN_COLUMNS)
+    return {
+        "confusion_matrix": picture(confusion(matrix, classes), "confusion matrix"),
+        "by_class": picture(score_bars(scores), "scores by class"),
+        "over_time": picture(accuracy_over_time(*curves), "accuracy over time"),
+    }
+
+
+def _named(release: Release) -> str:
+    return f"version {release.model_version} of {release.model_name}"

@@ -1,0 +1,69 @@
+"""What a model version answered on its holdout: the reference that monitoring compares with.
+
+Written once by evaluation, read by monitoring.
+"""
+
+import io
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from visionops_assets.errors import NotFoundError
+from visionops_assets.resources.object_store import ObjectStore
+
+MAX_FRAMES = 2_000
+SEED = 0
+Names = npt.NDArray[np.str_]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """N frames of a holdout, and what the model made of them.
+
+    `classes` (C,) are in the order of `probabilities`, float32 (N, C). `labels` (N,) is the truth,
+    `answered` (N,) what the model said. `embeddings` are float32 (N, E), `quality` float32 (N, 4),
+    the `QUALITY_MEASURES` of each frame.
+    """
+
+    classes: Names
+    labels: Names
+    answered: Names
+    probabilities: Floats
+    embeddings: Floats
+    quality: Floats
+
+
+def reference_key(model_name: str, model_version: int) -> str:
+    """Object key of a version's reference."""
+    return f"models/{model_name}/{model_version}/reference.npz"
+
+
+def choose_frames(count: int) -> npt.NDArray[np.int64]:
+    """Choose at most `MAX_FRAMES` of so many frames, always the same; returns ascending indices."""
+    chosen = np.random.default_rng(SEED).permutation(count)[:MAX_FRAMES]
+    return np.sort(chosen).astype(np.int64)
+
+
+def write_reference(
+    object_store: ObjectStore, model_name: str, model_version: int, reference: Reference
+) -> str:
+    """Store a version's reference, in place of an earlier one; returns its object key."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{f.name: getattr(reference, f.name) for f in fields(reference)})
+    key = reference_key(model_name, model_version)
+    object_store.put(key, buffer.getvalue())
+    return key
+
+
+def read_reference(
+    object_store: ObjectStore, model_name: str, model_version: int
+) -> Reference | None:
+    """Load a version's reference; None if it has none, as versions made by other means."""
+    try:
+        content = object_store.get(reference_key(model_name, model_version))
+    except NotFoundError:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
