@@ -27,7 +27,7 @@ from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import InvalidRequestError, NotFoundError
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.exporter import create_app
+from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.frames.assets import processed_frames
 from visionops_assets.stages.media.assets import raw_media
@@ -220,5 +220,5 @@ def test_only_what_is_in_quarantine_is_released_all_or_nothing(relayed: Settings
         with pytest.raises((NotFoundError, InvalidRequestError)):
             said("quarantine", "release", *words)
     assert "corrupt" in said("quarantine", "ls")
-    metrics = AsgiClient(create_app(Catalog())).get("/metrics").text
+    metrics = AsgiClient(create_app(Catalog(), load_settings())).get("/metrics").text
     assert 'visionops_media_quarantined{code="corrupt"} 1.0' in metrics

@@ -17,6 +17,7 @@ from visionops_assets.stages.datasets.members import (
     classes_short_of_holdout,
     groups_on_both_sides,
     snapshot_id_of,
+    stray_classes,
 )
 from visionops_assets.stages.datasets.sensors import why_wait
 
@@ -73,6 +74,18 @@ def test_snapshot_id_ignores_row_order_and_sees_every_label(
     assert snapshot_id_of(assign_splits(relabelled, 20), spec) != snapshot_id
     other_spec = PreprocessingSpec(size_px=32)
     assert snapshot_id_of(assign_splits(frames, 20), other_spec) != snapshot_id
+
+
+def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() -> None:
+    members = pd.DataFrame(
+        {
+            "label": ["a"] * 4 + ["b"] * 4 + ["typo"] + ["old"],
+            "split": ["train", "train", "holdout", "holdout"] * 2 + ["train"] * 2,
+        }
+    )
+    assert stray_classes(members, ["a", "old"], 2) == ["typo"]
+    assert stray_classes(members, ["a", "old"], 3) == ["b", "typo"]
+    assert stray_classes(members, [], 2) == []
 
 
 def test_leaks_and_short_classes_are_found() -> None:

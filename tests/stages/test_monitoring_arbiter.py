@@ -308,8 +308,8 @@ def test_a_window_is_what_was_measured() -> None:
     assert window_of(None, DriftWindow(results=[])) == Window()
 
 
-CANDIDATES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60).map(
-    lambda rows: [Askable(UUID(int=i), *row) for i, row in enumerate(rows)]
+CANDIDATES = st.lists(st.booleans(), max_size=60).map(
+    lambda kept: [Askable(UUID(int=i), has_image) for i, has_image in enumerate(kept)]
 )
 
 
@@ -326,12 +326,10 @@ def test_a_batch_asks_about_images_that_were_kept_first_and_nothing_twice(
         assert with_image <= set(chosen)
 
 
-def test_half_of_a_batch_are_the_least_confident_and_half_come_by_chance() -> None:
-    candidates = [Askable(UUID(int=i), i / 1_000, True) for i in range(1_000)]
+def test_a_batch_is_drawn_by_chance_from_all_candidates() -> None:
+    candidates = [Askable(UUID(int=i), True) for i in range(1_000)]
     chosen = choose(candidates, 100, seed=1)
-    places = sorted(key.int for key in chosen)
-    assert set(range(50)) <= set(places)
-    assert places[-1] > 500
+    assert abs(sum(key.int for key in chosen) / 100 - 500) < 90
     assert choose(candidates, 100, seed=2) != chosen
     assert choose(candidates, 100, seed=1) == chosen
 

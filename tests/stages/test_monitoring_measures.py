@@ -50,6 +50,13 @@ def test_a_counter_that_fell_began_anew() -> None:
     assert Rate("requests_total", (("route", "/b"),)).values(LOOK, ()) == {(): pytest.approx(0.2)}
 
 
+@pytest.mark.parametrize("metric", ["nv_inference_count", "visionops_uploads_total"])
+def test_counters_are_found_with_and_without_their_suffix(metric: str) -> None:
+    before, after = (f"# TYPE {metric} counter\n{metric} {value}\n" for value in (10, 30))
+    look = Look(parse_samples(before), parse_samples(after), seconds=10.0)
+    assert Rate(metric).values(look, ()) == {(): pytest.approx(2)}
+
+
 def test_a_gauge_is_what_it_is_now() -> None:
     assert Gauge("memory_bytes").values(LOOK, ()) == {(): 8}
     assert Gauge("memory_bytes", is_maximum=True).values(LOOK, ()) == {(): 5}

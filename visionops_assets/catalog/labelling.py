@@ -43,16 +43,18 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class Askable:
-    """A prediction without a label. `confidence` is its largest probability."""
+    """A prediction without a label."""
 
     prediction_id: UUID
-    confidence: float
     has_image: bool
 
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One prediction of a batch. `image_key` is None if its image was not kept."""
+    """One prediction of a batch. `confidence` is its largest probability.
+
+    `image_key` is None if its image was not kept.
+    """
 
     prediction_id: UUID
     answered: str
@@ -67,7 +69,6 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
         select(
             PredictionRow.prediction_id,
             PredictionRow.predicted_at,
-            _confidence().label("confidence"),
             PredictionRow.image_key.is_not(None).label("has_image"),
         )
         .where(
@@ -82,7 +83,7 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
     )
     has_label = exists().where(Label.prediction_id == newest.c.prediction_id)
     query = (
-        select(newest.c.prediction_id, newest.c.confidence, newest.c.has_image)
+        select(newest.c.prediction_id, newest.c.has_image)
         .where(~has_label)
         .order_by(newest.c.predicted_at.desc(), newest.c.prediction_id)
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import add_snapshot
+from visionops_assets.catalog.datasets import add_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
@@ -18,6 +18,7 @@ from visionops_assets.stages.datasets.members import (
     groups_on_both_sides,
     is_sound,
     snapshot_id_of,
+    stray_classes,
 )
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -51,13 +52,22 @@ def dataset_snapshot(
 
     One row a frame, row i for image i: `frame_id`, `media_id`, `group_id`, `label`,
     `label_index`, `split`. The id is a hash over members, labels, spec and split, so equal content
-    is one snapshot. Only a snapshot that passes its checks enters the catalog and is trained on.
+    is one snapshot. New classes with too few frames to be judged wait for more, and are left out.
+    Only a snapshot that passes its checks enters the catalog and is trained on.
     """
     settings = load_settings()
     spec = current_spec(settings)
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
+    with catalog.begin() as session:
+        newest = newest_snapshot(session)
+    known = newest.classes if newest else []
     members = assign_splits(labels, settings.holdout_percent)
+    stray = stray_classes(members, known, settings.min_holdout_per_class)
+    if stray:
+        context.log.warning("Left out for too few frames: %s", ", ".join(stray))
+        labels = labels[~labels["label"].isin(stray)]
+        members = assign_splits(labels, settings.holdout_percent)
     snapshot_id = snapshot_id_of(members, spec)
     images = _load_frames(labels, members, object_store)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
@@ -82,6 +92,7 @@ def dataset_snapshot(
             "snapshot_id": snapshot_id,
             "train_frames": snapshot.train_frames,
             "holdout_frames": snapshot.holdout_frames,
+            "classes_left_out": ", ".join(stray) or "none",
             "groups": int(members["group_id"].nunique()),
             "megabytes": images.nbytes / 1e6,
             "class_counts": picture(

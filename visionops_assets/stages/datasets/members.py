@@ -1,6 +1,7 @@
 """Who is in a snapshot, on which side, and what the snapshot is called."""
 
 import hashlib
+from collections.abc import Collection
 from uuid import UUID
 
 import pandas as pd
@@ -53,6 +54,18 @@ def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, i
     counts = counts.reindex(columns=[TRAIN, HOLDOUT], fill_value=0)
     short = counts[(counts[HOLDOUT] < minimum) | (counts[TRAIN] == 0)]
     return {str(label): int(row[HOLDOUT]) for label, row in short.iterrows()}
+
+
+def stray_classes(
+    members: pd.DataFrame, known: Collection[str], min_holdout_per_class: int
+) -> list[str]:
+    """Classes that are not `known` and too small to be judged, in a dataset that has known ones.
+
+    One label that somebody mistyped makes such a class. A class that a model was trained on before
+    is never stray: a snapshot without it would be a step back.
+    """
+    short = classes_short_of_holdout(members, min_holdout_per_class)
+    return [name for name in short if known and name not in known]
 
 
 def is_sound(members: pd.DataFrame, min_holdout_per_class: int) -> bool:

@@ -9,26 +9,13 @@ from visionops_assets.catalog.labelling import Askable
 
 
 def choose(candidates: Sequence[Askable], size: int, seed: int) -> list[UUID]:
-    """Choose up to `size` predictions: half at random, half those with the least confidence.
+    """Choose up to `size` predictions by chance, those whose image was kept before all others.
 
-    The random half says how right the model is, the other what it can learn most from (D. Lewis,
-    W. Gale, "A sequential algorithm for training text classifiers", 1994). Those whose image was
-    kept come first: nobody can label, or train on, what nobody can see.
+    By chance alone: what the model is least sure of would teach it more, but its labels count in
+    the accuracy and in the error stream, and would raise an alarm that nothing has caused. Nobody
+    can label, or train on, what nobody can see.
     """
-    seen = [found for found in candidates if found.has_image]
-    unseen = [found for found in candidates if not found.has_image]
-    random = np.random.default_rng(seed)
-    chosen = _choose_half(seen, size, random)
-    return chosen + _choose_half(unseen, size - len(chosen), random)
-
-
-def _choose_half(
-    candidates: Sequence[Askable], size: int, random: np.random.Generator
-) -> list[UUID]:
-    if size >= len(candidates):
-        return [found.prediction_id for found in candidates]
-    order = random.permutation(len(candidates))
-    by_chance = [candidates[place] for place in order[: size // 2]]
-    rest = [candidates[place] for place in order[size // 2 :]]
-    rest.sort(key=lambda found: found.confidence)
-    return [found.prediction_id for found in by_chance + rest[: size - size // 2]]
+    order = np.random.default_rng(seed).permutation(len(candidates))
+    by_chance = [candidates[place] for place in order]
+    by_chance.sort(key=lambda found: not found.has_image)
+    return [found.prediction_id for found in by_chance[:size]]

@@ -29,13 +29,15 @@ class Look:
 
 
 def parse_samples(exposition: str) -> Samples:
-    """Read what a `/metrics` answers.
+    """Read what a `/metrics` answers; names without `_total`.
+
+    The parser adds that to counters which do not have it, such as Triton's.
 
     Raises:
         ValueError: it is not Prometheus' text format.
     """
     return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
+        (_plain(sample.name), frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(exposition)
         for sample in family.samples
     }
@@ -89,7 +91,7 @@ class Rate:
         """See `Measure`."""
         rates: dict[Group, float] = defaultdict(float)
         for labels, value in _matching(look.after, self.metric, self.where):
-            before = look.before.get((self.metric, frozenset(labels.items())), 0.0)
+            before = look.before.get((_plain(self.metric), frozenset(labels.items())), 0.0)
             # A counter that fell began anew.
             grown = value - before if value >= before else value
             rates[_group(labels, by)] += grown / look.seconds
@@ -172,10 +174,14 @@ def _matching(
 ) -> Iterable[tuple[dict[str, str], float]]:
     for (name, labels), value in samples.items():
         found = dict(labels)
-        if name == metric and all(
+        if name == _plain(metric) and all(
             re.fullmatch(pattern, found.get(label, "")) for label, pattern in where
         ):
             yield found, value
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("_total")
 
 
 def _group(labels: Mapping[str, str], by: Group) -> Group:
