@@ -27,6 +27,9 @@ SMALL = {
     "GATE_MIN_ACCURACY": "0.5",
     "MIN_HOLDOUT_PER_CLASS": "1",
     "MONITORING_INTERVAL_S": "1",
+    "MONITORING_MIN_ACCURACY": "0.75",
+    "RETRAIN_CANARY_PERCENT": "50",
+    "ROLLOUT_MIN_REQUESTS": "50",
     "SNAPSHOT_MIN_NEW_LABELS": "200",
     "TRAINING_EPOCHS": "8",
 }
@@ -36,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
+    # Last come those of the whole stack: it works by itself, and would slow all others down.
+    items.sort(key=lambda item: ("stack" in fixtures_of(item), "releasing" in fixtures_of(item)))
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Names of the fixtures that a test uses, also by way of others."""
+    return item.fixturenames if isinstance(item, pytest.Function) else []
 
 
 def visionops(*words: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
@@ -84,6 +94,15 @@ def key_for(*scopes: Scope) -> SecretStr:
 def key_header(*scopes: Scope) -> dict[str, str]:
     """Make a key and return the header that shows it."""
     return bearer_header(key_for(*scopes))
+
+
+@pytest.fixture(scope="session")
+def releasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a stack without Dagster, so that nothing is decided but what a test decides."""
+    few = {"RETRAIN_MIN_NEW_LABELS": "3", "LABELLING_BATCH_SIZE": "20"}
+    home = tmp_path_factory.mktemp("releasing")
+    with running_stack(home, few, "--only", "tansu,triton,gateway") as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

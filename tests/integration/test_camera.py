@@ -48,7 +48,7 @@ def has_gstreamer() -> bool:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("cameras")
     with running_stack(home, {}, "--only", "ingest,relay,camera") as settings:
         yield settings
@@ -120,7 +120,7 @@ def child_of(settings: Settings) -> psutil.Process:
     return child
 
 
-def test_a_file_becomes_clips_that_decode(stack: Settings, video: Path, tmp_path: Path) -> None:
+def test_a_file_becomes_clips_that_decode(edge: Settings, video: Path, tmp_path: Path) -> None:
     before = datetime.now(UTC)
     with camera("gate", str(video), "--every", "3s", "--clip", "2s", "--label", "door"):
         wait_for(lambda: len(media_of("gate")) >= 2)
@@ -137,12 +137,12 @@ def test_a_file_becomes_clips_that_decode(stack: Settings, video: Path, tmp_path
     assert datetime.now(UTC) - datetime.fromisoformat(row["last_seen"]) < timedelta(seconds=30)
 
 
-def test_a_camera_that_was_removed_is_read_no_more(stack: Settings, video: Path) -> None:
+def test_a_camera_that_was_removed_is_read_no_more(edge: Settings, video: Path) -> None:
     with camera("hall", str(video), "--mode", "still", "--every", "1s"):
         wait_for(lambda: bool(media_of("hall")))
-        child = child_of(stack)
+        child = child_of(edge)
     wait_for(lambda: not child.is_running(), timeout_s=10)
-    assert "hall" not in httpx.get(f"{stack.camera_url}/metrics").text
+    assert "hall" not in httpx.get(f"{edge.camera_url}/metrics").text
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_camera_that_was_removed_is_read_no_more(stack: Settings, video: Path)
     ],
 )
 def test_what_makes_no_camera_is_refused(
-    stack: Settings, words: Sequence[str], message: str
+    edge: Settings, words: Sequence[str], message: str
 ) -> None:
     refused = visionops("camera", "add", *words)
     assert refused.returncode == 2
@@ -165,7 +165,7 @@ def test_what_makes_no_camera_is_refused(
     assert "Traceback" not in refused.stderr
 
 
-def test_a_name_is_given_once(stack: Settings, video: Path) -> None:
+def test_a_name_is_given_once(edge: Settings, video: Path) -> None:
     with camera("yard", str(video), "--motion"):
         again = visionops("camera", "add", "yard", str(video))
         assert again.returncode == 2
@@ -173,10 +173,10 @@ def test_a_name_is_given_once(stack: Settings, video: Path) -> None:
     assert visionops("camera", "remove", "yard").returncode == 2
 
 
-def test_a_reader_that_is_killed_comes_back(stack: Settings, video: Path) -> None:
+def test_a_reader_that_is_killed_comes_back(edge: Settings, video: Path) -> None:
     with camera("lift", str(video), "--mode", "still", "--every", "1s"):
         wait_for(lambda: len(media_of("lift")) >= 2)
-        child_of(stack).kill()
+        child_of(edge).kill()
         killed_at = datetime.now(UTC)
         wait_for(lambda: media_of("lift")[-1].captured_at > killed_at)
         row = listed("lift")
@@ -184,7 +184,7 @@ def test_a_reader_that_is_killed_comes_back(stack: Settings, video: Path) -> Non
     assert row["up"] is True
 
 
-def test_nothing_is_lost_while_ingest_is_away(stack: Settings, video: Path) -> None:
+def test_nothing_is_lost_while_ingest_is_away(edge: Settings, video: Path) -> None:
     with camera("dock", str(video), "--mode", "still", "--every", "1s"):
         wait_for(lambda: len(media_of("dock")) >= 2)
         ingest = pid_of("ingest")
@@ -201,7 +201,7 @@ def test_nothing_is_lost_while_ingest_is_away(stack: Settings, video: Path) -> N
     assert row["dropped_clips"] == 0
 
 
-def test_hls_becomes_clips(stack: Settings, tmp_path: Path) -> None:
+def test_hls_becomes_clips(edge: Settings, tmp_path: Path) -> None:
     film(tmp_path / "live.m3u8", 8.0, container="hls")
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
@@ -235,7 +235,7 @@ def rtsp_url(video: Path) -> Iterator[str]:
 
 
 def test_rtsp_becomes_clips_and_its_password_stays_hidden(
-    stack: Settings, rtsp_url: str, tmp_path: Path
+    edge: Settings, rtsp_url: str, tmp_path: Path
 ) -> None:
     with camera("pier", rtsp_url, "--every", "3s", "--clip", "2s"):
         wait_for(lambda: bool(media_of("pier")))
@@ -245,6 +245,6 @@ def test_rtsp_becomes_clips_and_its_password_stays_hidden(
         )
     assert row["url"].startswith("rtsp://ann:***@127.0.0.1:")
     assert frames_in(media_of("pier")[0], tmp_path) == pytest.approx(2 * FRAME_RATE_HZ, abs=2)
-    logs = "".join(path.read_text() for path in (stack.home / "logs").glob("*.log"))
+    logs = "".join(path.read_text() for path in (edge.home / "logs").glob("*.log"))
     for secret in (PASSWORD, quote(PASSWORD, safe="")):
         assert secret not in logs + str(row) + arguments

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.integration.conftest import running_stack, visionops
+from tests.integration.conftest import visionops
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving
 from visionops_assets.catalog.connection import Catalog
@@ -60,18 +60,10 @@ from visionops_assets.stages.training.sensors import new_snapshot
 MAX_S = 7_200.0
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    home = tmp_path_factory.mktemp("decisions")
-    few = {"RETRAIN_MIN_NEW_LABELS": "3", "LABELLING_BATCH_SIZE": "20"}
-    with running_stack(home, few, "--only", "tansu,triton,gateway") as settings:
-        yield settings
-
-
 @pytest.fixture
-def serving(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+def serving(releasing: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """A model of its own with champion 1, about which the arbiter decides."""
-    serving = Serving(settings)
+    serving = Serving(releasing)
     monkeypatch.setenv("VISIONOPS_MODEL_NAME", serving.model)
     load_settings.cache_clear()
     serving.release(1)

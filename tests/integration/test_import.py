@@ -31,7 +31,7 @@ REFUSED = {"c0/empty.png": b"", "c1/notes.png": b"#!/bin/sh\n", "page.html": b"<
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("import")
     with running_stack(home, {}, "--only", "ingest,relay") as settings:
         yield settings
@@ -98,9 +98,9 @@ def assert_every_file_is_stored_once(origin: Path, source: str) -> None:
     assert {row.filename: ObjectStore().get(row.object_key) for row in rows} == wanted
 
 
-def test_a_killed_import_goes_on(stack: Settings, tmp_path: Path) -> None:
+def test_a_killed_import_goes_on(edge: Settings, tmp_path: Path) -> None:
     origin = photos(tmp_path)
-    broken_off(stack, signal.SIGKILL, origin, "killed")
+    broken_off(edge, signal.SIGKILL, origin, "killed")
     report = run_import(str(origin), "--source", "killed")
     assert report["exit_code"] == 2
     assert report["stored"] + report["duplicates"] + report["done_before"] == FILES
@@ -114,9 +114,9 @@ def test_a_killed_import_goes_on(stack: Settings, tmp_path: Path) -> None:
     assert_every_file_is_stored_once(origin, "killed")
 
 
-def test_an_interrupted_import_ends_what_is_in_flight(stack: Settings, tmp_path: Path) -> None:
+def test_an_interrupted_import_ends_what_is_in_flight(edge: Settings, tmp_path: Path) -> None:
     origin = photos(tmp_path)
-    exit_code, output = broken_off(stack, signal.SIGINT, origin, "interrupted")
+    exit_code, output = broken_off(edge, signal.SIGINT, origin, "interrupted")
     assert exit_code == 130
     assert "Waiting for the files in flight" in output
     assert "the same command goes on with them" in output
@@ -126,7 +126,7 @@ def test_an_interrupted_import_ends_what_is_in_flight(stack: Settings, tmp_path:
     assert_every_file_is_stored_once(origin, "interrupted")
 
 
-def test_what_is_done_is_skipped_unless_asked_for_again(stack: Settings, tmp_path: Path) -> None:
+def test_what_is_done_is_skipped_unless_asked_for_again(edge: Settings, tmp_path: Path) -> None:
     origin = photos(tmp_path, 8)
     first = run_import(str(origin), "--source", "again", "--label-by-folder")
     assert (first["stored"], first["done_before"]) == (8, 0)
@@ -138,7 +138,7 @@ def test_what_is_done_is_skipped_unless_asked_for_again(stack: Settings, tmp_pat
     assert len(stored("again")) == 8
 
 
-def test_a_dry_run_sends_nothing(stack: Settings, tmp_path: Path) -> None:
+def test_a_dry_run_sends_nothing(edge: Settings, tmp_path: Path) -> None:
     done = visionops("import", str(photos(tmp_path, 8)), "--source", "dry", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "c3/007.png" in done.stdout
@@ -146,7 +146,7 @@ def test_a_dry_run_sends_nothing(stack: Settings, tmp_path: Path) -> None:
     assert stored("dry") == []
 
 
-def test_the_key_of_an_import_ends_with_it(stack: Settings, tmp_path: Path) -> None:
+def test_the_key_of_an_import_ends_with_it(edge: Settings, tmp_path: Path) -> None:
     report = run_import(str(photos(tmp_path, 4)), "--source", "key")
     with Catalog().begin() as session:
         made = [key for key in keys.list_all(session) if report["import_id"] in key.name]
@@ -154,7 +154,7 @@ def test_the_key_of_an_import_ends_with_it(stack: Settings, tmp_path: Path) -> N
     assert all(key.revoked_at for key in made)
 
 
-def test_a_refused_key_stops_the_import_and_shows_nowhere(stack: Settings, tmp_path: Path) -> None:
+def test_a_refused_key_stops_the_import_and_shows_nowhere(edge: Settings, tmp_path: Path) -> None:
     wrong = f"vo_abcdefgh_{'s' * 43}"
     done = visionops("import", str(photos(tmp_path, 8)), "--source", "wrong", "--key", wrong)
     assert done.returncode == 2
@@ -166,31 +166,31 @@ def test_a_refused_key_stops_the_import_and_shows_nowhere(stack: Settings, tmp_p
 
 
 @pytest.fixture
-def inbox(stack: Settings) -> Bucket:
+def inbox(edge: Settings) -> Bucket:
     """Objects in the stack's own store, as a partner might leave them."""
     for number in range(40):
         ObjectStore().put(f"inbox/c{number % 4}/{number}.png", png())
     ObjectStore().put("inbox/c0/100% ä+.png", png())
     ObjectStore().put("inbox/.hidden.png", png())
-    assert stack.s3_access_key_id
-    assert stack.s3_secret_access_key
+    assert edge.s3_access_key_id
+    assert edge.s3_secret_access_key
     return Bucket(
-        f"s3://{stack.s3_bucket}/inbox/",
+        f"s3://{edge.s3_bucket}/inbox/",
         connections=1,
-        endpoint_url=stack.s3_endpoint_url,
-        access_key=AccessKey(stack.s3_access_key_id, stack.s3_secret_access_key),
+        endpoint_url=edge.s3_endpoint_url,
+        access_key=AccessKey(edge.s3_access_key_id, edge.s3_secret_access_key),
     )
 
 
-def test_a_prefix_of_s3_is_imported(stack: Settings, inbox: Bucket) -> None:
-    assert stack.s3_endpoint_url
-    words = (f"s3://{stack.s3_bucket}/inbox/", "--source", "s3", "--label-by-folder")
-    report = run_import(*words, "--endpoint-url", stack.s3_endpoint_url)
+def test_a_prefix_of_s3_is_imported(edge: Settings, inbox: Bucket) -> None:
+    assert edge.s3_endpoint_url
+    words = (f"s3://{edge.s3_bucket}/inbox/", "--source", "s3", "--label-by-folder")
+    report = run_import(*words, "--endpoint-url", edge.s3_endpoint_url)
     assert (report["exit_code"], report["stored"], report["left_out"]) == (0, 41, {"hidden": 1})
     for row in stored("s3"):
         assert ObjectStore().get(row.object_key) == ObjectStore().get(f"inbox/{row.filename}")
     assert labels("s3") == {"c0": 11, "c1": 10, "c2": 10, "c3": 10}
-    again = run_import(*words, "--endpoint-url", stack.s3_endpoint_url)
+    again = run_import(*words, "--endpoint-url", edge.s3_endpoint_url)
     assert (again["stored"], again["done_before"]) == (0, 41)
 
 
@@ -208,22 +208,22 @@ def test_an_object_is_read_in_the_version_that_was_listed(inbox: Bucket) -> None
         next(inbox.open(gone).chunks())
 
 
-def test_a_bucket_must_be_there(stack: Settings) -> None:
-    assert stack.s3_endpoint_url
-    done = visionops("import", "s3://nowhere/inbox", "--endpoint-url", stack.s3_endpoint_url)
+def test_a_bucket_must_be_there(edge: Settings) -> None:
+    assert edge.s3_endpoint_url
+    done = visionops("import", "s3://nowhere/inbox", "--endpoint-url", edge.s3_endpoint_url)
     assert done.returncode == 2
     assert "bucket does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_large_file_goes_in_pieces(
-    stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edge: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest_client, "IN_PIECES_ABOVE_BYTES", 1024**2)
     path = tmp_path / "large.png"
     path.write_bytes(png(20 * 1024**2))
     key = key_for(Scope.INGEST)
-    with IngestClient(stack.ingest_url, key) as client:
+    with IngestClient(edge.ingest_url, key) as client:
         first = client.upload(path, source="large", filename=path.name, label="cat")
         second = client.upload(path, source="large")
     assert (first.bytes, first.duplicate) == (path.stat().st_size, False)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.conftest import running_stack, visionops
+from tests.integration.conftest import visionops
 from tests.integration.released_models import ORDER, Serving, over_grpc, steady_load
 from tests.integration.releasing import ReleasingProcess, releasing_process
 from tests.integration.second_triton import SecondTriton, two_servers
@@ -40,31 +40,23 @@ KILLED_AT = [
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A stack without Dagster, so that nothing converges but what a test lets."""
-    home = tmp_path_factory.mktemp("releases")
-    with running_stack(home, {}, "--only", "tansu,triton,gateway") as settings:
-        yield settings
-
-
-@pytest.fixture(scope="module")
-def second(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondTriton]:
-    with two_servers(settings, tmp_path_factory.mktemp("second")) as second:
+def second(releasing: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondTriton]:
+    with two_servers(releasing, tmp_path_factory.mktemp("second")) as second:
         yield second
 
 
 @pytest.fixture(scope="module")
-def served(settings: Settings, second: SecondTriton) -> Serving:
+def served(releasing: Settings, second: SecondTriton) -> Serving:
     """The model that the gateway serves, with a champion."""
-    serving = Serving(settings, settings.model_name)
+    serving = Serving(releasing, releasing.model_name)
     serving.release(6)
     return serving
 
 
 @pytest.fixture
-def serving(settings: Settings, second: SecondTriton) -> Iterator[Serving]:
+def serving(releasing: Settings, second: SecondTriton) -> Iterator[Serving]:
     """A model of its own, with champion 1 on both servers."""
-    serving = Serving(settings)
+    serving = Serving(releasing)
     serving.release(1)
     yield serving
     serving.unload()

@@ -22,7 +22,7 @@ from visionops_assets.contracts import MediaKind, MediaStatus
 FEEDBACK = "feedback"
 """The source of adopted media, and who uploaded and labelled them."""
 # Any numbers that no other lock in this database takes.
-_LOCK = (7_106, 1)
+_LOCK = (7_107, 0)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ model is trained on (`feedback.py`).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -25,6 +26,8 @@ from visionops_assets.catalog.schema import (
     Release,
 )
 from visionops_assets.contracts import Role
+
+_Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
 ERROR_STREAM_LABELS = 100_000
 """Labels of one release that its error stream goes back to."""
@@ -120,31 +123,16 @@ def embeddings_of(session: Session, prediction_ids: Collection[UUID]) -> npt.NDA
     return np.array(session.scalars(query).all(), dtype=np.float32)
 
 
-def newest_performance(session: Session, release: Release) -> PerformanceWindow | None:
-    """Return the last measurement of a release, or None before the first."""
+def newest_window(session: Session, release: Release, kind: type[_Window]) -> _Window | None:
+    """Return the last measurement of a kind of a release, or None before the first."""
     query = (
-        select(PerformanceWindow)
+        select(kind)
         .where(
-            PerformanceWindow.model_name == release.model_name,
-            PerformanceWindow.model_version == release.model_version,
-            PerformanceWindow.measured_at >= release.released_at,
+            kind.model_name == release.model_name,
+            kind.model_version == release.model_version,
+            kind.measured_at >= release.released_at,
         )
-        .order_by(PerformanceWindow.window_id.desc())
-        .limit(1)
-    )
-    return session.scalar(query)
-
-
-def newest_drift(session: Session, release: Release) -> DriftWindow | None:
-    """Return the last test of a release for drift, or None before the first."""
-    query = (
-        select(DriftWindow)
-        .where(
-            DriftWindow.model_name == release.model_name,
-            DriftWindow.model_version == release.model_version,
-            DriftWindow.measured_at >= release.released_at,
-        )
-        .order_by(DriftWindow.window_id.desc())
+        .order_by(kind.window_id.desc())
         .limit(1)
     )
     return session.scalar(query)

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +12,10 @@ import typer
 from pydantic import SecretStr
 from rich.console import Console
 
+from visionops_assets.cli.api_key import given_or_own_key
 from visionops_assets.cli.screen import console
 from visionops_assets.contracts import Scope
-from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def import_media(
             return
         result = ImportResult()
         if to_do:
-            with _api_key(settings, key, order) as api_key:
+            with given_or_own_key(
+                settings, key, f"import-{order.import_id}", Scope.INGEST
+            ) as api_key:
                 result = _run(place, order, to_do, journal, api_key, parallel)
     report = Report(order, listing, len(to_do), result, time.monotonic() - started_s)
     if as_json:
@@ -95,24 +98,6 @@ def _place(origin: str, endpoint_url: str | None, settings: Settings, connection
     is_own = endpoint_url is not None and endpoint_url == settings.s3_endpoint_url
     access_key = AccessKey(key_id, secret) if is_own and key_id and secret else None
     return Bucket(origin, connections=connections, endpoint_url=endpoint_url, access_key=access_key)
-
-
-@contextmanager
-def _api_key(settings: Settings, given: str | None, order: "Order") -> Iterator[SecretStr]:
-    """Yield the key that was given or set, or one made for this import and revoked after it."""
-    if key := SecretStr(given) if given else settings.api_key:
-        yield key
-        return
-    from visionops_assets.catalog import keys
-    from visionops_assets.catalog.connection import Catalog
-
-    name = f"import-{order.import_id}"
-    try:
-        yield keys.own_key(settings, Catalog(), name, [Scope.INGEST])
-    finally:
-        # One that stays behind is in nobody's hands, and the next run of this import revokes it.
-        with suppress(ServerUnreachableError, NotFoundError), Catalog().begin() as session:
-            keys.revoke(session, name)
 
 
 def _run(

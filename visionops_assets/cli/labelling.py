@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
 
 import typer
-from pydantic import SecretStr
 
+from visionops_assets.cli.api_key import given_or_own_key
 from visionops_assets.cli.screen import console, printable
 from visionops_assets.contracts import Scope
-from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -120,7 +119,11 @@ def apply(
 
     labels = read_labels(file)
     settings = load_settings()
-    with _api_key(key) as api_key, GatewayClient(settings.gateway_url, api_key) as client:
+    name = f"labelling-{uuid4().hex[:8]}"
+    with (
+        given_or_own_key(settings, key, name, Scope.LABEL) as api_key,
+        GatewayClient(settings.gateway_url, api_key) as client,
+    ):
         for prediction_id, label in labels.items():
             client.label(prediction_id, label)
     typer.echo(f"Sent {len(labels)} labels.")
@@ -194,24 +197,6 @@ def _suffix(image: bytes) -> str:
 
     found = image_format(image)
     return f".{found.name.lower()}" if found else ""
-
-
-@contextmanager
-def _api_key(given: str | None) -> Iterator[SecretStr]:
-    """Yield the key that was given or set, or one made for this command and revoked after it."""
-    settings = load_settings()
-    if key := SecretStr(given) if given else settings.api_key:
-        yield key
-        return
-    from visionops_assets.catalog import keys
-    from visionops_assets.catalog.connection import Catalog
-
-    name = f"labelling-{uuid4().hex[:8]}"
-    try:
-        yield keys.own_key(settings, Catalog(), name, [Scope.LABEL])
-    finally:
-        with suppress(ServerUnreachableError, NotFoundError), Catalog().begin() as session:
-            keys.revoke(session, name)
 
 
 def _table(items: "Iterable[BatchItem]") -> "Table":

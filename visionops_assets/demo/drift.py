@@ -4,10 +4,9 @@ What happens is caused by the public APIs alone, and seen in the catalog, where 
 """
 
 import itertools
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from visionops_assets.client.gateway import GatewayClient, PredictedImage
 from visionops_assets.contracts import GateVerdict, Outcome, Rollout
 from visionops_assets.demo.applications import Applications
 from visionops_assets.demo.changes import changed
+from visionops_assets.demo.figures import Figures
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
@@ -36,7 +36,7 @@ USELESS_RECIPE = {"epochs": 1, "learning_rate": 1e-9}
 
 
 @dataclass
-class DriftFigures:
+class DriftFigures(Figures):
     """What the drift demo measured; written to `build/drift.json`.
 
     Accuracies are of the same held-back images, none of them trained on: before the change, changed
@@ -54,13 +54,6 @@ class DriftFigures:
     new_labels_trained_on: int = 0
     refused_version: int = 0
     labels_to_rollback: int = 0
-    seconds_total: float = 0.0
-    seconds_by_stage: dict[str, float] = field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        """Write the figures as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(vars(self), indent=2) + "\n")
 
 
 class World:

@@ -1,9 +1,8 @@
 """The demo's steps: upload, wait for the sensors to do the rest, predict, tell the truth."""
 
-import json
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
+from visionops_assets.demo.figures import Figures
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.demo.screen import Screen, places_table, summary_table
 from visionops_assets.demo.stages import Stages
@@ -82,7 +82,7 @@ def _places(settings: Settings) -> dict[str, str]:
 
 
 @dataclass
-class DemoFigures:
+class DemoFigures(Figures):
     """What the demo measured; written to `build/demo.json`."""
 
     media_uploaded: int = 0
@@ -93,13 +93,6 @@ class DemoFigures:
     grpc_predictions: int = 0
     monitored_accuracy: float = 0.0
     model_version: int = 0
-    seconds_total: float = 0.0
-    seconds_by_stage: dict[str, float] = field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        """Write the figures as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(vars(self), indent=2) + "\n")
 
 
 class Demo:

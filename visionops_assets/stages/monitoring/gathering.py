@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.decisions import count_retrain_decisions, newest_retraining
 from visionops_assets.catalog.labelling import Askable, BatchProgress, askable_predictions, batches
-from visionops_assets.catalog.performance import error_stream, newest_drift, newest_performance
+from visionops_assets.catalog.performance import error_stream, newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
@@ -56,7 +56,10 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
         stream=stream_of(errors, detected),
         is_rollback=event is not None and event.action == Action.ROLLED_BACK,
         earlier=_earlier(session, release, detector),
-        window=window_of(newest_performance(session, release), newest_drift(session, release)),
+        window=window_of(
+            newest_window(session, release, PerformanceWindow),
+            newest_window(session, release, DriftWindow),
+        ),
         retraining=_retraining(session, release, settings),
         open_batch=_describe(asked[0]) if asked else None,
         askable=len(askable),
