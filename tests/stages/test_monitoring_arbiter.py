@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -132,6 +133,24 @@ def test_else_it_trains_anew(facts: Facts) -> None:
     assert decide(facts, RULE).outcome is Outcome.RETRAIN
 
 
+@pytest.mark.parametrize(
+    ("images", "more", "outcome"),
+    [
+        (100, {}, Outcome.ASK_FOR_LABELS),
+        (99, {}, Outcome.WAIT),
+        (100, {"open_batch": "batch 1 has 2 of 3"}, Outcome.WAIT),
+        (100, {"retraining": Retraining(in_flight="training")}, Outcome.WAIT),
+    ],
+)
+def test_labels_are_asked_for_if_nothing_else_is_missing_to_train_anew(
+    images: int, more: dict[str, Any], outcome: Outcome
+) -> None:
+    facts = replace(ALARMED, **{"retraining": Retraining(), "askable_images": images, **more})
+    found = decide(facts, RULE)
+    assert found.outcome is outcome
+    assert "0 newly labelled frames, and 100 are asked for" in found.reason
+
+
 def test_a_rollback_waits_for_no_guard() -> None:
     busy = Retraining(last_age_s=1, in_flight="training", rollout="shadow of version 4")
     found = decide(replace(ALARMED, earlier=before(), retraining=busy), RULE)
@@ -210,7 +229,8 @@ FACTS = st.builds(
     ),
     retraining=RETRAININGS,
     open_batch=st.none() | st.just("batch 1 has 2 of 3"),
-    askable=st.integers(0, 3),
+    askable=st.integers(1, 3),
+    askable_images=st.integers(0, 300),
 )
 
 
@@ -234,7 +254,7 @@ def test_what_it_never_does(facts: Facts) -> None:
         assert facts.earlier.stream.labels >= MIN_EARLIER_LABELS
         assert not facts.is_rollback
     if found.outcome is Outcome.ASK_FOR_LABELS:
-        assert stream.alarm_at is None
+        assert stream.alarm_at is None or retraining.new_frames < RULE.min_new_labels
         assert facts.open_batch is None
         assert facts.askable > 0
 

@@ -14,6 +14,8 @@ from visionops_assets.stages.monitoring.facts import Facts, Retraining, Window
 
 MIN_EARLIER_LABELS = 20
 """Labels of the version before without which nobody knows that it was any better."""
+NEW_LABELS = "new_labels"
+"""The guard that labels can lift."""
 FEW_LABELS = 100
 """Labels in a window below which they do not speak against a doubt."""
 MAX_DOUBLINGS = 100
@@ -68,8 +70,9 @@ def decide(facts: Facts, rule: Rule) -> Decision:
     """Decide about the champion.
 
     With the alarm: back to the version before if the alarm came soon after a promotion and that
-    version raised none; else training anew, if all guards let it. Without: labels are asked for if
-    there is a doubt, and none of an open batch are owed.
+    version raised none; else training anew, if all guards let it; if nothing but labelled images is
+    missing for that, they are asked for. Without: labels are asked for if there is a doubt, and
+    none of an open batch are owed.
     """
     guards = retraining_guards(facts.retraining, rule)
     look_again_in_s = None
@@ -113,7 +116,7 @@ def retraining_guards(found: Retraining, rule: Rule) -> list[Guard]:
             left_s,
         ),
         Guard(
-            "new_labels",
+            NEW_LABELS,
             found.new_frames >= rule.min_new_labels,
             f"{found.new_frames} newly labelled frames, and {rule.min_new_labels} are asked for",
         ),
@@ -133,12 +136,21 @@ def _with_alarm(facts: Facts, rule: Rule, guards: list[Guard]) -> tuple[Outcome,
             f"version {before.model_version} before it raised none in {before.stream.labels} "
             f"labels with {before.stream.errors} errors."
         )
-    held = [guard.found for guard in guards if not guard.passed]
+    held = [guard for guard in guards if not guard.passed]
     if held:
-        return Outcome.WAIT, f"{alarm} It is not trained anew yet: {'; '.join(held)}."
+        outcome = Outcome.ASK_FOR_LABELS if _can_ask_for_frames(facts, rule, held) else Outcome.WAIT
+        found = "; ".join(guard.found for guard in held)
+        return outcome, f"{alarm} It is not trained anew yet: {found}."
     return Outcome.RETRAIN, (
         f"{alarm} There are {facts.retraining.new_frames} newly labelled frames to train on."
     )
+
+
+def _can_ask_for_frames(facts: Facts, rule: Rule, held: list[Guard]) -> bool:
+    """Whether nothing but labels is missing to train anew, and there are images to label."""
+    if facts.open_batch or [guard.name for guard in held] != [NEW_LABELS]:
+        return False
+    return facts.retraining.new_frames + facts.askable_images >= rule.min_new_labels
 
 
 def goes_back(facts: Facts, rule: Rule) -> bool:
@@ -219,5 +231,6 @@ def _evidence(facts: Facts, rule: Rule, guards: list[Guard]) -> dict[str, Any]:
         "guards": {guard.name: guard.passed for guard in guards},
         "open_batch": facts.open_batch,
         "askable": facts.askable,
+        "askable_images": facts.askable_images,
         "rule": asdict(rule),
     }

@@ -68,7 +68,11 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a decision rests on. `askable` are predictions of the window without a label."""
+    """All that a decision rests on.
+
+    `askable` are predictions of the window without a label, `askable_images` those of them whose
+    image was kept.
+    """
 
     model_version: int
     stream: Stream
@@ -78,3 +82,4 @@ class Facts:
     retraining: Retraining = field(default_factory=Retraining)
     open_batch: str | None = None
     askable: int = 0
+    askable_images: int = 0

@@ -63,6 +63,7 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
         retraining=_retraining(session, release, settings),
         open_batch=_describe(asked[0]) if asked else None,
         askable=len(askable),
+        askable_images=sum(found.has_image for found in askable),
     )
     return Gathered(facts, errors, detected, askable)
 
