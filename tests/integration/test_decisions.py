@@ -275,6 +275,7 @@ def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> Non
     assert (rollout.share_percent, rollout.min_agreement, rollout.role) == (20, 0, Role.CANARY)
     assert "is trained or tried" in retraining_of(serving).stage
     assert "canary of version 2 is being tried" in decide(serving).reason
+    assert requests_of(new_snapshot) == []  # Else another model would be released meanwhile.
 
     # It agrees with the champion on nothing, which is why it was trained.
     seen = {arm: ArmEvidence() for arm in Arm}

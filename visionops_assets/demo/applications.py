@@ -16,7 +16,7 @@ REQUESTS_HZ = 20.0
 """Of all together: little enough to leave the cores to training."""
 STICKY_KEYS = 200
 KEPT_ONE_IN = 4
-"""So many images are kept, to be trained on once their truth is known."""
+"""So many images are kept while `keeps_images`, to be trained on once their truth is known."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Applications:
     def __init__(self, gateway: GatewayClient, next_image: Callable[[], DemoFile]) -> None:
         self._gateway = gateway
         self._next_image = next_image
+        self.keeps_images = True
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._numbers = count()
@@ -82,7 +83,7 @@ class Applications:
         answer = self._gateway.predict(
             file.data,
             sticky_key=f"application-{number % STICKY_KEYS}",
-            keep_image=number % KEPT_ONE_IN == 0,
+            keep_image=self.keeps_images and number % KEPT_ONE_IN == 0,
         )
         seen = Seen(time.monotonic(), answer.model_version, answer.label == file.label)
         with self._lock:

@@ -144,6 +144,8 @@ class DriftDemo:
             decision = self._await_decision(Outcome.RETRAIN, release)
             self.figures.labels_to_alarm = decision.evidence["alarm_at"] - labels_before
             self._note("alarm: retrain")
+            # More labels would make a dataset by themselves, and a model that the story lacks.
+            self._applications.keeps_images = False
             done(
                 f"{self.figures.accuracy_drifted:.3f} of them, blurred and noisy; alarm after "
                 f"{self.figures.labels_to_alarm} labels"

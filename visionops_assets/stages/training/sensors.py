@@ -13,6 +13,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import newest_snapshot
 from visionops_assets.catalog.decisions import decision_answered_by
 from visionops_assets.catalog.releases import was_refused
+from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
 
@@ -37,6 +38,7 @@ train_and_release = dg.define_asset_job(
 def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Asks for training on the newest snapshot until a run succeeds or the gate refuses its model.
 
+    While a canary or shadow is tried it waits: what it trains would be released over its head.
     Level-triggered by the catalog: nothing is missed between ticks.
     """
     settings = load_settings()
@@ -46,10 +48,14 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
         refused = snapshot is not None and was_refused(session, snapshot.snapshot_id)
         if snapshot is not None:
             decision = decision_answered_by(session, settings.model_name, snapshot)
+        rollout = active_rollout(session, settings.model_name)
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
     if refused:
         return dg.SensorResult(skip_reason=f"The gate refused a model of {snapshot.snapshot_id}.")
+    if rollout is not None:
+        tried = f"The {rollout.role.value} of version {rollout.model_version}"
+        return dg.SensorResult(skip_reason=f"{tried} is under way: its verdict comes first.")
     tags = {SNAPSHOT_TAG: snapshot.snapshot_id}
     attempt = due_attempt(context.instance, tags, time.time())
     if attempt is None:
