@@ -35,7 +35,7 @@ from tests.integration.second_triton import SecondTriton, two_servers
 from visionops_assets.contracts import Scope
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.export import export_prefix
+from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.vision.preprocessing import to_network_input
 
 VERSIONS = 6

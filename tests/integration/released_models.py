@@ -34,7 +34,7 @@ from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
-from visionops_assets.stages.serving.export import EXPORT_FILE, export_prefix
+from visionops_assets.stages.serving.exports import EXPORT_FILE, export_prefix
 from visionops_assets.stages.serving.manifest import sha256_by_file, write_folder
 from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser

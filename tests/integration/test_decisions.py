@@ -52,7 +52,7 @@ from visionops_assets.stages.datasets.sensors import new_labels
 from visionops_assets.stages.monitoring.decision import retrain_decision
 from visionops_assets.stages.serving.assets import model_release
 from visionops_assets.stages.serving.audit import ARBITER
-from visionops_assets.stages.serving.export import export_prefix
+from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.judging import RolloutRule
 from visionops_assets.stages.serving.sensors import roll_back_as_decided
 from visionops_assets.stages.training.sensors import new_snapshot

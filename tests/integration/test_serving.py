@@ -34,7 +34,7 @@ from visionops_assets.resources.triton import Answer
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving import sensors
 from visionops_assets.stages.serving.audit import Order
-from visionops_assets.stages.serving.export import export_prefix
+from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.release import Releaser
 from visionops_assets.stages.serving.sensors import serving_convergence
 from visionops_assets.vision.preprocessing import encode_png, to_network_input

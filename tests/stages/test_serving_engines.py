@@ -19,10 +19,12 @@ from visionops_assets.stages.serving.engines import (
     engine_or_onnx,
     read_timings,
 )
-from visionops_assets.stages.serving.export import export_candidate, read_export
+from visionops_assets.stages.serving.export import export_candidate
+from visionops_assets.stages.serving.exports import read_export
 from visionops_assets.stages.serving.manifest import Files
 from visionops_assets.vision.export import OnnxModel
-from visionops_assets.vision.tensorrt_engine import BuiltEngine, Target
+from visionops_assets.vision.tensorrt_engine import BuiltEngine
+from visionops_assets.vision.tensorrt_target import Target
 
 L4 = Target("NVIDIA L4", (8, 9), "11.4.0")
 

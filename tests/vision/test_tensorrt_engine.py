@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.errors import ReleaseError, SettingsError
-from visionops_assets.vision.tensorrt_engine import Target, build_engine, this_target
+from visionops_assets.vision.tensorrt_engine import build_engine, this_target
+from visionops_assets.vision.tensorrt_target import Target
 
 L4 = Target("NVIDIA L4", (8, 9), "11.4.0")
 

@@ -1,15 +1,13 @@
 """TensorRT engines: built from ONNX on the GPU that will run them, and run for comparison.
 
-An engine runs only on the kind of GPU and the version of TensorRT that built it: its key says so.
 Networks are strongly typed, as TensorRT 11 knows no others: FP16 and INT8 come from the ONNX graph
-(see `precision`), not from builder flags. TensorRT and CUDA are imported when they are used, so
-keys can be made anywhere. Written against the API of TensorRT 10.13 to 11.4.
+(see `precision`), not from builder flags. TensorRT is imported when it is used. Written against
+the API of TensorRT 10.13 to 11.4.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,33 +17,12 @@ from visionops_assets.errors import ReleaseError, SettingsError
 from visionops_assets.vision.export import BATCH, INPUT_NAME, OUTPUT_NAMES
 from visionops_assets.vision.parity import Floats
 from visionops_assets.vision.preprocessing import Frame, to_network_input
-
-EnginePrecision = Literal["fp16", "int8"]
+from visionops_assets.vision.tensorrt_target import Target
 
 OPTIMAL_BATCH = 8
 MAX_BATCH = BATCH
 """`max_batch_size` of the served model: Triton sends no larger batch."""
 WORKSPACE_BYTES = 1024**3
-
-
-@dataclass(frozen=True)
-class Target:
-    """What an engine is built for: a kind of GPU, its compute capability, TensorRT's version."""
-
-    gpu: str
-    compute_capability: tuple[int, int]
-    tensorrt_version: str
-
-    @property
-    def slug(self) -> str:
-        """Name the target in keys: `nvidia-l4-sm89-trt11.4.0`."""
-        gpu = re.sub(r"[^a-z0-9]+", "-", self.gpu.lower()).strip("-")
-        major, minor = self.compute_capability
-        return f"{gpu}-sm{major}{minor}-trt{self.tensorrt_version}"
-
-    def engine_key(self, precision: EnginePrecision) -> str:
-        """Name an engine of this target: `nvidia-l4-sm89-trt11.4.0-fp16`."""
-        return f"{self.slug}-{precision}"
 
 
 @dataclass(frozen=True)

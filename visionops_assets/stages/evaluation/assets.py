@@ -28,7 +28,6 @@ from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles
 from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage
-from visionops_assets.vision.training import load_model, predict_probabilities
 
 MISTAKES_SHOWN = 24
 
@@ -141,6 +140,12 @@ def _champion_answers(
 
 def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
     """Label the holdout with a registered model; a class it does not know counts as wrong."""
+    # PyTorch takes two seconds to import, and most runs evaluate nothing.
+    from visionops_assets.vision.training import (  # noqa: PLC0415
+        load_model,
+        predict_probabilities,
+    )
+
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
         weights = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.safetensors", folder)

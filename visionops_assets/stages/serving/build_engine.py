@@ -26,21 +26,16 @@ from visionops_assets.stages.serving.engines import (
     write_engine,
     write_timings,
 )
-from visionops_assets.stages.serving.export import (
-    Reference,
-    bound_of,
-    calibrate,
-    download_model,
-    read_export,
-)
+from visionops_assets.stages.serving.export import Reference, bound_of, calibrate, download_model
+from visionops_assets.stages.serving.exports import read_export
 from visionops_assets.stages.snapshot_files import read_snapshot
 from visionops_assets.vision.precision import to_float16
 from visionops_assets.vision.tensorrt_engine import (
     Engine,
-    EnginePrecision,
     build_engine,
     this_target,
 )
+from visionops_assets.vision.tensorrt_target import EnginePrecision
 
 PRECISIONS: tuple[EnginePrecision, ...] = ("fp16", "int8")
 UNUSABLE_EXIT_CODE = 3

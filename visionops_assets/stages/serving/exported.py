@@ -16,7 +16,6 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.stages.serving.export import export_candidate
 from visionops_assets.vision.plots import error_distributions
 
 
@@ -38,6 +37,9 @@ def exported_model(
             f"The newest verdict is on version {model_evaluation.model_version}, not on "
             f"{trained_model.model_version}: materialize model_evaluation again."
         )
+    # PyTorch takes two seconds to import, and most runs export nothing.
+    from visionops_assets.stages.serving.export import export_candidate  # noqa: PLC0415
+
     export = export_candidate(trained_model, tracking, object_store)
     exported = export.exported
     bucket = load_settings().s3_bucket

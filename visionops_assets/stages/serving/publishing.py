@@ -13,7 +13,7 @@ from visionops_assets.errors import UntrustedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.serving.engines import PLAN_FILE, engine_or_onnx
-from visionops_assets.stages.serving.export import read_export, serving_report
+from visionops_assets.stages.serving.exports import read_export, serving_report
 from visionops_assets.stages.serving.golden import golden_images, golden_set
 from visionops_assets.stages.serving.manifest import Files
 from visionops_assets.stages.serving.pipeline import (

@@ -1,35 +1,22 @@
 """`trained_model`: a model version trained on one snapshot, registered in MLflow."""
 
-import tempfile
-from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
-from visionops_assets.contracts import Candidate, PreprocessingSpec
-from visionops_assets.errors import NotFoundError, SettingsError
+from visionops_assets.contracts import Candidate
+from visionops_assets.errors import NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking, TrackingRun
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
-from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
-from visionops_assets.vision.architectures import BODIES
 from visionops_assets.vision.plots import training_curves
-from visionops_assets.vision.training import (
-    EpochResult,
-    TrainedModel,
-    TrainingConfig,
-    save_weights,
-    train,
-)
 
 ROOT_RUN_TAG = "dagster_root_run_id"
 
@@ -75,7 +62,10 @@ def trained_model(
         model_version, mlflow_run_id = registered
         context.log.info("Version %d was registered by an earlier attempt", model_version)
         return _result(_candidate(settings, snapshot, model_version, mlflow_run_id), {})
-    training = training_recipe(settings, config)
+    # Two seconds of every run, and most runs do not train.
+    from visionops_assets.stages.training import fitting  # noqa: PLC0415
+
+    training = fitting.training_recipe(settings, config.epochs, config.learning_rate)
     tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
@@ -84,9 +74,9 @@ def trained_model(
     }
     with tracking.run(settings.model_name, tags) as run:
         run.log_params(vars(training) | {"snapshot_id": snapshot.snapshot_id})
-        trained = _train(context, run, snapshot, training, object_store)
+        trained = fitting.fit(context, run, snapshot, training, object_store)
         curves = training_curves(trained.history)
-        _log_model(run, trained, curves)
+        fitting.log_model(run, trained, curves)
     model_version = tracking.register(settings.model_name, run.run_id, tags)
     last = trained.history[-1]
     return _result(
@@ -103,27 +93,6 @@ def trained_model(
     )
 
 
-def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingConfig:
-    """Return the recipe that the settings ask for, and the request where it says otherwise.
-
-    Raises:
-        SettingsError: no such architecture.
-    """
-    if settings.training_architecture not in BODIES:
-        raise SettingsError(
-            f"There is no architecture {settings.training_architecture!r}: set "
-            f"VISIONOPS_TRAINING_ARCHITECTURE to one of {', '.join(BODIES)}."
-        )
-    recipe = TrainingConfig(
-        architecture=settings.training_architecture,
-        epochs=settings.training_epochs if request.epochs is None else request.epochs,
-        seed=settings.training_seed,
-    )
-    if request.learning_rate is None:
-        return recipe
-    return replace(recipe, learning_rate=request.learning_rate)
-
-
 def _wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
     snapshot = find_snapshot(session, snapshot_id) if snapshot_id else newest_snapshot(session)
     if snapshot is None:
@@ -133,44 +102,6 @@ def _wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
             else "There is no dataset snapshot yet: materialize dataset_snapshot first."
         )
     return snapshot
-
-
-def _train(
-    context: dg.AssetExecutionContext,
-    run: TrackingRun,
-    snapshot: Snapshot,
-    training: TrainingConfig,
-    object_store: ObjectStore,
-) -> TrainedModel:
-    data = read_snapshot(object_store, snapshot.snapshot_id).side(TRAIN)
-    context.log.info("Training on %d frames of %s", len(data.images), snapshot.snapshot_id)
-
-    def report(epoch: EpochResult) -> None:
-        context.log.info("%s", epoch)
-        metrics = {k: v for k, v in vars(epoch).items() if k != "epoch"}
-        run.log_metrics(metrics, step=epoch.epoch)
-
-    return train(
-        data.images,
-        data.members["label_index"].to_numpy(dtype=np.int64),
-        groups=list(data.members["group_id"]),
-        classes=tuple(snapshot.classes),
-        spec=PreprocessingSpec.model_validate(snapshot.spec),
-        snapshot_id=snapshot.snapshot_id,
-        config=training,
-        on_epoch=report,
-    )
-
-
-def _log_model(run: TrackingRun, trained: TrainedModel, curves: bytes) -> None:
-    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
-        folder = Path(name)
-        save_weights(trained.module, folder / "model.safetensors")
-        (folder / "model.json").write_text(trained.card.model_dump_json(indent=2))
-        (folder / "training_curves.png").write_bytes(curves)
-        run.log_file(folder / "model.safetensors", MODEL_FOLDER)
-        run.log_file(folder / "model.json", MODEL_FOLDER)
-        run.log_file(folder / "training_curves.png", "plots")
 
 
 def _candidate(

@@ -1,0 +1,30 @@
+"""What a TensorRT engine is for. It runs only on the kind of GPU and the version that built it.
+
+Imports nothing of CUDA, so that keys can be made anywhere.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+EnginePrecision = Literal["fp16", "int8"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an engine is built for: a kind of GPU, its compute capability, TensorRT's version."""
+
+    gpu: str
+    compute_capability: tuple[int, int]
+    tensorrt_version: str
+
+    @property
+    def slug(self) -> str:
+        """Name the target in keys: `nvidia-l4-sm89-trt11.4.0`."""
+        gpu = re.sub(r"[^a-z0-9]+", "-", self.gpu.lower()).strip("-")
+        major, minor = self.compute_capability
+        return f"{gpu}-sm{major}{minor}-trt{self.tensorrt_version}"
+
+    def engine_key(self, precision: EnginePrecision) -> str:
+        """Name an engine of this target: `nvidia-l4-sm89-trt11.4.0-fp16`."""
+        return f"{self.slug}-{precision}"
