@@ -360,6 +360,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         (replace(ALARMED, retraining=replace(READY, last_age_s=800)), 160, 999, False),
         (replace(ALARMED, retraining=replace(READY, last_age_s=800)), 160, 1_000, True),
         (replace(ALARMED, retraining=replace(READY, rollout="canary of 4")), 150, 9e9, False),
+        (replace(ALARMED, retraining=Retraining(), askable_images=100), 100, 0, True),
         (ALARMED, 500, 9e9, False),
         (QUIET_FACTS, 500, 9e9, False),
     ],

@@ -122,6 +122,9 @@ class DriftDemo:
             self.figures.old_version = release.model_version
             self.figures.accuracy_before = self._probe(self._world.probes)
             self._settle(release)
+            self._stages.until(
+                "answers", lambda: len(self._applications.seen) > ACCURACY_OVER or None
+            )
             done(
                 f"version {release.model_version} answers {self.figures.accuracy_before:.3f} of "
                 "the held-back images right"

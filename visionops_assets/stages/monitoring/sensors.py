@@ -81,7 +81,8 @@ def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
     ends by itself.
     """
     evidence = decision.evidence
-    if decision.outcome != Outcome.WAIT or evidence["alarm_at"] is None:
+    waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
+    if not waits or evidence["alarm_at"] is None:
         return False
     look_again_at = evidence["look_again_at"]
     is_over = look_again_at is not None and datetime.fromisoformat(look_again_at) <= at
