@@ -14,7 +14,8 @@ from visionops_assets.catalog.releases import champion, newest_events
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.demo.clients import PublicApi
-from visionops_assets.demo.drift import DriftDemo, DriftFigures
+from visionops_assets.demo.drift import DriftDemo
+from visionops_assets.demo.figures import DriftFigures
 from visionops_assets.demo.media import digits
 from visionops_assets.demo.screen import Screen
 from visionops_assets.demo.stages import Stages
@@ -57,6 +58,8 @@ def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
     assert written.failed_requests == 0
     assert written.requests > written.labels_to_alarm > 0
     assert written.new_version > written.old_version
+    assert next(iter(written.timeline)) == "images change"
+    assert list(written.timeline)[-1] == f"version {written.new_version} is back"
     assert plot_path.read_bytes().startswith(b"\x89PNG")
 
     with Catalog().begin() as session:

@@ -1,5 +1,7 @@
-"""What happens to images in the field: a lens out of focus, poor light, a noisy sensor."""
+"""What applications see, and what happens to it: a lens out of focus, poor light, noise."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -8,6 +10,7 @@ import numpy as np
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.vision.preprocessing import decode_png, encode_png
 
+SEED = 0
 SIDE_PX = 32
 MIDDLE_GRAY = 128
 BLUR_SIGMA_PX = (1.7, 2.2)
@@ -28,3 +31,19 @@ def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
     noisy = faint + rng.normal(0, NOISE_SIGMA, faint.shape)
     pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
     return replace(file, data=encode_png(np.repeat(pixels[:, :, None], 3, axis=2)))
+
+
+class World:
+    """The images that there are: some for the applications, others to measure accuracy by."""
+
+    def __init__(self, held_back: Sequence[DemoFile]) -> None:
+        self._rng = np.random.default_rng(SEED)
+        self._stream = itertools.cycle(held_back[::2])
+        self.probes = list(held_back[1::2])
+        self.changed_probes = [changed(file, self._rng) for file in self.probes]
+        self.is_changed = False
+
+    def next_image(self) -> DemoFile:
+        """Return what the next application sees."""
+        file = next(self._stream)
+        return changed(file, self._rng) if self.is_changed else file

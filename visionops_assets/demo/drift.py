@@ -3,10 +3,9 @@
 What happens is caused by the public APIs alone, and seen in the catalog, where it is kept.
 """
 
-import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,56 +19,18 @@ from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.client.gateway import GatewayClient, PredictedImage
 from visionops_assets.contracts import GateVerdict, Outcome, Rollout
 from visionops_assets.demo.applications import Applications
-from visionops_assets.demo.changes import changed
-from visionops_assets.demo.figures import Figures
+from visionops_assets.demo.changes import World
+from visionops_assets.demo.figures import DriftFigures
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
 
-SEED = 0
 ACCURACY_OVER = 100
 """Answers over which the plotted accuracy is taken."""
 SETTLED_LABELS = 50
 """Labels of a new version before the next thing is done to it."""
 USELESS_RECIPE = {"epochs": 1, "learning_rate": 1e-9}
-
-
-@dataclass
-class DriftFigures(Figures):
-    """What the drift demo measured; written to `build/drift.json`.
-
-    Accuracies are of the same held-back images, none of them trained on: before the change, changed
-    and answered by the old model, and changed and answered by the new one.
-    """
-
-    labels_to_alarm: int = 0
-    accuracy_before: float = 0.0
-    accuracy_drifted: float = 0.0
-    accuracy_after: float = 0.0
-    requests: int = 0
-    failed_requests: int = 0
-    old_version: int = 0
-    new_version: int = 0
-    new_labels_trained_on: int = 0
-    refused_version: int = 0
-    labels_to_rollback: int = 0
-
-
-class World:
-    """The images that there are: some for the applications, others to measure accuracy by."""
-
-    def __init__(self, held_back: Sequence[DemoFile]) -> None:
-        self._rng = np.random.default_rng(SEED)
-        self._stream = itertools.cycle(held_back[::2])
-        self.probes = list(held_back[1::2])
-        self.changed_probes = [changed(file, self._rng) for file in self.probes]
-        self.is_changed = False
-
-    def next_image(self) -> DemoFile:
-        """Return what the next application sees."""
-        file = next(self._stream)
-        return changed(file, self._rng) if self.is_changed else file
 
 
 class DriftDemo:
@@ -88,7 +49,6 @@ class DriftDemo:
         self._gateway = gateway
         self._world = World(held_back)
         self._applications = Applications(gateway, self._world.next_image)
-        self._events: list[TimelineEvent] = []
         self._started_s = time.monotonic()
         self.figures = DriftFigures(seconds_by_stage=stages.seconds_by_stage)
 
@@ -113,7 +73,8 @@ class DriftDemo:
         plot_path.parent.mkdir(parents=True, exist_ok=True)
         series = {f"of the last {ACCURACY_OVER} answers": self._accuracy_over_time()}
         limit = self._stages.settings.monitoring_min_accuracy
-        plot_path.write_bytes(timeline(self._events, series, limit=limit))
+        events = [TimelineEvent(at_s, what) for what, at_s in figures.timeline.items()]
+        plot_path.write_bytes(timeline(events, series, limit=limit))
         return figures
 
     def _see_normal(self) -> None:
@@ -270,7 +231,7 @@ class DriftDemo:
             return len(error_stream(session, release))
 
     def _note(self, what: str) -> None:
-        self._events.append(TimelineEvent(self._now_s, what))
+        self.figures.timeline[what] = round(self._now_s, 2)
 
     @property
     def _now_s(self) -> float:

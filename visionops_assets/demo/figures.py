@@ -16,3 +16,26 @@ class Figures:
         """Write the figures as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(vars(self), indent=2) + "\n")
+
+
+@dataclass
+class DriftFigures(Figures):
+    """What the drift demo measured; written to `build/drift.json`.
+
+    Accuracies are of the same held-back images, none of them trained on: before the change, changed
+    and answered by the old model, and changed and answered by the new one. `timeline` says what
+    happened after how many seconds.
+    """
+
+    labels_to_alarm: int = 0
+    accuracy_before: float = 0.0
+    accuracy_drifted: float = 0.0
+    accuracy_after: float = 0.0
+    requests: int = 0
+    failed_requests: int = 0
+    old_version: int = 0
+    new_version: int = 0
+    new_labels_trained_on: int = 0
+    refused_version: int = 0
+    labels_to_rollback: int = 0
+    timeline: dict[str, float] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
 from visionops_assets.demo.figures import Figures
 from visionops_assets.demo.media import DemoFile, digits, videos
-from visionops_assets.demo.screen import Screen, places_table, summary_table
+from visionops_assets.demo.screen import Screen, places_table, summary_table, timeline_table
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
@@ -64,6 +64,7 @@ def run_demo(
                 plot_path = drift_path.with_suffix(".png")
                 drift_figures = drift.run(plot_path)
             drift_figures.write(drift_path)
+            tables.append(timeline_table(drift_figures.timeline))
             tables.append(summary_table("What the drift demo measured", vars(drift_figures)))
             places |= {"Drift figures": str(drift_path), "Timeline": str(plot_path)}
     for table in (*tables, places_table(places)):

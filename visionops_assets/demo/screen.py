@@ -73,6 +73,16 @@ def summary_table(title: str, figures: dict[str, Any]) -> Table:
     return table
 
 
+def timeline_table(seconds_by_event: dict[str, float]) -> Table:
+    """Lay out what happened when."""
+    table = Table(title="What happened", title_justify="left", show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for what, at_s in seconds_by_event.items():
+        table.add_row(f"{at_s:.0f} s", what)
+    return table
+
+
 def places_table(places: dict[str, str]) -> Table:
     """Lay out what to open."""
     table = Table(title="What to open", title_justify="left", show_header=False)
