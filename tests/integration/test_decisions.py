@@ -61,9 +61,9 @@ MAX_S = 7_200.0
 
 
 @pytest.fixture
-def serving(releasing: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+def serving(quiet_stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """A model of its own with champion 1, about which the arbiter decides."""
-    serving = Serving(releasing)
+    serving = Serving(quiet_stack)
     monkeypatch.setenv("VISIONOPS_MODEL_NAME", serving.model)
     load_settings.cache_clear()
     serving.release(1)
@@ -164,7 +164,6 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
     assert (batch.decision_id, batch.items, batch.labelled) == (asking.decision_id, 20, 0)
     chosen = {item.prediction_id for item in items}
     assert chosen <= set(seen)
-    assert set(seen[:10]) <= chosen
     waiting = decide(serving)
     assert waiting.outcome == Outcome.WAIT
     assert f"batch {batch.batch_id} has 0 of 20" in waiting.reason

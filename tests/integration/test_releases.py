@@ -40,23 +40,25 @@ KILLED_AT = [
 
 
 @pytest.fixture(scope="module")
-def second(releasing: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondTriton]:
-    with two_servers(releasing, tmp_path_factory.mktemp("second")) as second:
+def second(
+    quiet_stack: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecondTriton]:
+    with two_servers(quiet_stack, tmp_path_factory.mktemp("second")) as second:
         yield second
 
 
 @pytest.fixture(scope="module")
-def served(releasing: Settings, second: SecondTriton) -> Serving:
+def served(quiet_stack: Settings, second: SecondTriton) -> Serving:
     """The model that the gateway serves, with a champion."""
-    serving = Serving(releasing, releasing.model_name)
+    serving = Serving(quiet_stack, quiet_stack.model_name)
     serving.release(6)
     return serving
 
 
 @pytest.fixture
-def serving(releasing: Settings, second: SecondTriton) -> Iterator[Serving]:
+def serving(quiet_stack: Settings, second: SecondTriton) -> Iterator[Serving]:
     """A model of its own, with champion 1 on both servers."""
-    serving = Serving(releasing)
+    serving = Serving(quiet_stack)
     serving.release(1)
     yield serving
     serving.unload()

@@ -21,6 +21,8 @@ MAY_IMPORT = {
     | {"vision", "settings", "crash_points", "catalog", "resources", "client", "services"},
     "client": BASE | {"settings", "client"},
     "stack": BASE | {"settings", "catalog", "resources", "stack"},
+    "backup": BASE | {"settings", "resources", "backup"},
+    "capacity": BASE | {"capacity"},
     "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}

@@ -5,7 +5,9 @@ import sys
 import typer
 
 from visionops_assets.cli import (
+    backup,
     cameras,
+    capacity,
     dead_letters,
     decisions,
     imports,
@@ -29,6 +31,7 @@ for command in (
     servers.logs,
     sweep.sweep,
     decisions.decisions,
+    capacity.capacity,
     model.predict,
     model.demo,
 ):
@@ -40,6 +43,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(labelling.app, name="labelling")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(dead_letters.app, name="dead-letter")
+app.add_typer(backup.app, name="backup")
 
 
 def main() -> None:
