@@ -39,8 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
-    # Last come those of the whole stack: it works by itself, and would slow all others down.
-    items.sort(key=lambda item: ("stack" in fixtures_of(item), "quiet_stack" in fixtures_of(item)))
+    items.sort(key=lambda item: order_of(fixtures_of(item)))
+
+
+def order_of(fixtures: list[str]) -> tuple[bool, ...]:
+    """Last come tests of the whole stack: it works by itself, and would slow all others down.
+
+    The loop is the first of them: it is looked at from its beginning.
+    """
+    return "stack" in fixtures, "quiet_stack" in fixtures, "loop" not in fixtures
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:

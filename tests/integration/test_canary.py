@@ -3,35 +3,34 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+import dagster as dg
 import pytest
 
-from tests.integration.conftest import key_for, running_stack, visionops
+from tests.integration.conftest import key_for, visionops
 from tests.integration.released_models import IMAGE, Serving, steady_load
 from tests.integration.test_loop import wait_for
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Scope
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving.audit import RULE
+from visionops_assets.stages.serving.sensors import rollout_rule
 
 MIN_REQUESTS = 40
-SERVERS = "gateway,tansu,triton,dagster-webserver,dagster-daemon"
 
 
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+@pytest.fixture
+def serving(quiet_stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     """The stack's own model with champion 1, and version 2 that passed the gate."""
-    home = tmp_path_factory.mktemp("canary")
-    environment = {
-        "ROLLOUT_MIN_REQUESTS": str(MIN_REQUESTS),
-        # Random weights agree by chance, and two cores are busy with more than one stack.
-        "ROLLOUT_MIN_AGREEMENT": "0",
-        "ROLLOUT_MAX_LATENCY_RATIO": "100",
-    }
-    with running_stack(home, environment, "--only", SERVERS) as settings:
-        serving = Serving(settings, settings.model_name)
-        serving.release(1)
-        serving.offer(2)
-        yield serving
+    monkeypatch.setenv("VISIONOPS_ROLLOUT_MIN_REQUESTS", str(MIN_REQUESTS))
+    # Random weights agree by chance, and two cores are busy with more than one stack.
+    monkeypatch.setenv("VISIONOPS_ROLLOUT_MIN_AGREEMENT", "0")
+    monkeypatch.setenv("VISIONOPS_ROLLOUT_MAX_LATENCY_RATIO", "100")
+    load_settings.cache_clear()
+    serving = Serving(quiet_stack, quiet_stack.model_name)
+    serving.release(1)
+    serving.offer(2)
+    yield serving
+    load_settings.cache_clear()
 
 
 def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Serving) -> None:
@@ -52,6 +51,12 @@ def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Se
             assert "Canary: version 2 with 50 % of the traffic" in started.stdout
 
             def promoted() -> bool | None:
+                rollout_rule(
+                    dg.build_sensor_context(),
+                    catalog=serving.catalog,
+                    object_store=serving.store,
+                    triton=serving.triton,
+                )
                 return serving.champion() == 2 or None
 
             wait_for("promotion by the rule", promoted, 120)

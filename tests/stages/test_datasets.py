@@ -85,7 +85,8 @@ def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() 
     )
     assert stray_classes(members, ["a", "old"], 2) == ["typo"]
     assert stray_classes(members, ["a", "old"], 3) == ["b", "typo"]
-    assert stray_classes(members, [], 2) == []
+    assert stray_classes(members, [], 2) == ["old", "typo"]
+    assert stray_classes(members, [], 3) == []
 
 
 def test_leaks_and_short_classes_are_found() -> None:

@@ -10,6 +10,9 @@ from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBER_COLUMNS, TRAIN
 from visionops_assets.vision.splits import MediaFingerprint, group_media, is_holdout
 
+MIN_CLASSES = 2
+"""Less is nothing to tell apart."""
+
 
 def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
     """Give each labelled frame its group, class index and side, in the order of frame ids."""
@@ -59,13 +62,14 @@ def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, i
 def stray_classes(
     members: pd.DataFrame, known: Collection[str], min_holdout_per_class: int
 ) -> list[str]:
-    """Classes that are not `known` and too small to be judged, in a dataset that has known ones.
+    """Classes that are not `known` and too small to be judged, if two or more others are not.
 
     One label that somebody mistyped makes such a class. A class that a model was trained on before
     is never stray: a snapshot without it would be a step back.
     """
     short = classes_short_of_holdout(members, min_holdout_per_class)
-    return [name for name in short if known and name not in known]
+    stray = [name for name in short if name not in known]
+    return stray if members["label"].nunique() - len(stray) >= MIN_CLASSES else []
 
 
 def is_sound(members: pd.DataFrame, min_holdout_per_class: int) -> bool:
