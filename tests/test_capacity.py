@@ -204,6 +204,18 @@ def test_the_advised_batch_keeps_a_year_within_the_budget() -> None:
     )
 
 
+def test_larger_embeddings_are_taken_more_slowly() -> None:
+    def taken_hz(model: str) -> float:
+        limits = limits_of(Demand(media_per_day=1, predictions_per_second=1_200, model=model))
+        (found,) = (limit for limit in limits if limit.key == "prediction_log")
+        assert found.is_exceeded == (found.limit < 1_200)
+        return found.limit
+
+    # 0.425 ms and 1.37 us a float.
+    assert taken_hz("resnet-tiny-64") == pytest.approx(1_797, rel=0.01)
+    assert taken_hz("resnet-18-224") == pytest.approx(888, rel=0.01)
+
+
 def test_no_batch_is_advised_that_would_run_for_too_long() -> None:
     demand = Demand(media_per_day=BILLION_A_YEAR, video_hours_per_day=1_000)
     remedies = {limit.key: limit.remedy for limit in limits_of(demand)}

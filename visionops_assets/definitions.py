@@ -1,6 +1,7 @@
 """The table of contents: every stage in the order data flows, and what the stages run on."""
 
 import dagster as dg
+import yaml
 from dagster_aws.s3 import S3Resource
 
 from visionops_assets.catalog.connection import Catalog
@@ -24,13 +25,16 @@ from visionops_assets.stages import (
 STAGES = (media, frames, labels, datasets, training, evaluation, serving, monitoring)
 
 
-def _executor(name: str) -> dg.ExecutorDefinition:
-    if name == "k8s":
+def _executor(settings: Settings) -> dg.ExecutorDefinition:
+    if settings.executor == "k8s":
         # Every run imports this module; Kubernetes' client is half a second of that.
         from dagster_k8s import k8s_job_executor  # noqa: PLC0415
 
-        return k8s_job_executor
-    return {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}[name]
+        file = settings.k8s_steps_file
+        steps = yaml.safe_load(file.read_text()) if file else {}
+        return k8s_job_executor.configured({"per_step_k8s_config": steps})
+    executors = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+    return executors[settings.executor]
 
 
 def _resources(settings: Settings) -> dict[str, object]:
@@ -57,5 +61,5 @@ _settings = load_settings()
 
 definitions = dg.Definitions.merge(
     *(stage.definitions for stage in STAGES),
-    dg.Definitions(resources=_resources(_settings), executor=_executor(_settings.executor)),
+    dg.Definitions(resources=_resources(_settings), executor=_executor(_settings)),
 )

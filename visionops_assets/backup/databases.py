@@ -6,6 +6,7 @@ came with the local server are taken where there are any, else those on PATH.
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sqlalchemy.engine import URL
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 
 CONNECT_TIMEOUT_S = 10
+LEAVING_S = 3.0
 LOCK_TIMEOUT = "30s"
 """A restore waits no longer for a table that somebody uses."""
 EMPTY_SCHEMA = (
@@ -89,14 +91,25 @@ class Database:
         return str(row[0]) if row else None
 
     def other_clients(self) -> int:
-        """Count the connections of others to the database."""
+        """Count the connections of others to the database.
+
+        One that was closed just now is still counted for a moment: that is waited for.
+        """
         query = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            # Of other users' backends the type is hidden; PostgreSQL's own have no user.
+            " AND pid <> pg_backend_pid() AND usesysid IS NOT NULL"
+            " AND coalesce(backend_type, 'client backend') = 'client backend'"
         )
+        deadline_s = time.monotonic() + LEAVING_S
         with self.connect() as connection:
-            row = connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
+            connection.autocommit = True
+            while True:
+                row = connection.execute(query).fetchone()
+                clients = int(row[0]) if row else 0
+                if clients == 0 or time.monotonic() > deadline_s:
+                    return clients
+                time.sleep(0.1)
 
     def dump(self, path: Path) -> None:
         """Write all of the database into a file in pg_dump's custom format, as of one moment.

@@ -121,14 +121,15 @@ def _of_postgres(demand: Demand) -> list[Limit]:
 
 def _taking(demand: Demand) -> Limit:
     """One run takes all predictions into the catalog; the queue evens out peaks."""
+    floats = m.MODELS[demand.model].embedding_size
     return Limit(
         "prediction_log",
         "predictions taken into the catalog",
         demand.predictions_per_second,
-        m.TAKEN_PREDICTIONS_HZ.value,
+        1 / (m.TAKEN_S.value + m.TAKEN_S_PER_FLOAT.value * floats),
         "/s",
         Basis.EXTRAPOLATED,
-        "One run takes them, and cannot be split yet: give each model an installation of its own.",
+        "One run takes them, and cannot be split yet: divide the traffic among installations.",
     )
 
 

@@ -34,6 +34,11 @@ class Settings(
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
         "in_process", description="Dagster executor: a process a run, a step, or a pod a step."
     )
+    k8s_steps_file: Path | None = Field(
+        None,
+        description="YAML of what the pod of a step gets beyond its run's, by the step's name, as "
+        "`dagster-k8s/config` reads it. For the executor `k8s`.",
+    )
     crash_points_dir: Path | None = Field(
         None, description="Tests only: where a file named like a crash point arms it, once."
     )
