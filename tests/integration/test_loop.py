@@ -209,17 +209,23 @@ def test_triton_serves_the_champion_and_predictions_come_back(
     assert by_http["label"] == answers[0].label
     assert by_http["probability"] == pytest.approx(max(answers[0].probabilities), abs=1e-5)
 
-    told = [(a.prediction_id, str(f.label)) for a, f in zip(answers, loop.held_back, strict=True)]
-    api.label_all(told)
+    # The image of one in a hundred is kept. With its truth it would become a media file, and what
+    # comes below counts them.
+    told = [
+        (answer, file)
+        for answer, file in zip(answers, loop.held_back, strict=True)
+        if answer.prediction_id.int % 1_000_000 >= 10_000
+    ]
+    api.label_all((answer.prediction_id, str(file.label)) for answer, file in told)
 
     def measured() -> PerformanceWindow | None:
         with Catalog().begin() as session:
             return session.scalar(
-                select(PerformanceWindow).where(PerformanceWindow.labelled == HELD_BACK)
+                select(PerformanceWindow).where(PerformanceWindow.labelled == len(told))
             )
 
     window = wait_for("measurement of all labelled predictions", measured)
-    assert window.accuracy == pytest.approx(np.mean(right))
+    assert window.accuracy == pytest.approx(np.mean([a.label == f.label for a, f in told]))
     assert window.model_version == champion.model_version
     with Catalog().begin() as session:
         rows = {row.prediction_id: row for row in session.scalars(select(PredictionRow))}
