@@ -241,3 +241,9 @@ class NoModelServedError(VisionOpsError):
     """No released model is loaded in Triton yet."""
 
     code = "no_model_served"
+
+
+class BackupError(VisionOpsError):
+    """A backup could not be taken, or not be restored; the database is as it was."""
+
+    code = "backup_failed"

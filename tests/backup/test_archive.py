@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.backup import databases
 from visionops_assets.backup.archive import Archive, Backup
-from visionops_assets.backup.databases import BackupError, Database, find_program
-from visionops_assets.errors import NotFoundError
+from visionops_assets.backup.databases import Database, find_program
+from visionops_assets.errors import BackupError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

@@ -14,10 +14,11 @@ from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import png, store
 from visionops_assets.backup import databases as backup_databases
 from visionops_assets.backup.archive import Archive
-from visionops_assets.backup.databases import BackupError, Database
+from visionops_assets.backup.databases import Database
 from visionops_assets.catalog import migrate
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.cli.backup import _databases
+from visionops_assets.errors import BackupError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
 

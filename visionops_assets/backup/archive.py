@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from visionops_assets.backup.databases import BackupError, Database
+from visionops_assets.backup.databases import Database
 from visionops_assets.contracts import Record
-from visionops_assets.errors import NotFoundError
+from visionops_assets.errors import BackupError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 
 PREFIX = "backups"

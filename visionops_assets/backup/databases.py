@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL
 
-from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.errors import BackupError, ServerUnreachableError
 
 CONNECT_TIMEOUT_S = 10
 LEAVING_S = 3.0
@@ -34,12 +34,6 @@ EMPTY_SCHEMA = (
     "ALTER SCHEMA public OWNER TO pg_database_owner",
     "GRANT USAGE ON SCHEMA public TO PUBLIC",
 )
-
-
-class BackupError(VisionOpsError):
-    """A backup could not be taken, or not be restored; the database is as it was."""
-
-    code = "backup_failed"
 
 
 @dataclass(frozen=True)

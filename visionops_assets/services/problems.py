@@ -64,6 +64,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "rollout_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "content_changed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "object_exists": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "backup_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 # What the framework itself refuses, by the status it chose.
