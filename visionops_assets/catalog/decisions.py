@@ -11,13 +11,11 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Decision, Release, RolloutRow, Snapshot, Verdict
 from visionops_assets.contracts import Outcome
-
-# Any number that no other lock in this database takes as its first key.
-_LOCK_SPACE = 7_106
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,7 @@ class Retraining:
 
 def lock_decisions(session: Session, model_name: str) -> None:
     """Wait until no other transaction decides about this model; held to the end of this one."""
-    session.execute(
-        select(func.pg_advisory_xact_lock(_LOCK_SPACE, func.hashtext(model_name)))
-    ).one()
+    hold(session, Lock.DECISIONS, model_name)
 
 
 def add_decision(

@@ -14,6 +14,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.media import newest_label
 from visionops_assets.catalog.outbox import announce
 from visionops_assets.catalog.schema import AdoptedLabel, Label, Media, PredictionRow
@@ -21,8 +22,6 @@ from visionops_assets.contracts import MediaKind, MediaStatus
 
 FEEDBACK = "feedback"
 """The source of adopted media, and who uploaded and labelled them."""
-# Any numbers that no other lock in this database takes.
-_LOCK = (7_107, 0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def adopt(
     Media that are new are owed to `topic` by the outbox.
     """
     # Two that adopt at once could wait for each other's rows for ever.
-    session.execute(select(func.pg_advisory_xact_lock(*_LOCK))).one()
+    hold(session, Lock.ADOPTIONS, FEEDBACK)
     known = _adopted(session, [adoptable.label_id for adoptable, _ in images])
     return [
         _adopt(session, topic, adoptable, facts)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Double, Subquery, cast, exists, func, insert, select, update
+from sqlalchemy import Subquery, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.performance import CLIENTS_ROLES
+from visionops_assets.catalog.performance import confidence, of_release
 from visionops_assets.catalog.schema import (
     Decision,
     Label,
@@ -71,12 +71,7 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
             PredictionRow.predicted_at,
             PredictionRow.image_key.is_not(None).label("has_image"),
         )
-        .where(
-            PredictionRow.model_name == release.model_name,
-            PredictionRow.model_version == release.model_version,
-            PredictionRow.predicted_at >= release.released_at,
-            PredictionRow.role.in_(CLIENTS_ROLES),
-        )
+        .where(*of_release(release))
         .order_by(PredictionRow.predicted_at.desc())
         .limit(limit)
         .subquery()
@@ -170,19 +165,19 @@ def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
             f"There is no labelling batch {batch_id}. See `visionops labelling ls`."
         )
     newest = _newest_labels(batch_id)
-    confidence = _confidence()
+    sureness = confidence()
     query = (
         select(
             PredictionRow.prediction_id,
             PredictionRow.label,
-            confidence,
+            sureness,
             PredictionRow.image_key,
             newest.c.label,
         )
         .join(LabellingItem, LabellingItem.prediction_id == PredictionRow.prediction_id)
         .outerjoin(newest, newest.c.prediction_id == PredictionRow.prediction_id)
         .where(LabellingItem.batch_id == batch_id)
-        .order_by(newest.c.label.is_not(None), confidence, PredictionRow.prediction_id)
+        .order_by(newest.c.label.is_not(None), sureness, PredictionRow.prediction_id)
     )
     return [BatchItem(*row) for row in session.execute(query)]
 
@@ -196,8 +191,3 @@ def _newest_labels(batch_id: int) -> Subquery:
         .order_by(Label.prediction_id, Label.label_id.desc())
         .subquery()
     )
-
-
-def _confidence() -> ColumnElement[float]:
-    probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
-    return select(func.max(cast(probability, Double))).scalar_subquery()

@@ -70,27 +70,25 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
         .limit(1)
         .lateral()
     )
-    probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
-    confidence = select(func.max(cast(probability, Double))).scalar_subquery()
     query = (
         select(
             PredictionRow.prediction_id,
             PredictionRow.predicted_at,
             PredictionRow.label,
-            confidence,
+            confidence(),
             PredictionRow.quality,
             label.c.label,
             label.c.labelled_at,
         )
         .outerjoin(label, onclause=true())
-        .where(*_of_release(release))
+        .where(*of_release(release))
         .order_by(PredictionRow.predicted_at.desc(), PredictionRow.prediction_id)
         .limit(limit)
     )
     rows = session.execute(query).all()
     return [
-        Observation(key, predicted_at, answered, confidence, tuple(quality), truth, labelled_at)
-        for key, predicted_at, answered, confidence, quality, truth, labelled_at in reversed(rows)
+        Observation(key, predicted_at, answered, sureness, tuple(quality), truth, labelled_at)
+        for key, predicted_at, answered, sureness, quality, truth, labelled_at in reversed(rows)
     ]
 
 
@@ -109,7 +107,7 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
         select(Label.label != PredictionRow.label)
         .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
         # No release was labelled before it was made, and there is an index on this.
-        .where(*_of_release(release), is_newest, Label.labelled_at >= release.released_at)
+        .where(*of_release(release), is_newest, Label.labelled_at >= release.released_at)
         .order_by(Label.label_id.desc())
         .limit(ERROR_STREAM_LABELS)
     )
@@ -149,10 +147,17 @@ def accuracy_history(session: Session, model_name: str, limit: int) -> list[Perf
     return list(session.scalars(query).all()[::-1])
 
 
-def _of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
+def of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
+    """Return what holds of the predictions that are monitored of a release."""
     return (
         PredictionRow.model_name == release.model_name,
         PredictionRow.model_version == release.model_version,
         PredictionRow.predicted_at >= release.released_at,
         PredictionRow.role.in_(CLIENTS_ROLES),
     )
+
+
+def confidence() -> ColumnElement[float]:
+    """Return the largest probability of a prediction, as a column."""
+    probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
+    return select(func.max(cast(probability, Double))).scalar_subquery()

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.locks import Lock, hold, try_to_hold
 from visionops_assets.catalog.schema import Release, ReleaseEvent, Verdict
 from visionops_assets.contracts import GateVerdict
-
-# Any number that no other lock in this database takes as its first key.
-_LOCK_SPACE = 7_105
 
 
 class Action(StrEnum):
@@ -171,12 +169,9 @@ def event_of(session: Session, release: Release) -> ReleaseEvent | None:
 
 def lock_releases(session: Session, model_name: str) -> None:
     """Wait until no other transaction releases this model; held to the end of this one."""
-    session.execute(
-        select(func.pg_advisory_xact_lock(_LOCK_SPACE, func.hashtext(model_name)))
-    ).one()
+    hold(session, Lock.RELEASES, model_name)
 
 
 def try_lock_releases(session: Session, model_name: str) -> bool:
     """Take the lock of `lock_releases` if it is free, and say whether it was."""
-    query = select(func.pg_try_advisory_xact_lock(_LOCK_SPACE, func.hashtext(model_name)))
-    return bool(session.scalar(query))
+    return try_to_hold(session, Lock.RELEASES, model_name)

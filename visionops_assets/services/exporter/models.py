@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
+from visionops_assets.catalog.performance import monitored_releases
+from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow
 from visionops_assets.services.exporter.families import Sample, gauge, gauges
 from visionops_assets.settings import Settings
 
@@ -23,12 +24,7 @@ _Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
 def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     """Read what is served, and the newest window of each model."""
-    newest_releases = (
-        select(Release.model_name, Release.model_version)
-        .ext(distinct_on(Release.model_name))
-        .order_by(Release.model_name, Release.release_id.desc())
-    )
-    champions = [((name,), version) for name, version in session.execute(newest_releases)]
+    champions = [((r.model_name,), r.model_version) for r in monitored_releases(session)]
     yield gauges("champion_version", "Model version in service.", ["model"], champions)
     yield gauge(
         "model_accuracy_limit",

@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 
 import dagster as dg
+from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, now
@@ -14,7 +15,7 @@ from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
-from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.settings import Settings, current_spec, load_settings
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -60,9 +61,7 @@ def new_predictions(
         return dg.SensorResult(skip_reason="A measurement is under way.")
     with catalog.begin() as session:
         label_id = newest_prediction_label_id(session)
-        decision = newest_decision(session, settings.model_name)
-        new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
-        is_due = decision is not None and may_decide_anew(decision, new_frames, now(session))
+        is_due = _retraining_is_due(session, settings)
         is_serving = champion(session, settings.model_name) is not None
     is_due = is_due or (is_serving and waited_s >= settings.monitoring_max_interval_s)
     if not (is_due or label_id != last["label_id"] or _predictions_wait(broker, catalog)):
@@ -74,16 +73,30 @@ def new_predictions(
     )
 
 
+def _retraining_is_due(session: Session, settings: Settings) -> bool:
+    decision = newest_decision(session, settings.model_name)
+    if decision is None or not waits_to_retrain(decision):
+        return False
+    # Counts all labelled frames: not to be done every ten seconds for nothing.
+    new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
+    return may_decide_anew(decision, new_frames, now(session))
+
+
+def waits_to_retrain(decision: Decision) -> bool:
+    """Whether the alarm was raised, and a guard held the retraining up."""
+    waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
+    return waits and decision.evidence["alarm_at"] is not None
+
+
 def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
     """Whether a retraining that waited may begin, though nobody predicted or labelled since.
 
     Frames of labelled predictions come after the decision that they were too few; and a cooldown
     ends by itself.
     """
-    evidence = decision.evidence
-    waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
-    if not waits or evidence["alarm_at"] is None:
+    if not waits_to_retrain(decision):
         return False
+    evidence = decision.evidence
     look_again_at = evidence["look_again_at"]
     is_over = look_again_at is not None and datetime.fromisoformat(look_again_at) <= at
     least = evidence["rule"]["min_new_labels"]

@@ -1,0 +1,25 @@
+"""PostgreSQL's advisory locks, held to the end of the transaction; and the numbers they have."""
+
+from enum import IntEnum
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+
+class Lock(IntEnum):
+    """What is locked; the first of PostgreSQL's two keys. The second is that of a name."""
+
+    RELEASES = 7_105
+    DECISIONS = 7_106
+    ADOPTIONS = 7_107
+
+
+def hold(session: Session, lock: Lock, name: str) -> None:
+    """Wait until no other transaction holds this lock of this name, and take it."""
+    session.execute(select(func.pg_advisory_xact_lock(lock.value, func.hashtext(name)))).one()
+
+
+def try_to_hold(session: Session, lock: Lock, name: str) -> bool:
+    """Take this lock of this name if it is free, and say whether it was."""
+    query = select(func.pg_try_advisory_xact_lock(lock.value, func.hashtext(name)))
+    return bool(session.scalar(query))
