@@ -94,6 +94,14 @@ def balanced_classifier(images: Frame) -> Classifier:
     return module
 
 
+def classifier_and_pictures(count: int) -> tuple[Classifier, Frame]:
+    """Return such a classifier, and the pictures that it is surest of: INT8 must agree there."""
+    candidates = pictures(4 * count)
+    module = balanced_classifier(candidates)
+    surest = predict_probabilities(module, candidates, CARD)[0].max(axis=1).argsort()[-count:]
+    return module, candidates[np.sort(surest)]
+
+
 class Workshop:
     """A candidate in MLflow, its snapshot in the object store: ready to be exported.
 
@@ -102,8 +110,7 @@ class Workshop:
 
     def __init__(self, folder: Path, *, black_training_side: bool = False) -> None:
         self.store, self.tracking = Store(), FolderTracking(folder)
-        images = pictures(120)
-        module = balanced_classifier(images)
+        module, images = classifier_and_pictures(120)
         save_weights(module, folder / "model.safetensors")
         (folder / "model.json").write_text(CARD.model_dump_json())
         labels = predict_probabilities(module, images, CARD)[0].argmax(axis=1)

@@ -75,6 +75,20 @@ def test_what_tensorrt_cannot_read_is_not_in_its_graph(
     assert not any(zero_point.any() for zero_point in zero_points)
 
 
+def test_weights_for_cpus_leave_room_for_sums_of_16_bits(
+    onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
+) -> None:
+    """Without VNNI two products are added in 16 bits: 2 * 255 * 64 is what they hold."""
+    path = tmp_path / "int8.onnx"
+    quantize(onnx_path, digits.images[:64], trained.card, path, runtime="cpu")
+    weights = [
+        numpy_helper.to_array(constant)
+        for constant in onnx.load(path).graph.initializer
+        if constant.data_type == TensorProto.INT8 and constant.dims
+    ]
+    assert max(int(np.abs(w.astype(int)).max()) for w in weights if w.size > 1) == 64
+
+
 def test_calibration_on_the_wrong_pictures_ruins_it_and_the_comparison_says_so(
     onnx_path: Path, trained: TrainedModel, digits: Digits, tmp_path: Path
 ) -> None:
