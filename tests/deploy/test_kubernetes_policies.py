@@ -11,6 +11,7 @@ from tests.deploy.manifests import (
     COMPONENT,
     KUBERNETES,
     OVERLAYS,
+    config_map,
     matches,
     of_kind,
     pod,
@@ -18,9 +19,9 @@ from tests.deploy.manifests import (
     rendered,
     workloads,
 )
+from visionops_assets.settings import Settings, heartbeat_file
 
 WITHOUT_PORT = {"relay", "sweep"}
-"""They end when they cannot go on."""
 WITH_TOKEN = {"dagster-daemon", "dagster-webserver"}
 
 
@@ -66,12 +67,22 @@ def test_what_counts_as_pinned(image: str, pinned: bool) -> None:
 def test_every_server_is_probed(overlay: str) -> None:
     for name, workload in workloads(overlay).items():
         [container] = pod(workload)["containers"]
-        if workload["kind"] == "Job" or name in WITHOUT_PORT:
+        if workload["kind"] == "Job":
             assert "ports" not in container
             continue
         assert {"startupProbe", "livenessProbe"} <= container.keys(), name
         # Nobody connects to the daemon, so that it is never too early.
         assert ("readinessProbe" in container) == ("ports" in container), name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("name", sorted(WITHOUT_PORT))
+def test_what_has_no_port_is_probed_by_the_file_that_it_touches(overlay: str, name: str) -> None:
+    [container] = pod(workloads(overlay)[name])["containers"]
+    home = Path(config_map(overlay, "visionops")["VISIONOPS_HOME"])
+    touched = str(heartbeat_file(Settings(home=home), name))
+    for probe in ("startupProbe", "livenessProbe"):
+        assert touched in container[probe]["exec"]["command"][-1].split()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

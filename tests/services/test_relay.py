@@ -101,6 +101,16 @@ class PatientEvent(Event):
         return self.is_set()
 
 
+class Heart:
+    """Counts its beats."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+
+    def beat(self) -> None:
+        self.beats += 1
+
+
 @pytest.fixture
 def owed(monkeypatch: pytest.MonkeyPatch) -> FakeOutbox:
     fake = FakeOutbox(rows=3)
@@ -113,7 +123,9 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> FakeOutbox:
 def _run(owed: FakeOutbox, *errors: Exception) -> tuple[FakeBroker, PatientEvent]:
     stop = PatientEvent()
     broker = FakeBroker(stop, *errors)
-    Relay(cast("Any", owed), cast("Any", broker), stop).run()
+    heart = Heart()
+    Relay(cast("Any", owed), cast("Any", broker), cast("Any", heart), stop).run()
+    assert heart.beats > len(errors), "One that waits for a server is alive."
     return broker, stop
 
 
@@ -137,7 +149,7 @@ def test_while_the_broker_is_down_events_stay_owed_and_waits_grow(owed: FakeOutb
 def test_what_was_not_acknowledged_is_not_marked(owed: FakeOutbox) -> None:
     stop = PatientEvent()
     broker = FakeBroker(stop, PublishError("not acked"))
-    relay = Relay(cast("Any", owed), cast("Any", broker), stop)
+    relay = Relay(cast("Any", owed), cast("Any", broker), cast("Any", Heart()), stop)
     with pytest.raises(PublishError):
         relay.publish_batch(cast("Any", broker))
     assert len(owed.unpublished) == 3

@@ -1,8 +1,10 @@
 """What a pass does, in which order, and what it leaves while a server is down."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -13,8 +15,10 @@ from visionops_assets.catalog import sweeping
 from visionops_assets.catalog.sweeping import GivenUpUpload
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services import sweep
+from visionops_assets.services.heartbeat import Heartbeat
 from visionops_assets.services.sweep import PAGE_ROWS, Sweep
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, heartbeat_file
+from visionops_assets.stack.probes import beats
 
 
 class World:
@@ -155,7 +159,7 @@ def test_unfinished_streams_are_looked_for_once_an_hour(sweeper: Sweep) -> None:
     assert [sweeper.run_once()[0]["streams_aborted"] for _ in range(3)] == [1, 0, 0]
 
 
-def test_it_runs_until_it_is_stopped(world: World, sweeper: Sweep) -> None:
+def test_it_runs_until_it_is_stopped(world: World, sweeper: Sweep, tmp_path: Path) -> None:
     class StopAfterTwo(Event):
         waits_s: tuple[float | None, ...] = ()
 
@@ -167,5 +171,8 @@ def test_it_runs_until_it_is_stopped(world: World, sweeper: Sweep) -> None:
 
     stop = StopAfterTwo()
     world.store_is_down = True
-    sweeper.run(stop)
+    started_at_s = time.time() - 1  # The clock of files is coarser.
+    settings = Settings(home=tmp_path)
+    sweeper.run(Heartbeat(settings, "sweep"), stop)
+    assert beats(heartbeat_file(settings, "sweep"))(started_at_s)
     assert stop.waits_s == (Settings().sweep_interval_s,) * 2

@@ -17,7 +17,9 @@ from visionops_assets.catalog.schema import Outbox
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import PublishError, ServerUnreachableError
 from visionops_assets.resources.broker import Broker, EventProducer, OutgoingEvent
+from visionops_assets.services.heartbeat import Heartbeat
 from visionops_assets.services.logs import configure_logging
+from visionops_assets.settings import load_settings
 
 BATCH_EVENTS = 500
 # Events wait for company: what is published together costs the queue one write. Their consumer
@@ -40,9 +42,10 @@ def outgoing(row: Outbox) -> OutgoingEvent:
 class Relay:
     """Runs until `stop` is set; what it had begun to publish is finished first."""
 
-    def __init__(self, catalog: Catalog, broker: Broker, stop: Event) -> None:
+    def __init__(self, catalog: Catalog, broker: Broker, heartbeat: Heartbeat, stop: Event) -> None:
         self._catalog = catalog
         self._broker = broker
+        self._heartbeat = heartbeat
         self._stop = stop
         self._backoff_s = FIRST_BACKOFF_S
         self._prune_at_s = time.monotonic()
@@ -50,6 +53,7 @@ class Relay:
     def run(self) -> None:
         """Publish; while a server is down, wait and try again: the events stay owed."""
         while not self._stop.is_set():
+            self._heartbeat.beat()
             try:
                 with self._broker.producer() as producer:
                     self._publish_until_stopped(producer)
@@ -78,6 +82,7 @@ class Relay:
     def _publish_until_stopped(self, producer: EventProducer) -> None:
         while not self._stop.is_set():
             published = self.publish_batch(producer)
+            self._heartbeat.beat()
             self._backoff_s = FIRST_BACKOFF_S
             if published:
                 _log.info("published %d event(s)", published)
@@ -101,7 +106,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _log.info("relay started")
-    Relay(Catalog(), Broker(), stop).run()
+    Relay(Catalog(), Broker(), Heartbeat(load_settings(), "relay"), stop).run()
     _log.info("relay stopped")
 
 

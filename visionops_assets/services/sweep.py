@@ -18,6 +18,7 @@ from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.multipart import abort_unfinished
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.services.heartbeat import Heartbeat
 from visionops_assets.services.logs import configure_logging
 from visionops_assets.settings import Settings, load_settings
 
@@ -38,9 +39,10 @@ class Sweep:
         self._store = store
         self._streams_at_s = time.monotonic()
 
-    def run(self, stop: Event) -> None:
+    def run(self, heartbeat: Heartbeat, stop: Event) -> None:
         """Pass every `sweep_interval_s` until `stop` is set."""
         while not stop.is_set():
+            heartbeat.beat()
             done, failures = self.run_once()
             for failure in failures:
                 _log.warning("left to the next pass: %s", failure)
@@ -157,7 +159,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _log.info("sweep started")
-    Sweep(load_settings(), Catalog(), ObjectStore()).run(stop)
+    settings = load_settings()
+    Sweep(settings, Catalog(), ObjectStore()).run(Heartbeat(settings, "sweep"), stop)
     _log.info("sweep stopped")
 
 

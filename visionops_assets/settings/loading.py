@@ -84,6 +84,11 @@ def current_spec(settings: Settings) -> PreprocessingSpec:
     )
 
 
+def heartbeat_file(settings: Settings, service: str) -> Path:
+    """Return the file that a service without a port touches at each turn of its loop."""
+    return settings.home / "run" / f"{service}.alive"
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with every setting in it that is no secret.
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from visionops_assets.settings import secret_environment
+from visionops_assets.settings import heartbeat_file, secret_environment
 from visionops_assets.stack import postgres, seaweedfs, tansu, triton
 from visionops_assets.stack.plan import Plan
-from visionops_assets.stack.probes import accepts_connections, answers_http, stays_alive
+from visionops_assets.stack.probes import accepts_connections, answers_http, beats
 from visionops_assets.stack.server import Server
 
 INGEST = "ingest"
@@ -64,14 +64,14 @@ def _beside_ingest(
 ) -> Server:
     """Describe a service without an address: it runs wherever the ingest API does."""
     if plan.is_external("ingest_url"):
-        return Server(name=name, address="", probe=stays_alive(0))
+        return Server(name=name, address="", probe=lambda _: True)
     return Server(
         name=name,
         address="",
         command=_module(name),
         env=secret_environment(plan.settings, *secrets),
         needs=needs,
-        probe=stays_alive(2),
+        probe=beats(heartbeat_file(plan.settings, name)),
     )
 
 

@@ -1,0 +1,18 @@
+"""The sign of life of a service without a port: a file that is as old as its last turn.
+
+The supervisor of `visionops up` and the probes of Kubernetes look at its age.
+"""
+
+from visionops_assets.settings import Settings, heartbeat_file
+
+
+class Heartbeat:
+    """Beats for one service, named as in `visionops status`."""
+
+    def __init__(self, settings: Settings, service: str) -> None:
+        self._file = heartbeat_file(settings, service)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+
+    def beat(self) -> None:
+        """Say that the loop goes on, be it in vain: a server that is down is not this one's end."""
+        self._file.touch()
