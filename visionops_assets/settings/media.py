@@ -36,6 +36,12 @@ class MediaSettings(BaseSettings):
     )
     batch_max_messages: int = Field(1_000, gt=0)
     batch_max_wait_s: float = Field(30.0, ge=0)
+    batches_kept: int = Field(
+        20_000,
+        gt=0,
+        description="Batches that stay partitions of Dagster, whose UI slows past some 25,000: "
+        "older ones go once they are finished. The catalog keeps all.",
+    )
     frame_size_px: int = Field(64, ge=8)
     frame_colour: Literal["rgb", "gray"] = "rgb"
     frame_resize: Literal["stretch", "letterbox"] = "stretch"

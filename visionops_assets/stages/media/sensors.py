@@ -14,6 +14,7 @@ from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import media_batches
 
 MAX_BATCHES_PER_TICK = 10
+MAX_RETIRED_PER_TICK = 1_000
 PARTITION_TAG = "dagster/partition"
 
 process_media = dg.define_asset_job(
@@ -87,18 +88,26 @@ def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) ->
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Runs batches again whose runs ended without frames.
+    """Runs batches again whose runs ended without frames, and lets old finished ones go.
 
     One that fails again and again is left for a person; it stays visible as a failed partition.
     """
     instance = context.instance
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
+    keys = instance.get_dynamic_partitions(str(media_batches.name))
+    old = [key for key in keys[: -load_settings().batches_kept] if key in finished]
+    retired = old[:MAX_RETIRED_PER_TICK]
     requests = []
-    for key in instance.get_dynamic_partitions(str(media_batches.name)):
+    for key in keys:
         if key in finished:
             continue
         attempt = due_attempt(instance, {PARTITION_TAG: key}, time.time())
         if attempt:  # The first one is asked for by `media_events`.
             context.log.warning("Batch %s has no frames after %d runs", key, attempt)
             requests.append(dg.RunRequest(run_key=f"{key}-attempt-{attempt}", partition_key=key))
-    return dg.SensorResult(run_requests=requests)
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=(
+            [media_batches.build_delete_request(retired)] if retired else []
+        ),
+    )
