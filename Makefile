@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check up down status bench chaos releases dashboards manifests clean
+.PHONY: help install lock demo drift test test-unit check lint types structure up down status bench chaos releases dashboards manifests clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,17 +48,24 @@ demo: install ## Start the stack and run the whole loop on real media
 drift: install ## The demo, and on: images change, the model repairs itself
 	$(BIN)/visionops demo --drift
 
-test: check .venv/.tools ## Run every check and every test, on real servers
-	$(BIN)/pytest $(PARALLEL) -m "not integration"
+test: install .venv/.tools ## Run every check and every test, on real servers
+	$(MAKE) --jobs 2 --output-sync check
+	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
 	$(BIN)/pytest -m integration
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
 
-check: install ## Lint, types, structure
+check: lint types structure ## Lint, types, structure
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
+
+structure: install
 	$(BIN)/pytest --quiet tests/structure
 
 up: install ## Start the servers of this machine

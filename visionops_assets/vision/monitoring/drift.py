@@ -9,8 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from scipy.spatial.distance import pdist, squareform
+import scipy  # Its parts are imported when they are used: runs that need none do not wait.
 
 from visionops_assets.vision.metrics import Indices
 
@@ -85,10 +84,10 @@ def _drawn(points: Points, max_points: int, rng: np.random.Generator) -> Floats:
 
 def _kernel(points: Floats) -> Floats:
     """Return the kernel of all pairs, (n, n), with a diagonal of zeros."""
-    distances = pdist(points, "sqeuclidean")
+    distances = scipy.spatial.distance.pdist(points, "sqeuclidean")
     # Where most points coincide the median is zero; any scale at which the others differ will do.
     scale = float(np.median(distances)) or float(distances.mean()) or 1.0
-    kernel: Floats = squareform(np.exp(-distances / (2 * scale)))
+    kernel: Floats = scipy.spatial.distance.squareform(np.exp(-distances / (2 * scale)))
     return kernel
 
 
@@ -125,7 +124,8 @@ def class_share_test(reference_counts: Indices, current_counts: Indices) -> Test
     pooled = _pooled(counts)
     if pooled.shape[1] == 1:
         return TestResult(distance, 1.0)
-    return TestResult(distance, float(stats.chi2_contingency(pooled, correction=False).pvalue))
+    association = scipy.stats.chi2_contingency(pooled, correction=False)
+    return TestResult(distance, float(association.pvalue))
 
 
 def _pooled(counts: Floats) -> Floats:
@@ -155,7 +155,7 @@ def distribution_test(reference: Floats, current: Floats) -> TestResult:
         raise ValueError(f"{len(reference)} and {len(current)} numbers cannot be compared.")
     if not (np.isfinite(reference).all() and np.isfinite(current).all()):
         raise ValueError("A number is not finite.")
-    result = stats.ks_2samp(reference, current, method="asymp")
+    result = scipy.stats.ks_2samp(reference, current, method="asymp")
     return TestResult(float(result.statistic), float(result.pvalue))
 
 

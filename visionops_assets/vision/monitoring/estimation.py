@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
+import scipy
 
 from visionops_assets.vision.metrics import Flags, Indices, wilson_interval
 
@@ -64,7 +64,7 @@ class ConfidenceCalibration:
             raise ValueError(f"{correct.shape} flags for {confidence.shape} confidences.")
         levels, level_of, items = np.unique(confidence, return_inverse=True, return_counts=True)
         right = np.bincount(level_of, weights=correct).astype(np.int64)
-        starts = isotonic_regression(right / items, weights=items).blocks[:-1]
+        starts = scipy.optimize.isotonic_regression(right / items, weights=items).blocks[:-1]
         return cls(
             edges=(levels[starts[1:] - 1] + levels[starts[1:]]) / 2,
             right=np.add.reduceat(right, starts),
