@@ -8,8 +8,9 @@ UV := $(BIN)/uv pip install --quiet
 # lock files hold everything else.
 TORCH := torch==2.13.0
 
-# Tests of servers run alone: on two cores, two stacks at once are too slow for their patience.
 PARALLEL := --numprocesses 2 --dist loadfile
+# Tests that share servers run one after the other; the longest groups come first.
+SERVERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 # Of `make chaos`; without SEED one is drawn, and printed.
 SEED ?=
@@ -51,7 +52,7 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest -m integration
+	$(BIN)/pytest $(SERVERS) -m integration
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

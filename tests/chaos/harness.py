@@ -1,6 +1,5 @@
 """One run: a stack of its own, load and kills, rest, then the check of every invariant."""
 
-import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +19,8 @@ from tests.chaos.schedule import draw_waves
 from tests.integration.conftest import key_for, running_stack
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.settings import STACK_ENV_FILE, Settings
+from visionops_assets.settings import Settings
 from visionops_assets.stack import dagster, services
-from visionops_assets.stack.environment import write_env_file
-from visionops_assets.stack.ports import DEFAULT_PORTS
 
 SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, dagster.DAEMON)
 # So short that what they bound happens within a run.
@@ -34,7 +31,6 @@ SHORT = {
     "SWEEP_INTERVAL_S": "2",
     "UPLOAD_LEASE_S": "5",
 }
-UNUSUAL_PORTS = range(20_000, 32_000)
 POLL_S = 0.5
 LOAD_MARGIN = 1.5
 """Clients wait while ingest is down; they send so much faster than the kills would need."""
@@ -74,20 +70,12 @@ def run(plan: Plan, home: Path, console: Console) -> Outcome:
     """
     armed = home / "crash-points"
     armed.mkdir(parents=True)
-    _keep_off_default_ports(home)
     environment = SHORT | {
         "BATCH_MAX_WAIT_S": str(plan.batch_wait_s),
         "CRASH_POINTS_DIR": str(armed),
     }
     with running_stack(home, environment, "--only", ",".join(SERVERS)) as settings:
         return _Run(plan, settings, armed, console).outcome()
-
-
-def _keep_off_default_ports(home: Path) -> None:
-    """Let no stack beside this one take a port whose server was just killed."""
-    ports = random.sample(UNUSUAL_PORTS, len(DEFAULT_PORTS))
-    names = (f"VISIONOPS_STACK_PORT_{name.upper()}" for name in DEFAULT_PORTS)
-    write_env_file(home / STACK_ENV_FILE, dict(zip(names, map(str, ports), strict=True)))
 
 
 class _Run:

@@ -1,12 +1,11 @@
 """One real stack for all integration tests, in a state folder of its own."""
 
-import fcntl
 import os
+import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,9 +16,14 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import bearer_header, create
 from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import PublicApi
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import STACK_ENV_FILE, Settings, load_settings
+from visionops_assets.stack.environment import write_env_file
+from visionops_assets.stack.ports import DEFAULT_PORTS
 
 UP_TIMEOUT_S = 240
+SHARED_SERVERS = ("stack", "quiet_stack", "ingest")
+"""Fixtures of servers that more than one module uses."""
+UNUSUAL_PORTS = range(20_000, 32_000)
 # Small enough for a quick loop: the rules are the same.
 SMALL = {
     "BATCH_MAX_WAIT_S": "2",
@@ -39,15 +43,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
-def order_of(fixtures: list[str]) -> tuple[bool, ...]:
-    """Last come tests of the whole stack: it works by itself, and would slow all others down.
+def group_of(item: pytest.Item) -> str:
+    """Name what a test shares with others: they run one after the other, on the same worker."""
+    fixtures = fixtures_of(item)
+    return next((name for name in SHARED_SERVERS if name in fixtures), item.path.stem)
 
-    The loop is the first of them: it is looked at from its beginning.
+
+def order_of(fixtures: list[str]) -> tuple[bool, ...]:
+    """First come the longest groups, so that the others fill the time beside them.
+
+    The loop is the first of the whole stack's: it is looked at from its beginning.
     """
-    return "stack" in fixtures, "quiet_stack" in fixtures, "loop" not in fixtures
+    return "stack" not in fixtures, "quiet_stack" not in fixtures, "loop" not in fixtures
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
@@ -58,18 +69,17 @@ def fixtures_of(item: pytest.Item) -> list[str]:
 def visionops(*words: str, timeout_s: float = UP_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
     """Run a `visionops` command as a user would."""
     command = [sys.executable, "-m", "visionops_assets", *words]
-    with one_start_at_a_time() if words[0] == "up" else nullcontext():
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
-@contextmanager
-def one_start_at_a_time() -> Iterator[None]:
-    """Wait until no other test process starts a stack: both would choose the same free ports."""
-    with (Path(tempfile.gettempdir()) / "visionops-tests.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def keep_off_default_ports(home: Path) -> None:
+    """Let no stack beside this one take a port whose server has just been stopped or killed."""
+    if (home / STACK_ENV_FILE).exists():
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    ports = random.sample(UNUSUAL_PORTS, len(DEFAULT_PORTS))
+    names = (f"VISIONOPS_STACK_PORT_{name.upper()}" for name in DEFAULT_PORTS)
+    write_env_file(home / STACK_ENV_FILE, dict(zip(names, map(str, ports), strict=True)))
 
 
 @contextmanager
@@ -81,6 +91,7 @@ def running_stack(home: Path, environment: dict[str, str], *options: str) -> Ite
         for name, value in environment.items():
             patch.setenv(f"VISIONOPS_{name}", value)
         patch.setenv("VISIONOPS_HOME", str(home))
+        keep_off_default_ports(home)
         up = visionops("up", *options)
         try:
             assert up.returncode == 0, up.stdout + up.stderr

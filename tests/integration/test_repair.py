@@ -22,7 +22,7 @@ from visionops_assets.demo.stages import Stages
 from visionops_assets.settings import Settings
 
 DIGITS = 300
-STAGE_TIMEOUT_S = 240.0
+STAGE_TIMEOUT_S = 480.0
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def served(stack: Settings, api: PublicApi) -> Stages:
     return stages
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
     served: Stages, tmp_path: Path
 ) -> None:
