@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure up down status bench chaos releases dashboards manifests clean
+.PHONY: help install lock demo drift test test-servers test-stack test-unit check lint types structure up down status bench chaos releases dashboards manifests clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,8 +9,6 @@ UV := $(BIN)/uv pip install --quiet
 TORCH := torch==2.13.0
 
 PARALLEL := --numprocesses 2 --dist loadfile
-# Tests that share servers run one after the other; the longest groups come first.
-SERVERS := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 # Of `make chaos`; without SEED one is drawn, and printed.
 SEED ?=
@@ -52,7 +50,14 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest $(SERVERS) -m integration
+	$(MAKE) --jobs 2 test-servers test-stack
+
+# Side by side, since servers mostly wait. One worker each: it prints whole lines.
+test-servers: install .venv/.tools
+	$(BIN)/pytest --numprocesses 1 --verbose -m "integration and not whole_stack"
+
+test-stack: install .venv/.tools
+	$(BIN)/pytest --numprocesses 1 --verbose -m whole_stack
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

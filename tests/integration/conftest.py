@@ -21,8 +21,6 @@ from visionops_assets.stack.environment import write_env_file
 from visionops_assets.stack.ports import DEFAULT_PORTS
 
 UP_TIMEOUT_S = 240
-SHARED_SERVERS = ("stack", "quiet_stack", "ingest")
-"""Fixtures of servers that more than one module uses."""
 UNUSUAL_PORTS = range(20_000, 32_000)
 # Small enough for a quick loop: the rules are the same.
 SMALL = {
@@ -43,22 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        if "stack" in fixtures_of(item):
+            item.add_marker(pytest.mark.whole_stack)
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
-def group_of(item: pytest.Item) -> str:
-    """Name what a test shares with others: they run one after the other, on the same worker."""
-    fixtures = fixtures_of(item)
-    return next((name for name in SHARED_SERVERS if name in fixtures), item.path.stem)
-
-
 def order_of(fixtures: list[str]) -> tuple[bool, ...]:
-    """First come the longest groups, so that the others fill the time beside them.
+    """Last come tests of the whole stack: it works by itself, and would slow all others down.
 
-    The loop is the first of the whole stack's: it is looked at from its beginning.
+    The loop is the first of them: it is looked at from its beginning.
     """
-    return "stack" not in fixtures, "quiet_stack" not in fixtures, "loop" not in fixtures
+    return "stack" in fixtures, "quiet_stack" in fixtures, "loop" not in fixtures
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
