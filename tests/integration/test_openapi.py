@@ -14,10 +14,11 @@ CONFIG = Path(__file__).with_name("openapi.toml")
 TIMEOUT_S = 120
 
 
-@pytest.mark.parametrize("service", ["ingest", "gateway"])
+@pytest.mark.parametrize("service", ["ingest", "gateway", "alerts"])
 def test_every_answer_is_as_described(stack: Settings, service: str, tmp_path: Path) -> None:
     url = getattr(stack, f"{service}_url")
-    key = key_for(Scope.INGEST, Scope.PREDICT, Scope.LABEL)
+    own_key = stack.alerts_key if service == "alerts" else None
+    key = own_key or key_for(Scope.INGEST, Scope.PREDICT, Scope.LABEL)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "--no-color"]
     tested = subprocess.run(
         [

@@ -50,8 +50,9 @@ class WebhookAlert(BaseModel):
     status: Literal["firing", "resolved"]
     labels: dict[Text, Text]
     annotations: dict[Text, Text] = Field(default_factory=dict)
-    starts_at: AwareDatetime = Field(alias="startsAt")
-    ends_at: AwareDatetime = Field(alias="endsAt")
+    # Strict: text alone, no count of seconds.
+    starts_at: AwareDatetime = Field(alias="startsAt", strict=True)
+    ends_at: AwareDatetime = Field(alias="endsAt", strict=True)
     fingerprint: str = Field(pattern=r"^[0-9a-f]{1,64}$")
 
     def told(self) -> ToldAlert:
@@ -139,6 +140,8 @@ def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
 def _described_body() -> dict[str, Any]:
     """Describe the body for OpenAPI: the route reads it itself, after the key was checked."""
     schema = Webhook.model_json_schema()
+    # References would be sought from the root of the whole document.
+    schema["properties"]["alerts"]["items"] = schema.pop("$defs")["WebhookAlert"]
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
