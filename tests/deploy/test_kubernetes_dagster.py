@@ -25,6 +25,7 @@ from tests.deploy.manifests import (
     of_kind,
     opened_ports,
     pod,
+    pod_labels,
     workloads,
 )
 from tests.deploy.monitoring import DEPLOY
@@ -224,3 +225,8 @@ def test_the_builder_of_engines_finds_what_it_needs() -> None:
             assert source["secretRef"]["name"] in fetched
     secrets = {v["secret"]["secretName"] for v in pod(made)["volumes"] if "secret" in v}
     assert secrets <= fetched
+    assert pod(made)["serviceAccountName"] in of_kind("production", "ServiceAccount")
+    assert 443 in opened_ports("production", pod_labels(made), "egress")
+    [to_mlflow] = of_kind("production", "NetworkPolicy")["mlflow"]["spec"]["ingress"]
+    pods = [peer["podSelector"] for peer in to_mlflow["from"] if "podSelector" in peer]
+    assert any(matches(selector, pod_labels(made)) for selector in pods)

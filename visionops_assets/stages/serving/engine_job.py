@@ -36,6 +36,9 @@ def engine_job(
     labels = {
         "app.kubernetes.io/name": "visionops",
         "app.kubernetes.io/component": "tensorrt-builder",
+        # By these the network policies let it to MLflow and the object store.
+        "visionops/role": "run",
+        "visionops/reaches-s3": "true",
     }
     return {
         "apiVersion": "batch/v1",
@@ -71,6 +74,8 @@ def _pod(
 ) -> dict[str, Any]:
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
+        # Where a role stands for the object store's keys, this account has it.
+        "serviceAccountName": "object-store",
         "automountServiceAccountToken": False,
         "securityContext": {
             "runAsNonRoot": True,
