@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
+from visionops_assets.services.gateway import inference as inference_module
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
 
 
@@ -25,18 +27,25 @@ def text(value: str) -> bytes:
 
 
 class FakeStub:
-    """Answers with the next of `versions`; only the last of them still has a configuration."""
+    """Answers with the next of `versions`; only the last of them still has a configuration.
 
-    def __init__(self, versions: list[int], error: Exception | None = None) -> None:
+    Before that it fails with each of `errors`, one a request; and with each of `configs_missed`
+    when a configuration is asked for.
+    """
+
+    def __init__(self, versions: list[int], *errors: Exception) -> None:
         self.versions = versions
-        self.error = error
+        self.errors = list(errors)
+        self.configs_missed: list[Exception] = []
         self.configs_asked_for = 0
         self.requests: list[Any] = []
+        self.timeouts_s: list[float] = []
 
     async def ModelInfer(self, request: Any, timeout: float) -> Any:  # noqa: N802 - gRPC's name
         self.requests.append(request)
-        if self.error is not None:
-            raise self.error
+        self.timeouts_s.append(timeout)
+        if self.errors:
+            raise self.errors.pop(0)
         version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
         contents = {
             # In an order of its own.
@@ -53,6 +62,8 @@ class FakeStub:
 
     async def ModelConfig(self, request: Any, timeout: float) -> Any:  # noqa: N802 - gRPC's name
         self.configs_asked_for += 1
+        if self.configs_missed:
+            raise self.configs_missed.pop(0)
         if int(request.version) != self.versions[-1]:
             raise rpc_error(grpc.StatusCode.NOT_FOUND, "not found")
         answer = service_pb2.ModelConfigResponse()
@@ -93,7 +104,7 @@ def test_an_image_is_asked_for_with_its_deadline(record: bool) -> None:
     infer(stub, record=record)
     (request,) = stub.requests
     assert (request.model_name, list(request.raw_input_contents)) == ("m", [text("image")])
-    assert request.parameters["timeout"].int64_param == 2_500_000
+    assert 2_400_000 < request.parameters["timeout"].int64_param <= 2_500_000
     assert ("record" in request.parameters) is not record
     assert "EMBEDDING" not in {output.name for output in request.outputs}
 
@@ -126,6 +137,56 @@ def test_an_error_of_grpc_is_one_of_ours(
     status: grpc.StatusCode, details: str, expected: type[VisionOpsError]
 ) -> None:
     with pytest.raises(VisionOpsError) as error:
-        infer(FakeStub([1], rpc_error(status, details)))
+        infer(FakeStub([1], *[rpc_error(status, details)] * 3))
     assert type(error.value) is expected
     assert "127.0.0.1" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "missed",
+    [
+        rpc_error(grpc.StatusCode.UNAVAILABLE, "'m' version 1 is not at ready state"),
+        rpc_error(grpc.StatusCode.NOT_FOUND, "'m' version 1 is not found"),
+    ],
+    ids=["not any more", "not yet"],
+)
+def test_a_version_that_only_one_server_has_is_described_by_that_one(missed: Exception) -> None:
+    stub = FakeStub([1])
+    stub.configs_missed = [missed] * 3
+    assert infer(stub).classes == ("a", "bé")
+    assert (len(stub.requests), stub.configs_asked_for) == (1, 4)
+
+
+GONE = rpc_error(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+FULL = rpc_error(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+
+
+def test_what_a_dying_server_did_not_answer_is_asked_of_another_in_the_time_that_is_left() -> None:
+    stub = FakeStub([1], GONE)
+    assert infer(stub, keep_image=True).model_version == 1
+    first, second = stub.timeouts_s
+    assert second < first <= 2.5
+    for request, timeout_s in zip(stub.requests, stub.timeouts_s, strict=True):
+        assert request.parameters["timeout"].int64_param == int(timeout_s * 1e6)
+        assert request.parameters["keep_image"].bool_param
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked"), [([GONE] * 4, 3), ([FULL], 1)], ids=["all gone", "full"]
+)
+def test_it_is_asked_again_twice_at_most_and_only_if_the_server_is_gone(
+    errors: list[Exception], asked: int
+) -> None:
+    stub = FakeStub([1], *errors)
+    with pytest.raises((ServerUnreachableError, OverloadedError)):
+        infer(stub)
+    assert len(stub.requests) == asked
+
+
+def test_it_is_not_asked_again_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    times_s = iter([100.0, 100.0, 102.5])
+    monkeypatch.setattr(inference_module, "time", SimpleNamespace(monotonic=lambda: next(times_s)))
+    stub = FakeStub([1], GONE)
+    with pytest.raises(ServerUnreachableError):
+        infer(stub)
+    assert len(stub.requests) == 1

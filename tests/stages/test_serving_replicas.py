@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.contracts import Role
-from visionops_assets.errors import ReleaseError, ServerUnreachableError, UntrustedArtifactError
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    ReleaseError,
+    ServerUnreachableError,
+    UntrustedArtifactError,
+    VisionOpsError,
+)
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.stages.serving.golden import GoldenSet
@@ -49,10 +55,11 @@ class FakeTriton:
         self.recorded = 0
         self.fails_at: str | None = None
         self.is_down = False
+        self.error_when_down: type[VisionOpsError] = ServerUnreachableError
 
     def _step(self, name: str) -> bool:
         if self.is_down:
-            raise ServerUnreachableError(f"Triton at {self.address} does not answer.")
+            raise self.error_when_down(f"Triton at {self.address} does not answer.")
         self.calls.append(name)
         failing = self.fails_at == name
         if failing:
@@ -178,11 +185,14 @@ def test_a_version_that_fails_its_rehearsal_somewhere_is_switched_to_nowhere() -
     assert not [t for t in world.tritons if "load m" in t.calls]
 
 
-def test_a_server_that_is_down_stops_a_promotion_but_not_a_rollback() -> None:
+@pytest.mark.parametrize("error", [ServerUnreachableError, DeadlineExceededError])
+def test_a_server_that_is_down_stops_a_promotion_but_not_a_rollback(
+    error: type[VisionOpsError],
+) -> None:
     world = World()
     world.promote(1, None)
     world.promote(2, 1)
-    world.tritons[1].is_down = True
+    world.tritons[1].is_down, world.tritons[1].error_when_down = True, error
     with pytest.raises(ReleaseError, match="triton-1:8001 does not answer"):
         world.promote(3, 2)
     world.replicas.roll_back(world.version(1), 2)

@@ -1,6 +1,6 @@
 """The way into the catalog: one engine a process, sessions by transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
@@ -12,10 +12,26 @@ from sqlalchemy.orm import Session
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.settings import load_settings
 
+LIVENESS: Mapping[str, int | str] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=10000",
+}
+"""How each side of a connection finds out, in some 10 s, that the host of the other has vanished.
+
+Such a host ends no connection: PostgreSQL would keep its transactions, and all that they locked,
+for the two hours of the kernel's own keep-alives.
+"""
+
 
 @cache
 def _engine(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+    return create_engine(
+        url, pool_pre_ping=True, pool_size=10, max_overflow=10, connect_args=dict(LIVENESS)
+    )
 
 
 class Catalog(dg.ConfigurableResource["Catalog"]):

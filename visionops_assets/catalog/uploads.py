@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.engine import make_url
 
+from visionops_assets.catalog.connection import LIVENESS
 from visionops_assets.catalog.media import FIRST_ATTEMPT
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.contracts import MediaEvent, MediaKind, MediaStatus
@@ -79,7 +80,7 @@ class UploadLedger:
         self._lease_s = lease_s
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             self._url.render_as_string(hide_password=False),
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, **LIVENESS},
             max_size=POOL_CONNECTIONS,
             open=False,
             timeout=CONNECTION_TIMEOUT_S,

@@ -44,6 +44,11 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", 2**31 - 1),
     # By default a channel waits up to two minutes before it tries a restarted server again.
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A host that vanishes ends no connection: one on which nothing is acknowledged for so long is
+    # given up (TCP_USER_TIMEOUT, which gRPC sets together with keep-alives), not after 15 minutes.
+    ("grpc.keepalive_timeout_ms", 3_000),
+    # Of pings that come more often, Triton ends the connection.
+    ("grpc.keepalive_time_ms", 300_000),
 ]
 
 

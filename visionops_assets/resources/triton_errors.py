@@ -16,6 +16,8 @@ from visionops_assets.settings import load_settings
 
 QUEUE_FULL = "Exceeds maximum queue size"
 QUEUE_TIMEOUT = "Request timeout expired"
+NOT_READY = "is not at ready state"
+"""Of a version that another is loaded in place of, or the other way round."""
 
 _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
@@ -49,7 +51,9 @@ def to_visionops_error(
 
 
 def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
-    """Tell a server that is not there from one that has too much to do."""
+    """Tell a server that is not there from one that has something else, or too much, to do."""
+    if NOT_READY in message:
+        return NoModelServedError(f"Triton at {address} does not serve that version: {message}.")
     if QUEUE_FULL in message:
         return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
     if QUEUE_TIMEOUT in message:

@@ -5,11 +5,13 @@ call takes half as much CPU time again. Only what HTTP clients get is asked for.
 model to ask, and what to do when it does not answer.
 """
 
+import asyncio
 import json
 import logging
 import struct
+import time
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,13 +33,22 @@ from visionops_assets.resources.triton_errors import to_visionops_error
 
 OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
 STATUS_TIMEOUT_S = 5.0
+ASKED_AGAIN_AFTER_S = (0.05, 0.2)
+"""Long enough for the channel to notice that a connection is gone, and to make another."""
+CLASSES_ASKED_FOR = 4
+"""While a release goes from server to server, only some of them have a version."""
 
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
 _log = logging.getLogger(__name__)
 _LENGTH = struct.Struct("<I")
 _VERSION = struct.Struct("<q")
-# A name that resolves to several servers is that of several replicas.
-_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.lb_policy_name", "round_robin")]
+_OPTIONS = [
+    *CHANNEL_OPTIONS,
+    # A name that resolves to several servers is that of several replicas.
+    ("grpc.lb_policy_name", "round_robin"),
+    # When one is lost, others may have come since the name was looked up. The default is 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+]
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,8 @@ class TritonChannel:
             ServerUnreachableError: it does not.
         """
         request = service_pb2.ServerLiveRequest()
-        await self._call("", self._stub.ServerLive, request, STATUS_TIMEOUT_S)
+        due_at_s = time.monotonic() + STATUS_TIMEOUT_S
+        await self._call("", self._stub.ServerLive, lambda _: request, due_at_s)
 
     async def infer(
         self,
@@ -89,8 +101,9 @@ class TritonChannel:
         record: bool = True,
         keep_image: bool = False,
     ) -> Inference:
-        """Ask for the prediction of one encoded image.
+        """Ask for the prediction of one encoded image, and again if a server dies meanwhile.
 
+        A prediction is only a question: what a dying server may leave of it is one more record.
         With `record` off it is not published, since nobody gets it; with `keep_image` on it is
         published with its image.
 
@@ -101,18 +114,20 @@ class TritonChannel:
             ServerUnreachableError: Triton does not answer.
             DeadlineExceededError: it took longer than `timeout_s`.
         """
-        request = self._request(model, image, timeout_s, record, keep_image)
-        answer = await self._call(model, self._stub.ModelInfer, request, timeout_s)
-        output = {
-            described.name: content
-            for described, content in zip(answer.outputs, answer.raw_output_contents, strict=True)
-        }
-        (version,) = _VERSION.unpack(output["MODEL_VERSION"])
-        try:
-            classes = await self._classes_of(model, version, timeout_s)
-        except NoModelServedError:
+        due_at_s = time.monotonic() + timeout_s
+        while True:
+            answer = await self._call(
+                model,
+                self._stub.ModelInfer,
+                lambda left_s: self._request(model, image, left_s, record, keep_image),
+                due_at_s,
+            )
+            output = _outputs(answer)
+            (version,) = _VERSION.unpack(output["MODEL_VERSION"])
+            classes = await self._classes_of(model, version, due_at_s)
+            if classes is not None:
+                break
             # It was replaced a moment ago: its successor names its classes.
-            return await self.infer(model, image, timeout_s, record=record, keep_image=keep_image)
         return Inference(
             label=_text(output["LABEL"]),
             classes=classes,
@@ -137,20 +152,50 @@ class TritonChannel:
         request.raw_input_contents.append(_LENGTH.pack(len(image)) + image)
         return request
 
-    async def _classes_of(self, model: str, version: int, timeout_s: float) -> tuple[str, ...]:
-        """Return the class names of a version, in the order of its outputs; asked for once."""
+    async def _classes_of(
+        self, model: str, version: int, due_at_s: float
+    ) -> tuple[str, ...] | None:
+        """Return the class names of a version, in the order of its outputs; asked for once.
+
+        None if no server that was asked has the version: each time another one is.
+        """
         known = self._classes.get((model, version))
         if known is not None:
             return known
         request = service_pb2.ModelConfigRequest(name=model, version=str(version))
-        answer = await self._call(model, self._stub.ModelConfig, request, timeout_s)
-        classes = tuple(json.loads(answer.config.parameters["classes"].string_value))
-        self._classes[model, version] = classes
-        return classes
+        for _ in range(CLASSES_ASKED_FOR):
+            try:
+                answer = await self._call(
+                    model, self._stub.ModelConfig, lambda _: request, due_at_s
+                )
+            except NoModelServedError:
+                continue
+            classes = tuple(json.loads(answer.config.parameters["classes"].string_value))
+            self._classes[model, version] = classes
+            return classes
+        return None
 
-    async def _call(self, model: str, method: Any, request: Any, timeout_s: float) -> Any:
+    async def _call(
+        self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float
+    ) -> Any:
+        """Call a method, and again if the server dies meanwhile: another one may answer."""
+        for pause_s in ASKED_AGAIN_AFTER_S:
+            try:
+                return await self._call_once(model, method, make_request, due_at_s)
+            except ServerUnreachableError:
+                if time.monotonic() + pause_s >= due_at_s:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._call_once(model, method, make_request, due_at_s)
+
+    async def _call_once(
+        self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float
+    ) -> Any:
+        left_s = due_at_s - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceededError(_TOO_LATE)
         try:
-            return await method(request, timeout=timeout_s)
+            return await method(make_request(left_s), timeout=left_s)
         except grpc.aio.AioRpcError as error:
             raise self._translated(error, model) from error
 
@@ -166,6 +211,12 @@ class TritonChannel:
             case DeadlineExceededError():
                 return DeadlineExceededError(_TOO_LATE)
         return translated
+
+
+def _outputs(answer: Any) -> dict[str, bytes]:
+    """Return the contents of an answer's tensors by their names."""
+    pairs = zip(answer.outputs, answer.raw_output_contents, strict=True)
+    return {described.name: content for described, content in pairs}
 
 
 def _text(content: bytes) -> str:

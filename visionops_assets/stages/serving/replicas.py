@@ -13,7 +13,12 @@ from typing import TypeVar
 
 from visionops_assets.contracts import Role
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.errors import ReleaseError, ServerUnreachableError, VisionOpsError
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    ReleaseError,
+    ServerUnreachableError,
+    VisionOpsError,
+)
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.stages.serving.replica import Replica, Version
 from visionops_assets.stages.serving.repository import ModelRepository
@@ -172,6 +177,7 @@ def _reach_all(replicas: Sequence[Replica], act: Callable[[Replica], str | None]
 def _answers(replica: Replica) -> bool:
     try:
         replica.served_version()
-    except ServerUnreachableError:
+    except (ServerUnreachableError, DeadlineExceededError):
+        # The second is what a host that vanished leaves of its server.
         return False
     return True
