@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-servers test-stack test-unit check lint types structure up down status bench chaos releases dashboards manifests clean
+.PHONY: help install lock demo drift test test-servers test-stack test-unit check lint types structure up down status bench chaos releases hosts dashboards manifests clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -91,6 +91,9 @@ chaos: install ## Kill every process under load and check that nothing was lost,
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100
+
+hosts: install .venv/.tools ## Run the pods of the manifests on two hosts and kill them, into build/ (as root)
+	$(BIN)/python -m tests.hosts
 
 dashboards: install ## Build the Grafana dashboards again, into deploy/monitoring/dashboards
 	$(BIN)/python deploy/monitoring/build_dashboards.py

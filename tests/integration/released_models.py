@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-import torch
 from sqlalchemy import func, select
 
 from visionops_assets.catalog.connection import Catalog
@@ -40,8 +39,6 @@ from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
 from visionops_assets.stages.serving.trials import Trials
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
-from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import export_onnx
 from visionops_assets.vision.preprocessing import encode_png
 
 SIZE_PX = 16
@@ -63,6 +60,11 @@ ORDER = Order("tester", "a test")
 @cache
 def network(version: int) -> bytes:
     """Export random weights, the same for a version. It takes seconds, so each is made once."""
+    import torch  # noqa: PLC0415 - slow to import
+
+    from visionops_assets.vision.architectures import build  # noqa: PLC0415
+    from visionops_assets.vision.export import export_onnx  # noqa: PLC0415
+
     torch.manual_seed(version)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

@@ -1,0 +1,69 @@
+"""Makes the pods of the manifests, and runs the Job that prepares the catalog."""
+
+import subprocess
+from itertools import product
+
+from tests.hosts.cluster import KINDS, Cluster
+from tests.hosts.containers import Container, Image, app_image, programs_of, triton_image
+from tests.hosts.kubelet import Kubelet, Pace, Pod
+from tests.hosts.load import TRITON
+from tests.hosts.names import Names
+from tests.hosts.network import HOSTS, JOBS, Network, layout, place_of
+from tests.hosts.pods import PodTemplate
+from visionops_assets.stack.plan import Plan
+
+HEADLESS = "triton-replicas"
+PREPARE_WITHIN_S = 120.0
+
+
+class Installer:
+    """Knows where containers of this run lie."""
+
+    def __init__(self, cluster: Cluster, stack: Plan, network: Network, names: Names) -> None:
+        self._cluster = cluster
+        self._network = network
+        self._names = names
+        self._folder = stack.home / "pods"
+        self._programs = programs_of(stack.settings)
+        self._stack = stack
+
+    def kubelet(self, pace: Pace) -> Kubelet:
+        """Make one pod of each kind on each host; none is started yet."""
+        images = dict.fromkeys(KINDS, app_image())
+        images[TRITON] = triton_image(self._stack, self._stack.home / "triton")
+        places = layout(KINDS)
+        pods: dict[str, Pod] = {}
+        kubelet = Kubelet(pods, self._network)
+
+        def tell_names() -> None:
+            ready = [pod.address for pod in kubelet.endpoints(TRITON)]
+            self._names.write({HEADLESS: ready})
+
+        for kind, host in product(KINDS, HOSTS):
+            place = places[place_of(kind, host)]
+            template = self._cluster.templates[kind]
+            container = self._container(template, images[kind], place.name)
+            pods[place.name] = Pod(template, place, container, pace, tell_names)
+        return kubelet
+
+    def prepare(self) -> None:
+        """Run the Job `prepare` to its end."""
+        container = self._container(self._cluster.prepare, app_image(), JOBS)
+        process = container.start()
+        try:
+            exit_code = process.wait(PREPARE_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        assert exit_code == 0, container.log.read_text()
+
+    def _container(self, template: PodTemplate, image: Image, place: str) -> Container:
+        return Container(
+            template,
+            image,
+            self._network,
+            place,
+            self._folder / place,
+            self._names.path,
+            self._programs,
+        )
