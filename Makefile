@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-servers test-stack test-unit check lint types structure up down status bench chaos releases hosts dashboards manifests clean
+.PHONY: help install lock demo drift test test-servers test-stack test-unit check lint types structure up down status bench chaos releases hosts dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -104,6 +104,9 @@ manifests: install .venv/.tools ## Build what manifests are made of, and render 
 	for overlay in local staging production; do \
 	  $(BIN)/kubectl kustomize deploy/kubernetes/overlays/$$overlay \
 	    > build/manifests/$$overlay.yaml || exit 1; done
+
+sbom: install ## Write what each image installs as CycloneDX, into build/sbom
+	$(BIN)/python deploy/images/sbom.py build/sbom
 
 lock: install ## Resolve the dependencies again, into the lock files
 	printf '%s\n' $(TORCH)+cpu > .venv/torch-override.txt
