@@ -18,7 +18,7 @@ from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.settings import STACK_ENV_FILE, Settings, load_settings
 from visionops_assets.stack.environment import write_env_file
-from visionops_assets.stack.ports import DEFAULT_PORTS
+from visionops_assets.stack.ports import DEFAULT_PORTS, is_free
 
 UP_TIMEOUT_S = 240
 UNUSUAL_PORTS = range(20_000, 32_000)
@@ -41,8 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
-        if "stack" in fixtures_of(item):
-            item.add_marker(pytest.mark.whole_stack)
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
@@ -70,7 +68,8 @@ def keep_off_default_ports(home: Path) -> None:
     if (home / STACK_ENV_FILE).exists():
         return
     home.mkdir(parents=True, exist_ok=True)
-    ports = random.sample(UNUSUAL_PORTS, len(DEFAULT_PORTS))
+    free = [port for port in random.sample(UNUSUAL_PORTS, 10 * len(DEFAULT_PORTS)) if is_free(port)]
+    ports = free[: len(DEFAULT_PORTS)]
     names = (f"VISIONOPS_STACK_PORT_{name.upper()}" for name in DEFAULT_PORTS)
     write_env_file(home / STACK_ENV_FILE, dict(zip(names, map(str, ports), strict=True)))
 
