@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure test-servers test-stack up down status bench chaos releases hosts dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure up down status bench chaos releases hosts dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,6 +8,8 @@ UV := $(BIN)/uv pip install --quiet
 # lock files hold everything else.
 TORCH := torch==2.13.0
 
+# Tests of servers run alone: on two cores, two stacks at once are too slow for their patience. The test
+# of several hosts needs root and minutes of its own: `make hosts`.
 PARALLEL := --numprocesses 2 --dist loadfile
 
 # Of `make chaos`; without SEED one is drawn, and printed.
@@ -50,17 +52,7 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(MAKE) --jobs 2 test-servers test-stack
-
-# Side by side, since servers mostly wait. One worker each: it prints whole lines. The test of several
-# hosts needs root and minutes of its own: `make hosts`.
-SERVERS := $(BIN)/pytest --numprocesses 1 --verbose --ignore tests/integration/test_hosts.py
-
-test-servers: install .venv/.tools
-	$(SERVERS) -m "integration and not whole_stack"
-
-test-stack: install .venv/.tools
-	$(SERVERS) -m whole_stack
+	$(BIN)/pytest -m integration --ignore tests/integration/test_hosts.py
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

@@ -40,6 +40,13 @@ locals {
       delete     = ["exports", "releases", "triton"]
       aborts_all = false
     }
+    # PostgreSQL's archiver, where components/postgresql is taken.
+    postgresql = {
+      read       = ["archive"]
+      write      = ["archive"]
+      delete     = ["archive"]
+      aborts_all = false
+    }
     # Triton, which reads its model repository and nothing else.
     triton = {
       read       = ["triton"]

@@ -49,6 +49,13 @@ class Package:
 
 PACKAGES = (
     Package(
+        "@kubernetes-models/cloudnative-pg@2.0.0",
+        "uvCHXxeypP8XBSqOvEObGgVMBipe8t7WCFqcpcypvAiq+sOA12NBefI/zKhKeI9EPPCVgY73BpR57JaYU0PCYg==",
+        "ComGithubCloudnativePgCloudnativePgApiV1",
+        "postgresql.cnpg.io",
+        ("Cluster", "Database", "ScheduledBackup"),
+    ),
+    Package(
         "@kubernetes-models/external-secrets@2.0.0",
         "IpwAaO1m67oVMvhvaVrdj18nNUG5aDXFL3S0RerILGenb0MvsjiSCnjAUW1P10gRz7rIEayhFRbtvlDSFBqeEA==",
         "ComGithubExternalSecretsExternalSecretsApisExternalsecretsV1",

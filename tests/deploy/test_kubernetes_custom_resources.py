@@ -12,18 +12,22 @@ from tests.deploy.custom_resources import GROUPS, closed, is_custom, refusals
 from tests.deploy.manifests import OVERLAYS, Manifest, rendered
 
 KINDS = {
+    "Cluster",
+    "Database",
     "ExternalSecret",
     "Gateway",
     "HTTPRoute",
     "Kafka",
     "KafkaNodePool",
     "KafkaTopic",
+    "ObjectStore",
     "PrometheusRule",
     "ScaledObject",
+    "ScheduledBackup",
     "SecretStore",
     "ServiceMonitor",
 }
-FREE = {"annotations", "config", "labels", "matchLabels", "limits", "requests"}
+FREE = {"annotations", "config", "labels", "matchLabels", "limits", "parameters", "requests"}
 """Fields whose keys are the author's own."""
 
 
@@ -32,8 +36,9 @@ def custom(overlay: str) -> list[Manifest]:
 
 
 def one(kind: str) -> Manifest:
-    """Return a copy of an object of a kind, to spoil. Production has all kinds."""
-    return copy.deepcopy(next(each for each in custom("production") if each["kind"] == kind))
+    """Return a copy of an object of a kind, to spoil."""
+    both = [*custom("production"), *custom("staging")]
+    return copy.deepcopy(next(each for each in both if each["kind"] == kind))
 
 
 def mappings(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -52,7 +57,8 @@ def test_every_custom_resource_is_what_its_operator_takes(overlay: str) -> None:
 
 
 def test_these_kinds_are_checked() -> None:
-    assert {each["kind"] for each in custom("production")} == KINDS
+    both = {each["kind"] for overlay in ("staging", "production") for each in custom(overlay)}
+    assert both == KINDS
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -85,6 +91,12 @@ def test_another_version_is_refused(kind: str) -> None:
         ("Kafka", {"kafka": {"listeners": [{"name": "plain", "port": 9092, "tls": False}]}}),
         ("KafkaNodePool", {"replicas": 3, "roles": ["leader"]}),
         ("KafkaTopic", {"partitions": 0}),
+        ("Cluster", {"instances": 0, "storage": {"size": "1Gi"}}),
+        ("Cluster", {"storage": {"size": "1Gi"}, "postgresql": {"synchronous": {"number": 1}}}),
+        ("Database", {"cluster": {"name": "a"}, "name": "a"}),
+        ("ScheduledBackup", {"cluster": {"name": "a"}, "schedule": "* * *", "method": "dump"}),
+        ("ObjectStore", {"configuration": {"s3Credentials": {"inheritFromIAMRole": True}}}),
+        ("ObjectStore", {"configuration": {"destinationPath": "s3://a"}, "retentionPolicy": "1y"}),
         ("ScaledObject", {"scaleTargetRef": {}, "triggers": []}),
         ("ScaledObject", {"scaleTargetRef": {"name": "a"}, "triggers": [{"type": "cron"}]}),
         ("PrometheusRule", {"groups": [{"name": "a", "rules": [{"expr": "1", "for": "ten"}]}]}),

@@ -11,7 +11,7 @@ import pytest
 from dagster._cli.api import grpc_command
 from mlflow.environment_variables import MLFLOW_SERVER_ALLOWED_HOSTS
 
-from tests.deploy.manifests import OVERLAYS, config_map, of_kind, pod, workloads
+from tests.deploy.manifests import OVERLAYS, config_map, of_kind, opened_ports, pod, workloads
 from visionops_assets.settings import Settings
 
 
@@ -95,6 +95,41 @@ def test_topics_are_those_of_the_settings() -> None:
         assert topic["spec"]["replicas"] <= pool["spec"]["replicas"]
     servers = config_map("production", "visionops")["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"]
     assert servers == f"{cluster}-kafka-bootstrap:9092"
+
+
+def test_the_operator_makes_the_three_databases_each_with_its_owner() -> None:
+    [(name, cluster)] = of_kind("staging", "Cluster").items()
+    first = cluster["spec"]["bootstrap"]["initdb"]
+    secrets = {first["owner"]: first["secret"]["name"]} | {
+        role["name"]: role["passwordSecret"]["name"] for role in cluster["spec"]["managed"]["roles"]
+    }
+    databases = {first["database"]: first["owner"]}
+    for database in of_kind("staging", "Database").values():
+        assert database["spec"]["cluster"]["name"] == name
+        databases[database["spec"]["name"]] = database["spec"]["owner"]
+    assert databases == {each: each for each in ("visionops", "dagster", "mlflow")}
+    fetched = of_kind("staging", "ExternalSecret")
+    for owner in databases.values():
+        target = fetched[secrets[owner]]["spec"]["target"]
+        assert target["name"] == secrets[owner]
+        assert target["template"]["type"] == "kubernetes.io/basic-auth"
+        assert target["template"]["data"]["username"] == owner
+    labels = {"cnpg.io/cluster": name}
+    assert opened_ports("staging", labels, "ingress") == {5432, 8000}
+    assert cluster["spec"]["postgresql"]["synchronous"]["number"] >= 1
+
+
+def test_the_archive_is_of_the_cluster_and_in_the_bucket() -> None:
+    [(name, cluster)] = of_kind("staging", "Cluster").items()
+    [(archive, store)] = of_kind("staging", "ObjectStore").items()
+    [plugin] = cluster["spec"]["plugins"]
+    [backup] = of_kind("staging", "ScheduledBackup").values()
+    assert plugin["isWALArchiver"] is True
+    assert plugin["parameters"]["barmanObjectName"] == archive
+    assert backup["spec"]["cluster"]["name"] == name
+    assert backup["spec"]["pluginConfiguration"]["name"] == plugin["name"]
+    bucket = config_map("staging", "visionops")["VISIONOPS_S3_BUCKET"]
+    assert store["spec"]["configuration"]["destinationPath"] == f"s3://{bucket}/archive"
 
 
 def test_the_templates_of_models_are_in_the_image() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.manifests import KUBERNETES
+from tests.deploy.manifests import KUBERNETES, of_kind
 from tests.deploy.terraform import (
     BUCKET_ARN,
     TERRAFORM,
@@ -81,12 +81,17 @@ def test_roles_are_of_one_service_account_each() -> None:
 
 
 def test_service_accounts_and_roles_are_the_same() -> None:
-    files = ("base/identities.yaml", "components/aws/secret_store.yaml")
+    files = (
+        "base/identities.yaml",
+        "components/aws/secret_store.yaml",
+        "components/postgresql/cluster.yaml",
+    )
     accounts = {
         each["metadata"]["name"]
         for file in files
         for each in manifests(file)
-        if each["kind"] == "ServiceAccount"
+        # The operator makes the service account of a cluster, by its name.
+        if each["kind"] in {"ServiceAccount", "Cluster"}
     }
     assert roles().keys() == accounts - NO_ROLE
 
@@ -94,12 +99,19 @@ def test_service_accounts_and_roles_are_the_same() -> None:
 @pytest.mark.parametrize("overlay", ["staging", "production"])
 def test_an_overlay_names_the_roles(overlay: str) -> None:
     annotated = {
-        each["metadata"]["name"]: each["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
-        for each in manifests(f"overlays/{overlay}/roles.yaml")
+        name: account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"]
+        for name, account in of_kind(overlay, "ServiceAccount").items()
+        if name not in NO_ROLE
+    } | {
+        name: cluster["spec"]["serviceAccountTemplate"]["metadata"]["annotations"][
+            "eks.amazonaws.com/role-arn"
+        ]
+        for name, cluster in of_kind(overlay, "Cluster").items()
     }
     named = {account: arn.partition(":role/")[2] for account, arn in annotated.items()}
+    ours = roles().keys() - ({"postgresql"} if overlay == "production" else set())
     assert named == {
-        account: name.replace("-production-", f"-{overlay}-") for account, name in roles().items()
+        account: roles()[account].replace("-production-", f"-{overlay}-") for account in ours
     }
 
 
@@ -121,7 +133,12 @@ def used_prefixes() -> frozenset[str]:
         re.escape(artifacts) + r"(\S+)", (KUBERNETES / "base/mlflow.yaml").read_text()
     )
     (dagster,) = manifests("base/dagster/dagster.yaml")
-    return frozenset(found - NO_KEYS | {mlflow, dagster["compute_logs"]["config"]["prefix"]})
+    (archive,) = (store["spec"] for store in of_kind("staging", "ObjectStore").values())
+    return frozenset(
+        found - NO_KEYS
+        | {mlflow, dagster["compute_logs"]["config"]["prefix"]}
+        | {archive["configuration"]["destinationPath"].rpartition("/")[2]}
+    )
 
 
 def test_prefixes_are_those_of_the_code() -> None:
@@ -143,9 +160,11 @@ def test_who_reads_may_list() -> None:
 
 def test_what_may_be_deleted_and_by_whom() -> None:
     deleted, written = prefixes("s3:DeleteObject"), prefixes("s3:PutObject")
-    assert deleted.keys() == written.keys() == {"object-store", "dagster"}
+    assert deleted.keys() == written.keys() == {"object-store", "dagster", "postgresql"}
+    assert deleted["postgresql"] == written["postgresql"] == {"archive"}
     kept = {"predictions", "snapshots", "shards", "tables", "models", "mlflow"}
     assert set().union(*deleted.values()) & kept == set()
     # Those who train have no way to change what they train on, or the backups.
-    assert not {"media", "uploads", BACKUPS_PREFIX} & (deleted["dagster"] | written["dagster"])
+    kept_from_runs = {"media", "uploads", BACKUPS_PREFIX, "archive"}
+    assert not kept_from_runs & (deleted["dagster"] | written["dagster"])
     assert prefixes("s3:GetObject")["triton"] == {REPOSITORY_PREFIX}

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.deploy.manifests import KUBERNETES
+from tests.deploy.manifests import KUBERNETES, of_kind
 from tests.deploy.terraform import (
     LEAST,
     TERRAFORM,
@@ -45,6 +45,8 @@ def test_servers_are_of_the_versions_that_the_local_overlay_runs() -> None:
     servers = KUBERNETES / "overlays/local/servers"
     (postgresql,) = re.findall(r"image: postgres:(\d+)", (servers / "postgresql.yaml").read_text())
     (kafka,) = re.findall(r"image: apache/kafka:(\d+\.\d+)", (servers / "kafka.yaml").read_text())
+    [cluster] = of_kind("staging", "Cluster").values()
+    assert re.findall(r":(\d+)\.", cluster["spec"]["imageName"]) == [postgresql]
     assert only("aws_db_instance")["engine_version"] == postgresql
     assert only("aws_db_parameter_group")["family"] == f"postgres{postgresql}"
     assert only("aws_msk_cluster")["kafka_version"] == f"{kafka}.x.kraft"

@@ -41,8 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/integration/" in str(item.path):
             item.add_marker(pytest.mark.integration)
-        if "stack" in fixtures_of(item):
-            item.add_marker(pytest.mark.whole_stack)
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
