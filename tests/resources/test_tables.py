@@ -3,9 +3,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_aws.s3 import S3Resource
 
 from visionops_assets.errors import NotFoundError
+from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tables import URI_METADATA_KEY, RecordIOManager
 
 
@@ -25,7 +25,7 @@ def uri_read_by(run: SimpleNamespace, written: list[str]) -> str:
         instance=SimpleNamespace(fetch_materializations=lambda *_, **__: found),
         step_context=SimpleNamespace(dagster_run=run),
     )
-    return RecordIOManager(s3=S3Resource(), bucket="bucket")._written_uri(context)
+    return RecordIOManager(store=ObjectStore())._written_uri(context)
 
 
 FIRST = SimpleNamespace(run_id="a", parent_run_id=None, root_run_id=None)

@@ -11,10 +11,11 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster_aws.s3 import S3Resource
 from pydantic import BaseModel, TypeAdapter
 
 from visionops_assets.errors import NotFoundError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import load_settings
 
 URI_METADATA_KEY = "uri"
 TABLES_PREFIX = "tables"
@@ -23,8 +24,7 @@ TABLES_PREFIX = "tables"
 class _RunKeyedIOManager(dg.ConfigurableIOManager):
     """Writes one object an asset, partition and run."""
 
-    s3: dg.ResourceDependency[S3Resource]
-    bucket: str
+    store: dg.ResourceDependency[ObjectStore]
 
     @abstractmethod
     def _encode(self, value: Any) -> tuple[bytes, dict[str, Any]]:
@@ -45,15 +45,13 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         data, metadata = self._encode(obj)
         key = self._key(context)
-        self.s3.get_client().put_object(Bucket=self.bucket, Key=key, Body=data)
-        uri = dg.MetadataValue.path(f"s3://{self.bucket}/{key}")
+        self.store.put(key, data)
+        uri = dg.MetadataValue.path(f"s3://{load_settings().s3_bucket}/{key}")
         context.add_output_metadata({URI_METADATA_KEY: uri, **metadata})
 
     def load_input(self, context: dg.InputContext) -> Any:
-        uri = self._written_uri(context)
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        body = self.s3.get_client().get_object(Bucket=bucket, Key=key)["Body"].read()
-        return self._decode(body, context.dagster_type.typing_type)
+        key = self._written_uri(context).removeprefix("s3://").partition("/")[2]
+        return self._decode(self.store.get(key), context.dagster_type.typing_type)
 
     def _written_uri(self, context: dg.InputContext) -> str:
         records = dg.AssetRecordsFilter(
