@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tests.integration.conftest import visionops
+from tests.integration.monitored_traffic import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Media, Release
@@ -85,10 +86,12 @@ def nothing_is_lost(settings: Settings) -> Iterator[None]:
     assert media
     assert kept(Media.media_id) >= media
     assert kept(Release.release_id) >= releases
-    deadline = time.monotonic() + SETTLED_WITHIN_S
-    while TritonServer().served_version(settings.model_name) != champion_version(settings):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+
+    def champion_serves() -> bool | None:
+        served = TritonServer().served_version(settings.model_name)
+        return served == champion_version(settings) or None
+
+    eventually(champion_serves, SETTLED_WITHIN_S, "the champion serves")
 
 
 def kept(key: InstrumentedAttribute[Any]) -> set[Any]:
