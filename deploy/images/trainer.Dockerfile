@@ -19,7 +19,8 @@ COPY requirements-app.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --no-deps --require-hashes -r requirements-app.lock
 # Their own dependencies, NVIDIA's libraries, are for this kind of machine only, and not in the lock; all
-# else stays as it says. An engine runs only on the version of TensorRT that built it, which is Triton's.
+# else stays as it says. TensorRT's package fetches its libraries from pypi.nvidia.com. An engine runs only
+# on the version of TensorRT that built it, which is Triton's.
 ARG TORCH_VERSION=2.13.0
 ARG TENSORRT_VERSION=10.13.3.9
 RUN --mount=type=cache,target=/root/.cache/uv \

@@ -55,6 +55,8 @@ CARD = ModelCard(
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
 IMAGE = encode_png(IMAGES[0])
 ORDER = Order("tester", "a test")
+PAUSE_S = 0.05
+"""Between the requests of a thread: the cores are for what goes on meanwhile."""
 
 
 @cache
@@ -225,16 +227,14 @@ Ask = Callable[[], tuple[int, Sequence[float]]]
 
 
 @contextmanager
-def steady_load(
-    *doors: Ask, expected: dict[int, Probabilities] | None = None, pause_s: float = 0.01
-) -> Iterator[Load]:
-    """Ask at each door from a thread of its own until the block ends, almost without a pause."""
+def steady_load(*doors: Ask, expected: dict[int, Probabilities] | None = None) -> Iterator[Load]:
+    """Ask at each door from a thread of its own until the block ends."""
     load = Load(expected or {})
     counting = threading.Lock()
     stopping = threading.Event()
 
     def knock(ask: Ask) -> None:
-        while not stopping.wait(pause_s):
+        while not stopping.wait(PAUSE_S):
             started_s = time.perf_counter()
             try:
                 version, probabilities = ask()

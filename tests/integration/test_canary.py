@@ -43,7 +43,7 @@ def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Se
             return answer.model_version, tuple(answer.probabilities.values())
 
         assert ask()[0] == 1
-        with steady_load(ask, pause_s=0.05) as load:
+        with steady_load(ask) as load:
             started = visionops(
                 "release", "canary", "2", "--share", "50", "--reason", "To see it.", "--as", "me"
             )

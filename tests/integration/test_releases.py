@@ -125,7 +125,7 @@ def test_a_release_killed_anywhere_leaves_one_champion(
     (crash_points / point).touch()
     with (
         all_doors(served, second) as doors,
-        steady_load(*doors, expected=expected, pause_s=0.05) as load,
+        steady_load(*doors, expected=expected) as load,
     ):
         what = "canary" if point is CrashPoint.ROLLOUT_LOADED else "promote"
         assert releasing.run(what, served.model, version) == -signal.SIGKILL

@@ -77,6 +77,15 @@ def test_training_takes_the_configuration_of_its_sensor(canary_percent: float | 
     assert dg.validate_run_config(job, run_config_of("ds-1", canary_percent))
 
 
+def test_a_repair_waits_for_no_new_media() -> None:
+    priority = {
+        job.name: int(job.tags.get("dagster/priority", 0))
+        for job in definitions.resolve_all_job_defs()
+    }
+    assert priority["build_dataset"] > priority["process_media"]
+    assert priority["train_and_release"] > priority["process_media"]
+
+
 def test_sensors_run_from_the_start() -> None:
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors or []}
     assert set(sensors) == {

@@ -11,9 +11,19 @@ import dagster as dg
 
 EXCLUSIVE_TAG = "visionops/exclusive"
 """Runs with an equal value of this tag wait for each other (`concurrency` in dagster.yaml)."""
+PRIORITY_TAG = "dagster/priority"
+"""Of runs that wait, those with the greatest value start first; 0 is the default."""
 MAX_ATTEMPTS = 30
 FIRST_BACK_OFF_S = 30.0
 MAX_BACK_OFF_S = 600.0
+
+
+def one_ahead(job_name: str) -> dict[str, str]:
+    """Return tags of a job that runs once at a time, ahead of what else waits for a slot.
+
+    For what a repair is made by: new media may come for hours, while the model is wrong.
+    """
+    return {EXCLUSIVE_TAG: job_name, PRIORITY_TAG: "1"}
 
 
 def due_attempt(instance: dg.DagsterInstance, tags: Mapping[str, str], now_s: float) -> int | None:

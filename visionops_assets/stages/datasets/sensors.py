@@ -12,7 +12,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.settings import Settings, current_spec, load_settings
-from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
+from visionops_assets.stages.attempts import due_attempt, one_ahead
 
 WORK_TAG = "visionops/work"
 STEPS = 10
@@ -21,7 +21,7 @@ build_dataset = dg.define_asset_job(
     "build_dataset",
     selection=dg.AssetSelection.assets("labels", "dataset_snapshot"),
     description="Reads the labels and cuts a dataset snapshot.",
-    tags={EXCLUSIVE_TAG: "build_dataset"},
+    tags=one_ahead("build_dataset"),
 )
 
 

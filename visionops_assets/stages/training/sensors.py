@@ -15,7 +15,7 @@ from visionops_assets.catalog.decisions import decision_answered_by
 from visionops_assets.catalog.releases import was_refused
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.attempts import EXCLUSIVE_TAG, due_attempt
+from visionops_assets.stages.attempts import due_attempt, one_ahead
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
 DECISION_TAG = "visionops/decision_id"
@@ -26,7 +26,7 @@ train_and_release = dg.define_asset_job(
         "trained_model", "model_evaluation", "exported_model", "model_release"
     ),
     description="Trains on a snapshot; evaluates, exports and releases what passes the gate.",
-    tags={EXCLUSIVE_TAG: "train_and_release"},
+    tags=one_ahead("train_and_release"),
 )
 
 
