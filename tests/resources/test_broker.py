@@ -1,5 +1,6 @@
 """Reading a log whose end is known from fetches only."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,10 +22,16 @@ class Record:
 
 
 class Consumer:
-    """Partitions that hold the offsets `[start, end)`; its first fetches come back empty."""
+    """Partitions that hold `[start, end)` but for `gaps`; its first fetches come back empty."""
 
-    def __init__(self, ranges: dict[int, tuple[int, int]], empty_fetches: int = 1) -> None:
+    def __init__(
+        self,
+        ranges: dict[int, tuple[int, int]],
+        empty_fetches: int = 1,
+        gaps: Collection[int] = (),
+    ) -> None:
         self._ranges = ranges
+        self._gaps = gaps
         self._empty_fetches = empty_fetches
         self._position = 0
 
@@ -46,8 +53,9 @@ class Consumer:
             self._empty_fetches -= 1
             return {}
         end = self._ranges[self._target.partition][1]
-        offsets = range(self._position, min(end, self._position + max_records))
-        self._position += len(offsets)
+        held = [n for n in range(self._position, end) if n not in self._gaps]
+        offsets = held[:max_records]
+        self._position = offsets[-1] + 1 if offsets else end
         return {self._target: [Record(offset) for offset in offsets]}
 
     def highwater(self, target: TopicPartition) -> int | None:
@@ -81,6 +89,31 @@ def test_a_log_that_ends_before_the_start_was_replaced() -> None:
     with pytest.raises(LogTruncatedError, match="ends at 5"):
         _reader({0: (0, 5)}).poll("t", 0, 6, 10, timeout_s=1)
     assert _reader({0: (0, 5)}).poll("t", 0, 5, 10, timeout_s=1) == []
+
+
+@given(
+    start=st.integers(0, 20),
+    count=st.integers(1, 40),
+    more=st.integers(0, 40),
+    gaps=st.sets(st.integers(0, 100)),
+)
+def test_a_range_is_read_without_the_offsets_that_never_held_an_event(
+    start: int, count: int, more: int, gaps: set[int]
+) -> None:
+    end = start + count
+    gaps.discard(end - 1)
+    read = _reader({0: (0, end + more)}, 1, gaps).read_range("t", 0, start, end, timeout_s=5)
+    assert [event.offset for event in read] == [n for n in range(start, end) if n not in gaps]
+
+
+def test_a_range_beyond_the_end_was_cut() -> None:
+    with pytest.raises(LogTruncatedError, match=r"\[5, 9\)"):
+        _reader({0: (0, 5)}).read_range("t", 0, 2, 9, timeout_s=5)
+
+
+def test_a_range_of_which_nothing_comes_is_not_taken_for_a_cut_one() -> None:
+    with pytest.raises(ServerUnreachableError, match="t-0"):
+        _reader({0: (0, 5)}, 10**9).read_range("t", 0, 2, 5, timeout_s=0.05)
 
 
 def test_a_message_without_a_value_is_an_empty_one() -> None:

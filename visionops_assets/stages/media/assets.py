@@ -49,6 +49,8 @@ def raw_media(
     for letter in letters:
         context.log.error("Dead letter %s: %s: %s", letter.place, letter.code, letter.detail)
     context.log.info("%d messages are %d media files", len(queued), len(manifest))
+    if empty := offsets.end - offsets.start - len(queued):
+        context.log.warning("%d offsets hold no message, as after a broker was killed", empty)
     return dg.MaterializeResult(
         value=manifest,
         metadata={
