@@ -28,7 +28,7 @@ from visionops_assets.stages.serving.trials import Trials
 @dg.sensor(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    asset_selection=["model_release"],
+    asset_selection=dg.AssetSelection.assets("model_release"),
 )
 def serving_convergence(
     context: dg.SensorEvaluationContext,
