@@ -1,5 +1,8 @@
 """What Dagster is given: every asset is wired, described and owned."""
 
+import subprocess
+import sys
+
 import dagster as dg
 import pytest
 
@@ -114,3 +117,12 @@ def test_gates_block() -> None:
         ("model_evaluation", "gate"),
         ("exported_model", "onnx_matches_pytorch"),
     }
+
+
+def test_a_run_imports_nothing_slow_that_most_runs_do_not_need() -> None:
+    """Every run is a new process, which imports the definitions before it does anything."""
+    script = "import sys, visionops_assets.definitions; print(*sys.modules)"
+    command = [sys.executable, "-c", script]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "visionops_assets.definitions" in loaded
+    assert not {"antlr4", "boto3", "mlflow", "tensorrt", "torch"}.intersection(loaded)
