@@ -12,10 +12,10 @@ from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import VisionOpsError
 
 WORKERS = 4
-REQUESTS_HZ = 10.0
+REQUESTS_HZ = 20.0
 """Of all together: little enough to leave the cores to training."""
 STICKY_KEYS = 200
-KEPT_ONE_IN = 2
+KEPT_ONE_IN = 4
 """So many images are kept while `keeps_images`, to be trained on once their truth is known."""
 
 
