@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kafka import TopicPartition
 
@@ -97,6 +97,7 @@ def test_a_log_that_ends_before_the_start_was_replaced() -> None:
     more=st.integers(0, 40),
     gaps=st.sets(st.integers(0, 100)),
 )
+@example(start=0, count=2, more=1, gaps={0, 2})
 def test_a_range_is_read_without_the_offsets_that_never_held_an_event(
     start: int, count: int, more: int, gaps: set[int]
 ) -> None:

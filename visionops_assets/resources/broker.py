@@ -5,6 +5,7 @@ assigning and seeking, and the end of a partition is a fetch's high watermark, b
 latest lookups are wrong on the local broker.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -140,9 +141,17 @@ class TopicReader:
         return int(self._consumer.beginning_offsets([target])[target])
 
     def poll(
-        self, topic: str, partition: int, start: int, max_events: int, timeout_s: float
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        max_events: int,
+        timeout_s: float,
+        until: float = math.inf,
     ) -> list[QueuedEvent]:
         """Read up to `max_events` from offset `start` on, stopping at the end of the partition.
+
+        Once offset `until` is reached, no more is fetched.
 
         The first fetches of a connection may come back empty, so an end is believed only from the
         high watermark that a fetch returned.
@@ -173,7 +182,7 @@ class TopicReader:
                     f"{topic}-{partition} ends at {end}, before offset {start}: its log was "
                     "replaced. Give the topic another name (VISIONOPS_KAFKA_MEDIA_TOPIC)."
                 )
-            if end is not None and position >= end:
+            if end is not None and position >= min(end, until):
                 break
         return events
 
@@ -208,7 +217,7 @@ class TopicReader:
             ServerUnreachableError: it did not give the events within `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        events = self.poll(topic, partition, start, end - start, timeout_s)
+        events = self.poll(topic, partition, start, end - start, timeout_s, until=end)
         reached = events[-1].offset + 1 if events else start
         if reached < end and time.monotonic() >= deadline:
             raise ServerUnreachableError(
