@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock
 
+import psutil
+
 from tests.chaos.leftovers import abandoned_upload
 from tests.chaos.records import KillRecord
-from tests.chaos.schedule import POINTS_BY_PROCESS, RUN_WORKER, Kill, Wave
+from tests.chaos.schedule import FORK_SERVER, POINTS_BY_PROCESS, RUN_WORKER, Kill, Wave
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.stack import dagster, services
@@ -22,8 +24,9 @@ from visionops_assets.stack.state import USABLE, ServerState, read_state
 
 POLL_S = 0.1
 DEATH_TIMEOUT_S = 10.0
-# How a process looks that `multiprocessing` started: Dagster makes one for each run.
-RUN_WORKER_MARK = b"spawn_main"
+_FORKED = (FORK_SERVER, RUN_WORKER)
+# How the fork server looks, and each of its forks.
+FORKED_MARK = "multiprocessing.forkserver"
 
 
 class ChaosError(Exception):
@@ -38,14 +41,14 @@ class Processes:
 
     def running(self, process: str) -> list[ProcessIdentity]:
         """Return the processes of this name."""
-        if process == RUN_WORKER:
-            return self._run_workers()
+        if process in _FORKED:
+            return self._forked(process)
         return _living(server.pid for server in self._servers(process))
 
     def settled(self, process: str, settled_s: float) -> list[ProcessIdentity]:
-        """Return those that have been ready for so long; run workers always are."""
-        if process == RUN_WORKER:
-            return self._run_workers()
+        """Return those that have been ready for so long; the code server's children always are."""
+        if process in _FORKED:
+            return self._forked(process)
         ready_before_s = time.time() - settled_s
         return _living(
             server.pid
@@ -57,13 +60,12 @@ class Processes:
         state = read_state(self._state)
         return [server for server in state.servers if server.name == name] if state else []
 
-    def _run_workers(self) -> list[ProcessIdentity]:
-        return _living(
-            pid
-            for server in self.running(dagster.CODE)
-            for pid in session_members(server.pid)
-            if RUN_WORKER_MARK in _command(pid)
-        )
+    def _forked(self, process: str) -> list[ProcessIdentity]:
+        codes = {server.pid for server in self.running(dagster.CODE)}
+        members = {pid: _parent(pid) for code in codes for pid in session_members(code)}
+        forked = {pid: parent for pid, parent in members.items() if FORKED_MARK in _command(pid)}
+        by_code = {pid for pid, parent in forked.items() if parent in codes}
+        return _living(by_code if process == FORK_SERVER else forked.keys() - by_code)
 
 
 class Killer:
@@ -129,7 +131,7 @@ class Killer:
         for _ in self._polls(f"{process} did not come back"):
             settled = self._processes.settled(process, self._settled_s)
             # A run worker lives too shortly to be waited for before its crash point is armed.
-            if settled or process == RUN_WORKER:
+            if settled or process in _FORKED:
                 return settled
         return []
 
@@ -200,7 +202,13 @@ def _one_died(candidates: Sequence[ProcessIdentity]) -> bool:
     return False
 
 
-def _command(pid: int) -> bytes:
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+def _command(pid: int) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(psutil.Process(pid).cmdline())
+    return ""
+
+
+def _parent(pid: int) -> int | None:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).ppid()
+    return None

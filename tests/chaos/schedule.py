@@ -9,7 +9,9 @@ from visionops_assets.crash_points import CrashPoint
 from visionops_assets.stack import dagster, postgres, seaweedfs, services, tansu
 
 RUN_WORKER = "run-worker"
-"""The process of one Dagster run: no server of the stack, but a child of the code server."""
+"""The process of one Dagster run: no server of the stack, but a fork of the fork server's."""
+FORK_SERVER = "fork-server"
+"""The code server's child that has the definitions imported, and forks for each run."""
 
 POINTS_BY_PROCESS: dict[str, tuple[CrashPoint, ...]] = {
     services.INGEST: tuple(p for p in CrashPoint if p.startswith(("upload.", "resumable."))),
@@ -17,6 +19,7 @@ POINTS_BY_PROCESS: dict[str, tuple[CrashPoint, ...]] = {
     services.SWEEP: tuple(p for p in CrashPoint if p.startswith("sweep.")),
     dagster.CODE: tuple(p for p in CrashPoint if p.startswith("sensor.")),
     RUN_WORKER: tuple(p for p in CrashPoint if p.startswith(("batch.", "frames."))),
+    FORK_SERVER: (),
     dagster.DAEMON: (),
     tansu.NAME: (),
     seaweedfs.NAME: (),

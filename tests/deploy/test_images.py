@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from dagster._cli.api import grpc_command
 
 from tests.deploy.hardening import is_pinned
 from tests.deploy.manifests import config_map, installed, of_kind
@@ -156,6 +157,14 @@ def test_compose_runs_every_service() -> None:
         module = COMPOSE["services"][name]["command"][1]
         assert module == f"visionops_assets.services.{name}"
         assert find_spec(module) is not None
+
+
+def test_the_code_server_of_compose_takes_its_options() -> None:
+    module, *options = COMPOSE["services"]["dagster-code"]["command"][1:]
+    assert find_spec(module) is not None
+    context = grpc_command.make_context(module, options)
+    assert str(context.params["port"]) == COMPOSE["x-settings"]["VISIONOPS_DAGSTER_CODE_PORT"]
+    assert context.params["host"] == "0.0.0.0"
 
 
 def test_compose_is_pinned_and_listens_to_this_machine_only() -> None:

@@ -42,7 +42,7 @@ def code_server(plan: Plan) -> Server:
         name=CODE,
         address=address,
         command=(
-            *(sys.executable, "-m", "dagster", "api", "grpc", "--lazy-load-user-code"),
+            *(sys.executable, "-m", "visionops_assets.stack.code_server", "--lazy-load-user-code"),
             *(*options, "-p", str(settings.dagster_code_port)),
         ),
         env=_environment(plan),

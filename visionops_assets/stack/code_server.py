@@ -1,0 +1,41 @@
+"""Dagster's code server, whose runs are forks of a process that has the definitions imported.
+
+`python -m visionops_assets.stack.code_server`, with the options of `dagster api grpc`, which starts
+each run as a new interpreter, and imports are most of a short run. On a cluster, a run is a pod.
+"""
+
+import multiprocessing
+from multiprocessing import forkserver
+from typing import Any
+
+from dagster._cli.api import grpc_command
+from dagster._grpc import server
+
+# This module is imported again by each run, as that of its parent; the storages once they are used.
+PRELOADED = (
+    "visionops_assets.stack.code_server",
+    "dagster_postgres",
+    "psycopg",
+    "visionops_assets.definitions",
+)
+
+
+class ForkingCodeServer(server.DagsterApiServer):
+    """Starts runs by the fork server of `multiprocessing`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._mp_ctx = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
+
+
+def main() -> None:
+    """Serve the definitions until this process is told to stop."""
+    forkserver.set_forkserver_preload(list(PRELOADED))
+    # Now, so that it imports while this process does.
+    forkserver.ensure_running()
+    server.DagsterApiServer = ForkingCodeServer  # type: ignore[misc]
+    grpc_command()
+
+
+if __name__ == "__main__":
+    main()
