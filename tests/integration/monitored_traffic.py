@@ -1,11 +1,9 @@
 """What dashboards and rules need to see: traffic at the doors, windows of monitoring."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
 
 from tests.integration.conftest import key_for
 from tests.integration.gateway_process import ServedModel
@@ -22,7 +20,6 @@ from visionops_assets.settings import Settings
 MONITORED = "monitored-by-a-test"
 PNG = saved(picture(), "PNG")
 PAUSE_S = 2.0
-Found = TypeVar("Found")
 
 
 @contextmanager
@@ -125,12 +122,3 @@ def write_windows() -> None:
                 ),
             ]
         )
-
-
-def eventually(look: Callable[[], Found | None], timeout_s: float, what: str) -> Found:
-    """Look again and again until there is something; fail after `timeout_s`."""
-    deadline_s = time.monotonic() + timeout_s
-    while (found := look()) is None:
-        assert time.monotonic() < deadline_s, f"not within {timeout_s:.0f} s: {what}"
-        time.sleep(0.5)
-    return found

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from sqlalchemy import select
 
 from tests.integration.conftest import running_stack, visionops
 from tests.vision.camera_files import FRAME_RATE_HZ, film
+from tests.waiting import eventually
 from visionops_assets.catalog import media as media_queries
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Media
@@ -92,13 +93,6 @@ def listed(name: str) -> dict[str, Any]:
     return row
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
 def frames_in(row: Media, folder: Path) -> int:
     """Decode a stored file as the frames stage does."""
     path = folder / "stored"
@@ -123,7 +117,7 @@ def child_of(settings: Settings) -> psutil.Process:
 def test_a_file_becomes_clips_that_decode(edge: Settings, video: Path, tmp_path: Path) -> None:
     before = datetime.now(UTC)
     with camera("gate", str(video), "--every", "3s", "--clip", "2s", "--label", "door"):
-        wait_for(lambda: len(media_of("gate")) >= 2)
+        eventually("media of the camera", lambda: len(media_of("gate")) >= 2)
         row = listed("gate")
     clips = media_of("gate")
     assert {clip.kind for clip in clips} == {MediaKind.VIDEO}
@@ -139,9 +133,9 @@ def test_a_file_becomes_clips_that_decode(edge: Settings, video: Path, tmp_path:
 
 def test_a_camera_that_was_removed_is_read_no_more(edge: Settings, video: Path) -> None:
     with camera("hall", str(video), "--mode", "still", "--every", "1s"):
-        wait_for(lambda: bool(media_of("hall")))
+        eventually("media of the camera", lambda: bool(media_of("hall")))
         child = child_of(edge)
-    wait_for(lambda: not child.is_running(), timeout_s=10)
+    eventually("end of the child", lambda: not child.is_running(), 10)
     assert "hall" not in httpx.get(f"{edge.camera_url}/metrics").text
 
 
@@ -175,10 +169,10 @@ def test_a_name_is_given_once(edge: Settings, video: Path) -> None:
 
 def test_a_reader_that_is_killed_comes_back(edge: Settings, video: Path) -> None:
     with camera("lift", str(video), "--mode", "still", "--every", "1s"):
-        wait_for(lambda: len(media_of("lift")) >= 2)
+        eventually("media of the camera", lambda: len(media_of("lift")) >= 2)
         child_of(edge).kill()
         killed_at = datetime.now(UTC)
-        wait_for(lambda: media_of("lift")[-1].captured_at > killed_at)
+        eventually("media of the camera", lambda: media_of("lift")[-1].captured_at > killed_at)
         row = listed("lift")
     assert row["reconnects"] == 1
     assert row["up"] is True
@@ -186,13 +180,16 @@ def test_a_reader_that_is_killed_comes_back(edge: Settings, video: Path) -> None
 
 def test_nothing_is_lost_while_ingest_is_away(edge: Settings, video: Path) -> None:
     with camera("dock", str(video), "--mode", "still", "--every", "1s"):
-        wait_for(lambda: len(media_of("dock")) >= 2)
+        eventually("media of the camera", lambda: len(media_of("dock")) >= 2)
         ingest = pid_of("ingest")
         os.kill(ingest, signal.SIGSTOP)
         stopped_at = datetime.now(UTC)
         time.sleep(5)
         os.kill(ingest, signal.SIGKILL)
-        wait_for(lambda: media_of("dock")[-1].captured_at > stopped_at + timedelta(seconds=12))
+        eventually(
+            "media of the camera",
+            lambda: media_of("dock")[-1].captured_at > stopped_at + timedelta(seconds=12),
+        )
         row = listed("dock")
     captured = [still.captured_at for still in media_of("dock")]
     gaps_s = [(later - earlier).total_seconds() for earlier, later in pairwise(captured)]
@@ -209,7 +206,7 @@ def test_hls_becomes_clips(edge: Settings, tmp_path: Path) -> None:
         thread.start()
         url = f"http://127.0.0.1:{served.server_port}/live.m3u8?key={quote(PASSWORD)}"
         with camera("ramp", url, "--every", "3s", "--clip", "2s"):
-            wait_for(lambda: bool(media_of("ramp")))
+            eventually("media of the camera", lambda: bool(media_of("ramp")))
             assert listed("ramp")["url"].endswith("/live.m3u8?***")
         served.shutdown()
         thread.join()
@@ -228,7 +225,7 @@ def rtsp_url(video: Path) -> Iterator[str]:
     command = [DEBIAN_PYTHON, str(script), str(video), str(port), "ann", PASSWORD]
     with subprocess.Popen(command) as server:
         try:
-            wait_for(lambda: accepts_connections(f"127.0.0.1:{port}")(0))
+            eventually("the RTSP server", lambda: accepts_connections(f"127.0.0.1:{port}")(0))
             yield f"rtsp://ann:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/gate"
         finally:
             server.kill()
@@ -238,7 +235,7 @@ def test_rtsp_becomes_clips_and_its_password_stays_hidden(
     edge: Settings, rtsp_url: str, tmp_path: Path
 ) -> None:
     with camera("pier", rtsp_url, "--every", "3s", "--clip", "2s"):
-        wait_for(lambda: bool(media_of("pier")))
+        eventually("media of the camera", lambda: bool(media_of("pier")))
         row = listed("pier")
         arguments = str(
             [found.cmdline() for found in psutil.process_iter() if "-I" in found.cmdline()]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.conftest import key_for, visionops
 from tests.integration.released_models import IMAGE, Serving, steady_load
-from tests.integration.test_loop import wait_for
+from tests.waiting import eventually
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings, load_settings
@@ -59,9 +59,9 @@ def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Se
                 )
                 return serving.champion() == 2 or None
 
-            wait_for("promotion by the rule", promoted, 120)
+            eventually("promotion by the rule", promoted, 120)
             before = load.versions[1]
-            wait_for("requests to the new champion", lambda: load.versions[2] > 60 or None, 60)
+            eventually("requests to the new champion", lambda: load.versions[2] > 60, 60)
     assert load.errors == []
     assert before >= MIN_REQUESTS / 2
     assert serving.actions() == [

@@ -20,6 +20,7 @@ from tests.integration.gateway_process import (
 )
 from tests.integration.released_models import CARD
 from tests.vision.corpus import CASES, picture, saved
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.rollouts import ArmEvidence, end_rollout, evidence, start_rollout
 from visionops_assets.client import GatewayClient, PredictedImage, RefusedImage
@@ -59,13 +60,6 @@ def gateway(model: ServedModel) -> Iterator[GatewayProcess]:
 def client(gateway: GatewayProcess) -> Iterator[GatewayClient]:
     with gateway.client() as client:
         yield client
-
-
-def eventually(found: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + NOTICED_WITHIN_S
-    while not found():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
 
 
 def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
@@ -195,34 +189,48 @@ def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
     with Trying(model, Role.CANARY, SHARE_PERCENT) as trying:
         keys = [f"user-{i}" for i in range(40)]
         picked = [key for key in keys if is_picked(trying.rollout, key)]
-        eventually(lambda: ask(picked[0]).role is Role.CANARY)
+        eventually("the canary", lambda: ask(picked[0]).role is Role.CANARY, NOTICED_WITHIN_S)
         for _ in range(2):
             answers = {key: ask(key) for key in keys}
             assert [key for key, a in answers.items() if a.role is Role.CANARY] == picked
             assert {answers[key].model_version for key in picked} == {2}
-        eventually(lambda: trying.seen(Arm.CANDIDATE).requests > 2 * len(picked))
-        eventually(lambda: trying.seen(Arm.CHAMPION).requests == 2 * (len(keys) - len(picked)))
-        eventually(lambda: trying.seen(Arm.CANDIDATE).compared > 0)
+        eventually(
+            "requests to the candidate",
+            lambda: trying.seen(Arm.CANDIDATE).requests > 2 * len(picked),
+            NOTICED_WITHIN_S,
+        )
+        eventually(
+            "requests to the champion",
+            lambda: trying.seen(Arm.CHAMPION).requests == 2 * (len(keys) - len(picked)),
+            NOTICED_WITHIN_S,
+        )
+        eventually("comparisons", lambda: trying.seen(Arm.CANDIDATE).compared > 0, NOTICED_WITHIN_S)
         assert [trying.seen(arm).errors for arm in Arm] == [0, 0]
         assert trying.seen(Arm.CANDIDATE).latency_quantile_ms(0.5) is not None
 
         model.unload_candidate()
         assert {ask(key).role for key in picked} == {Role.CHAMPION}
-        eventually(lambda: trying.seen(Arm.CANDIDATE).errors == len(picked))
+        eventually(
+            "errors of the candidate",
+            lambda: trying.seen(Arm.CANDIDATE).errors == len(picked),
+            NOTICED_WITHIN_S,
+        )
         assert trying.seen(Arm.CHAMPION).errors == 0
 
 
 def test_a_shadow_is_compared_and_never_seen(model: ServedModel, client: GatewayClient) -> None:
     with Trying(model, Role.SHADOW, 100) as trying:
         # The gateway may know the canary of another test for a moment more.
-        eventually(lambda: client.predict(PNG).role is Role.CHAMPION)
+        eventually(
+            "the champion", lambda: client.predict(PNG).role is Role.CHAMPION, NOTICED_WITHIN_S
+        )
         roles = []
 
         def is_compared() -> bool:
             roles.append(client.predict(PNG).role)
             return trying.seen(Arm.CANDIDATE).compared >= 5
 
-        eventually(is_compared)
+        eventually("comparisons", is_compared, NOTICED_WITHIN_S)
         assert set(roles) == {Role.CHAMPION}
         assert [trying.seen(arm).errors for arm in Arm] == [0, 0]
         assert trying.seen(Arm.CHAMPION).requests > 0
@@ -242,7 +250,9 @@ def test_what_is_under_way_is_answered_when_it_is_told_to_end(model: ServedModel
         assert next(stream).prediction is not None
         with half_sent(gateway) as finish:
             gateway.terminate()
-            eventually(lambda: refuses_connections(gateway))
+            eventually(
+                "the end of the door", lambda: refuses_connections(gateway), NOTICED_WITHIN_S
+            )
             assert finish() == 200
         ended.set()
         with pytest.raises(ServerUnreachableError, match="The gateway stops"):

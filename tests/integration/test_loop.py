@@ -5,11 +5,9 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -19,6 +17,7 @@ from mlflow import MlflowClient
 from sqlalchemy import func, select
 
 from tests.integration.conftest import key_for
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames
 from visionops_assets.catalog.releases import add_verdict, was_refused
@@ -58,18 +57,6 @@ EIGHT_ASSETS = [
     "exported_model",
     "model_release",
 ]
-T = TypeVar("T")
-
-
-def wait_for(what: str, look: Callable[[], T | None], timeout_s: float = LOOP_TIMEOUT_S) -> T:
-    """Look every half second until there is something."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"No {what} within {timeout_s} s")
 
 
 @dataclass
@@ -97,7 +84,7 @@ def loop(stack: Settings, api: PublicApi) -> Loop:
         with Catalog().begin() as session:
             return session.scalar(select(Release).where(Release.model_name == stack.model_name))
 
-    wait_for("release", released)
+    eventually("release", released, LOOP_TIMEOUT_S)
     return Loop(files, answers, odd[0], odd[1], held_back[:HELD_BACK])
 
 
@@ -224,7 +211,7 @@ def test_triton_serves_the_champion_and_predictions_come_back(
                 select(PerformanceWindow).where(PerformanceWindow.labelled == len(told))
             )
 
-    window = wait_for("measurement of all labelled predictions", measured)
+    window = eventually("measurement of all labelled predictions", measured)
     assert window.accuracy == pytest.approx(np.mean([a.label == f.label for a, f in told]))
     assert window.model_version == champion.model_version
     with Catalog().begin() as session:
@@ -309,7 +296,7 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
             repeated = batch.end_offset == DIGITS + 3 and batch.processed_at is not None
             return batch if repeated else None
 
-    batch = wait_for("batch with the repeated event", finished_again)
+    batch = eventually("batch with the repeated event", finished_again)
     with Catalog().begin() as session:
         taken = session.scalars(
             select(ConsumedEvent).where(ConsumedEvent.media_id == media_id)

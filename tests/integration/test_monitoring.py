@@ -1,10 +1,8 @@
 """What is measured of a served model, and what becomes of its labelled predictions."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -14,6 +12,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from tests.integration.conftest import key_for
 from tests.integration.released_models import CARD, Serving
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.schema import (
@@ -38,17 +37,6 @@ from visionops_assets.vision.preprocessing import preprocess_image
 
 KEPT, OTHERS, IN_REFERENCE = 8, 112, 200
 TIMEOUT_S = 120
-T = TypeVar("T")
-
-
-def wait_for(what: str, look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"No {what} within {TIMEOUT_S} s")
 
 
 def quality_of(image: bytes, settings: Settings) -> tuple[float, ...]:
@@ -123,7 +111,7 @@ def window_of(monitored: Monitored) -> PerformanceWindow:
         with Catalog().begin() as session:
             return session.scalar(query.order_by(PerformanceWindow.window_id.desc()).limit(1))
 
-    return wait_for("measurement of all predictions", look)
+    return eventually("measurement of all predictions", look)
 
 
 def media_of(prediction_ids: Sequence[UUID]) -> dict[UUID, Media]:
@@ -175,7 +163,7 @@ def rows_of(answers: Sequence[Answer]) -> dict[UUID, PredictionRow]:
             rows = {row.prediction_id: row for row in session.scalars(query)}
         return rows if len(rows) == len(keys) else None
 
-    return wait_for("predictions in the catalog", look)
+    return eventually("predictions in the catalog", look)
 
 
 def assert_kept_and_measured(
@@ -218,7 +206,7 @@ def test_images_like_the_references_have_not_drifted(monitored: Monitored) -> No
         with Catalog().begin() as session:
             return session.scalar(query.limit(1))
 
-    window = wait_for("test for drift", look)
+    window = eventually("test for drift", look)
     assert [row["kind"] for row in window.results] == list(KINDS)
     assert (window.reference_frames, window.drifted) == (IN_REFERENCE, False)
 
@@ -231,7 +219,7 @@ def test_labelled_predictions_with_an_image_become_media_and_frames(monitored: M
         done = [m for m in media.values() if m.status is MediaStatus.PROCESSED]
         return media if len(done) == KEPT else None
 
-    media = wait_for("frames of all kept images", processed)
+    media = eventually("frames of all kept images", processed)
     with Catalog().begin() as session:
         taken = session.scalars(
             select(ConsumedEvent.media_id).where(
@@ -252,15 +240,15 @@ def test_labelled_predictions_with_an_image_become_media_and_frames(monitored: M
 
 def test_a_corrected_prediction_corrects_its_media(monitored: Monitored, stack: Settings) -> None:
     answer, file = monitored.answers[0], monitored.kept[0]
-    media_id = wait_for(
+    media_id = eventually(
         "media", lambda: media_of([answer.prediction_id]).get(answer.prediction_id)
     ).media_id
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         gateway.label(answer.prediction_id, "corrected")
-    wait_for("correction", lambda: labels_of(media_id)[1:] or None)
+    eventually("correction", lambda: labels_of(media_id)[1:] or None)
     assert labels_of(media_id) == [file.label, "corrected"]
     # Back to what the later measurements of this module expect.
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         gateway.label(answer.prediction_id, str(file.label))
-    wait_for("correction of the correction", lambda: labels_of(media_id)[2:] or None)
+    eventually("correction of the correction", lambda: labels_of(media_id)[2:] or None)
     assert labels_of(media_id) == [file.label, "corrected", file.label]

@@ -17,12 +17,12 @@ from sqlalchemy import select
 
 from tests.deploy.monitoring import dashboard_expressions, rule_expressions, selectors
 from tests.integration.monitored_traffic import (
-    eventually,
     send_damaged_media,
     served_model,
     steady_requests,
     write_windows,
 )
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.demo.clients import PublicApi
@@ -105,16 +105,16 @@ def fired(stack: Settings, prometheus: Prometheus) -> tuple[str, Alert]:
     """An alert that was fired at Alertmanager, and its row."""
     run = uuid4().hex
     tell_alertmanager(stack, run)
-    return run, eventually(lambda: alert_row(run), 60, "the alert as a row")
+    return run, eventually("the alert as a row", lambda: alert_row(run), 60)
 
 
 def test_every_target_is_up(prometheus: Prometheus) -> None:
-    def all_up() -> bool | None:
+    def all_up() -> bool:
         targets = prometheus.get("targets")["activeTargets"]
         health = {target["labels"]["job"]: target["health"] for target in targets}
-        return True if health == dict.fromkeys(TARGETS, "up") else None
+        return health == dict.fromkeys(TARGETS, "up")
 
-    assert eventually(all_up, 60, "every target up")
+    assert eventually("every target up", all_up, 60)
 
 
 def test_an_alert_becomes_a_row_and_the_work_it_calls_for(
@@ -129,7 +129,7 @@ def test_an_alert_becomes_a_row_and_the_work_it_calls_for(
             later = select(HealthWindow).where(HealthWindow.measured_at > alert.received_at)
             return session.scalars(later.order_by(HealthWindow.window_id).limit(1)).first()
 
-    window = eventually(looked_at, SEEN_WITHIN_S, "health measured because of the alert")
+    window = eventually("health measured because of the alert", looked_at, SEEN_WITHIN_S)
     up = {m["labels"]["server"]: m["value"] for m in window.measurements if m["name"] == "up"}
     assert up == dict.fromkeys({*TARGETS - {"alertmanager"}, "kafka"}, 1)
     assert {m["name"] for m in window.measurements} >= {
@@ -137,12 +137,12 @@ def test_an_alert_becomes_a_row_and_the_work_it_calls_for(
         *("consumer_lag", "outbox_age", "quarantine_rate", "pipeline_runs", "sensor_age_seconds"),
     }
     tell_alertmanager(stack, run, endsAt=datetime.now(UTC).isoformat())
-    eventually(lambda: is_over(run), 90, "the end of the alert in its row")
+    eventually("the end of the alert in its row", lambda: is_over(run), 90)
 
 
-def is_over(run: str) -> bool | None:
+def is_over(run: str) -> bool:
     row = alert_row(run)
-    return True if row is not None and row.ends_at is not None else None
+    return row is not None and row.ends_at is not None
 
 
 def test_all_that_is_asked_for_is_there(prometheus: Prometheus, fired: tuple[str, Alert]) -> None:
@@ -157,7 +157,7 @@ def test_all_that_is_asked_for_is_there(prometheus: Prometheus, fired: tuple[str
 
     seen: list[set[str]] = []
     try:
-        eventually(none_missing, SEEN_WITHIN_S, "a series of every selector")
+        eventually("a series of every selector", none_missing, SEEN_WITHIN_S)
     except AssertionError:
         pytest.fail(f"No series of: {sorted(seen[-1])}")
     for expression in sorted(expressions):

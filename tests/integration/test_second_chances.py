@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import look, png, store
-from tests.integration.test_loop import wait_for
 from tests.services.asgi_client import AsgiClient
+from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of, media_event
@@ -56,7 +56,7 @@ def relay_has_published_all() -> bool | None:
 
 def take_new_messages() -> OffsetRange:
     """Run the two assets on what was published since the last batch."""
-    wait_for("empty outbox", relay_has_published_all, WAIT_S)
+    eventually("empty outbox", relay_has_published_all, WAIT_S)
     topic = load_settings().kafka_media_topic
     with Catalog().begin() as session:
         start = session.scalar(select(func.max(MediaBatch.end_offset))) or 0
@@ -64,7 +64,7 @@ def take_new_messages() -> OffsetRange:
         end = max(message.offset for message in reader.read_all(topic)) + 1
     offsets = OffsetRange(topic, 0, start, end)
     run_batch(offsets)
-    wait_for("empty outbox", relay_has_published_all, WAIT_S)
+    eventually("empty outbox", relay_has_published_all, WAIT_S)
     return offsets
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tests.integration.conftest import visionops
-from tests.integration.monitored_traffic import eventually
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Media, Release
@@ -59,16 +58,6 @@ def servers() -> dict[str, dict[str, Any]]:
     return {server["name"]: server for server in state["servers"]}
 
 
-def wait_until_ready(name: str, restarts: int) -> dict[str, Any]:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        server = servers()[name]
-        if server["status"] == "ready" and server["restarts"] == restarts:
-            return server
-        time.sleep(0.5)
-    pytest.fail(f"{name} did not come back: {server}")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def media(api: PublicApi) -> None:
     """At least one file, also when the other tests did not run before."""
@@ -87,11 +76,11 @@ def nothing_is_lost(settings: Settings) -> Iterator[None]:
     assert kept(Media.media_id) >= media
     assert kept(Release.release_id) >= releases
 
-    def champion_serves() -> bool | None:
+    def champion_serves() -> bool:
         served = TritonServer().served_version(settings.model_name)
-        return served == champion_version(settings) or None
+        return served == champion_version(settings)
 
-    eventually(champion_serves, SETTLED_WITHIN_S, "the champion serves")
+    eventually("the champion serves", champion_serves, SETTLED_WITHIN_S)
 
 
 def kept(key: InstrumentedAttribute[Any]) -> set[Any]:
@@ -118,7 +107,13 @@ def test_up_again_is_harmless(stack: Settings) -> None:
 def test_a_killed_server_comes_back(stack: Settings) -> None:
     before = servers()["exporter"]
     os.kill(before["pid"], signal.SIGKILL)
-    after = wait_until_ready("exporter", restarts=before["restarts"] + 1)
+
+    def came_back() -> dict[str, Any] | None:
+        server = servers()["exporter"]
+        is_back = server["status"] == "ready" and server["restarts"] == before["restarts"] + 1
+        return server if is_back else None
+
+    after = eventually("exporter ready again", came_back)
     assert after["pid"] != before["pid"]
     assert httpx.get(f"{stack.exporter_url}/healthz").status_code == 200
 

@@ -12,7 +12,7 @@ from sqlalchemy import null, select, update
 
 from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import begin_upload, look, png, store
-from tests.integration.test_loop import wait_for
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.catalog.schema import Acknowledgement, Media, ResumableUpload
@@ -59,7 +59,7 @@ def test_an_upload_given_up_leaves_nothing(swept: Settings, killed_at: CrashPoin
     empty = begin_upload(None, LONG_AGO)
     under_way = begin_upload(png(), timedelta(hours=1))
     for media in (given_up, empty):
-        wait_for("end of it", lambda m=media: _gone(m.media_id, m.object_key), WAIT_S)  # type: ignore[misc]
+        eventually("end of it", lambda m=media: _gone(m.media_id, m.object_key), WAIT_S)  # type: ignore[misc]
     assert look(under_way.media_id)
     assert ObjectStore().exists(under_way.object_key)
     assert not killed_at or not armed.exists()
@@ -67,9 +67,9 @@ def test_an_upload_given_up_leaves_nothing(swept: Settings, killed_at: CrashPoin
 
 def test_an_object_that_a_slow_writer_finished_late_goes_as_well(swept: Settings) -> None:
     media = begin_upload(None, LONG_AGO)
-    wait_for("fence", lambda: getattr(look(media.media_id), "attempt", 0) > 1 or None, WAIT_S)
+    eventually("fence", lambda: getattr(look(media.media_id), "attempt", 0) > 1, WAIT_S)
     ObjectStore().put(media.object_key, png())
-    wait_for("end of it", lambda: _gone(media.media_id, media.object_key), WAIT_S)
+    eventually("end of it", lambda: _gone(media.media_id, media.object_key), WAIT_S)
 
 
 def test_media_that_nobody_took_from_the_queue_are_announced_again(swept: Settings) -> None:
@@ -89,7 +89,7 @@ def test_media_that_nobody_took_from_the_queue_are_announced_again(swept: Settin
         first, second = (events[event_id_of(media_id, 1)] for media_id in media_ids)
         return (first >= 1 and second >= 2) or None
 
-    wait_for("both events, one of them again", published, WAIT_S)
+    eventually("both events, one of them again", published, WAIT_S)
 
 
 def _resumable(receipt: dict[str, str] | None, expires_in: timedelta) -> UUID:
@@ -125,7 +125,7 @@ def test_parts_last_as_long_as_their_upload_is_open(swept: Settings) -> None:
         folders = {key.split("/")[1] for key in ObjectStore().list_keys("uploads")}
         return folders == {str(still_open)} or None
 
-    wait_for("parts deleted", only_the_open_one, WAIT_S)
+    eventually("parts deleted", only_the_open_one, WAIT_S)
 
     def known() -> bool | None:
         with Catalog().begin() as session:
@@ -133,7 +133,7 @@ def test_parts_last_as_long_as_their_upload_is_open(swept: Settings) -> None:
         assert {still_open, complete} <= left
         return expired not in left or None
 
-    wait_for("row deleted", known, WAIT_S)
+    eventually("row deleted", known, WAIT_S)
 
 
 def test_old_answers_are_forgotten(swept: Settings) -> None:
@@ -155,7 +155,7 @@ def test_old_answers_are_forgotten(swept: Settings) -> None:
             keys = session.scalars(select(Acknowledgement.idempotency_key)).all()
         return keys == ["new"] or None
 
-    wait_for("old answer gone", forgotten, WAIT_S)
+    eventually("old answer gone", forgotten, WAIT_S)
 
 
 def test_a_pass_by_hand_says_what_it_did(swept: Settings) -> None:

@@ -1,7 +1,5 @@
 import os
 import signal
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -12,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vision.camera_files import film
+from tests.waiting import eventually
 from visionops_assets.contracts import MediaKind
 from visionops_assets.services.camera import process, watcher
 from visionops_assets.services.camera.backlog import Backlog
@@ -30,13 +29,6 @@ def request_for(address: str) -> CaptureRequest:
         memory_bytes=2 * 1024**3,
         max_pixels=10**6,
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +65,13 @@ def test_a_child_that_is_killed_is_replaced(
     monkeypatch.setattr(watcher, "FIRST_BACKOFF_S", 0.05)
     watched = Watched(f"file:{video}")
     try:
-        wait_for(lambda: watched.backlog.waiting >= 2)
+        eventually("two clips", lambda: watched.backlog.waiting >= 2)
         os.kill(watched.children[0].pid, signal.SIGKILL)
-        wait_for(lambda: watched.state.reconnects == 1)
+        eventually("a reconnection", lambda: watched.state.reconnects == 1)
         before = watched.backlog.waiting
-        wait_for(lambda: watched.backlog.waiting >= before + 2 and watched.state.is_up)
+        eventually(
+            "more clips", lambda: watched.backlog.waiting >= before + 2 and watched.state.is_up
+        )
         captured = watched.backlog.take(0)
         assert captured is not None
         assert captured.kind is MediaKind.IMAGE
@@ -119,7 +113,7 @@ def test_no_address_is_logged_whole(
     monkeypatch.setattr(watcher, "FIRST_BACKOFF_S", 0.05)
     watched = Watched("rtsp://ann:hunter2@127.0.0.1:1/gate")
     try:
-        wait_for(lambda: watched.state.reconnects >= 2)
+        eventually("reconnections", lambda: watched.state.reconnects >= 2)
     finally:
         watched.end()
     assert "Connection refused" in caplog.text

@@ -1,20 +1,13 @@
 """What ingest has left behind, in catalog and object store."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
-import pytest
 from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Acknowledgement, Label, Media, Outbox
 from visionops_assets.resources.object_store import ObjectStore
-
-T = TypeVar("T")
-PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,14 +44,3 @@ def labels_of(media_id: str) -> list[str]:
     with Catalog().begin() as session:
         query = select(Label.label).where(Label.media_id == UUID(media_id)).order_by(Label.label_id)
         return list(session.scalars(query))
-
-
-def eventually(what: str, look: Callable[[], T | None]) -> T:
-    """Look until there is something."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"No {what} within {PATIENCE_S:.0f} s")

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.integration.ingest.observing import eventually
+from tests.waiting import eventually
 
 TIMEOUT_S = 60.0
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -146,7 +146,7 @@ def replica(headers: dict[str, str], **environment: str) -> Iterator[Replica]:
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
         try:
             started = Replica(process, Client(url, headers))
-            eventually("replica", lambda: _is_ready(url) or None)
+            eventually("replica", lambda: _is_ready(url))
             yield started
         finally:
             process.kill()

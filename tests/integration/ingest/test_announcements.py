@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.integration.ingest.content import png
-from tests.integration.ingest.observing import eventually
 from tests.integration.ingest.sending import Client
+from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange, take_events
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.migrate import upgrade

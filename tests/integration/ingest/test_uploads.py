@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from tests.integration.ingest.content import png
-from tests.integration.ingest.observing import eventually, kept, labels_of, row_of
+from tests.integration.ingest.observing import kept, labels_of, row_of
 from tests.integration.ingest.sending import Client
+from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Outbox
 from visionops_assets.contracts import MediaEvent
