@@ -1,0 +1,11 @@
+"""What holds for every test."""
+
+import signal
+
+
+def pytest_configure() -> None:
+    """Do not ignore SIGINT, as what is run in the background does.
+
+    Dagster gives SIGTERM the handler of SIGINT, and processes that tests start would ignore both.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
