@@ -8,6 +8,7 @@ import multiprocessing
 from multiprocessing import forkserver
 from typing import Any
 
+import dagster as dg
 from dagster._cli.api import grpc_command
 from dagster._grpc import server
 
@@ -28,11 +29,26 @@ class ForkingCodeServer(server.DagsterApiServer):
         self._mp_ctx = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
 
 
+def fail_lost_runs(instance: dg.DagsterInstance) -> int:
+    """Mark every run that counts as under way as failed; return how many.
+
+    They ended with the code server before this one. Dagster's launcher cannot tell: they would
+    count as started for hours, and keep their places among those that may run at once.
+    """
+    under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    lost = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    for run in lost:
+        instance.report_run_failed(run, "The process of this run ended with its code server.")
+    return len(lost)
+
+
 def main() -> None:
     """Serve the definitions until this process is told to stop."""
     forkserver.set_forkserver_preload(list(PRELOADED))
     # Now, so that it imports while this process does.
     forkserver.ensure_running()
+    with dg.DagsterInstance.get() as instance:
+        fail_lost_runs(instance)
     server.DagsterApiServer = ForkingCodeServer  # type: ignore[misc]
     grpc_command()
 

@@ -1,7 +1,6 @@
 """Dagster: the code server that holds our definitions, the webserver and the daemon."""
 
 import shutil
-import subprocess
 import sys
 import time
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import httpx
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import child_environment, secret_environment, secret_fields
+from visionops_assets.settings import secret_environment, secret_fields
 from visionops_assets.stack import postgres
 from visionops_assets.stack.plan import Plan
-from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
+from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port, tls
 from visionops_assets.stack.server import Probe, Server
 
 CODE = "dagster-code"
@@ -104,30 +103,11 @@ def _prepare(plan: Plan) -> None:
     home = plan.home / "dagster"
     home.mkdir(exist_ok=True, mode=0o700)
     shutil.copyfile(plan.settings.project_root / "dagster.yaml", home / "dagster.yaml")
-    _fail_lost_runs(plan)
-
-
-def _fail_lost_runs(plan: Plan) -> None:
-    """Fail the runs of a code server that is gone; in a process of its own, for it is large.
-
-    Raises:
-        StackError: Dagster's storage cannot be used.
-
-    """
-    result = subprocess.run(
-        (sys.executable, "-m", "visionops_assets.stack.lost_runs"),
-        env=child_environment(plan.settings) | _environment(plan),
-        cwd=plan.home / "dagster",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        raise StackError(f"Dagster's storage is not usable: {result.stderr.strip()[-500:]}")
 
 
 def _ask(url: str, query: str) -> Any:
-    answer = httpx.post(f"{url}/graphql", json={"query": query}, timeout=10, trust_env=False)
+    asked = {"query": query}
+    answer = httpx.post(f"{url}/graphql", json=asked, timeout=10, trust_env=False, verify=tls())
     return answer.raise_for_status().json()["data"]
 
 

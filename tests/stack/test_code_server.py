@@ -1,7 +1,7 @@
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 
-from visionops_assets.stack.lost_runs import fail_lost_runs
+from visionops_assets.stack.code_server import fail_lost_runs
 
 Status = dg.DagsterRunStatus
 
