@@ -14,7 +14,7 @@ poll_s=${RESTORE_POLL_S:-5}
 k() { kubectl --namespace "$namespace" "$@"; }
 
 # A wrong id should stop nothing.
-[[ $backup_id =~ ^[0-9]{8}T[0-9]{6}Z$ ]] || { echo "$backup_id is no id of a backup." >&2; exit 2; }
+[[ $backup_id =~ ^[0-9]{8}T[0-9]{6}\.[0-9]{6}Z$ ]] || { echo "$backup_id is no id of a backup." >&2; exit 2; }
 k get cronjob backup >/dev/null
 
 deployments() {

@@ -69,7 +69,7 @@ def given(*fakes: FakeDatabase) -> Sequence[Database]:
 
 
 def add(store: FileStore, begun_at: datetime, *, complete: bool = True) -> str:
-    backup_id = begun_at.strftime("%Y%m%dT%H%M%SZ")
+    backup_id = begun_at.strftime("%Y%m%dT%H%M%S.%fZ")
     store[f"backups/{backup_id}/catalog.dump"] = b"rows"
     if complete:
         backup = Backup(backup_id=backup_id, taken_at=begun_at, databases=())
@@ -91,6 +91,17 @@ def test_the_manifest_is_written_last_and_says_what_was_taken() -> None:
         ("mlflow", 4, None),
     ]
     assert archive_of(store).complete() == [backup]
+
+
+def test_backups_of_one_second_do_not_touch_each_other() -> None:
+    store = FileStore()
+    archive = archive_of(store)
+    taken = [archive.take(given(FakeDatabase("catalog", rows))) for rows in (b"few", b"more")]
+    assert archive.complete() == taken
+    restored = FakeDatabase("catalog")
+    for backup in taken:
+        archive.restore(backup, given(restored))
+    assert restored.restored == [b"few", b"more"]
 
 
 def test_a_backup_that_was_broken_off_is_none() -> None:
@@ -137,9 +148,9 @@ def test_pruning_keeps_the_young_and_the_newest_complete_one() -> None:
 
 
 def test_an_unreadable_manifest_is_named() -> None:
-    store = FileStore({"backups/20261126T000000Z/manifest.json": b"{}"})
-    with pytest.raises(BackupError, match="20261126T000000Z"):
-        archive_of(store).get("20261126T000000Z")
+    store = FileStore({"backups/20261126T000000.000000Z/manifest.json": b"{}"})
+    with pytest.raises(BackupError, match=r"20261126T000000\.000000Z"):
+        archive_of(store).get("20261126T000000.000000Z")
 
 
 def test_passwords_go_by_the_environment_and_options_of_the_url_are_kept(

@@ -11,7 +11,7 @@ from visionops_assets.cli import app, backup
 from visionops_assets.errors import InvalidRequestError
 
 TAKEN = Backup(
-    backup_id="20261126T021700Z",
+    backup_id="20261126T021700.000000Z",
     taken_at=datetime(2026, 11, 26, 2, 17, tzinfo=UTC),
     databases=(
         DumpedDatabase(name="catalog", bytes=2_500_000, sha256="0" * 64, schema_revision="0004"),
@@ -51,7 +51,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> FakeArchive:
 def test_dagster_is_dumped_before_the_catalog_and_mlflow_after_it(archive: FakeArchive) -> None:
     result = CliRunner().invoke(app, ["backup", "create"])
     assert archive.taken == ["dagster", "catalog", "mlflow"]
-    assert "20261126T021700Z: catalog 2.5 MB (0004)" in result.stdout
+    assert "20261126T021700.000000Z: catalog 2.5 MB (0004)" in result.stdout
 
 
 def test_a_restore_asks_first(archive: FakeArchive) -> None:

@@ -16,7 +16,7 @@ from visionops_assets.cli import app
 from visionops_assets.settings import Settings
 
 BACKUP = DEPLOY / "backup"
-BACKUP_ID = "20261126T021700Z"
+BACKUP_ID = "20261126T021700.000000Z"
 KUBECTL = """#!/usr/bin/env bash
 # Notes its words; answers as a cluster with three Deployments would. $FAKE is its state.
 words="${*:3}"
@@ -96,7 +96,7 @@ def test_after_a_failure_nothing_is_started(cluster: Path) -> None:
     assert not any(call.endswith("--replicas 3") for call in calls)
 
 
-@pytest.mark.parametrize("words", [[], ["latest"], ["20261126T021700Z; rm -rf /"]])
+@pytest.mark.parametrize("words", [[], ["latest"], ["20261126T021700.000000Z; rm -rf /"]])
 def test_a_wrong_id_stops_nothing(cluster: Path, words: list[str]) -> None:
     done, calls = restore(cluster, *words)
     assert done.returncode != 0

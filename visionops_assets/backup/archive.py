@@ -19,8 +19,9 @@ from visionops_assets.resources.object_store import ObjectStore
 
 PREFIX = "backups"
 MANIFEST = "manifest.json"
-ID_FORMAT = "%Y%m%dT%H%M%SZ"
-_ID = re.compile(rf"{PREFIX}/(\d{{8}}T\d{{6}}Z)/")
+# To the microsecond: two backups with one id would overwrite each other's dumps.
+ID_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+_ID = re.compile(rf"{PREFIX}/(\d{{8}}T\d{{6}}\.\d{{6}}Z)/")
 
 
 class DumpedDatabase(Record):
@@ -58,7 +59,6 @@ class Archive:
         with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
             dumped = tuple(self._dump(backup_id, each, Path(folder)) for each in databases)
         backup = Backup(backup_id=backup_id, taken_at=taken_at, databases=dumped)
-        # Created, not put: two backups of one second would mix.
         self._store.create(_key(backup_id, MANIFEST), backup.model_dump_json(indent=2).encode())
         return backup
 
