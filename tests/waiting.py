@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 _POLL_S = 0.1
 
 
-def eventually(what: str, look: Callable[[], Found | None], timeout_s: float = 120.0) -> Found:
+def eventually(what: str, look: Callable[[], Found | None], timeout_s: float = 60.0) -> Found:
     """Look until what is there is neither None nor False; fail after `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:

@@ -211,7 +211,7 @@ def test_triton_serves_the_champion_and_predictions_come_back(
                 select(PerformanceWindow).where(PerformanceWindow.labelled == len(told))
             )
 
-    window = eventually("measurement of all labelled predictions", measured)
+    window = eventually("measurement of all labelled predictions", measured, LOOP_TIMEOUT_S)
     assert window.accuracy == pytest.approx(np.mean([a.label == f.label for a, f in told]))
     assert window.model_version == champion.model_version
     with Catalog().begin() as session:
@@ -296,7 +296,7 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
             repeated = batch.end_offset == DIGITS + 3 and batch.processed_at is not None
             return batch if repeated else None
 
-    batch = eventually("batch with the repeated event", finished_again)
+    batch = eventually("batch with the repeated event", finished_again, LOOP_TIMEOUT_S)
     with Catalog().begin() as session:
         taken = session.scalars(
             select(ConsumedEvent).where(ConsumedEvent.media_id == media_id)

@@ -111,7 +111,7 @@ def window_of(monitored: Monitored) -> PerformanceWindow:
         with Catalog().begin() as session:
             return session.scalar(query.order_by(PerformanceWindow.window_id.desc()).limit(1))
 
-    return eventually("measurement of all predictions", look)
+    return eventually("measurement of all predictions", look, TIMEOUT_S)
 
 
 def media_of(prediction_ids: Sequence[UUID]) -> dict[UUID, Media]:
@@ -163,7 +163,7 @@ def rows_of(answers: Sequence[Answer]) -> dict[UUID, PredictionRow]:
             rows = {row.prediction_id: row for row in session.scalars(query)}
         return rows if len(rows) == len(keys) else None
 
-    return eventually("predictions in the catalog", look)
+    return eventually("predictions in the catalog", look, TIMEOUT_S)
 
 
 def assert_kept_and_measured(
@@ -206,7 +206,7 @@ def test_images_like_the_references_have_not_drifted(monitored: Monitored) -> No
         with Catalog().begin() as session:
             return session.scalar(query.limit(1))
 
-    window = eventually("test for drift", look)
+    window = eventually("test for drift", look, TIMEOUT_S)
     assert [row["kind"] for row in window.results] == list(KINDS)
     assert (window.reference_frames, window.drifted) == (IN_REFERENCE, False)
 
@@ -219,7 +219,7 @@ def test_labelled_predictions_with_an_image_become_media_and_frames(monitored: M
         done = [m for m in media.values() if m.status is MediaStatus.PROCESSED]
         return media if len(done) == KEPT else None
 
-    media = eventually("frames of all kept images", processed)
+    media = eventually("frames of all kept images", processed, TIMEOUT_S)
     with Catalog().begin() as session:
         taken = session.scalars(
             select(ConsumedEvent.media_id).where(
@@ -241,14 +241,14 @@ def test_labelled_predictions_with_an_image_become_media_and_frames(monitored: M
 def test_a_corrected_prediction_corrects_its_media(monitored: Monitored, stack: Settings) -> None:
     answer, file = monitored.answers[0], monitored.kept[0]
     media_id = eventually(
-        "media", lambda: media_of([answer.prediction_id]).get(answer.prediction_id)
+        "media", lambda: media_of([answer.prediction_id]).get(answer.prediction_id), TIMEOUT_S
     ).media_id
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         gateway.label(answer.prediction_id, "corrected")
-    eventually("correction", lambda: labels_of(media_id)[1:] or None)
+    eventually("correction", lambda: labels_of(media_id)[1:] or None, TIMEOUT_S)
     assert labels_of(media_id) == [file.label, "corrected"]
     # Back to what the later measurements of this module expect.
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         gateway.label(answer.prediction_id, str(file.label))
-    eventually("correction of the correction", lambda: labels_of(media_id)[2:] or None)
+    eventually("correction of the correction", lambda: labels_of(media_id)[2:] or None, TIMEOUT_S)
     assert labels_of(media_id) == [file.label, "corrected", file.label]

@@ -82,12 +82,12 @@ def test_media_that_nobody_took_from_the_queue_are_announced_again(swept: Settin
             .values(stored_at=datetime.now(UTC) - timedelta(hours=1))
         )
 
-    def published() -> bool | None:
+    def published() -> bool:
         with Broker().reader() as reader:
             values = [message.value for message in reader.read_all(swept.kafka_media_topic)]
         events = Counter(MediaEvent.model_validate_json(value).event_id for value in values)
         first, second = (events[event_id_of(media_id, 1)] for media_id in media_ids)
-        return (first >= 1 and second >= 2) or None
+        return first >= 1 and second >= 2
 
     eventually("both events, one of them again", published, WAIT_S)
 
@@ -121,17 +121,17 @@ def test_parts_last_as_long_as_their_upload_is_open(swept: Settings) -> None:
     strays = uuid4()
     ObjectStore().put(f"uploads/{strays}/a", b"x")
 
-    def only_the_open_one() -> bool | None:
+    def only_the_open_one() -> bool:
         folders = {key.split("/")[1] for key in ObjectStore().list_keys("uploads")}
-        return folders == {str(still_open)} or None
+        return folders == {str(still_open)}
 
     eventually("parts deleted", only_the_open_one, WAIT_S)
 
-    def known() -> bool | None:
+    def known() -> bool:
         with Catalog().begin() as session:
             left = set(session.scalars(select(ResumableUpload.upload_id)))
         assert {still_open, complete} <= left
-        return expired not in left or None
+        return expired not in left
 
     eventually("row deleted", known, WAIT_S)
 
@@ -150,10 +150,10 @@ def test_old_answers_are_forgotten(swept: Settings) -> None:
                 )
             )
 
-    def forgotten() -> bool | None:
+    def forgotten() -> bool:
         with Catalog().begin() as session:
             keys = session.scalars(select(Acknowledgement.idempotency_key)).all()
-        return keys == ["new"] or None
+        return keys == ["new"]
 
     eventually("old answer gone", forgotten, WAIT_S)
 
