@@ -42,7 +42,7 @@ k delete job restore --ignore-not-found --cascade foreground --wait
 k create job restore --from cronjob/backup --dry-run=client --output json |
   jq --arg id "$backup_id" '
     .spec.backoffLimit = 0 |
-    .spec.template.spec.containers[0].args = ["-m", "visionops_assets", "backup", "restore", $id, "--yes"]
+    .spec.template.spec.containers[0].args = ["-m", "visionops_assets", "backups", "restore", $id, "--yes"]
   ' | k create --filename -
 state=
 until [[ $state == *Complete* || $state == *Failed* ]]; do

@@ -46,7 +46,7 @@ NOW: list[Panel] = [
         "Last decision",
         Query(f"visionops_decision_age_seconds{{{MODEL}}}"),
         "s",
-        "Its age. `visionops decisions` says what was decided and why.",
+        "Its age. `visionops decisions ls` says what was decided and why.",
         Bounds(3_700, 7_200),
     ),
 ]

@@ -13,7 +13,7 @@ from visionops_assets.cli import app
     ],
 )
 def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["decisions", *words])
+    result = CliRunner().invoke(app, ["decisions", "ls", *words])
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""

@@ -33,9 +33,9 @@ def test_any_other_text_is_a_bad_parameter(text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["create", "x", "--expires", "soon"], "Write it like"),
-        (["create", "x", "--scope", "everything"], "--scope"),
-        (["create"], "Missing argument"),
+        (["add", "x", "--expires", "soon"], "Write it like"),
+        (["add", "x", "--scope", "everything"], "--scope"),
+        (["add"], "Missing argument"),
         (["revoke"], "Missing argument"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_restore_stops_writers_restores_and_starts_them_again(cluster: Path) -
     assert done.returncode == 0, done.stderr
     job = json.loads((cluster / "created.json").read_text())
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"][-4:] == ["backup", "restore", BACKUP_ID, "--yes"]
+    assert container["args"][-4:] == ["backups", "restore", BACKUP_ID, "--yes"]
     assert job["spec"]["backoffLimit"] == 0
     created = calls.index("create --filename -")
     for name in ("ingest", "sweep"):

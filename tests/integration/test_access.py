@@ -42,7 +42,7 @@ def is_admitted(gateway: httpx.Client, key: str) -> bool:
 def test_the_command_line_makes_a_key_that_works_until_it_is_revoked(
     gateway: httpx.Client, name: str, stack: Settings
 ) -> None:
-    created = visionops("keys", "create", name, "--scope", "predict", "--rate", "500/second")
+    created = visionops("keys", "add", name, "--scope", "predict", "--rate", "500/second")
     key = created.stdout.strip()
     assert created.returncode == 0, created.stderr
     match = keys.KEY_PATTERN.fullmatch(key)

@@ -17,7 +17,7 @@ from visionops_assets.backup.archive import Archive
 from visionops_assets.backup.databases import Database
 from visionops_assets.catalog import migrate
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.cli.backup import _databases
+from visionops_assets.cli.backups import _databases
 from visionops_assets.errors import BackupError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
@@ -112,7 +112,7 @@ def ruin(database: Database) -> None:
 
 def created() -> str:
     """Take a backup by the command and return its id."""
-    result = visionops("backup", "create")
+    result = visionops("backups", "add")
     assert result.returncode == 0, result.stderr
     return result.stdout.split()[2].rstrip(":")
 
@@ -132,7 +132,7 @@ def test_everything_is_as_it_was(kept: Settings, by_name: dict[str, Database]) -
     backup_id = created()
     for database in by_name.values():
         ruin(database)
-    result = visionops("backup", "restore", backup_id, "--yes")
+    result = visionops("backups", "restore", backup_id, "--yes")
     assert result.returncode == 0, result.stderr
     after = {name: contents(database) for name, database in by_name.items()}
     assert after == before
@@ -142,7 +142,7 @@ def test_everything_is_as_it_was(kept: Settings, by_name: dict[str, Database]) -
 def test_the_restored_catalog_works_on(kept: Settings, by_name: dict[str, Database]) -> None:
     backup_id = created()
     ruin(by_name["catalog"])
-    assert visionops("backup", "restore", backup_id, "--yes").returncode == 0
+    assert visionops("backups", "restore", backup_id, "--yes").returncode == 0
     before = contents(by_name["catalog"])
     migrate.upgrade(kept.postgres_url.get_secret_value())
     assert contents(by_name["catalog"]) == before
@@ -162,11 +162,11 @@ def test_nothing_is_restored_under_a_client(kept: Settings, by_name: dict[str, D
         connection.execute("DELETE FROM runs WHERE run_id = 100")
     before = {name: contents(database) for name, database in by_name.items()}
     with client_of(by_name["catalog"]):
-        result = visionops("backup", "restore", backup_id, "--yes")
+        result = visionops("backups", "restore", backup_id, "--yes")
     assert result.returncode == 2
     assert "1 client(s) are connected to the database catalog" in result.stderr
     assert {name: contents(database) for name, database in by_name.items()} == before
-    assert visionops("backup", "restore", backup_id, "--yes", "--only", "dagster").returncode == 0
+    assert visionops("backups", "restore", backup_id, "--yes", "--only", "dagster").returncode == 0
     assert contents(ruined) != before["dagster"]
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_dump_is_noticed_before_anything_is_touched(
         with database.connect() as connection:
             connection.execute("CREATE TABLE witness (id int)")
     before = {name: contents(database) for name, database in by_name.items()}
-    result = visionops("backup", "restore", backup_id, "--yes")
+    result = visionops("backups", "restore", backup_id, "--yes")
     assert result.returncode == 2
     assert "mlflow is not what was taken" in result.stderr
     assert {name: contents(database) for name, database in by_name.items()} == before
@@ -214,7 +214,7 @@ def test_a_dump_is_of_one_moment(kept: Settings, by_name: dict[str, Database]) -
         writer.execute("INSERT INTO right_side VALUES (1)")
         backup_id = created()  # With that transaction open.
         writer.commit()
-    assert visionops("backup", "restore", backup_id, "--yes", "--only", "catalog").returncode == 0
+    assert visionops("backups", "restore", backup_id, "--yes", "--only", "catalog").returncode == 0
     after = contents(catalog)
     assert after["rows of left_side"] == after["rows of right_side"] == []
     with catalog.connect() as connection:
@@ -223,7 +223,7 @@ def test_a_dump_is_of_one_moment(kept: Settings, by_name: dict[str, Database]) -
 
 def test_backups_are_listed_and_old_ones_go(kept: Settings, by_name: dict[str, Database]) -> None:
     newest = created()
-    listed = visionops("backup", "ls").stdout
+    listed = visionops("backups", "ls").stdout
     assert newest in listed
     assert "(0004)" in listed or "(00" in listed
     archive = Archive(ObjectStore())
@@ -241,7 +241,7 @@ def test_no_password_is_in_the_process_list(by_name: dict[str, Database]) -> Non
 
 def test_unreachable_databases_are_named(kept: Settings) -> None:
     url = make_url("postgresql://nobody:x@127.0.0.1:1/none")
-    result = visionops("backup", "restore", "20200101T000000Z", "--yes")
+    result = visionops("backups", "restore", "20200101T000000Z", "--yes")
     assert result.returncode == 2
     assert "no complete backup '20200101T000000Z'" in result.stderr
     with pytest.raises(BackupError, match="pg_dump failed on the database x"):

@@ -64,13 +64,13 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def camera(name: str, url: str, *options: str) -> Iterator[None]:
     """Have a camera for the length of the block."""
-    added = visionops("camera", "add", name, url, *options)
+    added = visionops("cameras", "add", name, url, *options)
     assert added.returncode == 0, added.stderr
     assert PASSWORD not in added.stdout
     try:
         yield
     finally:
-        assert visionops("camera", "remove", name).returncode == 0
+        assert visionops("cameras", "rm", name).returncode == 0
 
 
 def media_of(name: str) -> Sequence[Media]:
@@ -85,8 +85,8 @@ def media_of(name: str) -> Sequence[Media]:
 
 
 def listed(name: str) -> dict[str, Any]:
-    """What `visionops camera list` says of a camera."""
-    shown = visionops("camera", "list", "--json")
+    """What `visionops cameras ls` says of a camera."""
+    shown = visionops("cameras", "ls", "--json")
     assert shown.returncode == 0, shown.stderr
     rows = [json.loads(line) for line in shown.stdout.splitlines()]
     row: dict[str, Any] = next(row for row in rows if row["name"] == name)
@@ -153,7 +153,7 @@ def test_a_camera_that_was_removed_is_read_no_more(edge: Settings, video: Path) 
 def test_what_makes_no_camera_is_refused(
     edge: Settings, words: Sequence[str], message: str
 ) -> None:
-    refused = visionops("camera", "add", *words)
+    refused = visionops("cameras", "add", *words)
     assert refused.returncode == 2
     assert message in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -161,10 +161,10 @@ def test_what_makes_no_camera_is_refused(
 
 def test_a_name_is_given_once(edge: Settings, video: Path) -> None:
     with camera("yard", str(video), "--motion"):
-        again = visionops("camera", "add", "yard", str(video))
+        again = visionops("cameras", "add", "yard", str(video))
         assert again.returncode == 2
         assert "already" in again.stderr
-    assert visionops("camera", "remove", "yard").returncode == 2
+    assert visionops("cameras", "rm", "yard").returncode == 2
 
 
 def test_a_reader_that_is_killed_comes_back(edge: Settings, video: Path) -> None:

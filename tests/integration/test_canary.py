@@ -45,7 +45,7 @@ def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Se
         assert ask()[0] == 1
         with steady_load(ask) as load:
             started = visionops(
-                "release", "canary", "2", "--share", "50", "--reason", "To see it.", "--as", "me"
+                "releases", "canary", "2", "--share", "50", "--reason", "To see it.", "--as", "me"
             )
             assert started.returncode == 0, started.stderr
             assert "Canary: version 2 with 50 % of the traffic" in started.stdout

@@ -168,11 +168,11 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
     assert waiting.outcome == Outcome.WAIT
     assert f"batch {batch.batch_id} has 0 of 20" in waiting.reason
 
-    listed = visionops("labelling", "ls", "--json").stdout.splitlines()
+    listed = visionops("labelling-batches", "ls", "--json").stdout.splitlines()
     opened = [row for row in map(json.loads, listed) if row["closed_at"] is None]
     assert batch.batch_id in {row["batch_id"] for row in opened}
     folder = tmp_path / "batch"
-    shown = visionops("labelling", "show", str(batch.batch_id), "--out", str(folder))
+    shown = visionops("labelling-batches", "show", str(batch.batch_id), "--out", str(folder))
     assert shown.returncode == 0, shown.stderr
     assert len(list(folder.glob("*.png"))) == 20
     assert next(folder.glob("*.png")).read_bytes() == IMAGE
@@ -185,7 +185,7 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
         # Two of the images nobody can name.
         writer.writerows(row | {"label": "a"} for row in rows[:18])
         writer.writerows(rows[18:])
-    applied = visionops("labelling", "apply", str(file))
+    applied = visionops("labelling-batches", "apply", str(file))
     assert (applied.returncode, applied.stdout) == (0, "Sent 18 labels.\n"), applied.stderr
     with serving.catalog.begin() as session:
         assert batches(session, model_name=serving.model)[0].labelled == 18
@@ -193,7 +193,7 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
     assert decide(serving).outcome == Outcome.WAIT
     with serving.catalog.begin() as session:
         assert batches(session, model_name=serving.model, only_open=True) == []
-    about = ("decisions", "--model", serving.model)
+    about = ("decisions", "ls", "--model", serving.model)
     (line,) = visionops(*about, "--outcome", "ask_for_labels", "--json").stdout.splitlines()
     assert json.loads(line)["decision_id"] == asking.decision_id
     table = visionops(*about).stdout

@@ -234,23 +234,23 @@ def test_the_database_refuses_to_change_what_was_decided(
 def test_the_command_line_releases_says_why_not_and_shows_the_audit(served: Serving) -> None:
     version = next_version(served)
     why = ("--reason", "a [bold]test[/bold]")
-    missing = visionops("release", "promote", str(version), *why)
+    missing = visionops("releases", "promote", str(version), *why)
     assert missing.returncode == 2
     assert missing.stderr.startswith("visionops: ")
     assert len(missing.stderr.splitlines()) == 1
     served.offer(version)
     before = served.champion()
-    promoted = visionops("release", "promote", str(version), *why, "--as", "anna")
+    promoted = visionops("releases", "promote", str(version), *why, "--as", "anna")
     assert promoted.returncode == 0, promoted.stderr
     assert f"Version {version} is champion in the place of {before}" in promoted.stdout
-    back = visionops("release", "rollback", *why)
+    back = visionops("releases", "rollback", *why)
     assert back.returncode == 0, back.stderr
     assert served.champion() == before
-    shown = visionops("release", "ls").stdout
+    shown = visionops("releases", "ls").stdout
     assert f"Champion: version {before}" in shown
     assert "rolled_back" in shown
     assert "a [bold]test[/bold]" in shown
-    lines = visionops("release", "ls", "--json", "--limit", "2").stdout.splitlines()
+    lines = visionops("releases", "ls", "--json", "--limit", "2").stdout.splitlines()
     assert len(lines) == 2
     assert '"actor": "anna"' in lines[1]
 

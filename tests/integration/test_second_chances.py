@@ -92,7 +92,7 @@ def listed(*words: str) -> list[dict[str, Any]]:
 
 def letters_of(offsets: OffsetRange) -> list[dict[str, Any]]:
     names = {f"{offsets.topic}-0-{offset}" for offset in range(offsets.start, offsets.end)}
-    return [row for row in listed("dead-letter") if row["letter"] in names]
+    return [row for row in listed("dead-letters") if row["letter"] in names]
 
 
 def said(*words: str) -> str:
@@ -131,10 +131,10 @@ def test_messages_that_cannot_be_handled_do_not_stop_the_others(relayed: Setting
     codes = ["unreadable_event", "unknown_media", "unknown_announcement"]
     assert [row["code"] for row in letters] == codes
     assert not any(row["handled"] for row in letters)
-    shown = said("dead-letter", "show", letters[0]["letter"])
+    shown = said("dead-letters", "show", letters[0]["letter"])
     assert "hello" in shown
     assert "\x1b" not in shown
-    assert str(silent.media_id) in said("dead-letter", "show", letters[2]["letter"])
+    assert str(silent.media_id) in said("dead-letters", "show", letters[2]["letter"])
 
 
 def test_a_replayed_letter_has_its_effect_once(relayed: Settings) -> None:
@@ -148,11 +148,11 @@ def test_a_replayed_letter_has_its_effect_once(relayed: Settings) -> None:
     with Catalog().begin() as session:  # As if restored from a backup.
         session.add(Media(**{c.name: getattr(media, c.name) for c in Media.__table__.columns}))
     for _ in range(2):
-        said("dead-letter", "replay", letter["letter"])
+        said("dead-letters", "replay", letter["letter"])
         assert letters_of(take_new_messages()) == []
     assert now(media).status is MediaStatus.PROCESSED
     assert effects(media) == ([event_id_of(media.media_id, 1)], 1)
-    assert [r["handled"] for r in listed("dead-letter") if r["letter"] == letter["letter"]] == [
+    assert [r["handled"] for r in listed("dead-letters") if r["letter"] == letter["letter"]] == [
         True
     ]
 
@@ -160,10 +160,10 @@ def test_a_replayed_letter_has_its_effect_once(relayed: Settings) -> None:
 def test_all_that_is_not_handled_is_replayed_equal_messages_once(relayed: Settings) -> None:
     publish(b"the same", b"the same")
     assert len(letters_of(take_new_messages())) == 2
-    waiting = [row for row in listed("dead-letter") if not row["handled"]]
-    said("dead-letter", "replay", "--all")
+    waiting = [row for row in listed("dead-letters") if not row["handled"]]
+    said("dead-letters", "replay", "--all")
     assert len(letters_of(take_new_messages())) < len(waiting)
-    said("dead-letter", "replay", "--all")
+    said("dead-letters", "replay", "--all")
     assert len(letters_of(take_new_messages())) < len(waiting)
 
 
@@ -172,7 +172,7 @@ def test_all_that_is_not_handled_is_replayed_equal_messages_once(relayed: Settin
 )
 def test_letters_must_be_named(relayed: Settings, words: tuple[str, ...]) -> None:
     with pytest.raises((NotFoundError, InvalidRequestError)):
-        said("dead-letter", *words)
+        said("dead-letters", *words)
 
 
 def test_a_released_file_is_processed_by_todays_limits(
@@ -191,14 +191,14 @@ def test_a_released_file_is_processed_by_todays_limits(
     assert "89 50 4e 47" in shown
     assert copy.read_bytes() == data
 
-    said("quarantine", "release", "--code", "too_many_pixels")
+    said("quarantine", "retry", "--code", "too_many_pixels")
     take_new_messages()
     again = now(media)
     assert (again.status, again.announcement) == (MediaStatus.QUARANTINED, 2)
 
     monkeypatch.undo()
     load_settings.cache_clear()
-    said("quarantine", "release", str(media.media_id))
+    said("quarantine", "retry", str(media.media_id))
     assert (now(media).status, now(media).reason_code) == (MediaStatus.STORED, None)
     take_new_messages()
     done = now(media)
@@ -207,18 +207,18 @@ def test_a_released_file_is_processed_by_todays_limits(
     assert (sorted(effects(media)[0]), effects(media)[1]) == (sorted(events), 1)
 
 
-def test_only_what_is_in_quarantine_is_released_all_or_nothing(relayed: Settings) -> None:
+def test_only_what_is_in_quarantine_is_retried_all_or_nothing(relayed: Settings) -> None:
     truncated, good = store(png()[:900]), store(png())
     take_new_messages()
     assert now(truncated).reason_code == "corrupt"
     ids = [str(media.media_id) for media in (truncated, good)]
-    done = visionops("quarantine", "release", *ids)
+    done = visionops("quarantine", "retry", *ids)
     assert done.returncode == 2
     assert f"{good.media_id} is not in quarantine: it is processed" in done.stderr
     assert now(truncated).status is MediaStatus.QUARANTINED
     for words in ((), (ids[0], "--code", "corrupt"), ("--code", "nonsense"), (str(uuid4()),)):
         with pytest.raises((NotFoundError, InvalidRequestError)):
-            said("quarantine", "release", *words)
+            said("quarantine", "retry", *words)
     assert "corrupt" in said("quarantine", "ls")
     metrics = AsgiClient(create_app(Catalog(), load_settings())).get("/metrics").text
     assert 'visionops_media_quarantined{code="corrupt"} 1.0' in metrics

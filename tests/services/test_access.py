@@ -124,7 +124,7 @@ def test_a_malformed_key_never_reaches_the_catalog(
 def test_without_a_key_one_is_told_where_to_get_it(service: AsgiClient) -> None:
     answer = service.get("/ingest")
     assert answer.status_code == 401
-    assert "visionops keys create" in answer.json()["detail"]
+    assert "visionops keys add" in answer.json()["detail"]
 
 
 def test_an_expired_key_is_refused(service: AsgiClient, catalog: KeyCatalog) -> None:

@@ -63,7 +63,7 @@ def add(session: Session, name: str, address: str, settings: CameraSettings) -> 
     inserted = session.scalar(insert(Camera).values(row).on_conflict_do_nothing().returning(Camera))
     if inserted is None:
         raise InvalidRequestError(
-            f"There is a camera {name} already. Remove it first: `visionops camera remove {name}`."
+            f"There is a camera {name} already. Remove it first: `visionops cameras rm {name}`."
         )
     return _entry(inserted)
 
@@ -76,7 +76,7 @@ def remove(session: Session, name: str) -> None:
     """
     row = session.get(Camera, name)
     if row is None:
-        raise NotFoundError(f"There is no camera {name}. `visionops camera list` shows them.")
+        raise NotFoundError(f"There is no camera {name}. `visionops cameras ls` shows them.")
     session.delete(row)
 
 

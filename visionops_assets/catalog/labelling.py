@@ -162,7 +162,7 @@ def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
     """
     if session.get(LabellingBatch, batch_id) is None:
         raise NotFoundError(
-            f"There is no labelling batch {batch_id}. See `visionops labelling ls`."
+            f"There is no labelling batch {batch_id}. See `visionops labelling-batches ls`."
         )
     newest = _newest_labels(batch_id)
     sureness = confidence()

@@ -21,7 +21,7 @@ def quarantined(session: Session, code: str | None = None) -> Sequence[Media]:
 
 
 def get_quarantined(session: Session, media_id: UUID, *, lock: bool = False) -> Media:
-    """Return one media file in quarantine; with `lock`, nobody else can release it meanwhile.
+    """Return one media file in quarantine; with `lock`, nobody else can retry it meanwhile.
 
     Raises:
         NotFoundError: there is no such file, or it is not in quarantine.
@@ -34,7 +34,7 @@ def get_quarantined(session: Session, media_id: UUID, *, lock: bool = False) -> 
     return media
 
 
-def release(session: Session, topic: str, media_id: UUID) -> None:
+def retry(session: Session, topic: str, media_id: UUID) -> None:
     """Let a media file be processed again, by today's code and limits.
 
     It is a new announcement: the event of the one before was consumed and would have no effect.

@@ -5,24 +5,28 @@ import sys
 import typer
 
 from visionops_assets.cli import (
-    backup,
+    backups,
     cameras,
     capacity,
     dead_letters,
     decisions,
     imports,
     keys,
-    labelling,
+    labelling_batches,
     model,
+    old_names,
     quarantine,
-    release,
+    releases,
     servers,
     sweep,
 )
 from visionops_assets.errors import VisionOpsError
 
 app = typer.Typer(
-    help="Media in, a served model out.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=old_names.Commands,
+    help="Media in, a served model out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 for command in (
     servers.up,
@@ -30,7 +34,6 @@ for command in (
     servers.status,
     servers.logs,
     sweep.sweep,
-    decisions.decisions,
     capacity.capacity,
     model.predict,
     model.demo,
@@ -38,12 +41,13 @@ for command in (
     app.command()(command)
 app.command("import")(imports.import_media)
 app.add_typer(keys.app, name="keys")
-app.add_typer(cameras.app, name="camera")
-app.add_typer(release.app, name="release")
-app.add_typer(labelling.app, name="labelling")
+app.add_typer(cameras.app, name="cameras")
+app.add_typer(releases.app, name="releases")
+app.add_typer(decisions.app, name="decisions")
+app.add_typer(labelling_batches.app, name="labelling-batches")
 app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(dead_letters.app, name="dead-letter")
-app.add_typer(backup.app, name="backup")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(backups.app, name="backups")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`visionops camera add | list | remove`: the streams that are cut into media."""
+"""`visionops cameras ls | add | rm`: the streams that are cut into media."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 METRICS_TIMEOUT_S = 5.0
 
-# Metrics of the camera service, by what `camera list` calls them.
+# Metrics of the camera service, by what `cameras ls` calls them.
 _LIVE = {
     "up": "visionops_camera_up",
     "frame_rate_hz": "visionops_camera_frame_rate_hz",
@@ -70,7 +70,7 @@ def add(
     console.print(f"Camera {added.name}: {printable(added.shown_address)}")
 
 
-@app.command("list")
+@app.command("ls")
 def list_cameras(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -88,11 +88,11 @@ def list_cameras(
     elif rows:
         console.print(_table(rows))
     else:
-        console.print("There are no cameras yet. `visionops camera add NAME URL` adds one.")
+        console.print("There are no cameras yet. `visionops cameras add NAME URL` adds one.")
 
 
-@app.command()
-def remove(name: Annotated[str, typer.Argument(help="See `visionops camera list`.")]) -> None:
+@app.command("rm")
+def remove(name: Annotated[str, typer.Argument(help="See `visionops cameras ls`.")]) -> None:
     """Forget a camera. Its media stay."""
     from visionops_assets.catalog import cameras
     from visionops_assets.catalog.connection import Catalog

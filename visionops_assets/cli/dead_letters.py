@@ -1,4 +1,4 @@
-"""`visionops dead-letter ls | show | replay`: messages of the queue that could not be handled.
+"""`visionops dead-letters ls | show | replay`: messages of the queue that could not be handled.
 
 A letter is named by where its message lay, `<topic>-<partition>-<offset>`. Letters are never taken
 away: to replay one is to publish its message again, and whoever takes an event that was taken
@@ -123,7 +123,7 @@ def _pick(letters: dict[str, DeadLetter], names: list[str]) -> dict[str, DeadLet
     unknown = [name for name in names if name not in letters]
     if unknown:
         raise NotFoundError(
-            f"There is no dead letter {unknown[0]}. See `visionops dead-letter ls`."
+            f"There is no dead letter {unknown[0]}. See `visionops dead-letters ls`."
         )
     return {name: letters[name] for name in names}
 

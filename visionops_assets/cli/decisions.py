@@ -1,4 +1,4 @@
-"""`visionops decisions`: what the retrain arbiter decided, and why."""
+"""`visionops decisions ls`: what the retrain arbiter decided, and why."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from visionops_assets.catalog.schema import Decision
 
 
-def decisions(
+app = typer.Typer(help="Decisions of the retrain arbiter.", no_args_is_help=True)
+
+
+@app.command()
+def ls(
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only about this model.", show_default=False)
     ] = None,

@@ -1,4 +1,4 @@
-"""`visionops keys create | ls | revoke`: who may use the services."""
+"""`visionops keys ls | add | revoke`: who may use the services."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def duration(text: str) -> timedelta:
 
 
 @app.command()
-def create(
+def add(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; repeat it.")] = None,
     expires: Annotated[

@@ -1,4 +1,4 @@
-"""`visionops quarantine ls | show | release`: media that could not be used."""
+"""`visionops quarantine ls | show | retry`: media that could not be used."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def show(
 
 
 @app.command()
-def release(
+def retry(
     media_ids: Annotated[list[UUID] | None, typer.Argument(help="Which files.")] = None,
     code: Annotated[str | None, typer.Option(help="All with this reason, e.g. corrupt.")] = None,
 ) -> None:
@@ -88,8 +88,8 @@ def release(
         if not chosen:
             raise NotFoundError(f"Nothing is in quarantine with the reason {code!r}.")
         for media_id in chosen:
-            quarantine.release(session, topic, media_id)
-    console.print(f"Released {len(chosen)} file(s): they will be processed again.")
+            quarantine.retry(session, topic, media_id)
+    console.print(f"Retrying {len(chosen)} file(s): they will be processed again.")
 
 
 def _described(media: "Media") -> dict[str, Any]:

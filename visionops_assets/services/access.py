@@ -52,7 +52,7 @@ PROTECTED = problems(
 )
 """What a route that needs a key may answer besides its own, for its `responses`."""
 
-_DESCRIPTION = "An API key, made by an operator with `visionops keys create`."
+_DESCRIPTION = "An API key, made by an operator with `visionops keys add`."
 _BEARER = HTTPBearer(description=_DESCRIPTION)
 _X_API_KEY = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description=_DESCRIPTION, auto_error=False
@@ -122,7 +122,7 @@ class Access:
             self._count(ATTEMPTS, "address", address)
             raise UnauthenticatedError(
                 "This needs an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. "
-                "An operator makes one with `visionops keys create`."
+                "An operator makes one with `visionops keys add`."
             )
         match = keys.KEY_PATTERN.fullmatch(presented)
         key = await self._find(match["prefix"], address) if match else None

@@ -99,7 +99,7 @@ def _try(
     order = Order.of_run(context.run.run_id, "The arbiter asked for it, and the gate passed it.")
     rollout = Trials(controller).start_once(exported.model_name, version, share_percent, order)
     outcome = (
-        f"Version {version} was tried before, and is not again: see `visionops release ls`."
+        f"Version {version} was tried before, and is not again: see `visionops releases ls`."
         if rollout is None
         else f"Version {version} is tried on {share_percent:g} % of the traffic."
     )

@@ -39,7 +39,7 @@ def serving_convergence(
 ) -> dg.SensorResult:
     """Brings every Triton server to what the catalog says. Starts no runs.
 
-    A release that no run made, such as a rollback by `visionops release`, becomes a
+    A release that no run made, such as a rollback by `visionops releases`, becomes a
     materialization here, so that lineage shows it. The cursor is the last one that did.
     """
     model_name = load_settings().model_name

@@ -96,7 +96,7 @@ class Trials:
             raise RolloutError(f"No canary or shadow of {model_name} is under way.")
         with self._controller.locked(Audit(model_name, rollout.model_version, order)) as session:
             if active_rollout(session, model_name) != rollout:
-                raise RolloutError("It ended meanwhile: see `visionops release ls`.")
+                raise RolloutError("It ended meanwhile: see `visionops releases ls`.")
             end(session, rollout, order, order.reason)
         return rollout
 
@@ -151,6 +151,6 @@ def _version_to_beat(session: Session, audit: Audit) -> int:
     if under_way is not None:
         raise RolloutError(
             f"The {under_way.role.value} of version {under_way.model_version} is under way: end it "
-            "with `visionops release stop`, or wait for its verdict."
+            "with `visionops releases stop`, or wait for its verdict."
         )
     return current.model_version

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.labelling import BatchItem
 from visionops_assets.cli import app
-from visionops_assets.cli.labelling import COLUMNS, LABELS_FILE, _save, read_labels
+from visionops_assets.cli.labelling_batches import COLUMNS, LABELS_FILE, _save, read_labels
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.object_store import ObjectStore
 
@@ -30,7 +30,7 @@ HEAD = "prediction_id,answered,label"
     ],
 )
 def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["labelling", *words])
+    result = CliRunner().invoke(app, ["labelling-batches", *words])
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""

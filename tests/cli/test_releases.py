@@ -23,7 +23,7 @@ WHY = ["--reason", "a test"]
     ],
 )
 def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["release", *words])
+    result = CliRunner().invoke(app, ["releases", *words])
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""

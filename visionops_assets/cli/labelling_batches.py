@@ -1,4 +1,4 @@
-"""`visionops labelling ls | show | apply`: the truth that the retrain arbiter asks for."""
+"""`visionops labelling-batches ls | show | apply`: the truth that the retrain arbiter asks for."""
 
 import csv
 import json
@@ -85,7 +85,7 @@ def show(
         saved = _save(items, out)
         console.print(
             f"Saved {saved} images of {len(items)} predictions. Fill in the labels of "
-            f"{printable(out / LABELS_FILE)}, then run `visionops labelling apply` on it.",
+            f"{printable(out / LABELS_FILE)}, then run `visionops labelling-batches apply` on it.",
             soft_wrap=True,
         )
     elif as_json:

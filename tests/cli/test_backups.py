@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from visionops_assets.backup.archive import Backup, DumpedDatabase
 from visionops_assets.backup.databases import Database
-from visionops_assets.cli import app, backup
+from visionops_assets.cli import app, backups
 from visionops_assets.errors import InvalidRequestError
 
 TAKEN = Backup(
@@ -44,18 +44,18 @@ class FakeArchive:
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch) -> FakeArchive:
     fake = FakeArchive()
-    monkeypatch.setattr(backup, "_archive", lambda: fake)
+    monkeypatch.setattr(backups, "_archive", lambda: fake)
     return fake
 
 
 def test_dagster_is_dumped_before_the_catalog_and_mlflow_after_it(archive: FakeArchive) -> None:
-    result = CliRunner().invoke(app, ["backup", "create"])
+    result = CliRunner().invoke(app, ["backups", "add"])
     assert archive.taken == ["dagster", "catalog", "mlflow"]
     assert "20261126T021700.000000Z: catalog 2.5 MB (0004)" in result.stdout
 
 
 def test_a_restore_asks_first(archive: FakeArchive) -> None:
-    words = ["backup", "restore", TAKEN.backup_id]
+    words = ["backups", "restore", TAKEN.backup_id]
     refused = CliRunner().invoke(app, words, input="n\n")
     assert refused.exit_code == 1
     assert "2026-11-26 02:17:00" in refused.output
@@ -65,7 +65,7 @@ def test_a_restore_asks_first(archive: FakeArchive) -> None:
 
 
 def test_only_some_are_restored(archive: FakeArchive) -> None:
-    words = ["backup", "restore", TAKEN.backup_id, "--yes", "--only"]
+    words = ["backups", "restore", TAKEN.backup_id, "--yes", "--only"]
     assert CliRunner().invoke(app, [*words, "catalog, mlflow"]).exit_code == 0
     assert archive.restored == ["catalog", "mlflow"]
     wrong = CliRunner().invoke(app, [*words, "catalogue"])
@@ -76,9 +76,9 @@ def test_only_some_are_restored(archive: FakeArchive) -> None:
 
 def test_mlflow_may_have_a_database_and_a_user_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     own = "postgresql+psycopg2://mlflow:x@elsewhere/tracking"
-    urls = {database.name: database.url for database in backup._databases(own)}
+    urls = {database.name: database.url for database in backups._databases(own)}
     assert (urls["mlflow"].host, urls["mlflow"].database) == ("elsewhere", "tracking")
-    beside = {database.name: database.url for database in backup._databases()}
+    beside = {database.name: database.url for database in backups._databases()}
     assert beside["mlflow"] == beside["dagster"].set(database="mlflow")
 
 
@@ -91,13 +91,13 @@ def test_the_variable_of_mlflow_counts(
         seen.append(url)
         return []
 
-    monkeypatch.setattr(backup, "_databases", databases)
+    monkeypatch.setattr(backups, "_databases", databases)
     environment = {"MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@db/mlflow"}
-    assert CliRunner().invoke(app, ["backup", "create"], env=environment).exit_code == 0
+    assert CliRunner().invoke(app, ["backups", "add"], env=environment).exit_code == 0
     assert seen == ["postgresql://mlflow@db/mlflow"]
 
 
 def test_backups_are_listed(archive: FakeArchive) -> None:
-    assert "catalog 2.5 MB" in CliRunner().invoke(app, ["backup", "ls"]).stdout
-    lines = CliRunner().invoke(app, ["backup", "ls", "--json"]).stdout
+    assert "catalog 2.5 MB" in CliRunner().invoke(app, ["backups", "ls"]).stdout
+    lines = CliRunner().invoke(app, ["backups", "ls", "--json"]).stdout
     assert Backup.model_validate_json(lines) == TAKEN

@@ -1,4 +1,4 @@
-"""`visionops backup create | ls | restore`: the databases, in the object store."""
+"""`visionops backups ls | add | restore`: the databases, in the object store."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,7 @@ app = typer.Typer(help="Backups of the databases: take, list, restore.", no_args
 
 
 @app.command()
-def create(
+def add(
     keep_days: Annotated[
         int | None,
         typer.Option(min=1, help="Delete backups that are older, once this one is complete."),
@@ -61,7 +61,7 @@ def list_backups(
 
 @app.command()
 def restore(
-    backup_id: Annotated[str, typer.Argument(help="As `visionops backup ls` shows it.")],
+    backup_id: Annotated[str, typer.Argument(help="As `visionops backups ls` shows it.")],
     only: Annotated[
         str, typer.Option(help="Only these databases, by commas: catalog, dagster, mlflow.")
     ] = "",

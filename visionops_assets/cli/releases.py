@@ -1,4 +1,4 @@
-"""`visionops release ls | promote | rollback | canary | shadow | stop`: what serves, and why."""
+"""`visionops releases ls | promote | rollback | canary | shadow | stop`: what serves, and why."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def _reason(text: str) -> str:
 
 
 Version = Annotated[
-    int, typer.Argument(min=1, metavar="VERSION", help="See `visionops release ls`, or MLflow.")
+    int, typer.Argument(min=1, metavar="VERSION", help="See `visionops releases ls`, or MLflow.")
 ]
 Reason = Annotated[str, typer.Option(callback=_reason, help="Why: it goes into the audit.")]
 Actor = Annotated[

@@ -1,0 +1,48 @@
+"""Old names of commands: they still work, and say the new name on standard error."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+# The commands of a group come before the group itself: the first name that fits counts.
+OLD_NAMES = {
+    "keys create": "keys add",
+    "camera list": "cameras ls",
+    "camera remove": "cameras rm",
+    "camera": "cameras",
+    "quarantine release": "quarantine retry",
+    "dead-letter": "dead-letters",
+    "release": "releases",
+    "labelling": "labelling-batches",
+    "backup create": "backups add",
+    "backup": "backups",
+}
+_BARE = ("decisions", "decisions ls")
+"""It was a command and is a group now; its options follow it at once."""
+
+
+class Commands(TyperGroup):
+    """The root of all commands, which takes old names for new ones."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Replace an old name at the front of `args`, and say so once."""
+        renamed = old_and_new_name(args)
+        if renamed:
+            old, new = renamed
+            typer.echo(f"visionops: `{old}` is now `visionops {new}`.", err=True)
+            args = [*new.split(), *args[len(old.split()) :]]
+        return super().parse_args(ctx, args)
+
+
+def old_and_new_name(words: Sequence[str]) -> tuple[str, str] | None:
+    """Return the old name that the words of a command begin with, and the new one; else None."""
+    old, new = _BARE
+    rest = words[1:2]
+    if list(words[:1]) == [old] and (not rest or (rest[0][:1] == "-" and rest[0] != "--help")):
+        return _BARE
+    for old, new in OLD_NAMES.items():
+        if list(words[: len(old.split())]) == old.split():
+            return old, new
+    return None
