@@ -20,6 +20,7 @@ from visionops_assets.stages import (
     media,
     monitoring,
     serving,
+    surroundings,
     training,
 )
 
@@ -53,6 +54,7 @@ def _resources() -> dict[str, object]:
 
 definitions = dg.Definitions.merge(
     *(stage.definitions for stage in STAGES),
+    surroundings.definitions,
     dg.Definitions(resources=_resources(), executor=_executor(load_settings())),
 )
 

@@ -5,25 +5,47 @@ import sys
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from visionops_assets.definitions import STAGES, definitions
+from visionops_assets.definitions import definitions
+from visionops_assets.settings import Settings
 from visionops_assets.stages.training.sensors import run_config_of
 
-EXPECTED_LINEAGE = {
-    "raw_media": set(),
+LINEAGE: dict[str, set[str]] = {
+    "raw_media": {"media_topic"},
     "processed_frames": {"raw_media"},
-    "labels": {"processed_frames"},
-    "dataset_snapshot": {"labels"},
+    "labels": {"processed_frames", "label_table"},
+    "dataset_snapshot": {"labels", "retrain_decision"},
     "trained_model": {"dataset_snapshot"},
     "model_evaluation": {"trained_model"},
     "exported_model": {"trained_model", "model_evaluation"},
-    "model_release": {"exported_model"},
-    "prediction_log": {"model_release"},
+    "model_release": {"exported_model", "retrain_decision"},
+    "prediction_log": {"predictions_topic"},
     "feedback_media": {"prediction_log"},
     "model_performance": {"prediction_log"},
     "data_drift": {"prediction_log"},
     "retrain_decision": {"model_performance", "data_drift"},
-    "serving_health": {"model_release"},
+    "serving_health": {"server_metrics"},
+}
+EXTERNAL_LINEAGE: dict[str, set[str]] = {
+    "cameras": set(),
+    "uploads": set(),
+    "media_topic": {"cameras", "uploads", "feedback_media"},
+    "dead_letter_topic": {"raw_media"},
+    "label_table": set(),
+    "triton": {"model_release"},
+    "applications": {"triton"},
+    "predictions_topic": set(),
+    "server_metrics": set(),
+}
+GROUPS = {
+    "media": {"cameras", "uploads", "media_topic", "dead_letter_topic"}
+    | {"raw_media", "processed_frames"},
+    "data": {"label_table", "labels", "dataset_snapshot"},
+    "model": {"trained_model", "model_evaluation", "exported_model"},
+    "serving": {"model_release", "triton", "applications"},
+    "monitoring": {"predictions_topic", "prediction_log", "feedback_media", "model_performance"}
+    | {"data_drift", "retrain_decision", "server_metrics", "serving_health"},
 }
 GRAPH = definitions.resolve_asset_graph()
 KEYS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
@@ -34,18 +56,57 @@ def test_lineage_is_the_designs() -> None:
         key: {parent.to_user_string() for parent in GRAPH.get(dg.AssetKey(key)).parent_keys}
         for key in KEYS
     }
-    assert lineage == EXPECTED_LINEAGE
+    assert lineage == LINEAGE | EXTERNAL_LINEAGE
+
+
+def test_groups_are_few() -> None:
+    groups: dict[str | None, set[str]] = {}
+    for key in KEYS:
+        groups.setdefault(GRAPH.get(dg.AssetKey(key)).group_name, set()).add(key)
+    assert groups == GROUPS
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_asset_is_ours_described_and_owned(key: str) -> None:
-    """A mistyped dependency would show here as an external asset."""
+def test_asset_is_described_and_owned(key: str) -> None:
     node = GRAPH.get(dg.AssetKey(key))
-    assert node.is_executable
+    assert node.is_executable == (key in LINEAGE)
     assert node.description
     assert node.owners
     assert node.kinds
-    assert node.group_name in {stage.__name__.rpartition(".")[2] for stage in STAGES}
+
+
+@pytest.mark.parametrize("key", sorted(LINEAGE))
+def test_no_run_loads_anything_from_outside_or_from_a_decision(key: str) -> None:
+    """Such edges tell where things come from; an asset that loaded them would wait for them."""
+    assets = definitions.resolve_assets_def(key)
+    inputs = assets.node_def.input_dict
+    loaded = {
+        parent.to_user_string()
+        for name, parent in assets.keys_by_input_name.items()
+        if not inputs[name].dagster_type.is_nothing
+    }
+    assert loaded <= set(LINEAGE) - {"retrain_decision"}
+
+
+def test_what_is_measured_all_the_time_must_stay_fresh() -> None:
+    policies = {key: GRAPH.get(dg.AssetKey(key)).freshness_policy for key in KEYS}
+    window_s = {
+        key: policy.fail_window.to_timedelta().total_seconds()
+        for key, policy in policies.items()
+        if isinstance(policy, TimeWindowFreshnessPolicy)
+    }
+    hourly = {"prediction_log", "model_performance", "data_drift", "retrain_decision"}
+    assert set(window_s) == hourly | {"serving_health"}
+    interval_s = Settings().monitoring_max_interval_s
+    assert all(interval_s < window_s[key] <= 2 * interval_s for key in hourly)
+    # The schedule runs every five minutes; two runs may fail.
+    assert 10 * 60 < window_s["serving_health"] <= 20 * 60
+
+
+def test_jobs_sensors_and_schedules_are_described() -> None:
+    jobs = [job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")]
+    described = [*jobs, *(definitions.sensors or []), *(definitions.schedules or [])]
+    assert [one.name for one in described if not one.description] == []
 
 
 def test_every_job_materializes_assets_that_exist() -> None:

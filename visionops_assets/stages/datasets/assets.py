@@ -37,7 +37,9 @@ SAMPLE_FRAMES = 40
 
 
 @dg.asset(
-    group_name="datasets",
+    group_name="data",
+    # A decision to retrain asks for a snapshot; nothing of it is loaded.
+    deps=["retrain_decision"],
     io_manager_key="tables",
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,

@@ -20,7 +20,7 @@ STEPS = 10
 build_dataset = dg.define_asset_job(
     "build_dataset",
     selection=dg.AssetSelection.assets("labels", "dataset_snapshot"),
-    description="Reads the labels and cuts a dataset snapshot.",
+    description="Reads the labels and cuts a dataset snapshot. Started by `new_labels`.",
     tags=one_ahead("build_dataset"),
 )
 
@@ -45,11 +45,13 @@ def why_wait(
 
 @dg.sensor(
     job=build_dataset,
+    description="Starts `build_dataset` when enough frames are newly labelled, or when the retrain "
+    "arbiter decided to retrain.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
-    """Asks for a snapshot when the catalog says that it is time.
+    """Ask for a snapshot when the catalog says that it is time.
 
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between
     ticks. A snapshot that failed its checks is tried again when a tenth more labels have come.

@@ -47,7 +47,7 @@ class Answers:
 
 
 @dg.asset(
-    group_name="evaluation",
+    group_name="model",
     io_manager_key="records",
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,

@@ -32,7 +32,7 @@ COLUMNS = list(FrameRecord.__dataclass_fields__)
 
 
 @dg.asset(
-    group_name="frames",
+    group_name="media",
     partitions_def=media_batches,
     io_manager_key="tables",
     kinds={"opencv", "ffmpeg", "s3", "postgres"},

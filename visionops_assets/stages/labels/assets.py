@@ -29,11 +29,11 @@ COLUMNS = [
 
 
 @dg.asset(
-    group_name="labels",
+    group_name="data",
     io_manager_key="tables",
     # Reads the catalog at a watermark instead of loading every batch: one missing batch must not
     # stop the others.
-    deps=["processed_frames"],
+    deps=["processed_frames", "label_table"],
     kinds={"postgres", "parquet"},
     owners=OWNERS,
 )

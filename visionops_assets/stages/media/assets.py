@@ -21,6 +21,7 @@ MANIFEST_COLUMNS = ("object_key", "kind", "content_type", "sha256", "bytes", "so
 
 @dg.asset(
     group_name="media",
+    deps=["media_topic"],
     partitions_def=media_batches,
     io_manager_key="tables",
     kinds={"kafka", "postgres", "parquet"},

@@ -20,17 +20,20 @@ PARTITION_TAG = "dagster/partition"
 process_media = dg.define_asset_job(
     "process_media",
     selection=dg.AssetSelection.assets("raw_media", "processed_frames"),
-    description="Takes one batch of media events and turns the media into frames.",
+    description="Turns one batch of announced media into frames. Started by `media_events`, and "
+    "again by `unfinished_batches` if its run died.",
 )
 
 
 @dg.sensor(
     job=process_media,
+    description="Starts `process_media` for each batch of new media. By default a batch is full at "
+    "1,000 files, and due once its first file has waited 30 s.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.SensorResult:
-    """Cuts the media topic into batches and asks for one run each.
+    """Cut the media topic into batches and ask for one run each.
 
     The cursor is the next offset by partition. Dagster stores it together with the requests, so a
     tick that dies is evaluated again; what it then asks for twice is harmless (see `cut_batches`).
@@ -84,13 +87,15 @@ def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) ->
 
 @dg.sensor(
     job=process_media,
+    description="Starts `process_media` again for batches whose run ended without frames, each "
+    "time after a longer wait.",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Runs batches again whose runs ended without frames, and lets old finished ones go.
+    """Ask again for batches whose runs ended without frames, and let old finished ones go.
 
-    One that fails again and again is left for a person; it stays visible as a failed partition.
+    A batch that fails again and again is left to a person. It stays visible as a failed partition.
     """
     instance = context.instance
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))

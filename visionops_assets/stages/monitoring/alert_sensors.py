@@ -1,4 +1,4 @@
-"""What turns an alert into work: the sensor that starts the job which an alert calls for."""
+"""The sensor that turns an alert into work."""
 
 import dagster as dg
 
@@ -9,17 +9,18 @@ from visionops_assets.stages.monitoring.health import check_health
 from visionops_assets.stages.monitoring.sensors import monitor
 
 CALLS_FOR = "calls_for"
-"""The label of an alert that names a job: `monitor` or `check_health`. What else alerts may call
-for, such as bringing Triton back to the champion, other sensors do by themselves all the time."""
+"""The label of an alert that names a job: `monitor` or `check_health`. Other repairs, such as
+bringing Triton back to the champion, need no alert: sensors do them all the time."""
 
 
 @dg.sensor(
     jobs=[monitor, check_health],
+    description="Starts the job that a firing alert names in its label `calls_for`, once.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def alert_calls(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
-    """Starts the job that an alert calls for, once for each time that the alert fires."""
+    """Ask for the job that an alert names, once each time the alert fires."""
     with catalog.begin() as session:
         firing = firing_alerts(session)
     known = {monitor.name, check_health.name}

@@ -24,7 +24,7 @@ from visionops_assets.stages.monitoring.asking import choose
 from visionops_assets.stages.monitoring.drift import data_drift
 from visionops_assets.stages.monitoring.gathering import Gathered, gather
 from visionops_assets.stages.monitoring.performance import model_performance
-from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
@@ -32,6 +32,7 @@ from visionops_assets.vision.monitoring_plots import evidence_over_labels
 @dg.asset(
     group_name="monitoring",
     deps=[model_performance, data_drift],
+    freshness_policy=HOURLY,
     kinds={"postgres"},
     owners=OWNERS,
 )

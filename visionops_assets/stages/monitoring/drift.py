@@ -19,7 +19,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring.comparing import Compared, compare
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
-from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.reference_files import read_reference
 from visionops_assets.vision.monitoring.drift import TestResult
@@ -34,6 +34,7 @@ RESULT_COLUMNS = ["kind", "statistic", "p_value", "p_adjusted", "drifted"]
     deps=[prediction_log],
     group_name="monitoring",
     io_manager_key="tables",
+    freshness_policy=HOURLY,
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
 )

@@ -1,6 +1,7 @@
 """`serving_health`: how the servers and the pipeline itself do, every five minutes."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -43,7 +44,10 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 @dg.asset(
     group_name="monitoring",
     io_manager_key="tables",
-    deps=["model_release"],
+    deps=["server_metrics"],
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(minutes=20), warn_window=timedelta(minutes=12)
+    ),
     kinds={"prometheus", "postgres"},
     owners=OWNERS,
 )
@@ -78,13 +82,15 @@ def serving_health(
 check_health = dg.define_asset_job(
     "check_health",
     selection=dg.AssetSelection.assets("serving_health"),
-    description="Measures the servers, and the pipeline itself.",
+    description="Measures the servers and the pipeline itself. Started by `health_schedule`, or by "
+    "an alert.",
 )
 
 health_schedule = dg.ScheduleDefinition(
     name="health_schedule",
     job=check_health,
     cron_schedule="*/5 * * * *",
+    description="Starts `check_health` every five minutes.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 

@@ -20,7 +20,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.monitoring.scoring import indices_of, measure
-from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.reference_files import read_reference
 from visionops_assets.vision.metrics import confusion_matrix
@@ -59,6 +59,7 @@ class Measured:
     deps=[prediction_log],
     group_name="monitoring",
     io_manager_key="tables",
+    freshness_policy=HOURLY,
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
 )

@@ -18,7 +18,7 @@ from visionops_assets.contracts import Prediction
 from visionops_assets.resources.broker import Broker, QueuedEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
 
 READ_AT_ONCE = 1_000
@@ -29,7 +29,8 @@ IMAGES_PUT_AT_ONCE = 16
 @dg.asset(
     group_name="monitoring",
     io_manager_key="tables",
-    deps=["model_release"],
+    deps=["predictions_topic"],
+    freshness_policy=HOURLY,
     kinds={"kafka", "postgres"},
     owners=OWNERS,
 )

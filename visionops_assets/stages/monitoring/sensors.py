@@ -1,4 +1,4 @@
-"""What calls for a look at the served model: new predictions, new truth, or time itself."""
+"""The sensor that asks for a look at the served model: at new predictions or labels, or hourly."""
 
 import json
 import time
@@ -33,23 +33,26 @@ monitor = dg.define_asset_job(
         "data_drift",
         "retrain_decision",
     ),
-    description="Takes predictions from the queue, measures the served model and decides.",
+    description="Takes predictions from the queue, measures the served model and decides whether "
+    "to retrain. Started by `new_predictions`, or by an alert.",
 )
 
 
 @dg.sensor(
     job=monitor,
+    description="Starts `monitor` when predictions or labels are new, and once an hour while a "
+    "model is served.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def new_predictions(
     context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
 ) -> dg.SensorResult:
-    """Asks for a measurement when there is news, and at least every `monitoring_max_interval_s`.
+    """Ask for a measurement when there is news, and at least every `monitoring_max_interval_s`.
 
-    News are predictions that wait in the queue, labels for predictions, and what a retraining
-    waited for. At most one a `monitoring_interval_s`. The cursor holds when it last asked, and the
-    newest label it asked about.
+    News are predictions in the queue, labels for predictions, and the end of the wait of a
+    retraining. It asks at most once per `monitoring_interval_s`. The cursor holds when it last
+    asked, and the newest label it asked about.
     """
     settings = load_settings()
     last = json.loads(context.cursor or '{"asked_at_s": 0, "label_id": 0}')

@@ -32,6 +32,8 @@ class ReleaseRequest(dg.Config):
 
 @dg.asset(
     group_name="serving",
+    # A decision to roll back releases the version before; nothing of it is loaded.
+    deps=["retrain_decision"],
     io_manager_key="records",
     kinds={"triton", "s3", "postgres"},
     owners=OWNERS,

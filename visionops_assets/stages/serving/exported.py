@@ -20,7 +20,7 @@ from visionops_assets.vision.plots import error_distributions
 
 
 @dg.asset(
-    group_name="serving",
+    group_name="model",
     io_manager_key="records",
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,

@@ -1,6 +1,6 @@
-"""What keeps Triton at the champion, judges rollouts and goes back from a release that is bad.
+"""The sensors that keep Triton at the champion, judge rollouts and roll a bad release back.
 
-Dagster is told here of the releases that it did not make.
+They also report to Dagster the releases that no run made.
 """
 
 from typing import Any
@@ -26,6 +26,8 @@ from visionops_assets.stages.serving.trials import Trials
 
 
 @dg.sensor(
+    description="Brings every Triton server back to what the catalog says: after a restart, or "
+    "after a release that died. Reports releases that no run made. Starts no runs.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     asset_selection=dg.AssetSelection.assets("model_release"),
@@ -37,7 +39,7 @@ def serving_convergence(
     tracking: Tracking,
     triton: TritonServer,
 ) -> dg.SensorResult:
-    """Brings every Triton server to what the catalog says. Starts no runs.
+    """Bring every Triton server to what the catalog says.
 
     A release that no run made, such as a rollback by `visionops releases`, becomes a
     materialization here, so that lineage shows it. The cursor is the last one that did.
@@ -54,14 +56,19 @@ def serving_convergence(
     return dg.SensorResult(asset_events=materializations, cursor=str(reported_id), skip_reason=said)
 
 
-@dg.sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    description="Judges the canary or shadow under way by errors, latency and agreement, then "
+    "promotes or ends it. Starts no runs.",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def rollout_rule(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
     object_store: ObjectStore,
     triton: TritonServer,
 ) -> dg.SkipReason:
-    """Judges the canary or shadow that is under way, and promotes or ends it. Starts no runs."""
+    """Judge the canary or shadow under way, and promote or end it."""
     settings = load_settings()
     trials = Trials(Controller.of(catalog, object_store, triton))
     try:
@@ -71,17 +78,21 @@ def rollout_rule(
         return dg.SkipReason(str(error))
 
 
-@dg.sensor(minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    description="Rolls the champion back when `retrain_decision` decided so. Starts no runs.",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def decided_rollback(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
     object_store: ObjectStore,
     triton: TritonServer,
 ) -> dg.SkipReason:
-    """Rolls the champion back if the retrain arbiter decided so. Starts no runs.
+    """Roll the champion back if the retrain arbiter decided so.
 
-    Level-triggered: it looks whether the newest decision is about the newest release, so that a
-    rollback that failed is tried again and one that is done is not.
+    Level-triggered: it compares the newest decision with the newest release. So a rollback that
+    failed is tried again, and one that is done is not.
     """
     controller = Controller.of(catalog, object_store, triton)
     try:

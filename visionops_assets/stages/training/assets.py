@@ -33,7 +33,7 @@ class TrainingRequest(dg.Config):
 
 
 @dg.asset(
-    group_name="training",
+    group_name="model",
     io_manager_key="records",
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},

@@ -25,13 +25,16 @@ train_and_release = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "trained_model", "model_evaluation", "exported_model", "model_release"
     ),
-    description="Trains on a snapshot; evaluates, exports and releases what passes the gate.",
+    description="Trains on a snapshot, and releases the model if it passes the gate. Started by "
+    "`new_snapshot`, or by hand with `visionops train`.",
     tags=one_ahead("train_and_release"),
 )
 
 
 @dg.sensor(
     job=train_and_release,
+    description="Starts `train_and_release` for the newest snapshot, until it has a model or the "
+    "gate has refused one. Waits while a canary or shadow is tried.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
