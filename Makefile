@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure up down status bench chaos releases hosts dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure up down status docs bench chaos releases hosts dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -77,6 +77,9 @@ down: ## Stop the servers; their data stays
 
 status: ## Show the servers
 	$(BIN)/visionops status
+
+docs: install ## Build the documentation, its reference from the code, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: install ## Measure the figures of the README, into build/bench
 	$(BIN)/python -m benchmarks

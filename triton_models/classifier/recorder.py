@@ -44,6 +44,14 @@ SMALLER_SIDES_PX = (1_024, 512)
 """At the last of them even noise is small enough."""
 CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
+FAMILIES = (
+    ("recorded_total", "Predictions that the queue has."),
+    ("dropped_total", "Predictions that it never got."),
+    ("class_total", "Predictions by the class that was answered."),
+    ("confidence_bucket", "Predictions by their largest probability, cumulative."),
+)
+"""The metrics, after `visionops_predictions_`, and what each counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -135,12 +143,7 @@ class Tally:
         # A family must live as long as its counters, so both are kept.
         self._families: dict[str, Any] = {}
         self._counters: dict[tuple[str, str], Any] = {}
-        for name, description in (
-            ("recorded_total", "Predictions that the queue has."),
-            ("dropped_total", "Predictions that it never got."),
-            ("class_total", "Predictions by the class that was answered."),
-            ("confidence_bucket", "Predictions by their largest probability, cumulative."),
-        ):
+        for name, description in FAMILIES:
             self._families[name] = pb_utils.MetricFamily(
                 name=f"visionops_predictions_{name}",
                 description=description,

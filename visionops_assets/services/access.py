@@ -159,14 +159,14 @@ class Guard(SecurityBase):
         self.model = _BEARER
         self.scheme_name = "Bearer"
         self._access = access
-        self._scope = scope
+        self.scope = scope
 
     async def __call__(
         self, request: Request, x_api_key: Annotated[str | None, Security(_X_API_KEY)]
     ) -> Principal:
         """Let the request pass, or raise what `Access.admit` does."""
         presented = presented_key(request) or x_api_key
-        return await self._access.admit(request, presented, self._scope)
+        return await self._access.admit(request, presented, self.scope)
 
 
 def presented_key(connection: HTTPConnection) -> str | None:

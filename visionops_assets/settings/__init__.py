@@ -1,4 +1,4 @@
-"""Every environment variable of VisionOps, typed; a module a part of the way.
+"""Every environment variable of VisionOps, typed; one module per part of the product.
 
 A variable is `VISIONOPS_` and the field's name. `visionops up` writes the addresses and generated
 credentials of the servers it started to `<home>/stack.env`; a variable of the environment wins over

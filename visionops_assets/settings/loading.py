@@ -32,15 +32,16 @@ class Settings(
         description="Folder that holds triton_models/, workspace.yaml and dagster.yaml.",
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
-        "in_process", description="Dagster executor: a process a run, a step, or a pod a step."
+        "in_process",
+        description="Dagster executor: a process per run, a process per step, or a pod per step.",
     )
     k8s_steps_file: Path | None = Field(
         None,
-        description="YAML of what the pod of a step gets beyond its run's, by the step's name, as "
-        "`dagster-k8s/config` reads it. For the executor `k8s`.",
+        description="YAML file that adds to the pod of a step what its run's pod does not have, by "
+        "the step's name, as `dagster-k8s/config` reads it. For the executor `k8s`.",
     )
     crash_points_dir: Path | None = Field(
-        None, description="Tests only: where a file named like a crash point arms it, once."
+        None, description="For tests: a file here with the name of a crash point arms it, once."
     )
 
 
@@ -61,7 +62,7 @@ def _load(env_file: Path | None) -> Settings:
 
 @cache
 def load_settings() -> Settings:
-    """Read the environment over `<home>/stack.env`, once a process.
+    """Read the environment over `<home>/stack.env`, once per process.
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
@@ -90,7 +91,7 @@ def heartbeat_file(settings: Settings, service: str) -> Path:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with every setting in it that is no secret.
+    """Return this process's environment with every setting that is not secret.
 
     A child process gets the secrets it needs by `secret_environment`.
     """

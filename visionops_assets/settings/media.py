@@ -9,41 +9,69 @@ from pydantic_settings import BaseSettings
 class MediaSettings(BaseSettings):
     """Uploads, batches, frames."""
 
-    max_upload_bytes: int = Field(2 * 1024**3, gt=0)
-    max_predicted_image_bytes: int = Field(
-        32 * 1024**2, gt=0, description="An image to predict is held in memory."
+    max_upload_bytes: int = Field(
+        2 * 1024**3, gt=0, description="Largest file that ingest accepts."
     )
-    max_image_pixels: int = Field(50_000_000, gt=0, description="Of an image, or of one picture.")
-    max_video_duration_s: float = Field(18_000.0, gt=0)
-    decode_timeout_s: float = Field(60.0, gt=0, description="Wall clock for decoding one file.")
-    decode_memory_bytes: int = Field(2 * 1024**3, gt=0, description="Address space of the decoder.")
+    max_predicted_image_bytes: int = Field(
+        32 * 1024**2, gt=0, description="Largest image that is predicted; it is held in memory."
+    )
+    max_image_pixels: int = Field(
+        50_000_000, gt=0, description="Most pixels of an image, or of one picture of a video."
+    )
+    max_video_duration_s: float = Field(
+        18_000.0, gt=0, description="Longest video that ingest accepts."
+    )
+    decode_timeout_s: float = Field(60.0, gt=0, description="Longest time for decoding one file.")
+    decode_memory_bytes: int = Field(
+        2 * 1024**3, gt=0, description="Memory (address space) that the decoder of a file may use."
+    )
     upload_lease_s: float = Field(
-        300.0, gt=0, description="An upload that is not renewed for so long is given up."
+        300.0, gt=0, description="An upload whose lease was not renewed for this long is given up."
     )
     body_idle_timeout_s: float = Field(
         30.0, gt=0, description="Longest wait for the next bytes of a request."
     )
     resumable_expiry_s: float = Field(
-        86_400.0, gt=0, description="A resumable upload is kept so long after its last bytes."
+        86_400.0,
+        gt=0,
+        description="Time for which a resumable upload is kept after its last bytes.",
     )
-    idempotency_expiry_s: float = Field(86_400.0, gt=0)
-    sweep_interval_s: float = Field(30.0, gt=0)
+    idempotency_expiry_s: float = Field(
+        86_400.0, gt=0, description="Time for which an `Idempotency-Key` gets the same answer."
+    )
+    sweep_interval_s: float = Field(
+        30.0,
+        gt=0,
+        description="Time between two passes of the sweep, which ends what crashes left.",
+    )
     announce_again_after_s: float = Field(
         3_600.0,
         gt=0,
-        description="Media whose event was published so long ago, and never taken from the queue, "
-        "are announced again.",
+        description="Media are announced again when their event was published this long ago and "
+        "was never taken from the queue.",
     )
-    batch_max_messages: int = Field(1_000, gt=0)
-    batch_max_wait_s: float = Field(30.0, ge=0)
+    batch_max_messages: int = Field(
+        1_000, gt=0, description="Media events per batch, at most. One run processes one batch."
+    )
+    batch_max_wait_s: float = Field(
+        30.0, ge=0, description="Longest wait of a media event for its batch to fill."
+    )
     batches_kept: int = Field(
         20_000,
         gt=0,
-        description="Batches that stay partitions of Dagster, whose UI slows past some 25,000: "
-        "older ones go once they are finished. The catalog keeps all.",
+        description="Batches that stay partitions of Dagster, whose UI slows past some 25,000. "
+        "Older ones leave once they are finished. The catalog keeps all.",
     )
-    frame_size_px: int = Field(64, ge=8)
-    frame_colour: Literal["rgb", "gray"] = "rgb"
-    frame_resize: Literal["stretch", "letterbox"] = "stretch"
-    video_sample_interval_s: float = Field(1.0, gt=0)
-    shard_max_bytes: int = Field(64 * 1024**2, gt=0)
+    frame_size_px: int = Field(64, ge=8, description="Width and height of a frame.")
+    frame_colour: Literal["rgb", "gray"] = Field(
+        "rgb", description="Colours of a frame; gray for pictures whose colour says nothing."
+    )
+    frame_resize: Literal["stretch", "letterbox"] = Field(
+        "stretch", description="Whether a picture fills the frame, or keeps its shape with bars."
+    )
+    video_sample_interval_s: float = Field(
+        1.0, gt=0, description="Time between two frames that are taken of a video."
+    )
+    shard_max_bytes: int = Field(
+        64 * 1024**2, gt=0, description="Largest archive that frames are packed into."
+    )

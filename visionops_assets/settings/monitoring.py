@@ -11,7 +11,7 @@ class MonitoringSettings(BaseSettings):
         30.0, ge=0, description="Shortest time between two measurements of the served model."
     )
     monitoring_max_interval_s: float = Field(
-        3_600.0, gt=0, description="Measured at least so often, also without news."
+        3_600.0, gt=0, description="Longest time between two measurements, also without news."
     )
     monitoring_window_predictions: int = Field(
         2_000, gt=0, description="Newest predictions of a release that one measurement looks at."
@@ -22,41 +22,45 @@ class MonitoringSettings(BaseSettings):
     monitoring_average_run_length: float = Field(
         5_000.0,
         gt=1,
-        description="Labels on average until a false alarm of a model exactly at the limit.",
+        description="Labels on average until a false alarm, for a model exactly at the limit.",
     )
     drift_significance: float = Field(
         0.01, gt=0, lt=1, description="Chance that undrifted images are called drifted."
     )
     drift_min_predictions: int = Field(
-        100, gt=1, description="Predictions without which drift is not tested."
+        100, gt=1, description="Fewest predictions with which drift is tested."
     )
 
     retrain_min_new_labels: int = Field(
-        100, gt=0, description="Newly labelled frames without which no model is trained anew."
+        100, gt=0, description="Newly labelled frames that a retraining needs."
     )
     retrain_cooldown_s: float = Field(
-        1_800.0, ge=0, description="From one retraining to the next; doubles when one is refused."
+        1_800.0,
+        ge=0,
+        description="Shortest time between two retrainings; it doubles when one is refused.",
     )
-    retrain_max_cooldown_s: float = Field(86_400.0, ge=0)
+    retrain_max_cooldown_s: float = Field(
+        86_400.0, ge=0, description="Longest that this time gets by doubling."
+    )
     retrain_max_s: float = Field(
-        7_200.0, gt=0, description="A retraining that came to nothing by then is given up."
+        7_200.0,
+        gt=0,
+        description="Longest time of a retraining; one without a result by then is given up.",
     )
     retrain_canary_percent: float = Field(
         20.0,
         ge=0,
         le=100,
-        description="Share of the gateway's traffic on which a retrained model is tried first. 0 "
-        "releases it at once: for those whose requests do not come by the gateway.",
+        description="Percentage of the gateway's traffic on which a retrained model is tried "
+        "first. 0 releases it at once, for installations whose requests do not pass the gateway.",
     )
     rollback_within_labels: int = Field(
         500,
         ge=0,
-        description="A release that raises the alarm within so many labels is rolled back, if the "
-        "one before raised none.",
+        description="A release that raises the alarm within this many labels is rolled back, if "
+        "the one before it raised none.",
     )
-    labelling_batch_size: int = Field(
-        200, gt=0, description="Predictions whose truth is asked for at once."
-    )
+    labelling_batch_size: int = Field(200, gt=0, description="Predictions per labelling batch.")
     labelling_batch_max_age_s: float = Field(
-        604_800.0, gt=0, description="An open labelling batch is closed after so long."
+        604_800.0, gt=0, description="Age at which an open labelling batch is closed."
     )

@@ -13,22 +13,33 @@ class ServerSettings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         "http://127.0.0.1:8333", description="S3 endpoint; empty for Amazon S3 itself."
     )
-    s3_region: str = "us-east-1"
-    s3_bucket: str = "visionops"
-    s3_access_key_id: SecretStr | None = Field(
-        None, description="Without a key the AWS default chain (roles, profiles) is used."
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_bucket: str = Field(
+        "visionops", description="Bucket that holds media, frames, snapshots and models."
     )
-    s3_secret_access_key: SecretStr | None = None
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    s3_access_key_id: SecretStr | None = Field(
+        None,
+        description="Key id for the bucket. Without one, AWS' default chain (roles, profiles) is "
+        "used.",
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, description="Secret that belongs to that key id."
+    )
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", description="Kafka brokers as host:port, comma-separated."
+    )
     kafka_idempotent_producer: bool = Field(
         True,
-        description="On with Apache Kafka. `visionops up` turns it off: its broker loses "
-        "acknowledged records of idempotent producers when killed.",
+        description="Whether producers are idempotent. Leave it on with Apache Kafka. `visionops "
+        "up` turns it off: its broker loses acknowledged records of idempotent producers when "
+        "killed.",
     )
-    kafka_media_topic: str = "media"
-    kafka_predictions_topic: str = "predictions"
+    kafka_media_topic: str = Field("media", description="Topic that announces stored media.")
+    kafka_predictions_topic: str = Field(
+        "predictions", description="Topic that records each prediction."
+    )
     kafka_dead_letter_topic: str = Field(
-        "dead-letter", description="Messages of the media topic that cannot be handled, and why."
+        "dead-letter", description="Topic of messages that cannot be handled, and why."
     )
     postgres_url: SecretStr = Field(
         SecretStr("postgresql+psycopg://visionops@127.0.0.1:5432/visionops"),
@@ -36,12 +47,21 @@ class ServerSettings(BaseSettings):
     )
     dagster_postgres_url: SecretStr = Field(
         SecretStr("postgresql+psycopg2://visionops@127.0.0.1:5432/dagster"),
-        description="Dagster's storage. Must name psycopg2: its run storage fails on psycopg 3.",
+        description="SQLAlchemy URL of Dagster's storage. It must name psycopg2: the run storage "
+        "fails on psycopg 3.",
     )
-    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
-    triton_grpc_address: str = "127.0.0.1:8001"
-    triton_http_url: str = "http://127.0.0.1:8000"
-    triton_metrics_url: str = "http://127.0.0.1:8002/metrics"
+    mlflow_tracking_uri: str = Field(
+        "http://127.0.0.1:5000", description="MLflow, which keeps training runs and versions."
+    )
+    triton_grpc_address: str = Field(
+        "127.0.0.1:8001", description="Triton's gRPC address, which clients and releases use."
+    )
+    triton_http_url: str = Field(
+        "http://127.0.0.1:8000", description="Triton's HTTP address, which probes use."
+    )
+    triton_metrics_url: str = Field(
+        "http://127.0.0.1:8002/metrics", description="Triton's metrics, which Prometheus reads."
+    )
     triton_admin_key: SecretStr | None = Field(
         None, description="Key of Triton's restricted model-control protocol."
     )
@@ -55,33 +75,49 @@ class ServerSettings(BaseSettings):
         Path(sys.prefix + "-triton"),
         description="Virtual environment in which the local Triton and its models run.",
     )
-    dagster_url: str = "http://127.0.0.1:3000"
-    dagster_code_host: str = "127.0.0.1"
-    dagster_code_port: int = 4266
-    ingest_url: str = "http://127.0.0.1:8080"
-    gateway_url: str = "http://127.0.0.1:8081"
-    exporter_url: str = "http://127.0.0.1:9100"
+    dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster's web pages.")
+    dagster_code_host: str = Field(
+        "127.0.0.1", description="Host of the server that holds Dagster's definitions."
+    )
+    dagster_code_port: int = Field(4266, description="Port of that server.")
+    ingest_url: str = Field("http://127.0.0.1:8080", description="The service that takes media in.")
+    gateway_url: str = Field(
+        "http://127.0.0.1:8081", description="The service that predicts over HTTP."
+    )
+    exporter_url: str = Field(
+        "http://127.0.0.1:9100", description="Metrics that are read from the catalog."
+    )
     camera_url: str = Field(
         "http://127.0.0.1:8082", description="Health and metrics of the camera service."
     )
     api_key: SecretStr | None = Field(
         None,
-        description="Key of the clients run here (import, cameras, demo). Without it, one who may "
-        "write to the catalog makes a key of its own.",
+        description="API key of the clients that run here (import, cameras, demo). Without it, a "
+        "client that may write to the catalog makes a key of its own.",
     )
     rate_limit: str = Field(
-        "1000/second", description="Requests of one key to one replica, unless the key says other."
+        "1000/second",
+        description="Requests that one key may send to one replica, unless the key has its own "
+        "rate.",
     )
 
     prometheus_url: str = Field(
-        "http://127.0.0.1:9090", description="Prometheus, which scrapes all of the above."
+        "http://127.0.0.1:9090", description="Prometheus, which reads the metrics of all servers."
     )
-    prometheus_scrape_interval_s: int = Field(5, gt=0)
-    prometheus_retention_d: int = Field(15, gt=0, description="Days that it keeps what it read.")
-    alertmanager_url: str = "http://127.0.0.1:9093"
+    prometheus_scrape_interval_s: int = Field(
+        5, gt=0, description="Time between two readings of the metrics."
+    )
+    prometheus_retention_d: int = Field(
+        15,
+        gt=0,
+        description="Days for which Prometheus keeps what it read.",
+    )
+    alertmanager_url: str = Field(
+        "http://127.0.0.1:9093", description="Alertmanager, which groups and sends alerts."
+    )
     alerts_url: str = Field(
-        "http://127.0.0.1:8083", description="The service that Alertmanager tells of alerts."
+        "http://127.0.0.1:8083", description="The service to which Alertmanager sends alerts."
     )
     alerts_key: SecretStr | None = Field(
-        None, description="Bearer token by which Alertmanager is known to that service."
+        None, description="Bearer token that Alertmanager shows to that service."
     )

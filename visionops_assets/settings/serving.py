@@ -22,10 +22,12 @@ class ServingSettings(BaseSettings):
         "python", description="Triton backend that runs the network of an ensemble."
     )
     serving_engine: str = Field(
-        "", description="Key of the TensorRT engine to serve; ONNX where an export has none of it."
+        "",
+        description="Key of the TensorRT engine to serve. An export without that engine serves "
+        "ONNX.",
     )
     serving_instances: int = Field(
-        0, ge=0, description="Model instances of one Triton server; 0 is one a core."
+        0, ge=0, description="Model instances per Triton server; 0 means one per core."
     )
     serving_max_queue: int = Field(
         256, gt=0, description="Requests that may wait in Triton; more are refused as overload."
@@ -42,19 +44,31 @@ class ServingSettings(BaseSettings):
     gateway_breaker_failures: int = Field(
         5, gt=0, description="Failures of Triton in a row after which it is left alone for a while."
     )
-    gateway_breaker_open_s: float = Field(2.0, gt=0)
+    gateway_breaker_open_s: float = Field(
+        2.0, gt=0, description="Time for which Triton is then left alone."
+    )
     rollout_min_requests: int = Field(
         200, gt=0, description="Requests of a canary or shadow before it is judged."
     )
     rollout_max_error_increase: float = Field(
-        0.01, ge=0, le=1, description="Error rate a candidate may have above the champion's."
+        0.01,
+        ge=0,
+        le=1,
+        description="How far a candidate's error rate may be above the champion's.",
     )
     rollout_max_latency_ratio: float = Field(
-        1.5, gt=0, description="95th percentile of a candidate's latency over the champion's."
+        1.5,
+        gt=0,
+        description="Largest ratio of a candidate's 95th percentile of latency to the champion's.",
     )
     rollout_min_agreement: float = Field(
-        0.9, ge=0, le=1, description="Share of images on which both must give the same label."
+        0.9,
+        ge=0,
+        le=1,
+        description="Least share of images to which both must give the same answer.",
     )
     rollout_max_s: float = Field(
-        3_600.0, gt=0, description="A rollout that was not judged by then is ended."
+        3_600.0,
+        gt=0,
+        description="Longest time of a rollout; one that is not judged by then is ended.",
     )

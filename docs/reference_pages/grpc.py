@@ -1,0 +1,92 @@
+"""Builds the page of the gRPC interface from the configuration that a release gives Triton."""
+
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2
+
+from reference_pages.markdown import code, page, table
+from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.settings import Settings
+from visionops_assets.stages.serving.pipeline import (
+    CONFIG_FILE,
+    MAX_BATCH_SIZE,
+    PipelineOptions,
+    pipeline_files,
+)
+
+_CLASSES, _EMBEDDING_SIZE = 3, 64
+
+_INTRODUCTION = f"""\
+Triton serves the released model under its name (`VISIONOPS_MODEL_NAME`) by the [KServe v2
+protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/customization_guide/inference_protocols.html),
+over gRPC and also over HTTP, at the addresses that `visionops status` shows. A request has at
+most {MAX_BATCH_SIZE} images, and N below is their number. An output that is not asked for costs
+nothing. C is the number of classes, D the size of the embedding."""
+
+_MEANINGS = {
+    "IMAGE": "Encoded images, such as the bytes of JPEG or PNG files.",
+    "LABEL": "The class of the largest probability, as UTF-8.",
+    "PROBABILITIES": "Of each class, in the order of the model's parameter `classes`.",
+    "EMBEDDING": "The vector before the last layer.",
+    "PREDICTION_ID": "The UUID to label the prediction by.",
+    "MODEL_VERSION": "The version that answered, as MLflow numbers it.",
+    "SNAPSHOT_ID": "The dataset snapshot that the version was trained on.",
+}
+
+_PARAMETERS = [
+    ["`record`", "boolean, `true`", "Whether the prediction is recorded for monitoring."],
+    ["`keep_image`", "boolean, `false`", "Whether its image is kept, to be labelled later."],
+]
+
+_REFUSALS = """\
+An image that cannot be used is refused with `INVALID_ARGUMENT`, and the message begins with the
+code, as in `too_many_pixels: ...` (see [error codes](errors.md)). A full queue is refused with
+`UNAVAILABLE`."""
+
+
+def build() -> str:
+    """Return the page, a table per direction.
+
+    Raises:
+        KeyError: a tensor has no meaning here.
+    """
+    config = _config()
+    headers = ["tensor", "type", "shape", "meaning"]
+    return page(
+        "gRPC",
+        _INTRODUCTION,
+        "## Inputs",
+        table(headers, map(_row, config.input)),
+        "## Outputs",
+        table(headers, map(_row, config.output)),
+        "## Parameters of a request",
+        table(["parameter", "type, default", "meaning"], _PARAMETERS),
+        "## Refusals",
+        _REFUSALS,
+    )
+
+
+def _config() -> model_config_pb2.ModelConfig:
+    card = ModelCard(
+        architecture="resnet-tiny",
+        classes=tuple("abc"[:_CLASSES]),
+        embedding_size=_EMBEDDING_SIZE,
+        spec=PreprocessingSpec(),
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        snapshot_id="ds-1",
+        seed=0,
+    )
+    settings = Settings.model_fields
+    templates = settings["project_root"].default / "triton_models" / "classifier"
+    options = PipelineOptions(instances=1, max_queue=1)
+    files = pipeline_files(templates, settings["model_name"].default, 1, card, options)
+    return text_format.Parse(files[CONFIG_FILE], model_config_pb2.ModelConfig())
+
+
+def _row(tensor: model_config_pb2.ModelInput | model_config_pb2.ModelOutput) -> list[str]:
+    names = {_CLASSES: "C", _EMBEDDING_SIZE: "D"}
+    shape = ", ".join(["N", *(names.get(size, str(size)) for size in tensor.dims)])
+    kind = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    # Clients call text BYTES.
+    kind = "BYTES" if kind == "STRING" else kind
+    return [code(tensor.name), code(kind), f"({shape})", _MEANINGS[tensor.name]]
