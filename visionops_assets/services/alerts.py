@@ -19,6 +19,7 @@ from visionops_assets.catalog.alerts import ToldAlert, note_alerts
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import UnauthenticatedError
 from visionops_assets.services.access import presented_key
+from visionops_assets.services.api_pages import Tag, create_api
 from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.health import catalog_check, install_health
 from visionops_assets.services.http_server import RequestLog, serve
@@ -30,8 +31,31 @@ from visionops_assets.services.request_metrics import (
 )
 from visionops_assets.settings import Settings, load_settings
 
+DESCRIPTION = """
+Takes notifications of [Alertmanager][1] (its webhook receiver, format 4) and notes their alerts.
+Some alerts start a job in Dagster.
+
+**Key.** Send the one key of `VISIONOPS_ALERTS_KEY` as `Authorization: Bearer KEY`. Without that
+setting nobody is let in.
+
+[1]: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+_ALERTS = Tag("alerts", "Notifications of Alertmanager.")
 MAX_BODY_BYTES = 4 * 1024**2
 
+EXAMPLE = {
+    "version": "4",
+    "alerts": [
+        {
+            "status": "resolved",
+            "labels": {"alertname": "GatewayOverloaded", "severity": "warning"},
+            "annotations": {"summary": "The gateway refuses predictions."},
+            "startsAt": "2026-01-31T12:00:00Z",
+            "endsAt": "2026-01-31T12:05:00Z",
+            "fingerprint": "b9e4a1c3d5f60718",
+        }
+    ],
+}
 # PostgreSQL stores no NUL, in JSON neither.
 Text = Annotated[str, StringConstraints(max_length=8_192, pattern=r"^[^\x00]*$")]
 _PROBLEMS = problems(
@@ -74,8 +98,8 @@ class Webhook(BaseModel):
     alerts: list[WebhookAlert]
 
 
-class Noted(BaseModel):
-    """Acknowledges a notification: so many alerts are stored."""
+class Noted(BaseModel, json_schema_extra={"examples": [{"alerts": 1}]}):
+    """Acknowledges a notification: this number of alerts is stored."""
 
     alerts: int
 
@@ -103,7 +127,7 @@ class BearerKey(HTTPBearer):
 
 def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
     """Build the application. Nothing is connected before the first request."""
-    app = FastAPI(title="VisionOps alerts", description=__doc__)
+    app = create_api("VisionOps alerts", DESCRIPTION, [_ALERTS])
     registry = service_registry()
     install_problem_handlers(app)
     app.add_middleware(MetricsMiddleware, metrics=RequestMetrics("alerts", registry))
@@ -116,12 +140,17 @@ def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
 
     @app.post(
         "/v1/alerts",
+        tags=[_ALERTS.name],
+        summary="Tell of alerts",
         dependencies=[Depends(BearerKey(settings))],
         responses=_PROBLEMS,
         openapi_extra=_described_body(),
     )
     async def take(request: Request) -> Noted:
-        """Note a notification of Alertmanager. It may come again: that changes nothing."""
+        """Note a notification of Alertmanager; after a 200 it is stored.
+
+        The same one, sent again, changes nothing.
+        """
         pieces = body_of(
             request, max_bytes=MAX_BODY_BYTES, idle_timeout_s=settings.body_idle_timeout_s
         )
@@ -142,7 +171,8 @@ def _described_body() -> dict[str, Any]:
     schema = Webhook.model_json_schema()
     # References would be sought from the root of the whole document.
     schema["properties"]["alerts"]["items"] = schema.pop("$defs")["WebhookAlert"]
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content = {"application/json": {"schema": schema, "example": EXAMPLE}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.services.api_pages import OPERATION
 from visionops_assets.services.problems import problem, problems
 
 TIMEOUT_S = 2.0
@@ -45,14 +46,20 @@ def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
     """Add `/healthz` and `/readyz` to `app`. `checks` are by the name of what is checked."""
     readiness = Readiness(checks)
 
-    @app.get("/healthz")
+    @app.get("/healthz", tags=[OPERATION], summary="Is the process alive?")
     async def healthz() -> Health:
-        """Say that this process answers; it reaches for no other server."""
+        """Answer at once; no other server is asked."""
         return Health()
 
-    @app.get("/readyz", response_model=Ready, responses=problems(HTTPStatus.SERVICE_UNAVAILABLE))
+    @app.get(
+        "/readyz",
+        tags=[OPERATION],
+        summary="Is all that it needs there?",
+        response_model=Ready,
+        responses=problems(HTTPStatus.SERVICE_UNAVAILABLE),
+    )
     async def readyz() -> Ready | Response:
-        """Say whether what this process needs answers too."""
+        """Ask the servers behind this one, at most once per second."""
         failing = await readiness.failing()
         if not failing:
             return Ready()

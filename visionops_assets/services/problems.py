@@ -95,21 +95,37 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe these answers for OpenAPI: the `responses` of a route."""
-    content = {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}
-    return {int(s): {"description": s.phrase, "content": content} for s in statuses}
+    schema = Problem.model_json_schema()
+    return {
+        int(status): {
+            "description": status.phrase,
+            "content": {PROBLEM_TYPE: {"schema": schema, "example": _example(status)}},
+        }
+        for status in statuses
+    }
 
 
-def problem(
-    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """Build the answer that holds one `Problem`."""
-    body = Problem(
+def _example(status: HTTPStatus) -> dict[str, Any]:
+    """Show what a problem of this status looks like, by the first code that has it."""
+    code = next((code for code, s in STATUS_BY_CODE.items() if s == status), "invalid_request")
+    return _problem(status, code, "Says what was wrong, and what to do.").model_dump()
+
+
+def _problem(status: int, code: str, detail: str) -> Problem:
+    return Problem(
         type=f"urn:visionops:problem:{code}",
         title=code.replace("_", " ").capitalize(),
         status=int(status),
         detail=detail,
         code=code,
     )
+
+
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Build the answer that holds one `Problem`."""
+    body = _problem(status, code, detail)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": str(_RETRY_AFTER_S), **(headers or {})}
     return JSONResponse(

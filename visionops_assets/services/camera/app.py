@@ -8,11 +8,17 @@ import anyio.to_thread
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.metrics import CameraCollector
 from visionops_assets.services.health import install_health
 from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.problems import install_problem_handlers
+
+DESCRIPTION = """
+Cuts the streams of cameras into clips and stills, and uploads them to ingest. Cameras are added and
+removed on the command line (`visionops cameras --help`); here is whether the service is well.
+"""
 
 
 def create_app(fleet: Fleet) -> FastAPI:
@@ -27,16 +33,16 @@ def create_app(fleet: Fleet) -> FastAPI:
         stop.set()
         await anyio.to_thread.run_sync(thread.join)
 
-    app = FastAPI(title="VisionOps cameras", description=__doc__, lifespan=lifespan)
+    app = create_api("VisionOps cameras", DESCRIPTION, lifespan=lifespan)
     install_problem_handlers(app)
     app.add_middleware(RequestLog)
     install_health(app, {"catalog": fleet.check_current})
     registry = CollectorRegistry()
     registry.register(CameraCollector(fleet.running))
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", tags=[OPERATION], summary="Metrics", response_class=Response)
     def metrics() -> Response:
-        """Show the figures of every camera, for Prometheus."""
+        """Return the figures of each camera in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.exporter.decisions import decision_metrics
 from visionops_assets.services.exporter.families import gauge
 from visionops_assets.services.exporter.health import health_metrics
@@ -18,6 +19,12 @@ from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.services.request_metrics import service_registry
 from visionops_assets.settings import Settings
+
+DESCRIPTION = """
+Figures of the pipeline for Prometheus: media by status, frames, labels, snapshots, which version
+serves, what was decided. They are read from the catalog per scrape. Everyone who reaches this
+address may read them; they hold counts and names, no media.
+"""
 
 
 class CatalogCollector(Collector):
@@ -48,20 +55,20 @@ class CatalogCollector(Collector):
 
 def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
     """Build the application. Nothing is connected before the first scrape."""
-    app = FastAPI(title="VisionOps exporter", description=__doc__)
+    app = create_api("VisionOps exporter", DESCRIPTION)
     install_problem_handlers(app)
     app.add_middleware(RequestLog)
     registry = service_registry()
     registry.register(CatalogCollector(catalog, settings))
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", tags=[OPERATION], summary="Metrics", response_class=Response)
     def metrics() -> Response:
-        """Show the catalog's metrics, for Prometheus."""
+        """Return the catalog's figures in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/healthz")
+    @app.get("/healthz", tags=[OPERATION], summary="Is the process alive?")
     def healthz() -> dict[str, str]:
-        """Say that the process answers; it reaches for no other server."""
+        """Answer at once; no other server is asked."""
         return {"status": "ok"}
 
     return app

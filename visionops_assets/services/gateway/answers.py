@@ -13,12 +13,23 @@ from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.inference import Inference
 from visionops_assets.services.problems import STATUS_BY_CODE
 
+_PREDICTION = {
+    "label": "car",
+    "probability": 0.93,
+    "probabilities": {"bicycle": 0.02, "bus": 0.05, "car": 0.93},
+    "prediction_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
+    "model_version": 8,
+    "snapshot_id": "ds-3f2a9c01d4e5b607",
+    "role": "champion",
+}
+_REFUSAL = {"status": 422, "code": "corrupt", "detail": "The image does not decode."}
 
-class PredictionAnswer(Record):
+
+class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     """The answer for one image.
 
-    `probabilities` are by class in the model's order; those of the `top_k` best, best first, if a
-    request asks for so many.
+    `probabilities` are by class in the model's order; with `top_k`, only those of the best classes,
+    best first.
     """
 
     label: str
@@ -69,8 +80,14 @@ class ImageResult(Record):
     refusal: Refusal | None = None
 
 
-class ListAnswer(Record):
-    """Answer to a list: one result an image, in the order of the images."""
+_RESULTS = [
+    {"prediction": _PREDICTION},
+    {"refusal": _REFUSAL},
+]
+
+
+class ListAnswer(Record, json_schema_extra={"examples": [{"results": _RESULTS}]}):
+    """Answer to a list: one result per image, in the order of the images."""
 
     results: list[ImageResult]
 

@@ -8,12 +8,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services.access import Access
+from visionops_assets.services.api_pages import create_api
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Predictor
 from visionops_assets.services.gateway.rollouts import RolloutWatch
-from visionops_assets.services.gateway.routes import add_label_route, add_predict_route
+from visionops_assets.services.gateway.routes import (
+    LABELS,
+    PREDICTIONS,
+    add_label_route,
+    add_predict_route,
+)
 from visionops_assets.services.gateway.streams import Streams
 from visionops_assets.services.health import catalog_check, install_health, lasting
 from visionops_assets.services.http_server import RequestLog
@@ -21,6 +27,23 @@ from visionops_assets.services.known_keys import KEPT_WITHOUT_CATALOG_S
 from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.services.request_metrics import MetricsMiddleware
 from visionops_assets.settings import Settings
+
+DESCRIPTION = """
+Asks the served model what images show, and takes what they really show.
+
+**Key.** Send an API key with the scopes `predict` and `label` as `Authorization: Bearer KEY` or
+`X-API-Key: KEY`. An operator makes one by
+`visionops keys add NAME --scope predict --scope label`.
+
+**In the browser**: [the page of this gateway](/) takes a picture and shows the answer.
+
+**Video**: the WebSocket `/v1/stream` takes one encoded image per binary message and answers each
+with one JSON message, in order. It takes the key as a header, and `top_k`, `timeout_ms` and
+`keep_image` in the query.
+
+**Come again**: 429 and 503 say in `Retry-After` after how many seconds.
+"""
+TAGS = (PREDICTIONS, LABELS)
 
 
 class Gateway:
@@ -47,7 +70,7 @@ class Gateway:
             watch.stop()
 
         self.drain = streams.drain
-        self.app = FastAPI(title="VisionOps gateway", description=__doc__, lifespan=lifespan)
+        self.app = create_api("VisionOps gateway", DESCRIPTION, TAGS, lifespan)
         install_problem_handlers(self.app)
         self.app.add_middleware(MetricsMiddleware, metrics=metrics.requests)
         self.app.add_middleware(RequestLog)

@@ -28,6 +28,10 @@ from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES, FORM_TYPE
 MAX_LIST_BODIES = 2
 """A list may have this many times the bytes of the largest image."""
 MAX_LIST_IMAGES = 64
+ONE_PIXEL_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+"""In Base64, for the example of a request."""
 JSON_TYPE = "application/json"
 RAW_TYPE = "application/octet-stream"
 
@@ -68,7 +72,7 @@ _FLAG: TypeAdapter[bool] = TypeAdapter(Flag)
 class ImageList(Record):
     """Images in JSON, each in Base64."""
 
-    images: list[str] = Field(min_length=1, max_length=MAX_LIST_IMAGES)
+    images: list[str] = Field(min_length=1, max_length=MAX_LIST_IMAGES, examples=[[ONE_PIXEL_PNG]])
     keep_image: bool = Field(False, strict=True, description=KEEP_IMAGE)
 
 

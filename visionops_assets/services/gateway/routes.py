@@ -13,6 +13,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.api_pages import Tag
 from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
@@ -30,6 +31,8 @@ from visionops_assets.services.problems import problems
 from visionops_assets.services.text import PlainText
 from visionops_assets.settings import Settings
 
+PREDICTIONS = Tag("predictions", "What images show, by the model that serves.")
+LABELS = Tag("labels", "What images really show, as people say.")
 FEEDBACK = "feedback"
 STICKY_KEY_HEADER = "X-Sticky-Key"
 MAX_LABEL_BYTES = 16 * 1024
@@ -62,7 +65,9 @@ StickyKey = Annotated[
 class PredictQuery(Record):
     """What a request may ask for besides the prediction itself."""
 
-    top_k: int | None = Field(None, ge=1, description="So many probabilities, best first.")
+    top_k: int | None = Field(
+        None, ge=1, description="Only the probabilities of this many classes, best first."
+    )
     timeout_ms: int | None = Field(
         None, ge=1, description="Longest the prediction may take, up to the service's own limit."
     )
@@ -77,13 +82,20 @@ class PredictQuery(Record):
         return Ask(key, time.monotonic() + allowed_s, self.top_k, keep_image)
 
 
+_LABELLED = {
+    "label_id": 42,
+    "prediction_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
+    "label": "car",
+}
+
+
 class LabelRequest(BaseModel):
     """What a prediction should have been."""
 
-    label: PlainText
+    label: PlainText = Field(examples=["car"])
 
 
-class LabelAnswer(BaseModel):
+class LabelAnswer(Record, json_schema_extra={"examples": [_LABELLED]}):
     """The label as it was added."""
 
     label_id: int
@@ -104,7 +116,7 @@ def add_predict_route(
         principal: Annotated[Principal, Depends(guard)],
         sticky_key: StickyKey = None,
     ) -> Response:
-        """Predict one image, or each image of a list.
+        """Ask what one image shows, or each image of a list.
 
         One image is sent raw or as the field `file` of a form; several as its fields `files`, or
         in JSON. An image of a list that cannot be predicted has a refusal where the others have
@@ -129,6 +141,8 @@ def add_predict_route(
         "/v1/predict",
         predict,
         methods=["POST"],
+        tags=[PREDICTIONS.name],
+        summary="Predict images",
         response_model=PredictionAnswer | ListAnswer,
         responses=_PREDICT_PROBLEMS,
         openapi_extra=OPENAPI_BODY,
@@ -147,13 +161,19 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
 
     @app.post(
         "/v1/predictions/{prediction_id}/label",
+        tags=[LABELS.name],
+        summary="Say what a predicted image really shows",
         status_code=HTTPStatus.CREATED,
         dependencies=[Depends(access.require(Scope.LABEL))],
         responses=_LABEL_PROBLEMS,
         openapi_extra={"requestBody": {"required": True, "content": {JSON_TYPE: body_schema}}},
     )
     async def label_prediction(prediction_id: UUID, request: Request) -> LabelAnswer:
-        """Say what a predicted image really shows. The newest label of a prediction counts."""
+        """Add a label to a prediction. The newest one counts.
+
+        It counts for the accuracy that is measured. An image that was kept is trained
+        on too.
+        """
         body = body_of(
             request, max_bytes=MAX_LABEL_BYTES, idle_timeout_s=settings.body_idle_timeout_s
         )

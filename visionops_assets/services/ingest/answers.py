@@ -6,8 +6,18 @@ from uuid import UUID
 
 from visionops_assets.contracts import MediaKind, MediaStatus, Record
 
+_RECEIPT = {
+    "media_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "kind": "image",
+    "bytes": 48213,
+    "duplicate": False,
+    "status": "stored",
+}
+_REFUSAL = {"status": 422, "code": "empty", "detail": "The file is empty."}
 
-class UploadReceipt(Record):
+
+class UploadReceipt(Record, json_schema_extra={"examples": [_RECEIPT]}):
     """Acknowledges one file: it is stored, under this id, and will be processed.
 
     `duplicate` says that this source had sent the same bytes before; `status` is that of the file
@@ -34,12 +44,18 @@ class BatchResult(Record):
     """What became of one file of a batch: it has a receipt or a refusal."""
 
     filename: str | None
-    receipt: UploadReceipt | None
-    refusal: Refusal | None
+    receipt: UploadReceipt | None = None
+    refusal: Refusal | None = None
 
 
-class BatchAnswer(Record):
-    """Answer to a batch: one result a file, in the order of the files."""
+_RESULTS = [
+    {"filename": "street.jpg", "receipt": _RECEIPT},
+    {"filename": "empty.jpg", "refusal": _REFUSAL},
+]
+
+
+class BatchAnswer(Record, json_schema_extra={"examples": [{"results": _RESULTS}]}):
+    """Answer to a batch: one result per file, in the order of the files."""
 
     results: list[BatchResult]
 
@@ -60,7 +76,27 @@ class Reason(Record):
     detail: str
 
 
-class MediaState(Record):
+_MEDIA = {
+    **{name: _RECEIPT[name] for name in ("media_id", "sha256", "kind", "bytes")},
+    "status": "processed",
+    "content_type": "image/jpeg",
+    "name_mismatch": False,
+    "source": "gate-7",
+    "filename": "street.jpg",
+    "captured_at": "2026-01-31T12:00:00Z",
+    "label": "car",
+    "frames": [
+        {
+            "frame_id": "0199a3f2-9d70-7c61-8f0e-5b1f6f3f1a2b",
+            "index": 0,
+            "time_s": 0.0,
+            "spec_id": "pp-3f2a9c01d4e5",
+        }
+    ],
+}
+
+
+class MediaState(Record, json_schema_extra={"examples": [_MEDIA]}):
     """What became of one media file."""
 
     media_id: UUID
@@ -73,12 +109,18 @@ class MediaState(Record):
     source: str
     filename: str | None
     captured_at: datetime
-    reason: Reason | None
+    reason: Reason | None = None
     label: str | None
     frames: list[FrameSummary]
 
 
-class Stats(Record):
+_STATS = {
+    "media": {"receiving": 0, "stored": 2, "queued": 5, "processed": 1437, "quarantined": 1},
+    "frames": 1446,
+}
+
+
+class Stats(Record, json_schema_extra={"examples": [_STATS]}):
     """Counts over the whole catalog."""
 
     media: Mapping[MediaStatus, int]

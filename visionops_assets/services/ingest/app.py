@@ -17,18 +17,32 @@ from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.contracts import Scope
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.access import PROTECTED, Access
+from visionops_assets.services.api_pages import OPERATION, Tag, create_api
 from visionops_assets.services.health import catalog_check, install_health
 from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.ingest.answers import FrameSummary, MediaState, Reason, Stats
 from visionops_assets.services.ingest.intake import Intake
-from visionops_assets.services.ingest.media_routes import media_routes
+from visionops_assets.services.ingest.media_routes import UPLOADS_TAG, media_routes
 from visionops_assets.services.ingest.resumable import ResumableUploads
-from visionops_assets.services.ingest.resumable_routes import resumable_routes
+from visionops_assets.services.ingest.resumable_routes import RESUMABLE_TAG, resumable_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
 from visionops_assets.services.problems import install_problem_handlers, problems
 from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.settings import Settings
+
+DESCRIPTION = """
+Takes images and videos in. **After a 201 a file is never lost**: it is stored, and it will be
+processed, whatever crashes.
+
+**Key.** Send an API key with the scope `ingest` as `Authorization: Bearer KEY` or
+`X-API-Key: KEY`. An operator makes one by `visionops keys add NAME --scope ingest`.
+
+**The same bytes from the same source are one media file**; an `Idempotency-Key` gets the same
+answer again. A file is judged by its content, not by its name.
+"""
+STATE = Tag("state", "What became of media.")
+TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -48,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await leases
             videos.close()
 
-    app = FastAPI(title="VisionOps ingest", description=__doc__, lifespan=lifespan)
+    app = create_api("VisionOps ingest", DESCRIPTION, TAGS, lifespan)
     access = Access(catalog, settings)
     registry = CollectorRegistry()
     requests = RequestMetrics("ingest", registry, from_last_byte=True)
@@ -63,9 +77,9 @@ def create_app(settings: Settings) -> FastAPI:
     reaches_store = partial(store.exists, "readiness")
     install_health(app, {"catalog": catalog_check(catalog), "object store": reaches_store})
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", tags=[OPERATION], summary="Metrics", response_class=Response)
     def metrics() -> Response:
-        """Show the counters of this process, for Prometheus."""
+        """Return the counters of this process in Prometheus' text format."""
         # What is counted once a process, and what this application counts.
         shown = generate_latest() + generate_latest(registry)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
@@ -79,15 +93,27 @@ def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
     state_problems = PROTECTED | problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     # Only what looks like an id: /v1/media/batch is another resource, which has no GET.
-    @app.get("/v1/media/{media_id:uuid}", dependencies=needs_key, responses=state_problems)
+    @app.get(
+        "/v1/media/{media_id:uuid}",
+        tags=[STATE.name],
+        summary="What became of a file",
+        dependencies=needs_key,
+        responses=state_problems,
+    )
     def media_state(media_id: UUID) -> MediaState:
-        """Tell what became of a media file."""
+        """Return the file's status, its label and its frames; if it is in quarantine, why."""
         with catalog.begin() as session:
             return _state_of(session, media_id)
 
-    @app.get("/v1/stats", dependencies=needs_key, responses=PROTECTED)
+    @app.get(
+        "/v1/stats",
+        tags=[STATE.name],
+        summary="Counts",
+        dependencies=needs_key,
+        responses=PROTECTED,
+    )
     def stats() -> Stats:
-        """Count media files by status, and frames."""
+        """Count all media files by status, and all frames."""
         with catalog.begin() as session:
             return Stats(media=media.count_by_status(session), frames=media.count_frames(session))
 

@@ -50,11 +50,13 @@ def display_name(filename: str | None) -> str | None:
 class MediaFields(Record):
     """What is said about the files of one request, by query parameters or by the form's fields."""
 
-    source: PlainText = Field("upload", description="Where it comes from.")
+    source: PlainText = Field("upload", description="Where it comes from.", examples=["gate-7"])
     captured_at: UtcTime | None = Field(
-        None, description="ISO 8601; UTC if it names no zone; default now."
+        None,
+        description="ISO 8601; UTC if it names no zone; default now.",
+        examples=["2026-01-31T12:00:00Z"],
     )
-    label: PlainText | None = Field(None, description="What it shows.")
+    label: PlainText | None = Field(None, description="What it shows.", examples=["car"])
 
     def updated(self, fields: Mapping[str, str]) -> Self:
         """Return these with the fields of a form in their place.

@@ -9,12 +9,14 @@ from prometheus_client import Counter, Histogram
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.api_pages import Tag
 from visionops_assets.services.http_server import FORM_TYPE
 from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
 from visionops_assets.services.ingest.intake import MAX_BATCH_FILES, Intake
 from visionops_assets.services.problems import problems
 
+UPLOADS_TAG = Tag("uploads", "Files in one request: one, or a batch.")
 UPLOADS = Counter(
     "visionops_uploads", "Uploads by outcome: stored, duplicate, or why not.", ["outcome"]
 )
@@ -66,9 +68,9 @@ _PROBLEMS = PROTECTED | problems(
 
 def media_routes(access: Access, intake: Intake) -> APIRouter:
     """Build the routes that take media in."""
-    router = APIRouter(prefix="/v1/media", responses=_PROBLEMS)
+    router = APIRouter(prefix="/v1/media", tags=[UPLOADS_TAG.name], responses=_PROBLEMS)
 
-    @router.post("", status_code=201, openapi_extra=UPLOAD_BODY)
+    @router.post("", status_code=201, summary="Upload a file", openapi_extra=UPLOAD_BODY)
     async def upload_media(
         request: Request,
         response: Response,
@@ -76,7 +78,11 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
         principal: Annotated[Principal, Depends(access.require(Scope.INGEST))],
         idempotency_key: IdempotencyKey = None,
     ) -> UploadReceipt:
-        """Store a media file. After a 201 it will be processed, whatever crashes."""
+        """Store one image or video. After a 201 it will be processed, whatever crashes.
+
+        Send a form with `file`, and `source`, `captured_at` and `label` beside it; or the bytes by
+        themselves, with the same fields in the query.
+        """
         try:
             with UPLOAD_SECONDS.time():
                 answer = await intake.one(request, query, principal.name, idempotency_key)
@@ -89,7 +95,9 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
             response.headers[REPLAYED_HEADER] = "true"
         return receipt
 
-    @router.post("/batch", status_code=207, openapi_extra=BATCH_BODY)
+    @router.post(
+        "/batch", status_code=207, summary="Upload several files", openapi_extra=BATCH_BODY
+    )
     async def upload_batch(
         request: Request,
         response: Response,
@@ -97,9 +105,10 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
         principal: Annotated[Principal, Depends(access.require(Scope.INGEST))],
         idempotency_key: IdempotencyKey = None,
     ) -> BatchAnswer:
-        """Store several media files, those that can be used, all or none of them.
+        """Store those of several files that can be used, all or none of them.
 
-        One that is refused does not stop the others: it has a refusal where they have a receipt.
+        The form holds several `file`. One that is refused does not stop the others: it has a
+        refusal where they have a receipt.
         """
         answer, replayed = await intake.batch(request, query, principal.name, idempotency_key)
         if replayed:

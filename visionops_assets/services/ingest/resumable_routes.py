@@ -18,6 +18,7 @@ from visionops_assets.catalog.resumable import ResumableState
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import InvalidRequestError, ResumableConflictError
 from visionops_assets.services.access import PROTECTED, Access, Principal
+from visionops_assets.services.api_pages import Tag
 from visionops_assets.services.body import body_of
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.fields import UploadQuery
@@ -25,6 +26,11 @@ from visionops_assets.services.ingest.resumable import ResumableUploads
 from visionops_assets.services.problems import problems
 from visionops_assets.settings import Settings
 
+RESUMABLE_TAG = Tag(
+    "resumable uploads",
+    "Large files, in parts: [tus 1.0](https://tus.io/protocols/resumable-upload), so that any tus "
+    "client can be used.",
+)
 TUS_VERSION = "1.0.0"
 PART_TYPE = "application/offset+octet-stream"
 PART_BODY = {
@@ -50,13 +56,20 @@ _PART_PROBLEMS = (
 )
 
 
-class ResumableAnswer(Record):
+_UNDER_WAY = {
+    "upload_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
+    "total_bytes": 52428800,
+    "offset_bytes": 8388608,
+}
+
+
+class ResumableAnswer(Record, json_schema_extra={"examples": [_UNDER_WAY]}):
     """Where a resumable upload stands; it has a receipt once it is complete."""
 
     upload_id: UUID
     total_bytes: int
     offset_bytes: int
-    receipt: UploadReceipt | None
+    receipt: UploadReceipt | None = None
 
 
 def _speaks_tus(
@@ -77,7 +90,9 @@ def _speaks_tus(
 
 def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settings) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1/uploads", responses=PROTECTED | _INVALID)
+    router = APIRouter(
+        prefix="/v1/uploads", tags=[RESUMABLE_TAG.name], responses=PROTECTED | _INVALID
+    )
     client = Annotated[Principal, Depends(access.require(Scope.INGEST))]
     tus = [Depends(_speaks_tus)]
     # An empty file has a refusal of its own, so the framework lets it pass.
@@ -87,9 +102,9 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
     ]
     position = Annotated[int, Header(ge=0, description="Where the body begins in the file.")]
 
-    @router.options("", status_code=204)
+    @router.options("", status_code=204, summary="Ask for what is supported")
     async def capabilities() -> Response:
-        """Tell what of tus is spoken here."""
+        """Return the version of tus, its extensions and the largest file, as headers."""
         headers = {
             "Tus-Resumable": TUS_VERSION,
             "Tus-Version": TUS_VERSION,
@@ -98,7 +113,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         }
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
 
-    @router.post("", status_code=201, dependencies=tus, responses=_BEGIN_PROBLEMS)
+    @router.post("", status_code=201, summary="Begin", dependencies=tus, responses=_BEGIN_PROBLEMS)
     async def begin_upload(
         request: Request,
         response: Response,
@@ -108,20 +123,26 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
             str, Header(description="`filename`, `source`, `captured_at`, `label`, in Base64.")
         ] = "",
     ) -> ResumableAnswer:
-        """Begin a resumable upload; `Location` says where its bytes go."""
+        """Say how long the file is; `Location` of the answer says where its bytes go."""
         fields = fields_of(upload_metadata)
         state = await uploads.create(principal.name, upload_length, fields)
         response.headers["Location"] = f"{request.url.path}/{state.upload_id}"
         _describe(response, state)
         return _answer(state)
 
-    @router.head("/{upload_id}", dependencies=tus, responses=_OTHER_VERSION | _UNKNOWN)
+    @router.head(
+        "/{upload_id}",
+        summary="Ask where to go on",
+        dependencies=tus,
+        responses=_OTHER_VERSION | _UNKNOWN,
+    )
     async def find_offset(upload_id: UUID, response: Response, principal: client) -> None:
-        """Tell where to go on."""
+        """Return in `Upload-Offset` how many bytes are stored."""
         _describe(response, await uploads.state(upload_id, principal.name))
 
     @router.patch(
         "/{upload_id}",
+        summary="Send the next bytes",
         status_code=204,
         dependencies=tus,
         responses=_PART_PROBLEMS,
@@ -134,7 +155,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         principal: client,
         upload_offset: position,
     ) -> None:
-        """Send the next bytes. With the last ones, a 204 acknowledges the whole file."""
+        """Send bytes from `Upload-Offset` on. With the last ones a 204 acknowledges the file."""
         if request.headers.get("content-type") != PART_TYPE:
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send {PART_TYPE}.")
         state = await uploads.state(upload_id, principal.name)
@@ -150,15 +171,19 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         _describe(response, await uploads.write(state, principal.name, body))
 
     @router.delete(
-        "/{upload_id}", status_code=204, dependencies=tus, responses=_OTHER_VERSION | _UNKNOWN
+        "/{upload_id}",
+        status_code=204,
+        summary="Give up",
+        dependencies=tus,
+        responses=_OTHER_VERSION | _UNKNOWN,
     )
     async def end_upload(upload_id: UUID, principal: client) -> None:
-        """Give an upload up. A media file that it became stays."""
+        """Remove the parts that were sent. A media file that the upload became stays."""
         await uploads.delete(await uploads.state(upload_id, principal.name))
 
-    @router.get("/{upload_id}", responses=_UNKNOWN)
+    @router.get("/{upload_id}", summary="Ask for the receipt", responses=_UNKNOWN)
     async def upload_state(upload_id: UUID, principal: client) -> ResumableAnswer:
-        """Tell where an upload stands, and its receipt once it is complete."""
+        """Return how many bytes are stored, and the receipt once the file is complete."""
         return _answer(await uploads.state(upload_id, principal.name))
 
     return router

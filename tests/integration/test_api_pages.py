@@ -1,0 +1,41 @@
+"""The API page of every service, as a browser shows it on a machine without the internet."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser import running_browser, visit
+from visionops_assets.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("ingest", "Upload a file"),
+        ("gateway", "Predict images"),
+        ("alerts", "Tell of alerts"),
+        ("camera", "Metrics"),
+        ("exporter", "Metrics"),
+    ],
+)
+def test_the_page_shows_the_operations_and_asks_no_other_server(
+    stack: Settings, browser: Browser, service: str, operation: str
+) -> None:
+    url = str(getattr(stack, f"{service}_url"))
+    with visit(browser, url) as visited:
+        answer = visited.page.goto(f"{url}/docs")
+        assert answer is not None
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        shown = visited.page.locator(".opblock", has_text=operation)
+        expect(shown).to_have_count(1)
+        shown.locator("button.opblock-summary-control").click()
+        expect(shown.locator(".opblock-body")).to_contain_text("Responses")
+    assert visited.foreign == []
+    assert visited.complaints == []
