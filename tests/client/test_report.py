@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from datetime import UTC, datetime
 from io import StringIO
@@ -15,7 +14,7 @@ from visionops_assets.client.importing.progress import Lines
 from visionops_assets.client.importing.report import (
     MAX_FAILURES_SHOWN,
     Report,
-    plan_lines,
+    plan,
 )
 from visionops_assets.errors import ServerUnreachableError
 
@@ -56,7 +55,7 @@ def test_a_summary_says_what_came_of_every_file() -> None:
 def test_a_long_list_of_failures_is_cut_but_whole_in_json() -> None:
     failures = [Failure(f"{i}.png\udcff", "empty", "none") for i in range(MAX_FAILURES_SHOWN + 5)]
     assert "5 more" in shown(report(*failures))
-    fields = json.loads(report(*failures).as_json())
+    fields = report(*failures).facts()
     assert len(fields["failed"]) == len(failures)
     assert fields["failed"][0] == {"path": "0.png\udcff", "code": "empty", "detail": "none"}
     assert (fields["files"], fields["done_before"], fields["stopped_by"]) == (10, 2, None)
@@ -65,7 +64,7 @@ def test_a_long_list_of_failures_is_cut_but_whole_in_json() -> None:
 def test_json_says_why_it_stopped() -> None:
     summary = report()
     summary.result.stopped_by = ServerUnreachableError("It is down.")
-    assert json.loads(summary.as_json())["stopped_by"] == "It is down."
+    assert summary.facts()["stopped_by"] == "It is down."
 
 
 def test_nothing_to_do_is_said() -> None:
@@ -73,8 +72,8 @@ def test_nothing_to_do_is_said() -> None:
 
 
 def test_a_plan_names_each_file() -> None:
-    lines = list(plan_lines(ORDER, [item("a\x1b.png"), item("b.png")]))
-    assert lines == ["    1.0 kB  cat  a\\x1b.png", "    1.0 kB  cat  b.png", "2 files, 2.0 kB"]
+    planned = {"path": "b.png", "bytes": 1_000, "label": "cat"}
+    assert plan(ORDER, [item("b.png")]) == [planned]
 
 
 @given(st.text())

@@ -53,7 +53,8 @@ class Catalog(dg.ConfigurableResource["Catalog"]):
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except OperationalError as error:
+            reason = str(error.orig).partition("\n")[0].rstrip(". ")
             raise ServerUnreachableError(
                 f"The catalog at {self.engine.url.host}:{self.engine.url.port} does not answer: "
-                f"{error.orig}. Is `visionops up` running?"
+                f"{reason}."
             ) from error

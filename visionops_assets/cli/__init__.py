@@ -1,5 +1,6 @@
 """`visionops ...`: the commands. Each says what it does and leaves the doing to its room."""
 
+import logging
 import sys
 
 import typer
@@ -10,24 +11,25 @@ from visionops_assets.cli import (
     capacity,
     dead_letters,
     decisions,
+    failures,
     imports,
     keys,
     labelling_batches,
     model,
-    old_names,
     quarantine,
     releases,
+    root,
     servers,
     sweep,
 )
-from visionops_assets.errors import VisionOpsError
 
 app = typer.Typer(
-    cls=old_names.Commands,
-    help="Media in, a served model out.",
+    cls=root.Commands,
+    epilog=root.EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.callback()(root.options)
 for command in (
     servers.up,
     servers.down,
@@ -52,8 +54,10 @@ app.add_typer(backups.app, name="backups")
 
 def main() -> None:
     """Run the command line. What a user may see is a message, never a stack trace."""
+    # What libraries log about a server that does not answer, our own sentence says.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
-    except (VisionOpsError, OSError) as error:
-        typer.echo(f"visionops: {error}", err=True)
+    except Exception as error:
+        typer.echo(f"visionops: {failures.sentence(error)}", err=True)
         sys.exit(2)

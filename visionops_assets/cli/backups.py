@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, Columns, Fact, print_fact, print_rows
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import child_environment, load_settings
 
 if TYPE_CHECKING:
-    from visionops_assets.backup.archive import Archive, Backup
+    from visionops_assets.backup.archive import Archive
     from visionops_assets.backup.databases import Database
 
 MlflowUrl = Annotated[
@@ -23,6 +23,18 @@ MlflowUrl = Annotated[
     ),
 ]
 
+
+def _sizes(backup: Fact) -> str:
+    """Write the databases of a backup, e.g. `catalog 2.5 MB (0004)`: size and schema revision."""
+    return ", ".join(
+        f"{dumped['name']} {dumped['bytes'] / 1e6:.1f} MB"
+        + (f" ({dumped['schema_revision']})" if dumped["schema_revision"] else "")
+        for dumped in backup["databases"]
+    )
+
+
+_COLUMNS: Columns = {"backup": "backup_id", "taken": "taken_at", "databases": _sizes}
+
 app = typer.Typer(help="Backups of the databases: take, list, restore.", no_args_is_help=True)
 
 
@@ -33,6 +45,7 @@ def add(
         typer.Option(min=1, help="Delete backups that are older, once this one is complete."),
     ] = None,
     mlflow_url: MlflowUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Dump catalog, Dagster's and MLflow's database into the bucket, below `backups/`.
 
@@ -40,23 +53,21 @@ def add(
     """
     archive = _archive()
     backup = archive.take(_databases(mlflow_url))
-    console.print(f"Took backup {backup.backup_id}: {_described(backup)}.")
-    if keep_days is not None:
-        for backup_id in archive.prune(timedelta(days=keep_days), datetime.now(UTC)):
-            console.print(f"Deleted backup {printable(backup_id)}.")
+    too_old = timedelta(days=keep_days) if keep_days is not None else None
+    deleted = archive.prune(too_old, datetime.now(UTC)) if too_old is not None else []
+    lines = [f"Took backup {backup.backup_id}: {_sizes(backup.model_dump())}."]
+    lines += [f"Deleted backup {backup_id}." for backup_id in deleted]
+    print_fact(backup.model_dump() | {"deleted": deleted}, as_json, *lines)
 
 
 @app.command("ls")
 def list_backups(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the complete backups, oldest first."""
-    backups = _archive().complete()
-    for backup in backups:
-        line = f"{backup.backup_id}  {_described(backup)}"
-        typer.echo(backup.model_dump_json() if as_json else line)
-    if not backups and not as_json:
-        console.print("There is no backup.")
+    rows = [backup.model_dump() for backup in _archive().complete()]
+    nothing = "There is no backup. `visionops backups add` takes one."
+    print_rows(rows, _COLUMNS, as_json, nothing)
 
 
 @app.command()
@@ -67,6 +78,7 @@ def restore(
     ] = "",
     mlflow_url: MlflowUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Replace the databases by those of a backup. All that writes to them must be stopped."""
     archive = _archive()
@@ -74,9 +86,12 @@ def restore(
     databases = _chosen(_databases(mlflow_url), only)
     names = ", ".join(database.name for database in databases)
     if not yes:
-        typer.confirm(f"Replace {names} by what they were on {backup.taken_at}?", abort=True)
+        typer.confirm(
+            f"Replace {names} by what they were on {backup.taken_at}?", abort=True, err=True
+        )
     archive.restore(backup, databases)
-    console.print(f"Restored {names} from backup {backup.backup_id}.")
+    restored = {"backup_id": backup.backup_id, "databases": [each.name for each in databases]}
+    print_fact(restored, as_json, f"Restored {names} from backup {backup.backup_id}.")
 
 
 def _archive() -> "Archive":
@@ -116,11 +131,3 @@ def _chosen(databases: "list[Database]", only: str) -> "list[Database]":
             f"There are: {', '.join(sorted(known))}."
         )
     return [database for database in databases if not names or database.name in names]
-
-
-def _described(backup: "Backup") -> str:
-    return ", ".join(
-        f"{dumped.name} {dumped.bytes / 1e6:.1f} MB"
-        + (f" ({dumped.schema_revision})" if dumped.schema_revision else "")
-        for dumped in backup.databases
-    )

@@ -1,19 +1,17 @@
 """`visionops cameras ls | add | rm`: the streams that are cut into media."""
 
-import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from visionops_assets.cli.keys import duration
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, Columns, Fact, print_fact, print_rows
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-    from rich.table import Table
 
     from visionops_assets.catalog.cameras import CameraEntry
 
@@ -46,6 +44,7 @@ def add(
         float, typer.Option(help="With --motion: share of the picture that moves, 0 to 1.")
     ] = 0.01,
     label: Annotated[str | None, typer.Option(help="What all its media show.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Register a camera. A running camera service begins to read it within seconds."""
     from pydantic import ValidationError
@@ -67,12 +66,12 @@ def add(
         raise InvalidRequestError("; ".join(map(_problem, error.errors()))) from None
     with Catalog().begin() as session:
         added = cameras.add(session, name, url, settings)
-    console.print(f"Camera {added.name}: {printable(added.shown_address)}")
+    print_fact(_facts(added), as_json, f"Camera {added.name}: {added.shown_address}")
 
 
 @app.command("ls")
 def list_cameras(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the cameras, and how they do if the camera service runs."""
     from visionops_assets.catalog import cameras
@@ -81,25 +80,23 @@ def list_cameras(
     with Catalog().begin() as session:
         entries = cameras.all_cameras(session)
     live = _live_figures(load_settings().camera_url) if entries else {}
-    rows = [_row(entry, live.get(entry.name, {})) for entry in entries]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row))
-    elif rows:
-        console.print(_table(rows))
-    else:
-        console.print("There are no cameras yet. `visionops cameras add NAME URL` adds one.")
+    rows = [_facts(entry) | _live_state(live.get(entry.name, {})) for entry in entries]
+    nothing = "There are no cameras yet. `visionops cameras add NAME URL` adds one."
+    print_rows(rows, _columns(), as_json, nothing)
 
 
 @app.command("rm")
-def remove(name: Annotated[str, typer.Argument(help="See `visionops cameras ls`.")]) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="See `visionops cameras ls`.")],
+    as_json: AsJson = False,
+) -> None:
     """Forget a camera. Its media stay."""
     from visionops_assets.catalog import cameras
     from visionops_assets.catalog.connection import Catalog
 
     with Catalog().begin() as session:
         cameras.remove(session, name)
-    typer.echo(f"Removed camera {name}.")
+    print_fact({"name": name}, as_json, f"Removed camera {name}.")
 
 
 def _problem(invalid: "ErrorDetails") -> str:
@@ -126,43 +123,36 @@ def _live_figures(camera_url: str) -> dict[str, dict[str, float]]:
     return figures
 
 
-def _row(entry: "CameraEntry", figures: dict[str, float]) -> dict[str, object]:
-    live: dict[str, object] = {key: figures.get(metric) for key, metric in _LIVE.items()}
-    seen_s = figures.get(_LIVE["last_seen"])
-    live["up"] = bool(live["up"]) if figures else None
-    live["last_seen"] = _time(seen_s) if seen_s else None
+def _facts(entry: "CameraEntry") -> dict[str, Any]:
     return {
         "name": entry.name,
         "url": entry.shown_address,
         **entry.settings.rules.model_dump(),
         "label": entry.settings.label,
-        **live,
     }
 
 
-def _time(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
+def _live_state(figures: dict[str, float]) -> dict[str, Any]:
+    live: dict[str, Any] = {key: figures.get(metric) for key, metric in _LIVE.items()}
+    seen_s = figures.get(_LIVE["last_seen"])
+    live["up"] = bool(live["up"]) if figures else None
+    live["last_seen"] = datetime.fromtimestamp(int(seen_s), UTC) if seen_s else None
+    return live
 
 
-def _table(rows: list[dict[str, object]]) -> "Table":
-    from rich.table import Table
-
-    columns = ("frame_rate_hz", "dropped_frames", "dropped_clips", "reconnects", "last_seen")
-    headings = (column.replace("_hz", " (Hz)").replace("_", " ") for column in columns)
-    table = Table("name", "url", "cuts", "state", *headings)
-    for row in rows:
-        state = {None: "not running", True: "up", False: "down"}[cast("bool | None", row["up"])]
-        figures = ("" if row[column] is None else _short(row[column]) for column in columns)
-        table.add_row(str(row["name"]), printable(row["url"]), _cuts(row), state, *figures)
-    return table
+def _columns() -> Columns:
+    figures = ("frame_rate_hz", "dropped_frames", "dropped_clips", "reconnects", "last_seen")
+    headings = {name.replace("_hz", " (Hz)").replace("_", " "): name for name in figures}
+    return {"name": "name", "url": "url", "cuts": _cuts, "state": _state, **headings}
 
 
-def _cuts(row: dict[str, object]) -> str:
+def _state(row: Fact) -> str:
+    is_up = row["up"]
+    return "not running" if is_up is None else "up" if is_up else "down"
+
+
+def _cuts(row: Fact) -> str:
     """Say what is cut, e.g. `clip of 5 s every 10 s of motion`."""
     length = f" of {row['clip_s']:g} s" if row["mode"] == "clip" else ""
     condition = " of motion" if row["motion"] else ""
     return f"{row['mode']}{length} every {row['every_s']:g} s{condition}"
-
-
-def _short(figure: object) -> str:
-    return f"{figure:.4g}" if isinstance(figure, float) else str(figure)

@@ -1,13 +1,12 @@
 """`visionops capacity`: what an installation needs for a load, by measured figures."""
 
-import json
 import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visionops_assets.cli.screen import console
+from visionops_assets.cli.screen import AsJson, console, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,42 +22,48 @@ WHOLE_FROM = 100
 
 
 def capacity(
-    media_per_day: Annotated[float, typer.Option(min=0, help="Image files a day.")],
+    media_per_day: Annotated[float, typer.Option(min=0, help="Image files per day.")],
     video_hours: Annotated[
-        float, typer.Option(min=0, help="Hours of video a day, on top of the images.")
+        float, typer.Option(min=0, help="Hours of video per day, besides the images.")
     ] = 0.0,
     predictions_per_second: Annotated[
         float | None,
-        typer.Option(min=0, help="On average. Default: one a media file.", show_default=False),
+        typer.Option(min=0, help="On average. Default: one per media file.", show_default=False),
     ] = None,
     retention_days: Annotated[
         float, typer.Option(help="Days that media, frames and rows are kept.")
     ] = 365.0,
-    queue_retention_days: Annotated[float, typer.Option(min=0, help="Of the topics.")] = 7.0,
+    queue_retention_days: Annotated[
+        float, typer.Option(min=0, help="Days that the topics keep messages.")
+    ] = 7.0,
     replication: Annotated[int, typer.Option(min=1, help="Copies of queue and PostgreSQL.")] = 3,
     peak_factor: Annotated[
         float, typer.Option(min=1, help="The busiest second over the average one.")
     ] = 3.0,
-    image_kb: Annotated[float, typer.Option(min=0, help="Of one image file.")] = 200.0,
-    image_megapixels: Annotated[float, typer.Option(min=0)] = 1.2288,
-    video_mbit_s: Annotated[float, typer.Option(min=0)] = 2.0,
-    video_megapixels: Annotated[float, typer.Option(min=0, help="Of one picture.")] = 0.9216,
+    image_kb: Annotated[float, typer.Option(min=0, help="Size of one image file.")] = 200.0,
+    image_megapixels: Annotated[float, typer.Option(min=0, help="Pixels of one image.")] = 1.2288,
+    video_mbit_s: Annotated[float, typer.Option(min=0, help="Bit rate of video.")] = 2.0,
+    video_megapixels: Annotated[
+        float, typer.Option(min=0, help="Pixels of one picture of a video.")
+    ] = 0.9216,
     clip_s: Annotated[float, typer.Option(help="Length of a video file.")] = 60.0,
     batch_max_messages: Annotated[
-        int, typer.Option(min=1, help="VISIONOPS_BATCH_MAX_MESSAGES.")
+        int, typer.Option(min=1, help="As VISIONOPS_BATCH_MAX_MESSAGES is set.")
     ] = 1_000,
-    batch_max_wait_s: Annotated[float, typer.Option(help="VISIONOPS_BATCH_MAX_WAIT_S.")] = 30.0,
+    batch_max_wait_s: Annotated[
+        float, typer.Option(help="As VISIONOPS_BATCH_MAX_WAIT_S is set.")
+    ] = 30.0,
     model: Annotated[str, typer.Option(help="A measured model and frame size.")] = "resnet-tiny-64",
     gpu_inferences_per_second: Annotated[
-        float, typer.Option(help="Of the network on your GPU, by perf_analyzer. Never run here.")
+        float,
+        typer.Option(help="Of the network on your GPU, by perf_analyzer. We have not measured it."),
     ] = 2_000.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, with the constants.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what a load needs: pods, storage, queue, PostgreSQL, Dagster; its limits; its cost.
+    """Estimate the pods, storage, queue and databases that a load needs, its limits and its cost.
 
     Every figure follows from measurements on one machine with 2 cores, or says that it does not.
+    JSON has the constants and their sources, too.
     """
     from visionops_assets.capacity.demand import Demand
 
@@ -99,10 +104,10 @@ def _show(demand: "Demand", as_json: bool) -> None:
             "costs": [asdict(cost) for cost in costs],
             "constants": {name: asdict(constant) for name, constant in constants().items()},
         }
-        typer.echo(json.dumps(answer, indent=2))
+        print_json(answer)
         return
     console.print(
-        f"{demand.files_per_day:,.0f} media a day ({demand.files_hz:,.1f} /s), "
+        f"{demand.files_per_day:,.0f} media per day ({demand.files_hz:,.1f} /s), "
         f"{demand.predictions_per_second:,.1f} predictions/s; "
         f"planned for {demand.peak_factor:g} times that and {demand.retention_days:g} days."
     )
@@ -119,7 +124,7 @@ def _show(demand: "Demand", as_json: bool) -> None:
 def _figure_table(figures: "list[Figure]") -> "Table":
     from rich.table import Table
 
-    table = Table("area", "what", "how much", "basis", "rule", title="To provide")
+    table = Table("area", "figure", "amount", "basis", "rule", title="To provide")
     area = ""
     for figure in figures:
         shown = _amount(figure.value, figure.unit)
@@ -132,7 +137,7 @@ def _figure_table(figures: "list[Figure]") -> "Table":
 def _limit_table(limits: "list[Limit]") -> "Table":
     from rich.table import Table
 
-    table = Table("limit", "load", "there is", "basis", "what to do", title="Limits, nearest first")
+    table = Table("limit", "load", "available", "basis", "advice", title="Limits, nearest first")
     for limit in limits:
         table.add_row(
             limit.name,
@@ -147,7 +152,7 @@ def _limit_table(limits: "list[Limit]") -> "Table":
 def _cost_table(costs: "list[Cost]") -> "Table":
     from rich.table import Table
 
-    table = Table("driver", "USD a month", "share", title="Cost drivers, at assumed prices")
+    table = Table("driver", "USD per month", "share", title="Cost drivers, at assumed prices")
     for cost in costs:
         table.add_row(cost.driver, f"{cost.usd_per_month:,.0f}", f"{cost.share:.1%}")
     return table

@@ -10,12 +10,22 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
 
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import (
+    AsJson,
+    console,
+    print_fact,
+    print_fields,
+    print_json,
+    print_rows,
+    printable,
+)
 from visionops_assets.contracts import DeadLetter, MediaEvent
-from visionops_assets.errors import InvalidRequestError, NotFoundError
+from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
 from visionops_assets.settings import load_settings
+from visionops_assets.stack.probes import accepts_connections
+
+_COLUMNS = {name: name for name in ("letter", "code", "detail", "failed_at", "handled")}
 
 app = typer.Typer(
     help="Messages that could not be handled: list, look, publish again.", no_args_is_help=True
@@ -24,7 +34,7 @@ app = typer.Typer(
 
 @app.command("ls")
 def list_letters(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the dead letters, oldest first, and whether each was handled since."""
     letters = _read_letters()
@@ -34,30 +44,27 @@ def list_letters(
             "letter": place,
             "code": letter.code,
             "detail": letter.detail,
-            "failed_at": letter.failed_at.isoformat(),
+            "failed_at": letter.failed_at,
             "handled": place in handled,
         }
         for place, letter in letters.items()
     ]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row))
-    elif rows:
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*map(printable, row.values()))
-        console.print(table)
-    else:
-        console.print("There are no dead letters.")
+    print_rows(rows, _COLUMNS, as_json, "There are no dead letters.")
 
 
 @app.command()
-def show(letter: Annotated[str, typer.Argument(help="As `ls` names it.")]) -> None:
-    """Show a dead letter, and what its message says."""
+def show(
+    letter: Annotated[str, typer.Argument(help="As `ls` names it.")], as_json: AsJson = False
+) -> None:
+    """Show a dead letter, and its message."""
     found = _pick(_read_letters(), [letter])[letter]
-    for name in ("code", "detail", "failed_at"):
-        console.print(f"{name:10} {printable(getattr(found, name))}", soft_wrap=True)
-    for line in _readable(found.value).splitlines():
+    message = _readable(found.value)
+    fields = {name: getattr(found, name) for name in ("code", "detail", "failed_at")}
+    if as_json:
+        print_json({"letter": letter} | fields | {"message": message})
+        return
+    print_fields(fields, as_json)
+    for line in message.splitlines():
         console.print(printable(line), soft_wrap=True)
 
 
@@ -67,6 +74,7 @@ def replay(
     every: Annotated[
         bool, typer.Option("--all", help="All that were not handled since; equal ones once.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish messages again. One that still can't be handled becomes a new dead letter."""
     from visionops_assets.resources.broker import Broker, OutgoingEvent
@@ -84,13 +92,18 @@ def replay(
         producer.publish_all(
             [OutgoingEvent(each.topic, each.place, each.value, each.place) for each in chosen]
         )
-    console.print(f"Published {len(chosen)} message(s) again.")
+    said = f"Published {len(chosen)} message(s) again."
+    print_fact({"letters": [each.place for each in chosen]}, as_json, said)
 
 
 def _read_letters() -> dict[str, DeadLetter]:
     """Read the topic. The relay may have published a letter twice: it is the same one."""
     from visionops_assets.resources.broker import Broker
 
+    address = load_settings().kafka_bootstrap_servers
+    # Its client would try for 30 s.
+    if not accepts_connections(address)(0.0):
+        raise ServerUnreachableError(f"The queue at {address} does not answer.")
     letters: dict[str, DeadLetter] = {}
     with Broker().reader() as reader:
         for message in reader.read_all(load_settings().kafka_dead_letter_topic):

@@ -1,20 +1,23 @@
 """`visionops decisions ls`: what the retrain arbiter decided, and why."""
 
-import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, print_rows
 from visionops_assets.contracts import Outcome
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from visionops_assets.catalog.schema import Decision
 
+
+_COLUMNS = {
+    "time": "decided_at",
+    "model": "model_name",
+    "version": "model_version",
+    "decision": "outcome",
+    "why": "reason",
+}
 
 app = typer.Typer(help="Decisions of the retrain arbiter.", no_args_is_help=True)
 
@@ -28,26 +31,19 @@ def ls(
         Outcome | None, typer.Option(help="Only this outcome.", show_default=False)
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines, with the evidence.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what was decided about the served model, newest first."""
+    """Show what was decided about the served model, newest first. JSON has the evidence, too."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.decisions import newest_decisions
 
     with Catalog().begin() as session:
         rows = newest_decisions(session, limit=limit, model_name=model, outcome=outcome)
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(_public(row), default=datetime.isoformat))
-    elif not rows:
-        console.print("Nothing like that was decided yet.")
-    else:
-        console.print(_table(rows))
+    nothing = "Nothing like that was decided yet."
+    print_rows([_public(row) for row in rows], _COLUMNS, as_json, nothing)
 
 
-def _public(row: "Decision") -> dict[str, object]:
+def _public(row: "Decision") -> dict[str, Any]:
     return {
         "decision_id": row.decision_id,
         "decided_at": row.decided_at,
@@ -59,18 +55,3 @@ def _public(row: "Decision") -> dict[str, object]:
         "evidence": row.evidence,
         "dagster_run_id": row.dagster_run_id,
     }
-
-
-def _table(rows: "Sequence[Decision]") -> "Table":
-    from rich.table import Table
-
-    table = Table("time", "model", "version", "outcome", "why")
-    for row in rows:
-        table.add_row(
-            f"{row.decided_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            printable(row.model_name),
-            str(row.model_version),
-            row.outcome,
-            printable(row.reason),
-        )
-    return table

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import SecretStr
 from rich.console import Console
 
 from visionops_assets.cli.api_key import given_or_own_key
-from visionops_assets.cli.screen import console
+from visionops_assets.cli.root import INTERRUPTED
+from visionops_assets.cli.screen import ABSENT, AsJson, console, print_fact, print_json
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import Settings, load_settings
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from visionops_assets.client.importing.listing import Item, Place
 
 FAILED = 2
-INTERRUPTED = 130
 # What is for people while it runs, so that standard output holds the summary or the report alone.
 _side_console = Console(stderr=True)
 
@@ -49,7 +49,7 @@ def import_media(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also what is imported already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Upload the media files of a folder or of an S3 prefix, several at a time.
 
@@ -57,7 +57,7 @@ def import_media(
     """
     from visionops_assets.client.importing.importer import ImportResult
     from visionops_assets.client.importing.journal import Journal, Order
-    from visionops_assets.client.importing.report import Report, plan_lines
+    from visionops_assets.client.importing.report import Report, plan
 
     if label and label_by_folder:
         raise InvalidRequestError("Give --label or --label-by-folder, not both.")
@@ -69,7 +69,7 @@ def import_media(
     with Journal(settings.home / "imports", order, afresh=again and not dry_run) as journal:
         to_do = [item for item in listing.items if again or not journal.has(item)]
         if dry_run:
-            typer.echo("\n".join(plan_lines(order, to_do)))
+            _show_plan(plan(order, to_do), as_json)
             return
         result = ImportResult()
         if to_do:
@@ -79,12 +79,23 @@ def import_media(
                 result = _run(place, order, to_do, journal, api_key, parallel)
     report = Report(order, listing, len(to_do), result, time.monotonic() - started_s)
     if as_json:
-        typer.echo(report.as_json())
+        print_json(report.facts())
     else:
         report.show(console)
     if result.stopped_by:
         raise result.stopped_by
     raise typer.Exit(INTERRUPTED if report.not_tried else FAILED if report.failures else 0)
+
+
+def _show_plan(files: list[dict[str, Any]], as_json: bool) -> None:
+    """Print each file that would be uploaded, and for people their sum."""
+    from rich.filesize import decimal
+
+    for file in files:
+        size, label = decimal(file["bytes"]), file["label"] or ABSENT
+        print_fact(file, as_json, f"{size:>10}  {label}  {file['path']}")
+    if not as_json:
+        typer.echo(f"{len(files):,} files, {decimal(sum(file['bytes'] for file in files))}")
 
 
 def _place(origin: str, endpoint_url: str | None, settings: Settings, connections: int) -> "Place":

@@ -1,22 +1,28 @@
 """`visionops keys ls | add | revoke`: who may use the services."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visionops_assets.cli.screen import console
+from visionops_assets.cli.screen import AsJson, Columns, moment, print_fact, print_json, print_rows
 from visionops_assets.contracts import Scope
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from visionops_assets.catalog.schema import ApiKey
 
 _DURATION = re.compile(r"(\d{1,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_COLUMNS: Columns = {
+    "prefix": "prefix",
+    "name": "name",
+    "scopes": "scopes",
+    "rate limit": lambda row: row["rate_limit"] or "default",
+    "created": "created_at",
+    "expires": lambda row: row["expires_at"] or "never",
+    "revoked": "revoked_at",
+}
 
 app = typer.Typer(help="API keys: who may use the services.", no_args_is_help=True)
 
@@ -56,6 +62,7 @@ def add(
             help="With --rotate: how long the old key still works.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it on standard output: it is shown only now."""
     from visionops_assets.catalog import keys
@@ -69,9 +76,12 @@ def add(
             )
         else:
             row, key = keys.create(session, name, scope or (), rate_limit=rate, lifetime=expires)
+    if as_json:
+        print_json(_public(row) | {"key": key.get_secret_value()})
+        return
     typer.echo(
         f"Key {row.prefix} of {row.name}: {', '.join(row.scopes)}; "
-        f"{f'expires {_time(row.expires_at)}' if row.expires_at else 'does not expire'}. "
+        f"{f'expires {moment(row.expires_at)}' if row.expires_at else 'does not expire'}. "
         "Keep it now: it is not stored and cannot be shown again.",
         err=True,
     )
@@ -81,7 +91,7 @@ def add(
 @app.command()
 def ls(
     every: Annotated[bool, typer.Option("--all", help="Also expired and revoked ones.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the keys, without what is secret."""
     from visionops_assets.catalog import keys
@@ -90,16 +100,14 @@ def ls(
     now = datetime.now(UTC)
     with Catalog().begin() as session:
         rows = [row for row in keys.list_all(session) if every or keys.is_valid(row, now)]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(_public(row), default=datetime.isoformat))
-    else:
-        console.print(_table(rows))
+    nothing = "There is no valid key. `visionops keys add NAME --scope SCOPE` makes one."
+    print_rows([_public(row) for row in rows], _COLUMNS, as_json, nothing)
 
 
 @app.command()
 def revoke(
     which: Annotated[str, typer.Argument(metavar="PREFIX|NAME", help="See `visionops keys ls`.")],
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a key, or all keys of a name. The services refuse it within 5 seconds."""
     from visionops_assets.catalog import keys
@@ -108,10 +116,10 @@ def revoke(
     with Catalog().begin() as session:
         revoked = keys.revoke(session, which)
     for row in revoked:
-        typer.echo(f"Revoked {row.prefix} of {row.name}.")
+        print_fact(_public(row), as_json, f"Revoked {row.prefix} of {row.name}.")
 
 
-def _public(row: "ApiKey") -> dict[str, object]:
+def _public(row: "ApiKey") -> dict[str, Any]:
     return {
         "prefix": row.prefix,
         "name": row.name,
@@ -121,24 +129,3 @@ def _public(row: "ApiKey") -> dict[str, object]:
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
     }
-
-
-def _table(rows: "list[ApiKey]") -> "Table":
-    from rich.table import Table
-
-    table = Table("prefix", "name", "scopes", "rate limit", "created", "expires", "revoked")
-    for row in rows:
-        table.add_row(
-            row.prefix,
-            row.name,
-            ", ".join(row.scopes),
-            row.rate_limit or "default",
-            _time(row.created_at),
-            _time(row.expires_at) if row.expires_at else "never",
-            _time(row.revoked_at) if row.revoked_at else "",
-        )
-    return table
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

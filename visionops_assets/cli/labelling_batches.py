@@ -1,10 +1,8 @@
 """`visionops labelling-batches ls | show | apply`: the truth that the retrain arbiter asks for."""
 
 import csv
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
@@ -12,25 +10,39 @@ from uuid import UUID, uuid4
 import typer
 
 from visionops_assets.cli.api_key import given_or_own_key
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, Columns, print_fact, print_rows
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from visionops_assets.catalog.labelling import BatchItem
 
 COLUMNS = ("prediction_id", "answered", "label")
 LABELS_FILE = "labels.csv"
+_BATCH_COLUMNS: Columns = {
+    "batch": "batch_id",
+    "model": "model_name",
+    "version": "model_version",
+    "decision": "decision_id",
+    "labelled": lambda batch: f"{batch['labelled']} of {batch['items']}",
+    "opened": "opened_at",
+    "closed": lambda batch: batch["closed_at"] or "open",
+}
+_ITEM_COLUMNS: Columns = {
+    "prediction": "prediction_id",
+    "answer": "answered",
+    "confidence": "confidence",
+    "image": lambda item: "kept" if item["image_key"] else "not kept",
+    "label": "label",
+}
 
 app = typer.Typer(help="Labelling batches: the truth that is asked for.", no_args_is_help=True)
 
 
 @app.command("ls")
 def list_batches(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the labelling batches, newest first, and how much of each is labelled."""
     from visionops_assets.catalog.connection import Catalog
@@ -38,27 +50,8 @@ def list_batches(
 
     with Catalog().begin() as session:
         found = batches(session)
-    if as_json:
-        for batch in found:
-            typer.echo(json.dumps(asdict(batch), default=datetime.isoformat))
-        return
-    if not found:
-        console.print("No labels were asked for yet.")
-        return
-    from rich.table import Table
-
-    table = Table("batch", "model", "version", "decision", "labelled", "opened", "closed")
-    for batch in found:
-        table.add_row(
-            str(batch.batch_id),
-            printable(batch.model_name),
-            str(batch.model_version),
-            str(batch.decision_id),
-            f"{batch.labelled} of {batch.items}",
-            _time(batch.opened_at),
-            _time(batch.closed_at) if batch.closed_at else "open",
-        )
-    console.print(table)
+    nothing = "No labels were asked for yet."
+    print_rows([asdict(batch) for batch in found], _BATCH_COLUMNS, as_json, nothing)
 
 
 @app.command()
@@ -73,7 +66,7 @@ def show(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the predictions of a batch: those without a label first, the least sure first."""
     from visionops_assets.catalog.connection import Catalog
@@ -83,16 +76,16 @@ def show(
         items = batch_items(session, batch_id)
     if out is not None:
         saved = _save(items, out)
-        console.print(
-            f"Saved {saved} images of {len(items)} predictions. Fill in the labels of "
-            f"{printable(out / LABELS_FILE)}, then run `visionops labelling-batches apply` on it.",
-            soft_wrap=True,
+        file = out / LABELS_FILE
+        said = (
+            f"Saved {saved} images of {len(items)} predictions. Fill in the labels of {file}, "
+            "then run `visionops labelling-batches apply` on it."
         )
-    elif as_json:
-        for item in items:
-            typer.echo(json.dumps(asdict(item), default=str))
-    else:
-        console.print(_table(items))
+        fact = {"images": saved, "predictions": len(items), "labels_file": str(file)}
+        print_fact(fact, as_json, said)
+        return
+    nothing = f"Labelling batch {batch_id} has no prediction."
+    print_rows([asdict(item) for item in items], _ITEM_COLUMNS, as_json, nothing)
 
 
 @app.command()
@@ -110,6 +103,7 @@ def apply(
     key: Annotated[
         str | None, typer.Option(help="API key; better set VISIONOPS_API_KEY.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send the labels of a CSV file to the gateway; rows without one are left out.
 
@@ -126,7 +120,7 @@ def apply(
     ):
         for prediction_id, label in labels.items():
             client.label(prediction_id, label)
-    typer.echo(f"Sent {len(labels)} labels.")
+    print_fact({"labels": len(labels)}, as_json, f"Sent {len(labels)} labels.")
 
 
 def read_labels(path: Path) -> dict[UUID, str]:
@@ -197,22 +191,3 @@ def _suffix(image: bytes) -> str:
 
     found = image_format(image)
     return f".{found.name.lower()}" if found else ""
-
-
-def _table(items: "Iterable[BatchItem]") -> "Table":
-    from rich.table import Table
-
-    table = Table("prediction", "answered", "probability", "image", "label")
-    for item in items:
-        table.add_row(
-            str(item.prediction_id),
-            printable(item.answered),
-            f"{item.confidence:.3f}",
-            "kept" if item.image_key else "not kept",
-            printable(item.label or ""),
-        )
-    return table
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,13 +1,12 @@
 """`visionops predict | demo`: the served model, and the whole loop around it."""
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from visionops_assets.cli.screen import console
+from visionops_assets.cli.screen import AsJson, console, print_fact
 from visionops_assets.cli.servers import up
 from visionops_assets.settings import load_settings
 
@@ -16,7 +15,7 @@ def predict(
     files: Annotated[
         list[Path], typer.Argument(help="Images.", exists=True, dir_okay=False, readable=True)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the served model what images show, over gRPC. Exit code 2 if one cannot be used."""
     from visionops_assets.errors import MediaError
@@ -35,10 +34,7 @@ def predict(
             "model_version": answer.model_version,
             "prediction_id": str(answer.prediction_id),
         }
-        if as_json:
-            typer.echo(json.dumps(row))
-        else:
-            console.print("{label:>12}  {probability:.4f}  {file}".format_map(row))
+        print_fact(row, as_json, "{label:>12}  {probability:.4f}  {file}".format_map(row))
     if any(isinstance(answer, MediaError) for answer in answers):
         raise typer.Exit(2)
 

@@ -1,10 +1,6 @@
 """Old names of commands: they still work, and say the new name on standard error."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import typer
-from typer.core import TyperGroup
 
 # The commands of a group come before the group itself: the first name that fits counts.
 OLD_NAMES = {
@@ -21,19 +17,6 @@ OLD_NAMES = {
 }
 _BARE = ("decisions", "decisions ls")
 """It was a command and is a group now; its options follow it at once."""
-
-
-class Commands(TyperGroup):
-    """The root of all commands, which takes old names for new ones."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Replace an old name at the front of `args`, and say so once."""
-        renamed = old_and_new_name(args)
-        if renamed:
-            old, new = renamed
-            typer.echo(f"visionops: `{old}` is now `visionops {new}`.", err=True)
-            args = [*new.split(), *args[len(old.split()) :]]
-        return super().parse_args(ctx, args)
 
 
 def old_and_new_name(words: Sequence[str]) -> tuple[str, str] | None:

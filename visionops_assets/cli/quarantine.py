@@ -1,14 +1,12 @@
 """`visionops quarantine ls | show | retry`: media that could not be used."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, print_fact, print_fields, print_rows
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -16,6 +14,10 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 64
 UNSHOWN = ("lease_expires_at", "attempt")
+_COLUMNS = {
+    name: name
+    for name in ("media_id", "reason_code", "bytes", "source", "filename", "processed_at")
+}
 
 app = typer.Typer(help="Media that could not be used: list, look, try again.", no_args_is_help=True)
 
@@ -23,7 +25,7 @@ app = typer.Typer(help="Media that could not be used: list, look, try again.", n
 @app.command("ls")
 def list_quarantined(
     code: Annotated[str | None, typer.Option(help="Only this reason, e.g. corrupt.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the media in quarantine, oldest first."""
     from visionops_assets.catalog.connection import Catalog
@@ -31,26 +33,16 @@ def list_quarantined(
 
     with Catalog().begin() as session:
         rows = [_described(media) for media in quarantined(session, code)]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row))
-        return
-    if not rows:
-        console.print("Nothing is in quarantine.")
-        return
-    columns = ("media_id", "reason_code", "bytes", "source", "filename", "processed_at")
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(printable(row[column]) for column in columns))
-    console.print(table)
+    print_rows(rows, _COLUMNS, as_json, "Nothing is in quarantine.")
 
 
 @app.command()
 def show(
-    media_id: UUID,
+    media_id: Annotated[UUID, typer.Argument(help="See `visionops quarantine ls`.")],
     save: Annotated[
         Path | None, typer.Option(help="Write the original here. Mind that it may be hostile.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show all that is known of a file in quarantine."""
     from visionops_assets.catalog.connection import Catalog
@@ -59,19 +51,18 @@ def show(
 
     with Catalog().begin() as session:
         media = get_quarantined(session, media_id)
-    for name, value in _described(media).items():
-        console.print(f"{name:16} {printable(value)}", soft_wrap=True)
     head = ObjectStore().get_range(media.object_key, 0, FIRST_BYTES)
-    console.print(f"{'first bytes':16} {head.hex(' ')}", soft_wrap=True)
     if save:
         ObjectStore().download(media.object_key, save)
-        console.print(f"Saved {media.bytes:,} bytes.")
+    saved = {"saved_as": str(save)} if save else {}
+    print_fields(_described(media) | {"first_bytes": head.hex(" ")} | saved, as_json)
 
 
 @app.command()
 def retry(
     media_ids: Annotated[list[UUID] | None, typer.Argument(help="Which files.")] = None,
     code: Annotated[str | None, typer.Option(help="All with this reason, e.g. corrupt.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Process files in quarantine again, by today's code and limits: all of them, or none."""
     from visionops_assets.catalog import quarantine
@@ -89,14 +80,11 @@ def retry(
             raise NotFoundError(f"Nothing is in quarantine with the reason {code!r}.")
         for media_id in chosen:
             quarantine.retry(session, topic, media_id)
-    console.print(f"Retrying {len(chosen)} file(s): they will be processed again.")
+    said = f"Retrying {len(chosen)} file(s): they will be processed again."
+    print_fact({"media_ids": chosen}, as_json, said)
 
 
 def _described(media: "Media") -> dict[str, Any]:
-    """Everything the catalog knows of a file, as plain JSON values."""
+    """Return all that the catalog knows of a file."""
     names = [column.name for column in media.__table__.columns if column.name not in UNSHOWN]
-    values = {name: getattr(media, name) for name in names}
-    return {
-        name: value if isinstance(value, bool | int | None) else str(value)
-        for name, value in values.items()
-    }
+    return {name: getattr(media, name) for name in names}

@@ -1,19 +1,15 @@
 """`visionops releases ls | promote | rollback | canary | shadow | stop`: what serves, and why."""
 
-import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from visionops_assets.cli.screen import console, printable
+from visionops_assets.cli.screen import AsJson, moment, print_fact, print_rows
 from visionops_assets.contracts import Role
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from visionops_assets.catalog.schema import ReleaseEvent
     from visionops_assets.contracts import Rollout
     from visionops_assets.stages.serving.audit import Order
@@ -41,12 +37,21 @@ Share = Annotated[
 ]
 
 
+_COLUMNS = {
+    "time": "happened_at",
+    "action": "action",
+    "version": "model_version",
+    "by": "actor",
+    "why": "reason",
+}
+
+
 @app.command()
 def ls(
     limit: Annotated[int, typer.Option(min=1, help="How many lines of the audit.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the champion, the canary or shadow, and the audit: newest first."""
+    """Show the champion, the canary or shadow, and the audit: newest first. JSON has the audit."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.releases import champion, newest_events
     from visionops_assets.catalog.rollouts import active_rollout
@@ -56,28 +61,23 @@ def ls(
         current = champion(session, model_name)
         rollout = active_rollout(session, model_name)
         events = newest_events(session, model_name, limit)
-    if as_json:
-        for event in events:
-            typer.echo(json.dumps(_public(event), default=datetime.isoformat))
-        return
-    if current is None:
-        console.print(f"No version of {model_name} was released yet.")
-    else:
-        since = _time(current.released_at)
-        console.print(f"Champion: version {current.model_version}, since {since}.")
-    if rollout is not None:
-        console.print(_describe(rollout))
-    console.print(_table(events))
+    if not as_json and current is not None:
+        since = moment(current.released_at)
+        typer.echo(f"Champion: version {current.model_version}, since {since}.")
+    if not as_json and rollout is not None:
+        typer.echo(_describe(rollout))
+    nothing = f"No version of {model_name} was released yet."
+    print_rows([_public(event) for event in events], _COLUMNS, as_json, nothing)
 
 
 @app.command()
-def promote(version: Version, reason: Reason, actor: Actor = "") -> None:
+def promote(version: Version, reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
     """Make an exported version the champion, if the gate passed it."""
     from visionops_assets.stages.serving.release import Releaser
 
     order = _order(actor, reason)
     releaser = Releaser(_controller())
-    _tell(releaser.promote(load_settings().model_name, version, order))
+    _tell(releaser.promote(load_settings().model_name, version, order), as_json)
 
 
 @app.command()
@@ -85,47 +85,62 @@ def rollback(
     reason: Reason,
     to: Annotated[
         int | None,
-        typer.Option(min=1, metavar="VERSION", show_default="the champion before"),
+        typer.Option(
+            min=1,
+            metavar="VERSION",
+            show_default="the champion before",
+            help="The version that shall serve again.",
+        ),
     ] = None,
     actor: Actor = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a version that served before the champion again. It takes one model load."""
     from visionops_assets.stages.serving.release import Releaser
 
     order = _order(actor, reason)
-    _tell(Releaser(_controller()).roll_back(load_settings().model_name, order, to))
+    _tell(Releaser(_controller()).roll_back(load_settings().model_name, order, to), as_json)
 
 
 @app.command()
-def canary(version: Version, share: Share, reason: Reason, actor: Actor = "") -> None:
+def canary(
+    version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
+) -> None:
     """Let a version answer a share of the traffic; it is promoted or ended by rule."""
-    _start(version, Role.CANARY, share, _order(actor, reason))
+    _start(version, Role.CANARY, share, _order(actor, reason), as_json)
 
 
 @app.command()
-def shadow(version: Version, share: Share, reason: Reason, actor: Actor = "") -> None:
+def shadow(
+    version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
+) -> None:
     """Let a version answer a share of the traffic unseen; it is judged, never promoted."""
-    _start(version, Role.SHADOW, share, _order(actor, reason))
+    _start(version, Role.SHADOW, share, _order(actor, reason), as_json)
 
 
 @app.command()
-def stop(reason: Reason, actor: Actor = "") -> None:
+def stop(reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
     """End the canary or shadow that is under way, without a verdict."""
     from visionops_assets.stages.serving.trials import Trials
 
     order = _order(actor, reason)
     rollout = Trials(_controller()).stop(load_settings().model_name, order)
-    typer.echo(f"Ended the {rollout.role.value} of version {rollout.model_version}.")
+    said = f"Ended the {rollout.role.value} of version {rollout.model_version}."
+    print_fact(rollout, as_json, said)
 
 
 def _start(
-    version: int, role: Literal[Role.CANARY, Role.SHADOW], share_percent: float, order: "Order"
+    version: int,
+    role: Literal[Role.CANARY, Role.SHADOW],
+    share_percent: float,
+    order: "Order",
+    as_json: bool,
 ) -> None:
     from visionops_assets.stages.serving.trials import Trials
 
     trials = Trials(_controller())
     rollout = trials.start(load_settings().model_name, version, role, share_percent, order)
-    typer.echo(_describe(rollout))
+    print_fact(rollout, as_json, _describe(rollout))
 
 
 def _controller() -> "Controller":
@@ -150,17 +165,21 @@ def _order(actor: str, reason: str) -> "Order":
     return Order(user, reason)
 
 
-def _tell(outcome: "ReleaseOutcome") -> None:
-    released = outcome.released
-    if outcome.smoke_test is None:
-        typer.echo(f"Version {released.model_version} is champion already: nothing changed.")
-        return
+def _tell(outcome: "ReleaseOutcome", as_json: bool) -> None:
+    test = outcome.smoke_test
+    fact = outcome.released.model_dump() | {"smoke_test": asdict(test) if test else None}
+    print_fact(fact, as_json, _promoted(outcome))
+
+
+def _promoted(outcome: "ReleaseOutcome") -> str:
+    released, test = outcome.released, outcome.smoke_test
+    if test is None:
+        return f"Version {released.model_version} is champion already: nothing changed."
     before = released.previous_version
-    typer.echo(
+    return (
         f"Version {released.model_version} is champion"
         + (f" in the place of {before}" if before else "")
-        + f": {outcome.smoke_test.images} golden images right, "
-        f"{outcome.smoke_test.median_latency_ms:.0f} ms each."
+        + f": {test.images} golden images right, {test.median_latency_ms:.0f} ms each."
     )
 
 
@@ -168,11 +187,11 @@ def _describe(rollout: "Rollout") -> str:
     return (
         f"{rollout.role.value.capitalize()}: version {rollout.model_version} with "
         f"{rollout.share_percent:g} % of the traffic, beside champion {rollout.champion_version}, "
-        f"since {_time(rollout.started_at)}."
+        f"since {moment(rollout.started_at)}."
     )
 
 
-def _public(event: "ReleaseEvent") -> dict[str, object]:
+def _public(event: "ReleaseEvent") -> dict[str, Any]:
     return {
         "happened_at": event.happened_at,
         "action": event.action,
@@ -182,22 +201,3 @@ def _public(event: "ReleaseEvent") -> dict[str, object]:
         "reason": event.reason,
         "verdict": event.verdict,
     }
-
-
-def _table(events: "Sequence[ReleaseEvent]") -> "Table":
-    from rich.table import Table
-
-    table = Table("time", "action", "version", "by", "why")
-    for event in events:
-        table.add_row(
-            _time(event.happened_at),
-            event.action,
-            str(event.model_version),
-            printable(event.actor),
-            printable(event.reason),
-        )
-    return table
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

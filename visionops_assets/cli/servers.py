@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from visionops_assets.cli.screen import console
+from visionops_assets.cli import failures
+from visionops_assets.cli.screen import AsJson, console, print_json
 from visionops_assets.errors import StackError
 from visionops_assets.settings import settings_home
 from visionops_assets.stack import control, view
@@ -33,14 +34,14 @@ def down() -> None:
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the servers. The exit code is 0 if all are ready, else 1."""
     state = control.look(settings_home())
     if state is None:
-        raise StackError("There is no stack here yet. Run `visionops up`.")
+        raise StackError(failures.advice())
     if as_json:
-        typer.echo(state.model_dump_json(indent=2))
+        print_json(state)
     else:
         console.print(view.status_table(state))
     raise typer.Exit(0 if state.is_ready else 1)
@@ -54,7 +55,8 @@ def logs(
     """Show the log of a server."""
     log = Paths(settings_home()).log(server)
     if not log.exists():
-        known = ", ".join(sorted(path.stem for path in log.parent.glob("*.log"))) or "none yet"
-        raise StackError(f"There is no log of `{server}`. There are: {known}.")
+        known = ", ".join(sorted(path.stem for path in log.parent.glob("*.log")))
+        others = f"There are: {known}." if known else failures.advice()
+        raise StackError(f"There is no log of {server}. {others}")
     for line in view.follow(log, lines) if follow else tail(log, lines):
         typer.echo(line)

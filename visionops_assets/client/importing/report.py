@@ -1,8 +1,8 @@
 """What came of an import: a summary for people, or JSON for programs."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -43,10 +43,10 @@ class Report:
         """How many files an earlier run had imported."""
         return len(self.listing.items) - self.to_do
 
-    def as_json(self) -> str:
-        """Return the report as one JSON object."""
+    def facts(self) -> dict[str, Any]:
+        """Return the report for programs."""
         result, stopped_by = self.result, self.result.stopped_by
-        fields = {
+        return {
             "import_id": self.order.import_id,
             **asdict(self.order),
             "files": len(self.listing.items),
@@ -60,7 +60,6 @@ class Report:
             "stopped_by": str(stopped_by) if stopped_by else None,
             "seconds": round(self.seconds, 3),
         }
-        return json.dumps(fields, indent=2)
 
     def show(self, console: Console) -> None:
         """Print the summary."""
@@ -90,12 +89,12 @@ class Report:
             yield f"{len(self.failures):,} failed:"
 
 
-def plan_lines(order: Order, to_do: list[Item]) -> Iterator[str]:
-    """Say what an import would upload: size, label and path of each file, and the sum."""
-    for item in to_do:
-        label = label_of(item.path, order) or "-"
-        yield f"{decimal(item.size_bytes):>10}  {printable(label)}  {printable(item.path)}"
-    yield f"{len(to_do):,} files, {decimal(sum(item.size_bytes for item in to_do))}"
+def plan(order: Order, to_do: list[Item]) -> list[dict[str, Any]]:
+    """Return the files that an import would upload: path, bytes and label of each."""
+    return [
+        {"path": item.path, "bytes": item.size_bytes, "label": label_of(item.path, order)}
+        for item in to_do
+    ]
 
 
 def _failures_table(failures: list[Failure]) -> Table:

@@ -67,7 +67,7 @@ class Replicas:
         _ = to.files  # What cannot be trusted is refused before anything is touched.
         answering = [replica for replica in self._replicas if _answers(replica)]
         if not answering:
-            raise ReleaseError("No Triton server answers. Is `visionops up` running?")
+            raise ReleaseError("No Triton server answers.")
         return self._switch(answering, to, previous_version)
 
     def load_candidate(self, candidate: Version, role: Role) -> SmokeTest:
