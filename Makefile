@@ -81,7 +81,7 @@ status: ## Show the servers
 docs: install ## Build the documentation, its reference from the code, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: install ## Measure the figures of the README, into build/bench
+bench: install ## Measure ours against named limits, into build/bench
 	$(BIN)/python -m benchmarks
 
 chaos: install ## Kill every process under load and check that nothing was lost, into build/

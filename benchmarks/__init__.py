@@ -1,1 +1,4 @@
-"""The figures the README quotes, each as a ratio to a named limit. `python -m benchmarks`."""
+"""Measures the figures that the documentation quotes, each as a ratio to a named limit.
+
+Run by `python -m benchmarks`.
+"""

@@ -1,4 +1,4 @@
-"""The limit of serving: decode and onnxruntime in a loop, a process a core, with no server."""
+"""The limit of serving: decode and onnxruntime in a loop, one process per core, with no server."""
 
 import multiprocessing
 import os

@@ -30,8 +30,8 @@ from visionops_assets.settings import Settings
 from visionops_assets.stack.ports import choose_ports
 
 OURS, GATEWAY = "ours", "through the gateway"
-LIMIT = "a bare decode and onnxruntime loop, a process a core"
-TUNED = "FastAPI and onnxruntime, tuned: a worker a core, one thread each"
+LIMIT = "a bare decode and onnxruntime loop, one process per core"
+TUNED = "FastAPI and onnxruntime, tuned: one worker per core, one thread each"
 DEFAULT = "FastAPI and onnxruntime with their defaults"
 GOALS = {
     LIMIT: {8: 0.85, 32: 0.85},

@@ -17,6 +17,7 @@ from visionops_assets.capacity.measurements import MODELS, Basis
 from visionops_assets.capacity.planning import figures_of
 from visionops_assets.errors import InvalidRequestError
 
+DOCUMENTED = Path(__file__).parents[1] / "docs" / "explanation" / "figures.md"
 BILLION_A_YEAR = 1e9 / 365
 GROWING = (
     "media_per_day",
@@ -62,14 +63,14 @@ demands = st.builds(
 )
 
 
-def readme_figures() -> dict[str, float]:
-    """Return the figures of the README's table by model, size and name, as `make bench` said them.
+def documented_figures() -> dict[str, float]:
+    """Return the documented figures by model, size and name, as `make bench` said them.
 
     A row that says "the same" belongs to the model of the rows above it.
     """
     found: dict[str, float] = {}
     model = ""
-    for line in (Path(__file__).parents[1] / "README.md").read_text().splitlines():
+    for line in DOCUMENTED.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
         number = re.match(r"([\d,.]+) (?:/s|ms)", cells[2]) if len(cells) == 6 else None
         if not number:
@@ -271,7 +272,7 @@ def test_constants_say_where_they_come_from() -> None:
 
 def test_measured_constants_are_those_of_the_readme() -> None:
     """Measuring again may move them a little; by more, and the model must be told."""
-    said = readme_figures()
+    said = documented_figures()
     for name, model in MODELS.items():
         assert said[f"{name} the same, 32 in flight"] == pytest.approx(model.peak_hz, rel=0.15)
         p99_ms = said[f"{name} p99 latency at 0.7 of peak load"]

@@ -221,9 +221,9 @@ def test_triton_serves_the_champion_and_predictions_come_back(
     assert rows[answers[0].prediction_id].label == answers[0].label
 
 
-def test_the_examples_of_the_readme_run(loop: Loop, stack: Settings, tmp_path: Path) -> None:
-    readme = (stack.project_root / "README.md").read_text()
-    by_grpc, by_http = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path) -> None:
+    page = (stack.project_root / "docs" / "how-to" / "predict.md").read_text()
+    by_grpc, by_http = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "street.jpg").write_bytes(loop.files[0].data)
     key = key_for(Scope.PREDICT).get_secret_value()
     by_http = f"key = {key!r}\njpeg_frames = [open('street.jpg', 'rb').read()]\n{by_http}"

@@ -1,7 +1,8 @@
 """Every constant of the capacity model, once, with its unit and where it comes from.
 
 Measured ones were taken on one machine with 2 cores, client and servers together, mostly by
-`make bench` (the README's table). So they err to the safe side: servers alone would do more.
+`make bench` (docs/explanation/figures.md). So they err to the safe side: servers alone would do
+more.
 Assumed ones could not be measured there. They are round, and to be replaced by your own.
 """
 
@@ -30,7 +31,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A network as it was served on CPUs by one Triton on both cores; the README's table.
+    """A network as it was served on CPUs by one Triton on both cores, by the table of figures.
 
     `peak_hz` is with 32 requests in flight, `p99_ms` at 0.7 of that rate. `frame_bytes` is the mean
     PNG of ten photographs at this size, measured by hand.
@@ -88,7 +89,9 @@ MONITORING_INTERVAL_S = _given(30, "s", "VISIONOPS_MONITORING_INTERVAL_S")
 HEALTH_RUNS_PER_DAY = _given(288, "runs", "the schedule of check_health")
 SENSOR_BATCHES = _given(10, "batches", "that one tick of the sensor media_events cuts")
 SENSOR_INTERVAL_S = _given(5, "s", "from one tick to the next")
-PARTITION_BUDGET = _given(25_000, "partitions", "what keeps Dagster's UI quick (README)")
+PARTITION_BUDGET = _given(
+    25_000, "partitions", "what keeps Dagster's UI quick (docs/explanation/guarantees.md)"
+)
 MAX_RUN_S = _given(7_200, "s", "max_runtime_seconds in dagster.yaml")
 
 EVENT_BYTES = _measured(500, "bytes", f"a media event with its headers, {_HAND}")
