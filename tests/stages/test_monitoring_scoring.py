@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.stages.references import reference
 from visionops_assets.catalog.performance import Observation
 from visionops_assets.catalog.schema import Release
-from visionops_assets.stages.monitoring.performance import WINDOW_COLUMNS, table_of
+from visionops_assets.stages.columns import names
+from visionops_assets.stages.monitoring.performance import COLUMNS, table_of
 from visionops_assets.stages.monitoring.scoring import measure, scores_of
 
 RELEASE = Release(model_name="m", model_version=2)
@@ -147,8 +148,8 @@ def test_a_window_holds_numbers_that_json_and_people_can_read(
     for measure_name in ("brightness", "contrast", "sharpness"):
         supports = [s["support"] for s in by_slice if s["slice"].startswith(measure_name)]
         assert sum(supports) == window.labelled
-    assert list(table_of([window]).columns) == WINDOW_COLUMNS
+    assert list(table_of([window]).columns) == names(COLUMNS)
 
 
 def test_a_table_of_no_windows_has_its_columns() -> None:
-    assert list(table_of([]).columns) == WINDOW_COLUMNS
+    assert list(table_of([]).columns) == names(COLUMNS)

@@ -187,3 +187,16 @@ def test_a_run_imports_nothing_slow_that_most_runs_do_not_need() -> None:
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "visionops_assets.definitions" in loaded
     assert not {"antlr4", "boto3", "mlflow", "tensorrt", "torch"}.intersection(loaded)
+
+
+def test_every_table_describes_its_columns() -> None:
+    tables = {
+        key: GRAPH.get(dg.AssetKey(key)).metadata.get("dagster/column_schema")
+        for key in LINEAGE
+        if definitions.resolve_assets_def(key).get_io_manager_key_for_asset_key(dg.AssetKey(key))
+        == "tables"
+    }
+    assert len(tables) == 9
+    for schema in tables.values():
+        assert isinstance(schema, dg.TableSchema)
+        assert all(column.description for column in schema.columns)

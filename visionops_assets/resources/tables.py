@@ -80,12 +80,7 @@ class TableIOManager(_RunKeyedIOManager):
         return ".parquet"
 
     def _encode(self, value: pd.DataFrame) -> tuple[bytes, dict[str, Any]]:
-        data = value.to_parquet(index=False)
-        columns = [dg.TableColumn(str(name), str(dtype)) for name, dtype in value.dtypes.items()]
-        return data, {
-            "dagster/row_count": len(value),
-            "dagster/column_schema": dg.TableSchema(columns),
-        }
+        return value.to_parquet(index=False), {"dagster/row_count": len(value)}
 
     def _decode(self, data: bytes, python_type: Any) -> pd.DataFrame:  # noqa: ARG002
         return pd.read_parquet(io.BytesIO(data))

@@ -7,10 +7,19 @@ import numpy as np
 import pandas as pd
 
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.columns import TEXT, columns, names
 
 TRAIN = "train"
 HOLDOUT = "holdout"
-MEMBER_COLUMNS = ["frame_id", "media_id", "group_id", "label", "label_index", "split"]
+MEMBERS = columns(
+    ("frame_id", TEXT, "Id of the frame."),
+    ("media_id", TEXT, "File it was decoded from."),
+    ("group_id", TEXT, "Group that stays on one side: one video, one clip, near duplicates."),
+    ("label", TEXT, "Class of the frame."),
+    ("label_index", "int64", "Place of the class among all classes in alphabetical order."),
+    ("split", TEXT, "`train` or `holdout`."),
+)
+MEMBER_COLUMNS = names(MEMBERS)
 
 
 @dataclass(frozen=True)

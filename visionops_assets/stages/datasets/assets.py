@@ -12,6 +12,7 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.stages.columns import shown
 from visionops_assets.stages.datasets.members import (
     assign_splits,
     classes_short_of_holdout,
@@ -24,6 +25,7 @@ from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
+    MEMBERS,
     TRAIN,
     SnapshotFiles,
     snapshot_prefix,
@@ -41,6 +43,7 @@ SAMPLE_FRAMES = 40
     # A decision to retrain asks for a snapshot; nothing of it is loaded.
     deps=["retrain_decision"],
     io_manager_key="tables",
+    metadata=shown(MEMBERS),
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,
 )
@@ -50,12 +53,12 @@ def dataset_snapshot(
     catalog: Catalog,
     object_store: ObjectStore,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Frozen dataset under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3) and its members.
+    """Frozen dataset, split by group into a training side and a holdout, one row per frame.
 
-    One row a frame, row i for image i: `frame_id`, `media_id`, `group_id`, `label`,
-    `label_index`, `split`. The id is a hash over members, labels, spec and split, so equal content
-    is one snapshot. New classes with too few frames to be judged wait for more, and are left out.
-    Only a snapshot that passes its checks enters the catalog and is trained on.
+    It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), and its members, row i for
+    image i. The id is a hash over members, labels, spec and split, so equal content is one
+    snapshot. New classes with too few frames to be judged are left out until there are more. Only a
+    snapshot that passes its checks enters the catalog and is trained on.
     """
     settings = load_settings()
     spec = current_spec(settings)

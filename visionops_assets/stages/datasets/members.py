@@ -1,4 +1,4 @@
-"""Who is in a snapshot, on which side, and what the snapshot is called."""
+"""The members of a snapshot, their sides, and the id of the snapshot."""
 
 import hashlib
 from collections.abc import Collection
@@ -7,7 +7,8 @@ from uuid import UUID
 import pandas as pd
 
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBER_COLUMNS, TRAIN
+from visionops_assets.stages.columns import frame_of
+from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN
 from visionops_assets.vision.splits import MediaFingerprint, group_media, is_holdout
 
 MIN_CLASSES = 2
@@ -35,7 +36,7 @@ def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
         for group in members["group_id"].unique()
     }
     members["split"] = members["group_id"].map(sides)
-    return members[MEMBER_COLUMNS]
+    return frame_of(members, MEMBERS)
 
 
 def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec) -> str:

@@ -12,13 +12,14 @@ from uuid import UUID
 import dagster as dg
 import pandas as pd
 
-from visionops_assets.catalog.batches import FrameRecord, Rejection, commit_frames
+from visionops_assets.catalog.batches import Rejection, commit_frames
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
@@ -28,13 +29,23 @@ from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
 
 MONTAGE_FRAMES = 54
 PROGRESS_EVERY = 200
-COLUMNS = list(FrameRecord.__dataclass_fields__)
+COLUMNS = columns(
+    ("frame_id", TEXT, "Id of the frame; it follows from file, spec and place."),
+    ("media_id", TEXT, "File it was decoded from."),
+    ("frame_index", "int64", "Place among the frames kept of the file, from 0."),
+    ("time_s", "float64", "Seconds from the start of the video; 0 for an image."),
+    ("perceptual_hash", TEXT, "Hash by which near duplicates are found, in hexadecimal."),
+    ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
+    ("shard_offset", "int64", "First byte of its PNG in the tar file."),
+    ("frame_bytes", "int64", "Size of its PNG."),
+)
 
 
 @dg.asset(
     group_name="media",
     partitions_def=media_batches,
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     kinds={"opencv", "ffmpeg", "s3", "postgres"},
     owners=OWNERS,
 )
@@ -44,12 +55,11 @@ def processed_frames(
     catalog: Catalog,
     object_store: ObjectStore,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Frames of one batch: decoded in a sandbox, preprocessed by the spec, packed into shards.
+    """Frames of one batch: decoded in a sandbox, preprocessed by one spec, one row per frame.
 
-    One row a frame: `frame_id`, `media_id`, `frame_index`, `time_s` (seconds), `perceptual_hash`,
-    and where its PNG lies (`shard_key`, `shard_offset`, `frame_bytes`). Shards are written first;
-    frames and the state of their media are committed in one transaction. A file that does not
-    decode is quarantined with a reason and does not stop the others.
+    Pixels are packed into shards first; then frames and the state of their media are committed in
+    one transaction. A file that does not decode is quarantined with its reason and does not stop
+    the others.
     """
     started = time.monotonic()
     settings = load_settings()
@@ -73,9 +83,7 @@ def processed_frames(
     with catalog.begin() as session:
         commit_frames(session, context.partition_key, spec.spec_id, frames, rejections)
     crash_point(CrashPoint.FRAMES_COMMITTED)
-    manifest = pd.DataFrame([vars(f) for f in frames], columns=COLUMNS).astype(
-        {"frame_id": str, "media_id": str}
-    )
+    manifest = frame_of(map(vars, frames), COLUMNS)
     metadata: dict[str, Any] = {
         "frames": len(frames),
         "media": len(raw_media),

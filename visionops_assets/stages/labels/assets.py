@@ -1,4 +1,4 @@
-"""`labels`: what each labelled frame shows, at one watermark."""
+"""`labels`: the newest label of each labelled frame, at one watermark."""
 
 from collections import Counter
 from typing import Any
@@ -9,28 +9,30 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import labelled_frames, now
 from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.stages.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import class_counts
 
-COLUMNS = [
-    "frame_id",
-    "media_id",
-    "frame_index",
-    "perceptual_hash",
-    "shard_key",
-    "sha256",
-    "received_at",
-    "label",
-    "origin",
-    "labelled_at",
-    "watermark",
-]
+COLUMNS = columns(
+    ("frame_id", TEXT, "Id of the frame."),
+    ("media_id", TEXT, "File it was decoded from."),
+    ("frame_index", "int64", "Place among the frames kept of the file, from 0."),
+    ("perceptual_hash", TEXT, "Hash by which near duplicates are found, in hexadecimal."),
+    ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
+    ("sha256", TEXT, "Hash of the file's bytes, in hexadecimal."),
+    ("received_at", TIME, "When the file was acknowledged."),
+    ("label", TEXT, "Newest label of the file."),
+    ("origin", TEXT, "Where the label came from, such as an upload or a prediction."),
+    ("labelled_at", TIME, "When the label was given."),
+    ("watermark", TIME, "Labels up to this time were read."),
+)
 
 
 @dg.asset(
     group_name="data",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     # Reads the catalog at a watermark instead of loading every batch: one missing batch must not
     # stop the others.
     deps=["processed_frames", "label_table"],
@@ -40,16 +42,12 @@ COLUMNS = [
 def labels(
     context: dg.AssetExecutionContext, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Newest label of every labelled frame in the catalog, as of one watermark.
-
-    One row a frame: its id, media, hashes and shard; `label`, who said so (`origin`) and when.
-    """
+    """Newest label of every labelled frame, as of one watermark, one row per frame."""
     spec = current_spec(load_settings())
     with catalog.begin() as session:
         watermark = now(session)
         rows = labelled_frames(session, spec.spec_id, watermark)
-    labelled = pd.DataFrame(rows, columns=COLUMNS).assign(watermark=watermark)
-    labelled = labelled.astype({"frame_id": str, "media_id": str})
+    labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
     counts = dict(sorted(Counter(labelled["label"]).items()))
     context.log.info("%d labelled frames in %d classes", len(labelled), len(counts))
     metadata: dict[str, Any] = {

@@ -12,11 +12,20 @@ from visionops_assets.catalog.schema import Media
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.resources.broker import Broker
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.media.events import dead_letters, parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import table
 
-MANIFEST_COLUMNS = ("object_key", "kind", "content_type", "sha256", "bytes", "source")
+COLUMNS = columns(
+    ("media_id", TEXT, "Id that the ingest API gave the file."),
+    ("object_key", TEXT, "Key of the file in the object store."),
+    ("kind", TEXT, "`image` or `video`."),
+    ("content_type", TEXT, "MIME type, told by the content."),
+    ("sha256", TEXT, "Hash of the bytes, in hexadecimal."),
+    ("bytes", "int64", "Size of the file."),
+    ("source", TEXT, "Camera, partner or user that sent it."),
+)
 
 
 @dg.asset(
@@ -24,17 +33,17 @@ MANIFEST_COLUMNS = ("object_key", "kind", "content_type", "sha256", "bytes", "so
     deps=["media_topic"],
     partitions_def=media_batches,
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     kinds={"kafka", "postgres", "parquet"},
     owners=OWNERS,
 )
 def raw_media(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Media files announced in one offset range of the media topic, read again exactly.
+    """Media files that one exact offset range of the queue announced, one row per file.
 
-    One row a file: `media_id`, `object_key`, `kind`, `content_type`, `sha256`, `bytes`, `source`.
-    Events that came twice are dropped by their id. Messages that cannot be handled become dead
-    letters, in the same transaction, and do not stop the others.
+    A file announced twice is taken once. Messages that cannot be handled become dead letters, in
+    the same transaction, and do not stop the others.
     """
     offsets = OffsetRange.parse(context.partition_key)
     with broker.reader() as reader:
@@ -66,10 +75,5 @@ def raw_media(
 
 
 def _manifest(media: list[Media]) -> pd.DataFrame:
-    rows = [
-        {"media_id": str(row.media_id)}
-        | {name: getattr(row, name) for name in MANIFEST_COLUMNS}
-        | {"kind": str(row.kind)}
-        for row in media
-    ]
-    return pd.DataFrame(rows, columns=["media_id", *MANIFEST_COLUMNS])
+    rows = ({name: getattr(row, name) for name in names(COLUMNS)} for row in media)
+    return frame_of(rows, COLUMNS)

@@ -1,5 +1,6 @@
-"""`data_drift`: how far what comes in is from what the served model was judged on."""
+"""`data_drift`: the distance of new images from those the served model was judged on."""
 
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from visionops_assets.catalog.performance import (
 from visionops_assets.catalog.schema import DriftWindow, Release
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.comparing import Compared, compare
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
@@ -27,13 +29,22 @@ from visionops_assets.vision.monitoring_plots import distribution_shift, drift_o
 
 EMBEDDINGS_COMPARED = 500
 SEED = 0
-RESULT_COLUMNS = ["kind", "statistic", "p_value", "p_adjusted", "drifted"]
+COLUMNS = columns(
+    ("model_name", TEXT, "Name of the model."),
+    ("model_version", "int64", "Version of its newest release."),
+    ("kind", TEXT, "What was compared: embedding, class_share, confidence or an image quality."),
+    ("statistic", "float64", "Size of the difference."),
+    ("p_value", "float64", "Probability of such a difference by chance."),
+    ("p_adjusted", "float64", "The same, corrected for the number of tests (Holm)."),
+    ("drifted", "bool", "Whether the difference counts as drift."),
+)
 
 
 @dg.asset(
     deps=[prediction_log],
     group_name="monitoring",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     freshness_policy=HOURLY,
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
@@ -41,15 +52,14 @@ RESULT_COLUMNS = ["kind", "statistic", "p_value", "p_adjusted", "drifted"]
 def data_drift(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Newest predictions of each release beside the holdout that its model was judged on.
+    """Newest predictions of each release compared with the holdout its model was judged on.
 
-    One row a model and kind (embedding, class_share, confidence, and each measure of image
-    quality): how large the difference is, `statistic`; how probable by chance, `p_value` and
-    `p_adjusted`; and whether that is drift, which says nothing yet about how right the model is.
-    With too few predictions, or without a reference, there are no rows, and the reason is told.
+    One row per model and kind of comparison. Drift alone says nothing about accuracy: the arbiter
+    asks for labels because of it, and never retrains. With too few predictions, or without a
+    reference, there are no rows, and `result` says why.
     """
     settings = load_settings()
-    tables, notes = [], {}
+    rows, notes = [], {}
     shown: Compared | None = None
     with catalog.begin() as session:
         for release in monitored_releases(session):
@@ -58,11 +68,10 @@ def data_drift(
             context.log.info("%s, version %d: %s", release.model_name, release.model_version, note)
             if compared is None:
                 continue
-            tables.append(_rows_of(release, compared))
+            rows.append(_rows_of(release, compared))
             if shown is None or release.model_name == settings.model_name:
                 shown = compared
-    columns = ["model_name", "model_version", *RESULT_COLUMNS]
-    results = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    results = frame_of(chain.from_iterable(rows), COLUMNS)
     metadata: dict[str, Any] = {
         "result": notes.get(settings.model_name, "Nothing is released."),
         "models": dg.MetadataValue.json(notes),
@@ -70,11 +79,11 @@ def data_drift(
     }
     if shown is not None:
         metadata |= _drawn(shown)
-    return dg.MaterializeResult(value=results[columns], metadata=metadata)
+    return dg.MaterializeResult(value=results, metadata=metadata)
 
 
 def choose(seen: list[Observation], most: int) -> list[Observation]:
-    """Choose so many observations by chance, the same of the same."""
+    """Draw at most `most` observations by chance; equal input gives an equal draw."""
     if len(seen) <= most:
         return seen
     chosen = np.random.default_rng(SEED).choice(len(seen), most, replace=False)
@@ -109,9 +118,9 @@ def _compare(
     return compared, f"{found} in {len(seen)} predictions."
 
 
-def _rows_of(release: Release, compared: Compared) -> pd.DataFrame:
-    rows = pd.DataFrame(compared.rows(), columns=RESULT_COLUMNS)
-    return rows.assign(model_name=release.model_name, model_version=release.model_version)
+def _rows_of(release: Release, compared: Compared) -> list[dict[str, Any]]:
+    version = {"model_name": release.model_name, "model_version": release.model_version}
+    return [version | row for row in compared.rows()]
 
 
 def _drawn(compared: Compared) -> dict[str, Any]:

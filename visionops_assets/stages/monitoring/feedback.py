@@ -1,4 +1,4 @@
-"""`feedback_media`: labelled predictions become media, and so what the next model is trained on."""
+"""`feedback_media`: labelled predictions become media, to train the next model on."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import MediaError, NotFoundError, UnsupportedMediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
@@ -21,7 +22,14 @@ from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 ADOPTED_AT_ONCE = 200
 READ_AT_ONCE = 16
-COLUMNS = ["label_id", "prediction_id", "media_id", "label", "is_new_media", "is_new_label"]
+COLUMNS = columns(
+    ("label_id", "int64", "Label that was adopted."),
+    ("prediction_id", TEXT, "Prediction that it was given to."),
+    ("media_id", TEXT, "Media file that the kept image became."),
+    ("label", TEXT, "The label."),
+    ("is_new_media", "bool", "Whether the catalog did not know the file."),
+    ("is_new_label", "bool", "Whether the file did not have this label."),
+)
 ROWS_SHOWN = 20
 
 Images = list[tuple[Adoptable, ImageFacts]]
@@ -32,16 +40,17 @@ Unreadable = list[tuple[Adoptable, str]]
     deps=[prediction_log],
     group_name="monitoring",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     kinds={"postgres", "s3"},
     owners=OWNERS,
 )
 def feedback_media(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Labelled predictions whose images were kept, as media: frames, labels and snapshots follow.
+    """Labelled predictions whose images were kept, turned into media that can be trained on.
 
-    One row a label that was adopted now: `label_id`, `prediction_id`, `media_id`, `label`, and
-    whether the file and its label are new. An image that cannot be read is tried again next time.
+    One row per label adopted now. The queue announces the files like uploads, so that frames,
+    labels and snapshots follow. An image that cannot be read is tried again next time.
     """
     rows: list[dict[str, object]] = []
     skipped = 0
@@ -50,7 +59,7 @@ def feedback_media(
             context.log.warning("Label %d is not adopted: %s", adoptable.label_id, reason)
         skipped += len(unreadable)
         rows += _adopt(catalog, images)
-    adopted = pd.DataFrame(rows, columns=COLUMNS)
+    adopted = frame_of(rows, COLUMNS)
     return dg.MaterializeResult(
         value=adopted,
         metadata={

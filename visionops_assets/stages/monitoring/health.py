@@ -1,4 +1,4 @@
-"""`serving_health`: how the servers and the pipeline itself do, every five minutes."""
+"""`serving_health`: measurements of the servers and of the pipeline, every five minutes."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,6 +17,7 @@ from visionops_assets.catalog.health import (
 from visionops_assets.catalog.schema import HealthWindow
 from visionops_assets.resources.broker import Broker
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.pipeline_health import (
     measure_catalog,
     measure_queue,
@@ -31,7 +32,12 @@ from visionops_assets.vision.health_plots import lines_over_time
 SHOWN_WINDOWS = 288
 """In the pictures: those of a day."""
 
-COLUMNS = ["name", "labels", "value", "unit"]
+COLUMNS = columns(
+    ("name", TEXT, "Name of the measurement, such as `latency` or `consumer_lag`."),
+    ("labels", TEXT, "The thing measured, as `name=value`, separated by commas."),
+    ("value", "float64", "The measured value."),
+    ("unit", TEXT, "Unit of the value; empty for a plain number."),
+)
 
 _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("latency", "latency of the gateway by quantile", "s", {"server": "gateway"}),
@@ -44,6 +50,7 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 @dg.asset(
     group_name="monitoring",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     deps=["server_metrics"],
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=20), warn_window=timedelta(minutes=12)
@@ -54,11 +61,11 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 def serving_health(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """How servers and pipeline do: CPU, memory, latency, queues, errors, lag, runs, sensors.
+    """Health of servers and pipeline: CPU, memory, latency, errors, lag, runs, sensors.
 
-    By Prometheus, or from the servers themselves if it does not answer. One row a measurement:
-    `name`, `labels`, `value`, `unit`; the same rows are kept in the catalog. A server that does not
-    answer is the measurement `up` with the value 0, and no failure.
+    One row per measurement, from Prometheus, or from the servers themselves if it does not answer.
+    The same rows are kept in the catalog. A server that does not answer is the measurement `up`
+    with the value 0, and no failure.
     """
     settings = load_settings()
     topics = (settings.kafka_media_topic, settings.kafka_predictions_topic)
@@ -96,12 +103,12 @@ health_schedule = dg.ScheduleDefinition(
 
 
 def as_table(measured: Sequence[Measurement]) -> pd.DataFrame:
-    """Lay measurements out, one a row; their labels as `name=value`, by commas."""
+    """Lay measurements out, one per row; their labels as `name=value`, separated by commas."""
     rows = []
     for found in measured:
         labels = ", ".join(f"{label}={value}" for label, value in found.labels.items())
-        rows.append((found.name, labels, found.value, found.unit))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rows.append(vars(found) | {"labels": labels})
+    return frame_of(rows, COLUMNS)
 
 
 def series_over(

@@ -1,11 +1,10 @@
-"""`model_performance`: how right the served model is, as far as that is known, and estimated."""
+"""`model_performance`: the accuracy of the served model, measured and estimated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
@@ -18,6 +17,7 @@ from visionops_assets.catalog.performance import (
 from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.monitoring.scoring import indices_of, measure
 from visionops_assets.stages.partitions import HOURLY, OWNERS
@@ -31,20 +31,20 @@ from visionops_assets.vision.plots import accuracy_over_time, confusion
 WINDOWS_SHOWN = 500
 SCORES_SHOWN = 200
 DRAWN_COLUMNS = ("measured_at", "accuracy", "accuracy_low", "accuracy_high")
-WINDOW_COLUMNS = [
-    "model_name",
-    "model_version",
-    "predictions",
-    "labelled",
-    "correct",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "estimated_accuracy",
-    "estimated_low",
-    "estimated_high",
-    "label_lag_s",
-]
+COLUMNS = columns(
+    ("model_name", TEXT, "Name of the model."),
+    ("model_version", "int64", "Version of its newest release."),
+    ("predictions", "int64", "Newest predictions that were looked at."),
+    ("labelled", "int64", "Predictions among them that have a label."),
+    ("correct", "int64", "Labelled predictions that were right."),
+    ("accuracy", "float64", "Share of the labelled predictions that were right."),
+    ("accuracy_low", "float64", "Lower limit of its 95 % interval."),
+    ("accuracy_high", "float64", "Upper limit of its 95 % interval."),
+    ("estimated_accuracy", "float64", "Accuracy of all, estimated from their confidence."),
+    ("estimated_low", "float64", "Lower limit of its 95 % interval."),
+    ("estimated_high", "float64", "Upper limit of its 95 % interval."),
+    ("label_lag_s", "float64", "Seconds from prediction to label, median."),
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Measured:
     deps=[prediction_log],
     group_name="monitoring",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     freshness_policy=HOURLY,
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
@@ -66,12 +67,11 @@ class Measured:
 def model_performance(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """How right the newest release of each model is, on its newest predictions.
+    """Accuracy of the newest release of each model on its newest predictions, one row per model.
 
-    One row a model: how many `predictions` were looked at, how many are `labelled` and `correct`,
-    the `accuracy` with its limits, the accuracy that is estimated of all of them by their
-    confidence, and how long labels take, `label_lag_s`. The row in the catalog has the scores by
-    class and by slice of image quality, too. A release without predictions has no row.
+    Measured where people gave labels, estimated from the confidence where they did not. The row in
+    the catalog also has the scores by class and by slice of image quality. A release without
+    predictions has no row.
     """
     settings = load_settings()
     measured: list[Measured] = []
@@ -103,10 +103,9 @@ def model_performance(
 
 
 def table_of(windows: Sequence[PerformanceWindow]) -> pd.DataFrame:
-    """Return windows as a table, a row a window."""
-    rows = [{name: getattr(window, name) for name in WINDOW_COLUMNS} for window in windows]
-    numbers = dict.fromkeys(WINDOW_COLUMNS[WINDOW_COLUMNS.index("accuracy") :], np.float64)
-    return pd.DataFrame(rows, columns=WINDOW_COLUMNS).astype(numbers)
+    """Lay windows out as a table, one row per window."""
+    rows = ({name: getattr(window, name) for name in names(COLUMNS)} for window in windows)
+    return frame_of(rows, COLUMNS)
 
 
 def _described(window: PerformanceWindow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`prediction_log`: what the served pipeline answered, taken from the queue into the catalog."""
+"""`prediction_log`: the answers of the served pipeline, taken from the queue into the catalog."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,9 +18,15 @@ from visionops_assets.contracts import Prediction
 from visionops_assets.resources.broker import Broker, QueuedEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
 
+COLUMNS = columns(
+    ("model_name", TEXT, "Name of the model."),
+    ("model_version", "int64", "Version that answered."),
+    ("predictions", "int64", "Predictions of this version in the catalog."),
+)
 READ_AT_ONCE = 1_000
 """Each may bring an image of some 350 kB along, in Base64."""
 IMAGES_PUT_AT_ONCE = 16
@@ -29,6 +35,7 @@ IMAGES_PUT_AT_ONCE = 16
 @dg.asset(
     group_name="monitoring",
     io_manager_key="tables",
+    metadata=shown(COLUMNS),
     deps=["predictions_topic"],
     freshness_policy=HOURLY,
     kinds={"kafka", "postgres"},
@@ -39,8 +46,8 @@ def prediction_log(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Predictions of the served pipeline, taken from the queue into the catalog.
 
-    Goes on where the catalog ends, whoever called the pipeline; images that were kept go to the
-    object store. One row a model version: `model_name`, `model_version`, `predictions`.
+    The table counts them, one row per model version. Each materialization goes on where the catalog
+    ends. Images that were kept go to the object store.
     """
     topic = load_settings().kafka_predictions_topic
     added = images = 0
@@ -60,7 +67,7 @@ def prediction_log(
                 context.log.info("%d predictions taken so far", added)
     with catalog.begin() as session:
         counts = prediction_counts(session)
-    by_version = pd.DataFrame(counts, columns=["model_name", "model_version", "predictions"])
+    by_version = frame_of(pd.DataFrame(counts, columns=names(COLUMNS)), COLUMNS)
     return dg.MaterializeResult(
         value=by_version,
         metadata={

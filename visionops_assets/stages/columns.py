@@ -1,0 +1,49 @@
+"""Columns of the tables between assets: said once, shown by Dagster, and kept to by each frame."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+TEXT = "text"
+TIME = "datetime64[us, UTC]"
+
+
+def columns(*described: tuple[str, str, str]) -> dg.TableSchema:
+    """Describe a table: name, type and meaning per column.
+
+    A type is `TEXT`, or a dtype of pandas.
+    """
+    return dg.TableSchema([dg.TableColumn(*one) for one in described])
+
+
+def shown(schema: dg.TableSchema) -> dict[str, Any]:
+    """Return the definition metadata by which Dagster shows a schema on the asset's page."""
+    return {"dagster/column_schema": schema}
+
+
+def names(schema: dg.TableSchema) -> list[str]:
+    """List the names of the columns, in order."""
+    return [column.name for column in schema.columns]
+
+
+def frame_of(
+    rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: dg.TableSchema
+) -> pd.DataFrame:
+    """Lay rows out with exactly the columns and types of a schema; further columns are dropped.
+
+    Raises:
+        KeyError: the rows lack a column.
+        ValueError: a value does not fit its type.
+    """
+    given = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    if given.empty:
+        given = given.reindex(columns=names(schema))
+    frame = given[names(schema)].copy()
+    for column in schema.columns:
+        if column.type == TEXT:
+            # Also of UUIDs and enum members, which parquet does not know.
+            text = frame[column.name].astype(object)
+            frame[column.name] = text.map(str, na_action="ignore")
+    return frame.astype({one.name: one.type for one in schema.columns if one.type != TEXT})
