@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from visionops_assets.contracts import Candidate, PreprocessingSpec
+from visionops_assets.contracts import Candidate, GateState, GateVerdict, PreprocessingSpec
 
 specs = st.builds(
     PreprocessingSpec,
@@ -35,3 +35,32 @@ def test_records_are_immutable_and_refuse_unknown_fields() -> None:
         candidate.model_version = 2  # type: ignore[misc]
     with pytest.raises(ValidationError, match="modell"):
         Candidate.model_validate(candidate.model_dump() | {"modell": "m"})
+
+
+OLD_VERDICT = {
+    "model_name": "m",
+    "model_version": 1,
+    "champion_version": None,
+    "snapshot_id": "s",
+    "holdout_size": 10,
+    "accuracy": 0.5,
+    "accuracy_low": 0.2,
+    "accuracy_high": 0.8,
+    "champion_accuracy": None,
+    "reason": "A verdict of before there were three states.",
+}
+
+
+@pytest.mark.parametrize(
+    ("passed", "state"), [(True, GateState.PASSED), (False, GateState.REFUSED)]
+)
+def test_an_old_verdict_has_the_state_that_it_says(passed: bool, state: GateState) -> None:
+    verdict = GateVerdict.model_validate(OLD_VERDICT | {"passed": passed})
+    assert (verdict.state, verdict.groups_needed) == (state, None)
+    assert GateVerdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+@pytest.mark.parametrize("state", [GateState.REFUSED, GateState.UNDECIDED])
+def test_nothing_passes_but_what_passed(state: GateState) -> None:
+    with pytest.raises(ValidationError, match="passed=True"):
+        GateVerdict.model_validate(OLD_VERDICT | {"passed": True, "state": state})

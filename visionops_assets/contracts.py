@@ -7,10 +7,10 @@ own business. Must stay importable inside Triton's environment: pydantic and the
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 
 class Record(BaseModel):
@@ -149,8 +149,26 @@ class Candidate(Record):
     snapshot_id: str
 
 
+class GateState(StrEnum):
+    """What the gate says of a candidate; undecided is for want of holdout groups."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    UNDECIDED = "undecided"
+
+
+def _state_of_old_verdicts(fields: dict[str, Any]) -> GateState:
+    return GateState.PASSED if fields.get("passed") else GateState.REFUSED
+
+
 class GateVerdict(Record):
-    """The gate's answer for one candidate on one frozen holdout."""
+    """The gate's answer for one candidate on one frozen holdout.
+
+    The limits of accuracy are at 95 % and count groups. `trivial_accuracy` is that of always naming
+    the commonest class; `groups_needed` is how many more holdout groups would tell, of a verdict
+    that is undecided, None where no number would. Verdicts of before there were three states lack
+    the fields that have defaults.
+    """
 
     model_name: str
     model_version: int = Field(gt=0)
@@ -163,6 +181,16 @@ class GateVerdict(Record):
     champion_accuracy: float | None
     passed: bool
     reason: str
+    state: GateState = Field(default_factory=_state_of_old_verdicts)
+    groups_needed: int | None = Field(None, gt=0)
+    holdout_groups: int | None = Field(None, gt=0)
+    trivial_accuracy: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.passed != (self.state is GateState.PASSED):
+            raise ValueError(f"A verdict that is {self.state} cannot have passed={self.passed}.")
+        return self
 
 
 class Artifact(StrEnum):

@@ -5,7 +5,7 @@ from panels import Bounds, Panel, Query, bars, board, graph, number
 
 MODEL = 'model=~"$model"'
 ALL = f'{MODEL}, slice="all"'
-ACCURACY_LIMIT = Query("visionops_model_accuracy_limit", "limit")
+ACCURACY_LIMIT = Query(f"visionops_model_accuracy_limit{{{MODEL}}}", "limit")
 
 NOW: list[Panel] = [
     number(
@@ -19,14 +19,12 @@ NOW: list[Panel] = [
         Query(f"visionops_model_accuracy{{{MODEL}}}"),
         "percentunit",
         "On the labelled predictions of the newest window.",
-        Bounds(0.9, 0.85, is_floor=True),
     ),
     number(
         "Estimated accuracy",
         Query(f"visionops_model_estimated_accuracy{{{MODEL}}}"),
         "percentunit",
         "By the model's confidence, without labels. It cannot see that the truth changed.",
-        Bounds(0.9, 0.85, is_floor=True),
     ),
     number(
         "Evidence",

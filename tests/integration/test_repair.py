@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.integration.conftest import key_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.releases import champion, newest_events
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Outcome, Scope
@@ -52,9 +53,14 @@ def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
     figures.write(figures_path)
 
     written = DriftFigures(**json.loads(figures_path.read_text()))
-    limit = served.settings.monitoring_min_accuracy
-    assert written.accuracy_before > limit > written.accuracy_drifted
-    assert written.accuracy_after > limit
+    model = served.settings.model_name
+    with Catalog().begin() as session:
+        old_limit, new_limit = (
+            accuracy_limit(session, model, version, served.settings)
+            for version in (written.old_version, written.new_version)
+        )
+    assert written.accuracy_before > old_limit > written.accuracy_drifted
+    assert written.accuracy_after > new_limit
     assert written.failed_requests == 0
     assert written.requests > written.labels_to_alarm > 0
     assert written.new_version > written.old_version

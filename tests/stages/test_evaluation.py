@@ -1,49 +1,228 @@
 """The gate's rule, and what monitoring is left to compare with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from visionops_assets.contracts import Candidate
+from visionops_assets.contracts import Candidate, GateState
 from visionops_assets.stages.evaluation.assets import Answers, reference_of
-from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
+from visionops_assets.stages.evaluation.gate import (
+    ChampionAnswers,
+    GateRule,
+    HoldoutAnswers,
+    groups_of_a_failed_class,
+    judge,
+    limit_of_first,
+    state_by,
+)
 from visionops_assets.stages.reference_files import MAX_FRAMES, choose_frames
 from visionops_assets.stages.snapshot_files import SnapshotFiles
+from visionops_assets.vision.metrics import Interval, wilson_interval
 from visionops_assets.vision.monitoring.quality import measure_quality
 
 CANDIDATE = Candidate(
     model_name="classifier", model_version=3, mlflow_run_id="r", snapshot_id="ds-1"
 )
-RULE = GateRule(min_accuracy=0.9, max_regression=0.02)
+RULE = GateRule(min_margin=0.1, max_regression=0.02, holdout_percent=20)
 
 
 def correct(wrong: int, total: int = 1000) -> np.ndarray:
     return np.arange(total) >= wrong
 
 
-@pytest.mark.parametrize(("wrong", "passes"), [(0, True), (60, True), (95, False), (300, False)])
-def test_first_model_needs_the_interval_above_the_limit(wrong: int, passes: bool) -> None:
-    """95 of 1,000 wrong is an accuracy above 0.9, but not certainly so."""
-    verdict = judge(CANDIDATE, correct(wrong), None, RULE)
-    assert verdict.passed == passes
-    assert verdict.accuracy == pytest.approx(1 - wrong / 1000)
-    assert verdict.accuracy_low < verdict.accuracy or wrong == 1000
-    assert verdict.champion_version is None
-    assert ("Refused" in verdict.reason) == (not passes)
+def holdout(right: np.ndarray, classes: int = 10, frames_per_group: int = 1) -> HoldoutAnswers:
+    """Answers to a holdout whose classes are even; items of one group are neighbours."""
+    index = np.arange(len(right))
+    labels = np.array([f"c{i % classes}" for i in index // frames_per_group])
+    return HoldoutAnswers(labels, (index // frames_per_group).astype(np.str_), right)
+
+
+def unbalanced(right_common: int, right_rare: int) -> HoldoutAnswers:
+    """Answers to 900 single frames of one class and 100 of another, so many of each right."""
+    labels = np.repeat(["common", "rare"], [900, 100])
+    right = np.concatenate([np.arange(900) < right_common, np.arange(100) < right_rare])
+    return HoldoutAnswers(labels, np.arange(1000).astype(np.str_), right)
 
 
 @pytest.mark.parametrize(
-    ("candidate_wrong", "champion_wrong", "passes"),
-    [(10, 10, True), (5, 30, True), (40, 10, False), (20, 10, True)],
+    ("interval", "state"),
+    [
+        (Interval(0.5, 0.7), GateState.PASSED),
+        (Interval(0.4999, 0.5), GateState.UNDECIDED),
+        (Interval(0.4, 0.6), GateState.UNDECIDED),
+        (Interval(0.4, 0.4999), GateState.REFUSED),
+    ],
+)
+def test_an_interval_passes_fails_or_holds_the_limit(interval: Interval, state: GateState) -> None:
+    """The limit itself is enough, from either side."""
+    assert state_by(interval, 0.5) is state
+
+
+@pytest.mark.parametrize(
+    ("wrong", "state"),
+    [
+        (0, GateState.PASSED),
+        (780, GateState.PASSED),  # 0.22: the interval begins at 0.1954
+        (790, GateState.UNDECIDED),  # 0.21, and 0.1859
+        (820, GateState.UNDECIDED),  # 0.18, and up to 0.2050
+        (840, GateState.REFUSED),  # 0.16, and up to 0.1840
+    ],
+)
+def test_a_first_model_must_certainly_beat_the_trivial_answer(wrong: int, state: GateState) -> None:
+    """With ten even classes the limit is 0.1 + 0.1 x 0.9 = 0.19."""
+    verdict = judge(CANDIDATE, holdout(correct(wrong)), None, RULE)
+    assert verdict.state is state
+    assert verdict.passed == (state is GateState.PASSED)
+    assert verdict.accuracy == pytest.approx(1 - wrong / 1000)
+    assert verdict.accuracy_low < verdict.accuracy <= verdict.accuracy_high
+    assert (verdict.trivial_accuracy, verdict.holdout_groups) == (0.1, 1000)
+    assert verdict.champion_version is None
+    assert verdict.reason.startswith(f"{state.value.capitalize()}: accuracy is ")
+    assert "0.1900 is asked for" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("right_rare", "state"),
+    [(60, GateState.PASSED), (20, GateState.UNDECIDED), (0, GateState.REFUSED)],
+)
+def test_the_margin_can_be_reached_where_one_class_is_nine_of_ten(
+    right_rare: int, state: GateState
+) -> None:
+    """The trivial answer has 0.9, and 0.91 is asked for."""
+    verdict = judge(CANDIDATE, unbalanced(890, right_rare), None, RULE)
+    assert limit_of_first(0.9, 0.1) == pytest.approx(0.91)
+    assert verdict.state is state
+
+
+def test_a_class_that_is_wholly_wrong_refuses_a_first_model() -> None:
+    labels = np.array([f"c{i % 3}" for i in range(600)])
+    verdict = judge(
+        CANDIDATE, HoldoutAnswers(labels, np.arange(600).astype(str), labels != "c2"), None, RULE
+    )
+    assert verdict.accuracy_low > limit_of_first(1 / 3, 0.1)
+    assert verdict.state is GateState.REFUSED
+    assert 'no frame of class "c2" was answered right (200 groups)' in verdict.reason
+    labels[-1] = "c3"  # A class of one group.
+    right = (labels != "c3") & correct(10, 600)
+    verdict = judge(
+        CANDIDATE, HoldoutAnswers(labels, np.arange(600).astype(str), right), None, RULE
+    )
+    assert verdict.state is GateState.UNDECIDED
+    assert verdict.groups_needed == groups_of_a_failed_class(4) - 1
+
+
+def test_frames_of_one_group_do_not_make_a_class_wholly_wrong() -> None:
+    answers = holdout(np.repeat(np.arange(30) % 3 > 0, 25), classes=3, frames_per_group=25)
+    enough = groups_of_a_failed_class(3)
+    assert (enough, groups_of_a_failed_class(10)) == (6, 8)
+    for groups, state in ((enough, GateState.REFUSED), (enough - 1, GateState.UNDECIDED)):
+        kept = (answers.labels != "c0") | (np.cumsum(answers.labels == "c0") <= 25 * groups)
+        few = HoldoutAnswers(answers.labels[kept], answers.groups[kept], answers.correct[kept])
+        assert judge(CANDIDATE, few, None, RULE).state is state
+
+
+@pytest.mark.parametrize(
+    ("candidate_wrong", "champion_wrong", "state"),
+    [
+        (10, 10, GateState.PASSED),
+        (5, 30, GateState.PASSED),
+        (20, 10, GateState.PASSED),  # -0.010, and -0.017 at worst
+        (25, 10, GateState.UNDECIDED),  # -0.015, and -0.023 at worst: no pass by the estimate
+        (30, 10, GateState.UNDECIDED),  # -0.020, and -0.012 at best
+        (35, 10, GateState.UNDECIDED),  # -0.025, and -0.016 at best: no refusal by the estimate
+        (60, 10, GateState.REFUSED),  # -0.050, and -0.037 at best
+    ],
 )
 def test_candidate_must_not_be_worse_than_the_champion(
-    candidate_wrong: int, champion_wrong: int, passes: bool
+    candidate_wrong: int, champion_wrong: int, state: GateState
 ) -> None:
     champion = ChampionAnswers(2, correct(champion_wrong))
-    verdict = judge(CANDIDATE, correct(candidate_wrong), champion, RULE)
-    assert verdict.passed == passes
+    verdict = judge(CANDIDATE, holdout(correct(candidate_wrong)), champion, RULE)
+    assert verdict.state is state
     assert verdict.champion_version == 2
     assert verdict.champion_accuracy == pytest.approx(1 - champion_wrong / 1000)
+    assert "champion version 2" in verdict.reason
+
+
+def test_a_loss_of_just_what_is_allowed_is_allowed() -> None:
+    """All 50 groups lose one of their 50 frames, and so do all resamples."""
+    index = np.arange(2500)
+    answers = holdout(index % 50 > 0, classes=1, frames_per_group=50)
+    champion = ChampionAnswers(2, np.ones(2500, np.bool_))
+    assert judge(CANDIDATE, answers, champion, RULE).state is GateState.PASSED
+    stricter = replace(RULE, max_regression=0.0199)
+    assert judge(CANDIDATE, answers, champion, stricter).state is GateState.REFUSED
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5, 30])
+@pytest.mark.parametrize("accuracy", [0, 0.5, 1])
+def test_a_candidate_that_answers_like_the_champion_passes(groups: int, accuracy: float) -> None:
+    """However small the holdout, and however poor both are."""
+    right = np.arange(groups) < accuracy * groups
+    verdict = judge(CANDIDATE, holdout(right, 3), ChampionAnswers(2, right), RULE)
+    assert verdict.passed, verdict.reason
+
+
+def test_a_later_model_must_not_lose_a_class_that_the_champion_knows() -> None:
+    labels = np.repeat(["common", "rare", "unknown"], [1960, 20, 20])
+    groups = np.arange(2000).astype(np.str_)
+    champion = ChampionAnswers(2, labels != "unknown")
+    lost = judge(CANDIDATE, HoldoutAnswers(labels, groups, labels == "common"), champion, RULE)
+    assert (lost.state, '"rare"' in lost.reason) == (GateState.REFUSED, True)
+    assert '"unknown"' not in lost.reason
+    kept = judge(CANDIDATE, HoldoutAnswers(labels, groups, labels != "unknown"), champion, RULE)
+    assert kept.passed
+
+
+def test_an_absolute_floor_counts_where_somebody_sets_one() -> None:
+    """95 of 1,000 wrong is an accuracy above 0.9, but not certainly so."""
+    floor = replace(RULE, min_accuracy=0.9)
+    states = [
+        judge(CANDIDATE, holdout(correct(wrong)), champion, floor).state
+        for wrong in (60, 95, 130)
+        for champion in (None, ChampionAnswers(2, correct(wrong)))
+    ]
+    expected = (GateState.PASSED, GateState.UNDECIDED, GateState.REFUSED)
+    assert states == [state for state in expected for _ in range(2)]
+
+
+@pytest.mark.parametrize("wrong", [790, 820])
+def test_an_undecided_verdict_says_how_many_groups_would_tell(wrong: int) -> None:
+    """On either side of the limit, if accuracy stays as it is; one group fewer would not do."""
+    verdict = judge(CANDIDATE, holdout(correct(wrong)), None, RULE)
+    assert verdict.groups_needed is not None
+    states = []
+    for more in (verdict.groups_needed, verdict.groups_needed - 5):
+        n = 1000 + more
+        interval = wilson_interval(round((1 - wrong / 1000) * n), n)
+        states.append(state_by(interval, 0.19))
+    assert states[0] is not GateState.UNDECIDED
+    overall = -(-verdict.groups_needed * 100 // 20)
+    assert f"about {verdict.groups_needed} more labelled groups in it" in verdict.reason
+    assert f"about {overall} more labelled groups in all" in verdict.reason
+
+
+def test_twice_the_missing_groups_tell_two_models_apart() -> None:
+    champion = ChampionAnswers(2, correct(10))
+    verdict = judge(CANDIDATE, holdout(correct(25)), champion, RULE)
+    assert verdict.groups_needed is not None
+    times = 1 + -(-verdict.groups_needed // 1000)
+    more = judge(
+        CANDIDATE,
+        holdout(correct(25 * times, 1000 * times)),
+        ChampionAnswers(2, correct(10 * times, 1000 * times)),
+        RULE,
+    )
+    assert more.passed
+
+
+def test_no_number_of_groups_tells_what_lies_on_the_limit() -> None:
+    verdict = judge(CANDIDATE, holdout(correct(100)), None, replace(RULE, min_accuracy=0.9))
+    assert verdict.state is GateState.UNDECIDED
+    assert verdict.groups_needed is None
+    assert verdict.reason.endswith("The holdout is too small to tell.")
 
 
 @pytest.mark.parametrize("count", [3, MAX_FRAMES + 50])
@@ -58,8 +237,8 @@ def test_the_reference_has_what_the_candidate_made_of_each_frame(count: int) -> 
         probabilities=np.linspace(0, 1, 2 * count, dtype=np.float32).reshape(count, 2),
         embeddings=np.arange(3 * count, dtype=np.float32).reshape(count, 3),
     )
-    holdout = SnapshotFiles(images, pd.DataFrame({"label": labels.astype(object)}))
-    kept = reference_of(holdout, answers)
+    files = SnapshotFiles(images, pd.DataFrame({"label": labels.astype(object)}))
+    kept = reference_of(files, answers)
     chosen = choose_frames(count)
     assert kept.classes.tolist() == ["a", "b"]
     np.testing.assert_array_equal(kept.labels, labels[chosen])

@@ -282,9 +282,21 @@ def test_an_alarm_that_comes_sooner_is_held_no_less_against_a_release(
 
 
 def test_the_rule_is_that_of_the_settings() -> None:
-    rule = Rule.of(Settings(monitoring_min_accuracy=0.7, retrain_cooldown_s=5))
-    assert (rule.min_accuracy, rule.cooldown_s) == (0.7, 5)
-    assert Rule.of(Settings(rollback_within_labels=0)).rollback_within_labels == 0
+    settings = Settings(
+        drift_significance=0.02,
+        retrain_min_new_labels=3,
+        retrain_cooldown_s=4,
+        retrain_max_cooldown_s=5,
+        rollback_within_labels=6,
+    )
+    assert Rule.of(settings, 0.7) == Rule(
+        min_accuracy=0.7,
+        significance=0.02,
+        min_new_labels=3,
+        cooldown_s=4,
+        max_cooldown_s=5,
+        rollback_within_labels=6,
+    )
     alarmed = replace(ALARMED, earlier=before())
     assert not goes_back(alarmed, replace(RULE, rollback_within_labels=0))
 

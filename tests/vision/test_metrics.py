@@ -1,13 +1,16 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from visionops_assets.vision.metrics import (
+    MIN_GROUPS,
     Flags,
     confusion_matrix,
-    paired_difference_interval,
+    grouped_difference,
+    grouped_share,
     per_class,
     wilson_interval,
 )
@@ -35,40 +38,131 @@ def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
         wilson_interval(successes, n)
 
 
-def answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[Flags, Flags]:
-    counts = [both, only_a, only_b, neither]
-    a, b = np.repeat([True, True, False, False], counts), np.repeat([True, False] * 2, counts)
-    return a, b
+SINGLE = np.arange(1000).astype(np.str_)
 
 
-def test_paired_difference_gives_the_published_limits() -> None:
-    # M. W. Fagerland et al., Statistics in Medicine 33:2850-2875, 2014, table VI.
-    interval = paired_difference_interval(*answers(1, 1, 7, 12))
-    assert interval == pytest.approx((-0.507, -0.026), abs=5e-4)
+def wrong(count: int, total: int = 1000) -> Flags:
+    return np.arange(total) >= count
 
 
-@given(*[st.integers(0, 60)] * 4)
-def test_paired_difference_is_antisymmetric(
-    both: int, only_a: int, only_b: int, neither: int
-) -> None:
-    if not both + only_a + only_b + neither:
-        return
-    a, b = answers(both, only_a, only_b, neither)
-    low, high = paired_difference_interval(a, b)
-    other_low, other_high = paired_difference_interval(b, a)
-    assert -1 - 1e-9 <= low <= a.mean() - b.mean() <= high <= 1 + 1e-9
-    assert (low, high) == pytest.approx((-other_high, -other_low))
+def videos(count: int, frames: int = 25) -> npt.NDArray[np.str_]:
+    return np.repeat(np.arange(count), frames).astype(np.str_)
 
 
-def test_pairing_narrows_the_interval() -> None:
-    agreeing = paired_difference_interval(*answers(90, 3, 2, 5))
-    opposed = paired_difference_interval(*answers(86, 7, 6, 1))
-    assert agreeing.high - agreeing.low < opposed.high - opposed.low
+@given(st.integers(1, 300), st.data())
+def test_groups_of_one_item_have_wilsons_interval(n: int, data: st.DataObject) -> None:
+    right = np.arange(n) < data.draw(st.integers(0, n))
+    share = grouped_share(right, SINGLE[:n])
+    assert share.effective_n == pytest.approx(n)
+    assert share.interval == pytest.approx(wilson_interval(int(right.sum()), n))
 
 
-def test_unpaired_answers_are_refused() -> None:
+def test_frames_of_one_video_count_as_one() -> None:
+    """40 videos that are wholly right or wholly wrong tell about as much as 40 images."""
+    right = np.repeat(np.arange(40) >= 4, 25)
+    share = grouped_share(right, videos(40))
+    assert (share.value, share.groups) == (0.9, 40)
+    assert share.effective_n == pytest.approx(40, abs=2)
+    assert share.interval == pytest.approx(wilson_interval(36, 40), abs=0.01)
+
+
+def test_no_error_in_few_videos_is_no_certainty() -> None:
+    """1,000 single right answers would reach from 0.996 on."""
+    share = grouped_share(np.ones(1000, np.bool_), videos(40))
+    assert share.interval.low == pytest.approx(wilson_interval(40, 40).low, abs=0.005)
+    assert share.interval.high == 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=60))
+def test_grouping_never_makes_surer(items: list[tuple[bool, int]]) -> None:
+    right = np.array([one[0] for one in items])
+    share = grouped_share(right, [str(one[1]) for one in items])
+    single = wilson_interval(int(right.sum()), len(right))
+    assert 0 <= share.interval.low <= single.low + 1e-9
+    assert single.high - 1e-9 <= share.interval.high <= 1
+    assert share.interval.low <= share.value <= share.interval.high
+
+
+def draw_videos(
+    rng: np.random.Generator, count: int, mean: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.str_]]:
+    """Draw the accuracy of each frame, which those of a video share, and the videos."""
+    sizes = rng.integers(5, 46, count)
+    likeness = 0.5
+    scale = 1 / likeness - 1
+    accuracy = rng.beta(mean * scale, (1 - mean) * scale, count)
+    return np.repeat(accuracy, sizes), np.repeat(np.arange(count), sizes).astype(np.str_)
+
+
+@pytest.mark.parametrize("count", [12, 30, 100])
+@pytest.mark.parametrize("accuracy", [0.7, 0.95])
+def test_intervals_hold_the_truth_where_frames_share_videos(count: int, accuracy: float) -> None:
+    """Those that count frames do so in half of the cases or less."""
+    rng, by_groups, by_frames = np.random.default_rng(count), 0, 0
+    for _ in range(300):
+        of_frame, groups = draw_videos(rng, count, accuracy)
+        right = rng.random(len(of_frame)) < of_frame
+        low, high = grouped_share(right, groups).interval
+        by_groups += low <= accuracy <= high
+        low, high = wilson_interval(int(right.sum()), len(right))
+        by_frames += low <= accuracy <= high
+    assert by_groups >= 0.9 * 300
+    assert by_frames <= 0.55 * 300
+
+
+def test_intervals_of_differences_hold_the_truth() -> None:
+    """Of a model that fails on 30 % of the frames of a fifth of the videos, as well as another."""
+    count, rng, held = 40, np.random.default_rng(7), 0
+    for _ in range(200):
+        of_frame, groups = draw_videos(rng, count, 0.9)
+        right = rng.random(len(of_frame)) < of_frame
+        _, index = np.unique(groups, return_inverse=True)
+        spoilt = (rng.random(count) < 0.2)[index] & (rng.random(len(of_frame)) < 0.3)
+        low, high = grouped_difference(right & ~spoilt, right, groups).interval
+        held += low <= -0.9 * 0.2 * 0.3 <= high
+    assert held >= 0.9 * 200
+
+
+def test_a_difference_has_the_width_of_its_pairs() -> None:
+    """15 of 1,000 pairs differ: 0.015 and 1.96 deviations of sqrt(0.015 x 0.985 / 1000)."""
+    difference = grouped_difference(wrong(25), wrong(10), SINGLE)
+    assert difference.value == -0.015
+    assert difference.interval == pytest.approx((-0.0225, -0.0075), abs=0.001)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 12)), min_size=1, max_size=60)
+)
+def test_differences_are_those_of_the_answers(items: list[tuple[bool, bool, int]]) -> None:
+    a, b = (np.array([one[side] for one in items], np.bool_) for side in (0, 1))
+    groups = [str(one[2]) for one in items]
+    difference = grouped_difference(a, b, groups)
+    low, high = difference.interval
+    assert -1 <= low <= difference.value + 1e-9
+    assert difference.value - 1e-9 <= high <= 1
+    assert difference.value == pytest.approx(a.mean() - b.mean())
+    assert grouped_difference(a, b, groups) == difference
+    assert grouped_difference(a, a, groups).interval == (0, 0)
+    if difference.groups >= MIN_GROUPS:
+        assert grouped_difference(a | b, b, groups).interval.low >= 0
+
+
+def test_few_groups_that_differ_tell_nothing() -> None:
+    few, enough = videos(MIN_GROUPS - 1), videos(MIN_GROUPS)
+    assert grouped_difference(few == "x", few != "x", few).interval == (-1, 1)
+    assert grouped_difference(enough == "x", enough != "x", enough).interval == (-1, -1)
+
+
+def test_what_cannot_be_paired_is_refused() -> None:
+    one, two = np.array([True]), np.array([True, False])
     with pytest.raises(ValueError, match="paired"):
-        paired_difference_interval(np.array([True]), np.array([True, False]))
+        grouped_difference(one, two, ["a"])
+    with pytest.raises(ValueError, match="groups of 1"):
+        grouped_difference(two, two, ["a"])
+    with pytest.raises(ValueError, match="groups of 2"):
+        grouped_share(one, ["a", "b"])
+    with pytest.raises(ValueError, match="cannot be counted"):
+        grouped_share(np.array([], np.bool_), [])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))

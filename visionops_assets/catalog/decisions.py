@@ -15,7 +15,7 @@ from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Decision, Release, RolloutRow, Snapshot, Verdict
-from visionops_assets.contracts import Outcome
+from visionops_assets.contracts import GateState, Outcome
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def newest_decision(
 def newest_retraining(session: Session, model_name: str, max_s: float) -> Retraining | None:
     """Say how far the newest decision to retrain a model has come; None if there never was one.
 
-    It ends with any change of the champion, with a refusal of its model by the gate, with the end
-    of that model's rollout, or after `max_s`.
+    It ends with any change of the champion, with a verdict of the gate that does not pass its
+    model, with the end of that model's rollout, or after `max_s`.
     """
     decision = newest_decision(session, model_name, Outcome.RETRAIN)
     if decision is None:
@@ -173,7 +173,8 @@ def _end_of(session: Session, decision: Decision, snapshot_id: str | None) -> st
     newest = select(Verdict).where(*of_snapshot).order_by(Verdict.verdict_id.desc()).limit(1)
     verdict = session.scalar(newest)
     if verdict is not None and not verdict.passed:
-        return f"the gate refused version {verdict.model_version}"
+        said = "could not decide on" if verdict.state == GateState.UNDECIDED else "refused"
+        return f"the gate {said} version {verdict.model_version}"
     tried = select(RolloutRow.model_version).where(
         RolloutRow.model_name == decision.model_name,
         RolloutRow.model_version.in_(select(Verdict.model_version).where(*of_snapshot)),

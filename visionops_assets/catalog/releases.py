@@ -34,6 +34,7 @@ def add_verdict(session: Session, verdict: GateVerdict, dagster_run_id: str) -> 
         model_name=verdict.model_name,
         model_version=verdict.model_version,
         passed=verdict.passed,
+        state=verdict.state.value,
         verdict=verdict.model_dump(mode="json"),
         dagster_run_id=dagster_run_id,
     )
@@ -55,7 +56,10 @@ def newest_verdict(session: Session, model_name: str, model_version: int) -> Gat
 
 
 def was_refused(session: Session, snapshot_id: str) -> bool:
-    """Whether the newest verdict on a model of this snapshot is a refusal."""
+    """Whether the newest verdict on a model of this snapshot did not pass it.
+
+    Undecided is an answer as well: another model of the same snapshot would meet the same holdout.
+    """
     query = (
         select(Verdict.passed)
         .where(Verdict.verdict["snapshot_id"].astext == snapshot_id)

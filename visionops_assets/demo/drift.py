@@ -12,6 +12,7 @@ import numpy as np
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import error_stream
 from visionops_assets.catalog.releases import champion, newest_verdict
 from visionops_assets.catalog.rollouts import active_rollout
@@ -74,9 +75,8 @@ class DriftDemo:
         figures.seconds_total = round(self._now_s, 2)
         plot_path.parent.mkdir(parents=True, exist_ok=True)
         series = {f"of the last {ACCURACY_OVER} answers": self._accuracy_over_time()}
-        limit = self._stages.settings.monitoring_min_accuracy
         events = [TimelineEvent(at_s, what) for what, at_s in figures.timeline.items()]
-        plot_path.write_bytes(timeline(events, series, limit=limit))
+        plot_path.write_bytes(timeline(events, series, limit=self._limit(figures.old_version)))
         return figures
 
     def _see_normal(self) -> None:
@@ -101,12 +101,12 @@ class DriftDemo:
             self._world.is_changed = True
             self._note("images change")
             self.figures.accuracy_drifted = self._probe(self._world.changed_probes)
-            limit = self._stages.settings.monitoring_min_accuracy
+            limit = self._limit(release.model_version)
             if self.figures.accuracy_drifted >= limit:
                 raise VisionOpsError(
                     f"Version {release.model_version} has seen such images: it gets "
-                    f"{self.figures.accuracy_drifted:.3f} of them right, and the limit is {limit}. "
-                    "Run this in a new VISIONOPS_HOME."
+                    f"{self.figures.accuracy_drifted:.3f} of them right, and the limit is "
+                    f"{limit:.3f}. Run this in a new VISIONOPS_HOME."
                 )
             decision = self._await_decision(Outcome.RETRAIN, release)
             self.figures.labels_to_alarm = decision.evidence["alarm_at"] - labels_before
@@ -227,6 +227,10 @@ class DriftDemo:
     def _verdict(self, version: int) -> GateVerdict | None:
         with Catalog().begin() as session:
             return newest_verdict(session, self._model, version)
+
+    def _limit(self, version: int) -> float:
+        with Catalog().begin() as session:
+            return accuracy_limit(session, self._model, version, self._stages.settings)
 
     @staticmethod
     def _labels(release: Release) -> int:

@@ -21,9 +21,18 @@ class LearningSettings(BaseSettings):
     training_architecture: str = Field("resnet-tiny", description="One of vision/architectures.")
     training_epochs: int = Field(12, gt=0)
     training_seed: int = 0
-    gate_min_accuracy: float = Field(0.9, ge=0, le=1)
+    gate_min_margin: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the errors of the trivial answer (always the commonest class) that a "
+        "first model must certainly save.",
+    )
     gate_max_regression: float = Field(
         0.02, ge=0, le=1, description="Accuracy a candidate may be worse than the champion."
+    )
+    gate_min_accuracy: float | None = Field(
+        None, ge=0, le=1, description="Accuracy that every model must certainly reach. Unset: none."
     )
     signing_key_file: Path | None = Field(
         None,

@@ -16,8 +16,12 @@ class MonitoringSettings(BaseSettings):
     monitoring_window_predictions: int = Field(
         2_000, gt=0, description="Newest predictions of a release that one measurement looks at."
     )
-    monitoring_min_accuracy: float = Field(
-        0.85, gt=0, lt=1, description="The limit: below it the model is to be replaced."
+    monitoring_min_accuracy: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The limit: below it the model is to be replaced. Unset: it follows from what "
+        "the gate measured of the served model.",
     )
     monitoring_average_run_length: float = Field(
         5_000.0,

@@ -21,6 +21,9 @@ class Verdict(Base):
     model_name: Mapped[str]
     model_version: Mapped[int]
     passed: Mapped[bool]
+    state: Mapped[str | None] = mapped_column(
+        comment="A contracts.GateState. None in rows of programs from before it."
+    )
     verdict: Mapped[dict[str, Any]] = mapped_column(comment="A contracts.GateVerdict.")
     dagster_run_id: Mapped[str]
     decided_at: Mapped[datetime] = mapped_column(server_default=func.now())

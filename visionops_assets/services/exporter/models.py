@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import monitored_releases
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow
-from visionops_assets.services.exporter.families import Sample, gauge, gauges
+from visionops_assets.services.exporter.families import Sample, gauges
 from visionops_assets.settings import Settings
 
 MAX_CLASSES = 50
@@ -24,12 +25,17 @@ _Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
 def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     """Read what is served, and the newest window of each model."""
-    champions = [((r.model_name,), r.model_version) for r in monitored_releases(session)]
+    releases = monitored_releases(session)
+    champions = [((r.model_name,), r.model_version) for r in releases]
     yield gauges("champion_version", "Model version in service.", ["model"], champions)
-    yield gauge(
+    yield gauges(
         "model_accuracy_limit",
-        "Accuracy below which a model is to be replaced.",
-        settings.monitoring_min_accuracy,
+        "Accuracy below which the champion is to be replaced.",
+        ["model"],
+        [
+            ((r.model_name,), accuracy_limit(session, r.model_name, r.model_version, settings))
+            for r in releases
+        ],
     )
     yield from _performance_metrics(_newest(session, PerformanceWindow))
     yield from _drift_metrics(_newest(session, DriftWindow))

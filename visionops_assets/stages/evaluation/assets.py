@@ -16,7 +16,7 @@ from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, judge
+from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.reference_files import (
@@ -61,7 +61,8 @@ def model_evaluation(
 ) -> dg.MaterializeResult[GateVerdict]:
     """Verdict of the gate: candidate and champion on the same frozen holdout.
 
-    The holdout is the snapshot's, without groups that the champion was trained on. The verdict is
+    It is `passed`, `refused` or, if the holdout is too small to tell, `undecided`. The holdout is
+    the snapshot's, without media that the champion was trained on. The verdict is
     a row of the catalog, which a release reads again. What the candidate answered is kept under
     `models/<name>/<version>/reference.npz`, for monitoring to compare with.
     """
@@ -71,16 +72,20 @@ def model_evaluation(
     holdout = _holdout(object_store, trained_model, current)
     answers = _answer(tracking, trained_model.mlflow_run_id, holdout)
     champion_answers = _champion_answers(tracking, current, trained_model, holdout)
-    rule = GateRule(settings.gate_min_accuracy, settings.gate_max_regression)
-    verdict = judge(trained_model, answers.correct, champion_answers, rule)
+    rule = GateRule(
+        min_margin=settings.gate_min_margin,
+        max_regression=settings.gate_max_regression,
+        min_accuracy=settings.gate_min_accuracy,
+        holdout_percent=settings.holdout_percent,
+    )
+    verdict = judge(trained_model, _of_holdout(holdout, answers), champion_answers, rule)
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
     # Before the verdict, by which the version may be released and monitored.
     reference_key = write_reference(object_store, name, version, reference_of(holdout, answers))
     with catalog.begin() as session:
         add_verdict(session, verdict, context.run_id)
-    gate_said = "passed" if verdict.passed else "refused"
-    tags = {"gate": gate_said, "holdout_accuracy": str(verdict.accuracy)}
+    tags = {"gate": verdict.state.value, "holdout_accuracy": str(verdict.accuracy)}
     tracking.tag_version(name, version, tags)
     return dg.MaterializeResult(
         value=verdict,
@@ -88,6 +93,8 @@ def model_evaluation(
             "holdout_accuracy": verdict.accuracy,
             "accuracy_95": f"{verdict.accuracy_low:.4f} .. {verdict.accuracy_high:.4f}",
             "holdout_frames": verdict.holdout_size,
+            "holdout_groups": verdict.holdout_groups,
+            "trivial_accuracy": verdict.trivial_accuracy,
             "model_version": version,
             "verdict": verdict.reason,
             "reference": dg.MetadataValue.path(f"s3://{settings.s3_bucket}/{reference_key}"),
@@ -156,6 +163,13 @@ def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> A
     labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
     correct = labels == holdout.members["label"].to_numpy()
     return Answers(card.classes, labels, correct, probabilities, embeddings)
+
+
+def _of_holdout(holdout: SnapshotFiles, answers: Answers) -> HoldoutAnswers:
+    labels, groups = (
+        holdout.members[name].to_numpy(dtype=np.str_) for name in ("label", "group_id")
+    )
+    return HoldoutAnswers(labels, groups, answers.correct)
 
 
 def reference_of(holdout: SnapshotFiles, answers: Answers) -> Reference:

@@ -1,24 +1,56 @@
-"""The rule by which a candidate may take the champion's place."""
+"""The rule by which a candidate may take the champion's place. Pure, on plain values.
 
+A first model must certainly beat the trivial answer, a later one must certainly be no worse than
+the champion. Certainly means: by the 95 % interval, which counts groups (`vision.metrics`). Where
+the interval holds the limit, the holdout is too small to tell, and the gate says how much is
+missing.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil, log2
 
 import numpy as np
 import numpy.typing as npt
 
-from visionops_assets.contracts import Candidate, GateVerdict
-from visionops_assets.vision.metrics import paired_difference_interval, wilson_interval
+from visionops_assets.contracts import Candidate, GateState, GateVerdict
+from visionops_assets.vision.metrics import (
+    CONFIDENCE,
+    MIN_GROUPS,
+    GroupedDifference,
+    GroupedShare,
+    Interval,
+    grouped_difference,
+    grouped_share,
+    normal_quantile,
+)
+
+Texts = npt.NDArray[np.str_]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class GateRule:
-    """Limits on the 95 % confidence intervals of accuracy on the frozen holdout.
+    """The limits.
 
-    `min_accuracy` bounds the candidate's interval from below; `max_regression` is how much worse
-    than the champion, on the same frames, the candidate may at most be.
+    `min_margin` is the share of the trivial answer's errors that a first model must save;
+    `max_regression` how much accuracy a later one may lose to the champion on the same frames;
+    `min_accuracy` binds every model, None nobody. `holdout_percent` of all groups are held out.
     """
 
-    min_accuracy: float
-    max_regression: float
+    min_margin: float = 0.1
+    max_regression: float = 0.02
+    min_accuracy: float | None = None
+    holdout_percent: int = 20
+
+
+@dataclass(frozen=True)
+class HoldoutAnswers:
+    """Of each holdout frame its label, its group, and whether the candidate was right (all N)."""
+
+    labels: Texts
+    groups: Texts
+    correct: Flags
 
 
 @dataclass(frozen=True)
@@ -26,40 +58,187 @@ class ChampionAnswers:
     """The champion's version, and whether it was right on each holdout frame (bool, N)."""
 
     model_version: int
-    correct: npt.NDArray[np.bool_]
+    correct: Flags
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one rule, in words. `groups_needed` is None where no number would do."""
+
+    state: GateState
+    text: str
+    groups_needed: int | None = None
 
 
 def judge(
     candidate: Candidate,
-    correct: npt.NDArray[np.bool_],
+    answers: HoldoutAnswers,
     champion: ChampionAnswers | None,
     rule: GateRule,
 ) -> GateVerdict:
-    """Judge a candidate by whether it was right on each holdout frame (bool, N)."""
-    low, high = wilson_interval(int(correct.sum()), len(correct))
-    complaints = []
-    if low < rule.min_accuracy:
-        complaints.append(
-            f"accuracy is {correct.mean():.4f} with a 95 % interval from {low:.4f}, "
-            f"and must be at least {rule.min_accuracy}"
-        )
-    if champion is not None:
-        worst, _ = paired_difference_interval(correct, champion.correct)
-        if worst < -rule.max_regression:
-            complaints.append(
-                f"it may be {-worst:.4f} worse than champion version {champion.model_version}, "
-                f"and at most {rule.max_regression} is allowed"
-            )
+    """Judge a candidate by its answers to the holdout, beside the champion's if there is one.
+
+    One rule that refuses it is enough, then one that cannot tell.
+    """
+    share = grouped_share(answers.correct, answers.groups)
+    trivial = trivial_accuracy(answers.labels)
+    findings = list(_findings(answers, share, champion, rule))
+    found = {finding.state for finding in findings}
+    by_weight = (GateState.REFUSED, GateState.UNDECIDED, GateState.PASSED)
+    state = next(state for state in by_weight if state in found)
+    deciding = [finding for finding in findings if finding.state is state]
+    needed = [f.groups_needed for f in deciding if f.groups_needed is not None]
+    groups_needed = max(needed) if needed and state is GateState.UNDECIDED else None
     return GateVerdict(
         model_name=candidate.model_name,
         model_version=candidate.model_version,
         champion_version=champion.model_version if champion else None,
         snapshot_id=candidate.snapshot_id,
-        holdout_size=len(correct),
-        accuracy=float(correct.mean()),
-        accuracy_low=low,
-        accuracy_high=high,
+        holdout_size=len(answers.correct),
+        holdout_groups=share.groups,
+        accuracy=share.value,
+        accuracy_low=share.interval.low,
+        accuracy_high=share.interval.high,
+        trivial_accuracy=trivial,
         champion_accuracy=float(champion.correct.mean()) if champion else None,
-        passed=not complaints,
-        reason="Refused: " + "; ".join(complaints) if complaints else "Passed.",
+        passed=state is GateState.PASSED,
+        state=state,
+        groups_needed=groups_needed,
+        reason=_reason(state, deciding, groups_needed, rule),
+    )
+
+
+def trivial_accuracy(labels: Texts) -> float:
+    """Return the accuracy of one who always names the commonest class of the holdout."""
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def limit_of_first(trivial: float, min_margin: float) -> float:
+    """Return the accuracy that a first model must certainly reach.
+
+    The margin is a share of what the trivial answer leaves to gain (L. A. Goodman, W. H. Kruskal's
+    lambda, JASA 49:732-764, 1954), so that it can be reached whatever the shares of the classes:
+    at 0.1 that is 0.19 for ten even classes, and 0.91 where nine of ten frames are of one class.
+    """
+    return trivial + min_margin * (1 - trivial)
+
+
+def state_by(interval: Interval, limit: float) -> GateState:
+    """Say what an interval tells of a limit from below: all of it, none of it, or neither."""
+    if interval.low >= limit:
+        return GateState.PASSED
+    return GateState.REFUSED if interval.high < limit else GateState.UNDECIDED
+
+
+def groups_of_a_failed_class(classes: int) -> int:
+    """Return the holdout groups from which on a class without a right answer is no accident.
+
+    If half of its groups were answered right, k wrong ones would have a chance of 2**-k. Over all
+    classes that is to be below 5 %.
+    """
+    return ceil(log2(classes / 0.05))
+
+
+def _findings(
+    answers: HoldoutAnswers, share: GroupedShare, champion: ChampionAnswers | None, rule: GateRule
+) -> Iterator[Finding]:
+    if champion is None:
+        trivial = trivial_accuracy(answers.labels)
+        limit = limit_of_first(trivial, rule.min_margin)
+        trivially = f"the commonest class alone would give {trivial:.4f}"
+        yield _by_accuracy(share, limit, f"at least {limit:.4f} is asked for, since {trivially}")
+        yield from _failed_classes(answers, None)
+    else:
+        yield _by_champion(
+            grouped_difference(answers.correct, champion.correct, answers.groups), champion, rule
+        )
+        yield from _failed_classes(answers, champion.correct)
+    if rule.min_accuracy is not None:
+        asked = f"VISIONOPS_GATE_MIN_ACCURACY asks for at least {rule.min_accuracy:g}"
+        yield _by_accuracy(share, rule.min_accuracy, asked)
+
+
+def _by_accuracy(share: GroupedShare, limit: float, asked: str) -> Finding:
+    return Finding(
+        state_by(share.interval, limit),
+        f"accuracy is {share.value:.4f} ({_words(share.interval)}, {share.groups} groups); {asked}",
+        _groups_to_tell_share(share, limit),
+    )
+
+
+def _by_champion(
+    difference: GroupedDifference, champion: ChampionAnswers, rule: GateRule
+) -> Finding:
+    return Finding(
+        state_by(difference.interval, -rule.max_regression),
+        f"accuracy differs from that of champion version {champion.model_version} by "
+        f"{difference.value:+.4f} ({_words(difference.interval, '+')}, {difference.groups} "
+        f"groups); at least {-rule.max_regression:+g} is asked for",
+        _groups_to_tell_difference(difference, -rule.max_regression),
+    )
+
+
+def _failed_classes(answers: HoldoutAnswers, champion_correct: Flags | None) -> Iterator[Finding]:
+    """Find the classes without a right answer: of a later model those that the champion knew."""
+    classes = np.unique(answers.labels)
+    enough = groups_of_a_failed_class(len(classes))
+    for name in classes:
+        of_class = answers.labels == name
+        if answers.correct[of_class].any():
+            continue
+        if champion_correct is not None and not champion_correct[of_class].any():
+            continue
+        groups = len(np.unique(answers.groups[of_class]))
+        text = f'no frame of class "{name}" was answered right ({groups} groups)'
+        if groups >= enough:
+            yield Finding(GateState.REFUSED, text)
+        elif champion_correct is None:
+            text += f", and {enough} are needed to blame the model"
+            yield Finding(GateState.UNDECIDED, text, enough - groups)
+
+
+def _groups_to_tell_share(share: GroupedShare, limit: float) -> int | None:
+    """Return how many more groups would tell a share that stays as it is from a limit.
+
+    Wilson's interval leaves a limit L out from n = z^2 L (1 - L) / (share - L)^2 items on.
+    """
+    if share.value == limit:
+        return None
+    z = normal_quantile(CONFIDENCE)
+    items = z**2 * limit * (1 - limit) / (share.value - limit) ** 2
+    return _missing(share.groups, items / share.effective_n)
+
+
+def _groups_to_tell_difference(difference: GroupedDifference, limit: float) -> int | None:
+    """Return the same for a difference, whose interval narrows by the root of the groups."""
+    value, interval = difference.value, difference.interval
+    if difference.groups < MIN_GROUPS:
+        return MIN_GROUPS - difference.groups
+    if value == limit:
+        return None
+    half = value - interval.low if value > limit else interval.high - value
+    return _missing(difference.groups, (half / (value - limit)) ** 2)
+
+
+def _missing(groups: int, times: float) -> int:
+    return max(1, ceil(groups * times) - groups)
+
+
+def _words(interval: Interval, sign: str = "") -> str:
+    return f"95 % interval {interval.low:{sign}.4f} to {interval.high:{sign}.4f}"
+
+
+def _reason(
+    state: GateState, deciding: list[Finding], groups_needed: int | None, rule: GateRule
+) -> str:
+    reason = f"{state.value.capitalize()}: {'; '.join(finding.text for finding in deciding)}."
+    if state is not GateState.UNDECIDED:
+        return reason
+    if groups_needed is None:
+        return f"{reason} The holdout is too small to tell."
+    overall = ceil(groups_needed * 100 / rule.holdout_percent)
+    return (
+        f"{reason} The holdout is too small to tell: about {groups_needed} more labelled groups in "
+        f"it would do. Since {rule.holdout_percent} % of the groups are held out, that is about "
+        f"{overall} more labelled groups in all."
     )

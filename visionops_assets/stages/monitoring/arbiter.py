@@ -24,7 +24,7 @@ MAX_DOUBLINGS = 100
 
 @dataclass(frozen=True)
 class Rule:
-    """The limits; each is the setting of its name."""
+    """The limits; each is the setting of its name, but for that of the champion's accuracy."""
 
     min_accuracy: float
     significance: float
@@ -34,10 +34,10 @@ class Rule:
     rollback_within_labels: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Take the limits from the settings."""
+    def of(cls, settings: Settings, min_accuracy: float) -> Self:
+        """Take the limits from the settings, and that of accuracy as `catalog.limits` gives it."""
         return cls(
-            min_accuracy=settings.monitoring_min_accuracy,
+            min_accuracy=min_accuracy,
             significance=settings.drift_significance,
             min_new_labels=settings.retrain_min_new_labels,
             cooldown_s=settings.retrain_cooldown_s,
@@ -127,7 +127,7 @@ def _with_alarm(facts: Facts, rule: Rule, guards: list[Guard]) -> tuple[Outcome,
     stream = facts.stream
     alarm = (
         f"Version {facts.model_version} raised the alarm at label {stream.alarm_at}: "
-        f"{_accuracy(facts)}, and {rule.min_accuracy:g} is the limit."
+        f"{_accuracy(facts)}, and {rule.min_accuracy:.3g} is the limit."
     )
     if goes_back(facts, rule) and facts.earlier:
         before = facts.earlier
@@ -192,7 +192,7 @@ def _doubt(window: Window, rule: Rule) -> str | None:
     if estimate is not None and estimate.high < rule.min_accuracy:
         return (
             f"By confidence its accuracy is {estimate}, which is below the limit of "
-            f"{rule.min_accuracy:g}."
+            f"{rule.min_accuracy:.3g}."
         )
     if window.embedding_p is None or window.embedding_p >= rule.significance:
         return None

@@ -64,7 +64,7 @@ def _decide(
     session: Session, release: Release, gathered: Gathered, settings: Settings, run_id: str
 ) -> Decision:
     """Add the decision, and in the same transaction the batch that it opens."""
-    decided = arbiter.decide(gathered.facts, arbiter.Rule.of(settings))
+    decided = arbiter.decide(gathered.facts, arbiter.Rule.of(settings, gathered.min_accuracy))
     look_again_at = None
     if decided.look_again_in_s is not None:
         look_again_at = now(session) + timedelta(seconds=decided.look_again_in_s)
@@ -102,7 +102,7 @@ def _metadata(decision: Decision, gathered: Gathered) -> dict[str, Any]:
             gathered.detected.log_evidence,
             stream.log_limit,
             gathered.errors,
-            load_settings().monitoring_min_accuracy,
+            gathered.min_accuracy,
         )
         metadata["evidence_over_labels"] = picture(plot, "evidence over labels")
     return metadata

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.decisions import count_retrain_decisions, newest_retraining
 from visionops_assets.catalog.labelling import Askable, BatchProgress, askable_predictions, batches
+from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import error_stream, newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
@@ -29,12 +30,13 @@ from visionops_assets.vision.monitoring.sequential import DetectorResult, ErrorD
 
 @dataclass(frozen=True)
 class Gathered:
-    """The facts, and what of them is too long for a decision's evidence."""
+    """The facts, what of them is too long for a decision's evidence, and the accuracy limit."""
 
     facts: Facts
     errors: npt.NDArray[np.bool_]
     detected: DetectorResult
     askable: Sequence[Askable]
+    min_accuracy: float
 
 
 def gather(session: Session, release: Release, settings: Settings) -> Gathered:
@@ -43,9 +45,8 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
     The error streams are replayed as a whole: a state that is carried along would miss labels that
     come before their prediction.
     """
-    detector = ErrorDetector(
-        settings.monitoring_min_accuracy, settings.monitoring_average_run_length
-    )
+    min_accuracy = accuracy_limit(session, release.model_name, release.model_version, settings)
+    detector = ErrorDetector(min_accuracy, settings.monitoring_average_run_length)
     errors = error_stream(session, release)
     detected = detector.run(errors)
     askable = askable_predictions(session, release, settings.monitoring_window_predictions)
@@ -55,7 +56,7 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
         model_version=release.model_version,
         stream=stream_of(errors, detected),
         is_rollback=event is not None and event.action == Action.ROLLED_BACK,
-        earlier=_earlier(session, release, detector),
+        earlier=_earlier(session, release, settings),
         window=window_of(
             newest_window(session, release, PerformanceWindow),
             newest_window(session, release, DriftWindow),
@@ -65,7 +66,7 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
         askable=len(askable),
         askable_images=sum(found.has_image for found in askable),
     )
-    return Gathered(facts, errors, detected, askable)
+    return Gathered(facts, errors, detected, askable, min_accuracy)
 
 
 def window_of(performance: PerformanceWindow | None, drift: DriftWindow | None) -> Window:
@@ -104,12 +105,15 @@ def stream_of(errors: npt.NDArray[np.bool_], detected: DetectorResult) -> Stream
     )
 
 
-def _earlier(session: Session, release: Release, detector: ErrorDetector) -> Earlier | None:
+def _earlier(session: Session, release: Release, settings: Settings) -> Earlier | None:
+    """Replay the version before, by the limit of its own."""
     if release.previous_version is None:
         return None
     before = newest_release(session, release.model_name, release.previous_version)
     if before is None:
         return None
+    limit = accuracy_limit(session, before.model_name, before.model_version, settings)
+    detector = ErrorDetector(limit, settings.monitoring_average_run_length)
     errors = error_stream(session, before)
     return Earlier(before.model_version, stream_of(errors, detector.run(errors)))
 
