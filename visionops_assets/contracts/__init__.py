@@ -1,0 +1,56 @@
+"""The records that cross rooms. Each is immutable and says its units.
+
+What travels by Kafka, by HTTP or beside model weights is one of these; anything else is a room's
+own business. Must stay importable inside Triton's environment: pydantic and the standard library.
+"""
+
+from visionops_assets.contracts.base import Record, Scope
+from visionops_assets.contracts.media import (
+    DeadLetter,
+    MediaEvent,
+    MediaKind,
+    MediaStatus,
+    PreprocessingSpec,
+)
+from visionops_assets.contracts.models import (
+    Artifact,
+    ArtifactReport,
+    Candidate,
+    ExportedModel,
+    GateState,
+    GateVerdict,
+    ModelCard,
+    ParityBound,
+)
+from visionops_assets.contracts.serving import (
+    Arm,
+    Outcome,
+    Prediction,
+    ReleasedModel,
+    Role,
+    Rollout,
+)
+
+__all__ = [
+    "Arm",
+    "Artifact",
+    "ArtifactReport",
+    "Candidate",
+    "DeadLetter",
+    "ExportedModel",
+    "GateState",
+    "GateVerdict",
+    "MediaEvent",
+    "MediaKind",
+    "MediaStatus",
+    "ModelCard",
+    "Outcome",
+    "ParityBound",
+    "Prediction",
+    "PreprocessingSpec",
+    "Record",
+    "ReleasedModel",
+    "Role",
+    "Rollout",
+    "Scope",
+]

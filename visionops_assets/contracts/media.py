@@ -1,0 +1,83 @@
+"""Media files, what is said of them by the queue, and how they become frames."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Base64Bytes, Field
+
+from visionops_assets.contracts.base import Record
+
+
+class MediaKind(StrEnum):
+    """What a media file decodes to."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class MediaStatus(StrEnum):
+    """Life of a media file: receiving, stored, queued, then processed or quarantined."""
+
+    RECEIVING = "receiving"
+    STORED = "stored"
+    QUEUED = "queued"
+    PROCESSED = "processed"
+    QUARANTINED = "quarantined"
+
+
+class MediaEvent(Record):
+    """Says that one media file is stored. At least once delivered.
+
+    `event_id` follows from the media id and the number of the announcement: an event that is
+    published again is the same event, and a file that is to be processed again gets a new one.
+    """
+
+    schema_version: Literal[1] = 1
+    event_id: UUID
+    media_id: UUID
+    object_key: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0)
+    kind: MediaKind
+    content_type: str
+    source: str
+    captured_at: datetime
+    stored_at: datetime
+
+
+class DeadLetter(Record):
+    """A message that could not be handled: where it lay, what it said (Base64), and why not."""
+
+    schema_version: Literal[1] = 1
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    value: Base64Bytes
+    code: str
+    detail: str
+    failed_at: datetime
+
+    @property
+    def place(self) -> str:
+        """Name the letter by where its message lay: `<topic>-<partition>-<offset>`."""
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+class PreprocessingSpec(Record):
+    """How media become frames: used alike by the frames stage, training and serving.
+
+    A frame is a `uint8` array of shape (size_px, size_px, 3), channels in RGB order.
+    """
+
+    size_px: int = Field(64, ge=8, le=4096)
+    colour: Literal["rgb", "gray"] = "rgb"
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    video_sample_interval_s: float = Field(1.0, gt=0)
+
+    @property
+    def spec_id(self) -> str:
+        """Identify the spec by its content, so that equal specs are one spec."""
+        return "pp-" + hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]

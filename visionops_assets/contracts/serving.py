@@ -1,0 +1,87 @@
+"""Served models: releases, rollouts, predictions, and what is decided about them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Base64Bytes, Field
+
+from visionops_assets.contracts.base import Record
+
+
+class Role(StrEnum):
+    """In which part a served version answered. A shadow's answer never reaches a client."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+class Arm(StrEnum):
+    """The two versions that a canary or shadow compares."""
+
+    CHAMPION = "champion"
+    CANDIDATE = "candidate"
+
+
+class Outcome(StrEnum):
+    """What the retrain arbiter decided; `wait` is a decision too."""
+
+    WAIT = "wait"
+    ASK_FOR_LABELS = "ask_for_labels"
+    RETRAIN = "retrain"
+    ROLL_BACK = "roll_back"
+
+
+class ReleasedModel(Record):
+    """One promotion: which version serves since when, and in whose place."""
+
+    release_id: int
+    model_name: str
+    model_version: int = Field(gt=0)
+    previous_version: int | None
+    snapshot_id: str
+    released_at: datetime
+
+
+class Rollout(Record):
+    """A candidate that is being tried beside the champion, as `role` canary or shadow.
+
+    `share_percent` is the part of the traffic that it gets. `min_agreement` is the share of images
+    on which both must give the same label, where that is not the rule's own: a model that is to
+    repair a champion will not agree with it.
+    """
+
+    rollout_id: int
+    model_name: str
+    model_version: int = Field(gt=0)
+    champion_version: int = Field(gt=0)
+    role: Literal[Role.CANARY, Role.SHADOW]
+    share_percent: float = Field(gt=0, le=100)
+    min_agreement: float | None = Field(None, ge=0, le=1)
+    started_at: datetime
+
+
+class Prediction(Record):
+    """One answer of the served pipeline, as recorded by its last step.
+
+    `latency_ms` is from the start of the batch to its answer. `image` is that of a sample of the
+    predictions, and of those whose client asked for it: as it was sent, or scaled down if it was
+    large. `quality` are the `QUALITY_MEASURES` of the frame, as `vision.monitoring` defines them;
+    none in records of pipelines that did not measure them.
+    """
+
+    prediction_id: UUID
+    predicted_at: datetime
+    model_name: str
+    model_version: int
+    snapshot_id: str
+    role: Role = Role.CHAMPION
+    label: str
+    probabilities: tuple[float, ...]
+    embedding: tuple[float, ...]
+    image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    latency_ms: float = Field(ge=0)
+    quality: tuple[float, ...] = ()
+    image: Base64Bytes | None = None
