@@ -68,7 +68,7 @@ def test_json_says_why_it_stopped() -> None:
 
 
 def test_nothing_to_do_is_said() -> None:
-    assert "nothing to import" in shown(Report(ORDER, Listing(), 0, ImportResult(), 0.0))
+    assert "No file is left to import" in shown(Report(ORDER, Listing(), 0, ImportResult(), 0.0))
 
 
 def test_a_plan_names_each_file() -> None:

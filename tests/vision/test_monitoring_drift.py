@@ -82,7 +82,7 @@ def test_few_points_among_equal_ones_still_count() -> None:
     [
         (normal(5), normal(5, dimensions=3), "one d"),
         (normal(5)[:, 0], normal(5)[:, 0], "one d"),
-        (normal(1), normal(5), "two a side"),
+        (normal(1), normal(5), "a sample needs two"),
         (normal(5), np.full((5, 8), np.nan), "not finite"),
     ],
 )

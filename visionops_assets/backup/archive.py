@@ -1,6 +1,6 @@
 """Where backups lie: `backups/<backup_id>/<database>.dump`, and a manifest that is written last.
 
-A backup without a manifest was broken off, and is none. Its dumps go with the next pruning.
+A backup without a manifest was broken off, and does not count. Its dumps go with the next pruning.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ class Archive:
         """Return one backup.
 
         Raises:
-            NotFoundError: there is none of that id, or it was broken off.
+            NotFoundError: no backup has that id, or it was broken off.
             BackupError: its manifest is unreadable.
         """
         try:
@@ -134,7 +134,7 @@ class Archive:
         newest = complete[-1].backup_id if complete else None
         keys_by_id: dict[str, list[str]] = {}
         for key in self._store.list_keys(PREFIX):
-            # What else lies there is not ours.
+            # Other objects there are not ours.
             if ours := _ID.match(key):
                 keys_by_id.setdefault(ours[1], []).append(key)
         old = [found for found in keys_by_id if found != newest and _begun_at(found) < now - keep]

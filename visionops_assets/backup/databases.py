@@ -49,7 +49,7 @@ class Database:
 
     @property
     def _conninfo(self) -> str:
-        """How libpq connects. The password is not in it: the process list shows it to everyone."""
+        """Return libpq's connection string; no password, since all see the process list."""
         options: dict[str, Any] = {
             "host": self.url.host,
             "port": self.url.port,

@@ -1,5 +1,5 @@
-"""What an installation needs: arithmetic over figures that were measured on one small machine.
+"""Computes the needs of an installation from figures that were measured on one small machine.
 
-Pure: knows no settings and no server. `demand` is what is asked, `measurements` what is known,
-`planning` what follows, `cost` what of it is dear.
+Pure: knows no settings and no server. `demand` is the question, `measurements` are the known
+figures, `planning` draws the conclusions, and `cost` puts prices on them.
 """

@@ -1,4 +1,4 @@
-"""What of a plan is dear: a month at assumed unit prices, to compare with, not to budget with."""
+"""Prices a plan per month, at assumed unit prices: to compare plans, not to budget with."""
 
 from dataclasses import dataclass
 

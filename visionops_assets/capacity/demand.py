@@ -1,4 +1,4 @@
-"""What an installation is to bear: the input of the capacity model."""
+"""The demand on an installation: the input of the capacity model."""
 
 from dataclasses import dataclass, fields
 
@@ -66,40 +66,40 @@ class Demand:
 
     @property
     def video_s_per_day(self) -> float:
-        """Seconds of video a day."""
+        """Return seconds of video per day."""
         return self.video_hours_per_day * 3_600
 
     @property
     def clips_per_day(self) -> float:
-        """Video files a day."""
+        """Return video files per day."""
         return self.video_s_per_day / self.clip_s
 
     @property
     def files_per_day(self) -> float:
-        """Media files a day: each is an upload, an event and a row."""
+        """Return media files per day: each is an upload, an event and a row."""
         return self.media_per_day + self.clips_per_day
 
     @property
     def files_hz(self) -> float:
-        """Media files a second, on average."""
+        """Return media files per second, on average."""
         return self.files_per_day / SECONDS_PER_DAY
 
     @property
     def video_bytes_per_day(self) -> float:
-        """Bytes of video a day."""
+        """Return bytes of video per day."""
         return self.video_s_per_day * self.video_bits_per_second / 8
 
     @property
     def media_bytes_per_day(self) -> float:
-        """Bytes of all media a day."""
+        """Return bytes of all media per day."""
         return self.media_per_day * self.image_bytes + self.video_bytes_per_day
 
     @property
     def frames_per_day(self) -> float:
-        """Frames a day: one an image, and one each sampling interval of video."""
+        """Return frames per day: one per image, and one per sampling interval of video."""
         return self.media_per_day + self.video_s_per_day / self.video_sample_interval_s
 
     @property
     def predictions_per_day(self) -> float:
-        """Predictions a day."""
+        """Return predictions per day."""
         return self.predictions_per_second * SECONDS_PER_DAY

@@ -1,4 +1,4 @@
-"""What a demand may run into: things of which there is only so much, whatever is added."""
+"""Limits that a demand may reach: they do not grow by adding machines."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DAYS_PER_YEAR = 365
 
 @dataclass(frozen=True)
 class Limit:
-    """One thing of which there is only so much, and what to do when it is not enough."""
+    """One limited thing, and the way out when it does not suffice."""
 
     key: str
     name: str
@@ -26,7 +26,7 @@ class Limit:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether the demand asks for more than there is."""
+        """Say whether the demand is above the limit."""
         return self.load > self.limit
 
 
@@ -37,9 +37,9 @@ def limits_of(demand: Demand) -> list[Limit]:
 
 
 def batch_that_keeps(demand: Demand, days: float) -> tuple[int, float]:
-    """Return the batch (messages, longest wait in s) of which `days` fit into the budget.
+    """Return the batch (messages, longest wait in s) that keeps `days` within the budget.
 
-    Each partition of the topic may be cut budget / days / partitions times a day.
+    Each partition of the topic may be cut budget / days / partitions times per day.
     """
     partitions = load.media_partitions(demand)
     every_s = SECONDS_PER_DAY * days * partitions / m.PARTITION_BUDGET.value
@@ -49,7 +49,7 @@ def batch_that_keeps(demand: Demand, days: float) -> tuple[int, float]:
 
 
 def _of_dagster(demand: Demand) -> list[Limit]:
-    """Limits of runs and partitions. After an outage batches are full, of whatever is dearest."""
+    """Limit runs and partitions. After an outage batches are full, of the dearest media."""
     file_s = load.image_core_s(demand)
     if demand.video_hours_per_day:
         file_s = max(file_s, demand.clip_s * load.video_core_s(demand))
@@ -120,7 +120,7 @@ def _of_postgres(demand: Demand) -> list[Limit]:
 
 
 def _taking(demand: Demand) -> Limit:
-    """One run takes all predictions into the catalog; the queue evens out peaks."""
+    """Limit the one run that takes all predictions into the catalog; the queue evens out peaks."""
     floats = m.MODELS[demand.model].embedding_size
     return Limit(
         "prediction_log",

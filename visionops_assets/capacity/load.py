@@ -10,14 +10,14 @@ from visionops_assets.capacity.demand import BYTES_PER_MB, SECONDS_PER_DAY, Dema
 
 
 def media_partitions(demand: Demand) -> int:
-    """Partitions of the media topic, so that one tick of the sensor keeps up with the peak."""
+    """Return the partitions that the media topic needs for a tick of the sensor to keep up."""
     cut_hz = m.SENSOR_BATCHES.value * demand.batch_max_messages / m.SENSOR_INTERVAL_S.value
     peak_hz = demand.files_hz * demand.peak_factor
     return max(1, math.ceil(peak_hz / (cut_hz * m.UTILISATION.value)))
 
 
 def batches_per_day(demand: Demand) -> float:
-    """Batches a day over all partitions of the media topic; each is a Dagster partition."""
+    """Return batches per day over all partitions of the topic; each is a Dagster partition."""
     partitions = media_partitions(demand)
     rate_hz = demand.files_hz / partitions
     due_hz = min(rate_hz, 1 / demand.batch_max_wait_s)
@@ -25,14 +25,14 @@ def batches_per_day(demand: Demand) -> float:
 
 
 def runs_per_day(demand: Demand) -> float:
-    """Runs a day: batches, measurements of the served model, looks at the servers' health."""
+    """Return runs per day: batches, measurements of the served model, looks at health."""
     longest = SECONDS_PER_DAY / (m.MONITORING_INTERVAL_S.value + m.MONITOR_RUN_S.value)
     monitoring = max(24.0, min(longest, demand.predictions_per_day))
     return batches_per_day(demand) + monitoring + m.HEALTH_RUNS_PER_DAY.value
 
 
 def catalog_bytes(demand: Demand) -> float:
-    """Bytes of the catalog on one server: rows of every kind with their indexes."""
+    """Return bytes of the catalog on one server: rows of every kind with their indexes."""
     row_bytes = m.PREDICTION_ROW_BYTES.value
     row_bytes += m.MODELS[demand.model].embedding_size * m.EMBEDDING_VALUE_BYTES.value
     a_day = (
@@ -45,7 +45,7 @@ def catalog_bytes(demand: Demand) -> float:
 
 
 def postgres_writes_hz(demand: Demand) -> float:
-    """Rows that the primary writes in the busiest second."""
+    """Return the rows that the primary writes in the busiest second."""
     a_file = m.WRITES_PER_FILE.value + demand.labelled_share
     frames_hz = demand.frames_per_day / SECONDS_PER_DAY
     average = demand.files_hz * a_file + frames_hz + demand.predictions_per_second
@@ -53,24 +53,24 @@ def postgres_writes_hz(demand: Demand) -> float:
 
 
 def image_core_s(demand: Demand) -> float:
-    """CPU seconds that decoding and preprocessing of one image take."""
+    """Return the CPU seconds that decoding and preprocessing one image takes."""
     return m.IMAGE_FRAME_S.value + m.IMAGE_FRAME_S_PER_MP.value * demand.image_pixels / BYTES_PER_MB
 
 
 def video_core_s(demand: Demand) -> float:
-    """CPU seconds of one second of video; decoding grows with the pixels."""
+    """Return the CPU seconds of one second of video; decoding grows with the pixels."""
     return m.VIDEO_S_PER_S.value * demand.video_pixels / m.VIDEO_PIXELS.value
 
 
 def ingest_load(demand: Demand) -> float:
-    """Busy pods of ingest: files x `UPLOAD_S` + megabytes x `UPLOAD_S_PER_MB`."""
+    """Return busy pods of ingest: files x `UPLOAD_S` + megabytes x `UPLOAD_S_PER_MB`."""
     megabytes_hz = demand.media_bytes_per_day / SECONDS_PER_DAY / BYTES_PER_MB
     busy = demand.files_hz * m.UPLOAD_S.value + megabytes_hz * m.UPLOAD_S_PER_MB.value
     return busy * demand.peak_factor
 
 
 def gateway_load(demand: Demand) -> float:
-    """Busy gateways: by CPU time, or by requests in flight (rate x latency, Little's law)."""
+    """Return busy gateways: by CPU time, or by requests in flight (Little's law)."""
     peak_hz = demand.predictions_per_second * demand.peak_factor
     latency_s = m.MODELS[demand.model].p99_ms / 1_000
     by_cpu = peak_hz * m.GATEWAY_S.value / m.POD_CORES.value
@@ -78,19 +78,19 @@ def gateway_load(demand: Demand) -> float:
 
 
 def triton_cpu_load(demand: Demand) -> float:
-    """Busy Triton pods without a GPU."""
+    """Return busy Triton pods without a GPU."""
     peak_hz = demand.predictions_per_second * demand.peak_factor
     return peak_hz / m.MODELS[demand.model].peak_hz
 
 
 def gpu_rate_hz(demand: Demand) -> float:
-    """Predictions a second of one GPU pod: the network's rate, or what its CPUs decode."""
+    """Return predictions per second of one GPU pod: the network's rate, or its decoding."""
     decoded_hz = m.GPU_POD_CORES.value / image_core_s(demand)
     return min(demand.gpu_inferences_per_second, decoded_hz)
 
 
 def worker_load(demand: Demand) -> float:
-    """Cores that are busy with frames in the busiest second, runs' own cost included."""
+    """Return the cores busy with frames in the busiest second, runs' own cost included."""
     decoding_s = demand.media_per_day * image_core_s(demand)
     decoding_s += demand.video_s_per_day * video_core_s(demand)
     a_day_s = decoding_s * demand.peak_factor + batches_per_day(demand) * m.RUN_CPU_S.value
@@ -98,12 +98,12 @@ def worker_load(demand: Demand) -> float:
 
 
 def kept_image_bytes(demand: Demand) -> float:
-    """Bytes of an image that is kept beside its prediction."""
+    """Return the bytes of an image that is kept beside its prediction."""
     return min(demand.image_bytes, m.KEPT_IMAGE_BYTES.value)
 
 
 def queued_hz(demand: Demand) -> float:
-    """Bytes a second that are published, on average, before replication."""
+    """Return the bytes per second that are published, on average, before replication."""
     embedding = m.MODELS[demand.model].embedding_size * m.FLOAT_BYTES.value
     # An image travels in Base64.
     image = demand.kept_image_share * kept_image_bytes(demand) * 4 / 3
@@ -112,6 +112,6 @@ def queued_hz(demand: Demand) -> float:
 
 
 def queued_bytes(demand: Demand) -> float:
-    """Bytes that the queue holds, all replicas."""
+    """Return the bytes that the queue holds, all replicas."""
     seconds = demand.queue_retention_days * SECONDS_PER_DAY
     return queued_hz(demand) * seconds * demand.replication

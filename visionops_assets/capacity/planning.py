@@ -1,6 +1,6 @@
-"""What a demand needs: each figure with its unit, its foundation and the rule it follows.
+"""Plans for a demand: each figure with its unit, its foundation and the rule it follows.
 
-Not here: what cannot be had by adding more of it (`limits.py`).
+Not here: limits that do not grow by adding machines (`limits.py`).
 """
 
 import math
@@ -31,7 +31,7 @@ def figures_of(demand: Demand) -> list[Figure]:
 
 
 def pods(demand: Demand) -> list[Figure]:
-    """Pods, for the busiest second, each loaded to `UTILISATION` of what it can.
+    """Plan pods for the busiest second, each loaded to `UTILISATION` of its capacity.
 
     ingest = busy machines / utilisation, busy = files/s x (`UPLOAD_S` + MB x `UPLOAD_S_PER_MB`).
     gateway = the larger of CPU time and requests in flight (rate x latency, Little's law).
@@ -61,7 +61,7 @@ def pods(demand: Demand) -> list[Figure]:
 
 
 def storage(demand: Demand) -> list[Figure]:
-    """Bytes kept, by kind: a day's bytes x days of retention.
+    """Plan the bytes kept, by kind: a day's bytes x days of retention.
 
     Media, frames and kept images lie in the object store once (it replicates by itself); the queue
     `replication` times. A frame has the mean size of a PNG of the model's frame size.
@@ -124,9 +124,9 @@ def queue(demand: Demand) -> list[Figure]:
 
 
 def postgres(demand: Demand) -> list[Figure]:
-    """Writes of the primary at the peak, and the cores they take.
+    """Return the writes of the primary at the peak, and the cores they take.
 
-    Seven row writes a file, one a frame, a label, a prediction.
+    Seven row writes per file, one per frame, per label and per prediction.
     """
     writes_hz = load.postgres_writes_hz(demand)
     cores = max(2, math.ceil(writes_hz / (m.POSTGRES_WRITES_HZ.value * m.UTILISATION.value)))
@@ -173,7 +173,7 @@ def dagster(demand: Demand) -> list[Figure]:
 
 
 def _founded(busy: float) -> Basis:
-    """One machine's load was measured; more than that is extrapolated."""
+    """Say how well a load is founded: one machine's was measured, more is extrapolated."""
     return Basis.MEASURED if busy <= 1 else Basis.EXTRAPOLATED
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.schema import Alert
 
 TOLD_WITHIN = timedelta(hours=12)
-"""Alertmanager tells of what still fires every `repeat_interval`, four hours. Of an alert that it
-has not told of for so long, it will not say either that it is over: it lost what it knew."""
+"""Alertmanager repeats a firing alert every `repeat_interval`, four hours. After a longer silence
+it has lost the alert, and will not say either that it is over."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class OffsetRange:
 
     @property
     def batch_key(self) -> str:
-        """The partition key of `media_batches`, and the run key of the batch's run."""
+        """Return the partition key of `media_batches`, also the run key of the batch's run."""
         return f"{self.topic}-{self.partition}-{self.start}-{self.end}"
 
     @classmethod

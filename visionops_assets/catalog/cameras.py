@@ -38,7 +38,7 @@ class CameraEntry:
 
     @property
     def shown_address(self) -> str:
-        """The address without its secrets."""
+        """Return the address without its secrets."""
         return masked(self.address)
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ def remove(session: Session, name: str) -> None:
     """Forget a camera. Its media stay.
 
     Raises:
-        NotFoundError: there is none of this name.
+        NotFoundError: no camera has this name.
     """
     row = session.get(Camera, name)
     if row is None:

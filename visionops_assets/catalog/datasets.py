@@ -16,7 +16,7 @@ WAITING = (MediaStatus.STORED, MediaStatus.QUEUED)
 
 @dataclass(frozen=True)
 class LabelBacklog:
-    """What speaks for and against cutting a snapshot now."""
+    """The facts that speak for and against cutting a snapshot now."""
 
     watermark: datetime
     """Of the newest snapshot of the spec; 1970 without one."""
@@ -34,7 +34,7 @@ def now(session: Session) -> datetime:
 
 
 def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list[dict[str, Any]]:
-    """Every frame of the spec that has a label at the watermark, with its newest label."""
+    """Return the frames of the spec with a label at the watermark, each with its newest one."""
     newest = (
         select(Label)
         .where(Label.media_id.is_not(None), Label.labelled_at <= watermark)

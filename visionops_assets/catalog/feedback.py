@@ -37,7 +37,7 @@ class Adoptable:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What was found out about a kept image; `sha256` in hexadecimal."""
+    """The properties of a kept image; `sha256` in hexadecimal."""
 
     sha256: str
     bytes: int
@@ -46,7 +46,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of a label. It changed nothing if the file's label said the same already."""
+    """The effect of a label. It has none if the file's label said the same already."""
 
     label_id: int
     media_id: UUID
@@ -154,7 +154,7 @@ def _lock_known(session: Session, sha256: str) -> UUID:
 
 
 def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
-    """Whether the label is another than the file's, and no newer one was adopted before it."""
+    """Say whether the label is another than the file's, and no newer one was adopted before it."""
     later = select(AdoptedLabel.label_id).where(
         AdoptedLabel.media_id == media_id, AdoptedLabel.label_id > adoptable.label_id
     )

@@ -15,7 +15,7 @@ KEEP_WINDOWS = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number: what was measured, of which server, topic, job or sensor, and in which unit."""
+    """One measured number, with its server, topic, job or sensor, and its unit."""
 
     name: str
     labels: Mapping[str, str]
@@ -32,7 +32,7 @@ class Handled:
 
     @property
     def quarantine_rate(self) -> float:
-        """Share that went into quarantine; 0 of nothing."""
+        """Return the share that went into quarantine; 0 without media."""
         return self.quarantined / self.media if self.media else 0.0
 
 

@@ -1,7 +1,7 @@
 """API keys in the catalog: made, rotated, revoked and found. The keys themselves are not in it.
 
-A key reads `vo_<prefix>_<secret>`: 8 public characters by which it is found, shown and logged, and
-32 random bytes in base64url. The catalog holds its SHA-256: a slow hash protects what can be
+A key reads `vo_<prefix>_<secret>`: 8 public characters to find, show and log it by, and 32
+random bytes in base64url. The catalog holds its SHA-256: a slow hash protects what can be
 guessed, and 256 random bits cannot be.
 """
 
@@ -117,7 +117,7 @@ def own_key(
 
 
 def bearer_header(key: SecretStr) -> dict[str, str]:
-    """Return the HTTP header by which a client shows its key. Holds the key in clear text."""
+    """Return the HTTP header that shows a client's key. It holds the key in clear text."""
     return {"Authorization": f"Bearer {key.get_secret_value()}"}
 
 
@@ -149,7 +149,7 @@ def revoke(session: Session, which: str) -> Sequence[ApiKey]:
 
 
 def is_valid(key: ApiKey, now: datetime) -> bool:
-    """Whether the key is neither revoked nor expired."""
+    """Say whether the key is neither revoked nor expired."""
     return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
 
 

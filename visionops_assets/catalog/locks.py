@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 
 class Lock(IntEnum):
-    """What is locked; the first of PostgreSQL's two keys. The second is that of a name."""
+    """The things that are locked: the first of PostgreSQL's two keys. The second is of a name."""
 
     RELEASES = 7_105
     DECISIONS = 7_106

@@ -31,7 +31,7 @@ def get_acknowledged(session: Session, media_id: UUID) -> Media:
     """Return a media file that was acknowledged to its sender.
 
     Raises:
-        NotFoundError: there is none of this id, or its upload is still under way.
+        NotFoundError: no file has this id, or its upload is still under way.
     """
     media = session.get(Media, media_id)
     if media is None or media.status is MediaStatus.RECEIVING:

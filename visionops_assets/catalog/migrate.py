@@ -27,7 +27,7 @@ def alembic_config() -> Config:
 def upgrade(url: str) -> None:
     """Apply the missing migrations of the catalog at `url`, all or none.
 
-    Safe when several processes run it at once: the later ones wait, then find nothing to do.
+    Safe when several processes run it at once: the later ones wait, and then find it done.
 
     Raises:
         ServerUnreachableError: PostgreSQL does not answer, or refuses the login.

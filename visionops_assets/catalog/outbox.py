@@ -111,7 +111,7 @@ def delete_published(session: Session, older_than: timedelta) -> int:
 
 
 def backlog(session: Session) -> Backlog:
-    """Count the unpublished events and tell the age of the oldest, 0 when there is none."""
+    """Count the unpublished events and tell the age of the oldest, 0 without one."""
     age = func.extract("epoch", func.now() - func.min(Outbox.created_at))
     events, oldest_age_s = session.execute(
         select(func.count(), age).where(Outbox.published_at.is_(None))

@@ -14,7 +14,7 @@ from visionops_assets.contracts import Prediction
 
 
 def next_offset(session: Session, topic: str, partition: int) -> int:
-    """Offset at which taking predictions from a topic partition goes on."""
+    """Return the offset at which taking predictions from a topic partition goes on."""
     position = session.get(TopicPosition, (topic, partition))
     return position.next_offset if position else 0
 
@@ -25,7 +25,7 @@ def set_next_offset(session: Session, topic: str, partition: int, offset: int) -
 
 
 def image_key(prediction: Prediction) -> str | None:
-    """Object key under which a prediction's image is kept; None if it has none."""
+    """Return the object key of a prediction's kept image; None without an image."""
     if prediction.image is None:
         return None
     return f"predictions/{prediction.predicted_at:%Y-%m-%d}/{prediction.prediction_id}"
@@ -59,7 +59,7 @@ def add_predictions(
 
 
 def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
-    """Predictions by model name and version."""
+    """Count predictions by model name and version."""
     statement = (
         select(PredictionRow.model_name, PredictionRow.model_version, func.count())
         .group_by(PredictionRow.model_name, PredictionRow.model_version)
@@ -69,6 +69,6 @@ def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
 
 
 def newest_prediction_label_id(session: Session) -> int:
-    """Id of the newest label that was given to a prediction; 0 when there is none."""
+    """Return the id of the newest label of a prediction; 0 without one."""
     statement = select(func.max(Label.label_id)).where(Label.prediction_id.is_not(None))
     return session.execute(statement).scalar_one() or 0

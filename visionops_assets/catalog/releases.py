@@ -16,7 +16,7 @@ from visionops_assets.contracts import GateVerdict
 
 
 class Action(StrEnum):
-    """What the audit says was done about a version, or refused."""
+    """The actions in the audit: done about a version, or refused."""
 
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"

@@ -48,7 +48,7 @@ async def get(connection: Connection, upload_id: UUID, owner: str) -> ResumableS
     """Return an upload of this owner.
 
     Raises:
-        NotFoundError: there is none, or it has expired.
+        NotFoundError: it does not exist, or has expired.
     """
     found = await connection.execute(
         "SELECT upload_id, total_bytes, offset_bytes, part_keys, description, receipt, expires_at"

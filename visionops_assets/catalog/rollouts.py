@@ -20,7 +20,7 @@ LATENCY_BOUNDS_MS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 
 
 @dataclass
 class ArmEvidence:
-    """What was seen of one arm: by one gateway, or by all together."""
+    """The counts of one arm: of one gateway, or of all together."""
 
     requests: int = 0
     errors: int = 0
@@ -45,12 +45,12 @@ class ArmEvidence:
 
     @property
     def error_rate(self) -> float:
-        """Share of requests that failed by the server's fault; 0 without requests."""
+        """Return the share of requests that failed by the server's fault; 0 without requests."""
         return self.errors / self.requests if self.requests else 0.0
 
     @property
     def agreement(self) -> float | None:
-        """Share of compared images with the same label; None if none was compared."""
+        """Return the share of compared images with the same answer; None without any."""
         return self.agreed / self.compared if self.compared else None
 
     def latency_quantile_ms(self, quantile: float) -> float | None:
@@ -93,7 +93,7 @@ def active_rollout(session: Session, model_name: str) -> Rollout | None:
 
 
 def was_tried(session: Session, model_name: str, model_version: int) -> bool:
-    """Whether a version was ever a canary or shadow."""
+    """Say whether a version was ever a canary or shadow."""
     query = select(RolloutRow.rollout_id).where(
         RolloutRow.model_name == model_name, RolloutRow.model_version == model_version
     )
@@ -101,14 +101,14 @@ def was_tried(session: Session, model_name: str, model_version: int) -> bool:
 
 
 def seconds_since_last_end(session: Session, model_name: str) -> float | None:
-    """How long ago the last rollout of a model ended, by the database's clock; None without one."""
+    """Return the seconds since a model's last rollout ended, by the database's clock, or None."""
     age = func.extract("epoch", func.clock_timestamp() - func.max(RolloutRow.ended_at))
     seconds = session.scalar(select(age).where(RolloutRow.model_name == model_name))
     return None if seconds is None else float(seconds)
 
 
 def rollout_age_s(session: Session, rollout_id: int) -> float:
-    """How long ago a rollout began, by the database's clock."""
+    """Return the seconds since a rollout began, by the database's clock."""
     age = func.extract("epoch", func.clock_timestamp() - RolloutRow.started_at)
     return float(session.scalars(select(age).where(RolloutRow.rollout_id == rollout_id)).one())
 

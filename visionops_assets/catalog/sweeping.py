@@ -1,4 +1,4 @@
-"""What the sweep looks for: uploads given up, events that went astray, answers grown old.
+"""Finds the work of the sweep: uploads given up, events that went astray, answers grown old.
 
 Leases and expiries are by PostgreSQL's clock, so that the servers need not agree on theirs.
 """
@@ -33,7 +33,7 @@ class GivenUpUpload:
 
     @property
     def is_forgettable(self) -> bool:
-        """Whether it was fenced before, a lease ago: its writer has noticed by now, or is dead."""
+        """Say whether it was fenced a lease ago: its writer has noticed by now, or is dead."""
         return self.attempt > FIRST_ATTEMPT + 1
 
 
@@ -99,7 +99,7 @@ def announce_untaken(
 def _owed_or_fresh(
     session: Session, event_ids: Collection[UUID], published_before: timedelta
 ) -> set[UUID]:
-    """Events not published yet, or lately. One that is not in the outbox was pruned from it."""
+    """Select events not published yet, or lately; one outside the outbox was pruned from it."""
     query = select(Outbox.event_id).where(
         Outbox.event_id.in_(event_ids),
         or_(
@@ -111,13 +111,13 @@ def _owed_or_fresh(
 
 
 def open_resumables(session: Session) -> Sequence[UUID]:
-    """Resumable uploads that are not complete: their parts are still needed."""
+    """Return the resumable uploads that are not complete: their parts are still needed."""
     query = select(ResumableUpload.upload_id).where(ResumableUpload.receipt.is_(None))
     return session.scalars(query).all()
 
 
 def lock_expired_resumable(session: Session) -> UUID | None:
-    """Lock one resumable upload that expired, until the transaction ends; None if there is none.
+    """Lock one resumable upload that expired, until the transaction ends; None without one.
 
     Whoever would renew it waits meanwhile, and then finds that it is gone.
     """
@@ -147,7 +147,7 @@ def delete_acknowledgements(session: Session, older_than: timedelta) -> int:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits for the sweep."""
+    """The counts of what waits for the sweep."""
 
     expired_uploads: int
     expired_resumables: int

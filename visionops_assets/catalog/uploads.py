@@ -34,7 +34,7 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class StoredContent:
-    """What was measured while the bytes of one upload went to the object store."""
+    """Measurements of one upload, taken while its bytes went to the object store."""
 
     kind: MediaKind
     content_type: str
@@ -53,7 +53,7 @@ class Deposit:
 
 @dataclass(frozen=True)
 class Description:
-    """What a client says about a file. Nothing here is ever part of a path."""
+    """The facts that a client states about a file. None is ever part of a path."""
 
     source: str
     filename: str | None
@@ -65,7 +65,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Settled:
-    """What an upload came to: the media file that holds its bytes, and whether it was known."""
+    """The result of an upload: the media file that holds its bytes, and whether it was known."""
 
     media_id: UUID
     status: MediaStatus
@@ -126,7 +126,7 @@ class UploadLedger:
     async def open_intent(self, media_id: UUID, object_key: str) -> None:
         """Note that an upload is about to write `object_key`, before it does.
 
-        A crash at any later point leaves this row, by which the object can be found again.
+        A crash at any later point leaves this row, which leads to the object.
         """
         async with self.connection() as connection:
             await connection.execute(

@@ -1,4 +1,4 @@
-"""What speaks to our services from outside, as any client of the company would: over HTTP."""
+"""Clients of our services, which speak to them from outside, over HTTP."""
 
 from visionops_assets.client.gateway import (
     GatewayClient,

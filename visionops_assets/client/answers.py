@@ -1,4 +1,4 @@
-"""What ingest answers, as far as its clients need it. Fields that come later are let pass."""
+"""The answers of ingest, as far as clients need them. Unknown fields are ignored."""
 
 from uuid import UUID
 

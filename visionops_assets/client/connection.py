@@ -117,7 +117,7 @@ def read_as(model: type[_Answer], response: httpx.Response) -> _Answer:
     """Read the body of an answer.
 
     Raises:
-        ServerUnreachableError: it is none of `model`: another server is at this address.
+        ServerUnreachableError: it does not fit `model`: another server is at this address.
     """
     try:
         return model.model_validate_json(response.content)

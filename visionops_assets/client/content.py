@@ -15,7 +15,7 @@ class Content(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are."""
+        """Return the number of bytes."""
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:
         """Yield the bytes from offset `start` to `stop`, or to the end.
@@ -33,7 +33,7 @@ class MemoryContent:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are."""
+        """Return the number of bytes."""
         return len(self.data)
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Generator[bytes, None, None]:

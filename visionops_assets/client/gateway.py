@@ -67,10 +67,10 @@ class GatewayClient(ServiceClient):
     ) -> PredictedImage:
         """Predict one encoded image.
 
-        `top_k` asks for the probabilities of so many classes, best first, `timeout_s` for an
-        answer within that time or none. Requests with the same `sticky_key` are answered by the
-        same version while a canary goes on. `keep_image` asks for the image to be kept, so that a
-        model can be trained on it once the prediction has a label.
+        `top_k` is the number of classes whose probabilities are returned, best first; without an
+        answer within `timeout_s` the call fails. Requests with the same `sticky_key` are answered
+        by the same version while a canary goes on. `keep_image` asks for the image to be kept, so
+        that a model can be trained on it once the prediction has a label.
 
         Raises:
             RefusedError: the gateway refuses this image or this key.

@@ -1,4 +1,4 @@
-"""The client of the ingest service: one call an upload, sent again until it is acknowledged."""
+"""The client of ingest: one call per upload, sent again until it is acknowledged."""
 
 from contextlib import closing
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the gateway answers, as far as its clients need it. Fields that come later are let pass."""
+"""The answers of the gateway, as far as clients need them. Unknown fields are ignored."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from visionops_assets.contracts import Record, Role
 
 
 class PredictedImage(Record, extra="ignore"):
-    """What the model says of one image; see the gateway's API for the order of `probabilities`."""
+    """The model's answer to one image; the gateway's API says the order of `probabilities`."""
 
     label: str
     probability: float
@@ -28,7 +28,7 @@ class RefusedImage(Record, extra="ignore"):
 
 
 class ImageOutcome(Record, extra="ignore"):
-    """What became of one image: one of the two is there."""
+    """The result of one image: a prediction or a refusal."""
 
     prediction: PredictedImage | None
     refusal: RefusedImage | None
@@ -43,7 +43,7 @@ class ImageOutcome(Record, extra="ignore"):
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the image may be predicted if it is sent again."""
+        """Say whether the image may be predicted if it is sent again."""
         return self.refusal is not None and (
             self.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             or self.refusal.status == HTTPStatus.TOO_MANY_REQUESTS
@@ -51,13 +51,13 @@ class ImageOutcome(Record, extra="ignore"):
 
 
 class ListedImages(Record, extra="ignore"):
-    """What became of a list of images, in their order."""
+    """The results of a list of images, in their order."""
 
     results: list[ImageOutcome]
 
 
 class StreamedFrame(ImageOutcome, extra="ignore"):
-    """What became of one frame of a stream; `sequence` counts its frames from 0."""
+    """The result of one frame of a stream; `sequence` counts its frames from 0."""
 
     sequence: int
 

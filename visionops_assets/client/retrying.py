@@ -31,7 +31,7 @@ class TemporaryError(ServerUnreachableError):
 
 
 class Retrying:
-    """Calls again what fails for now, for so long. Safe to use from several threads."""
+    """Calls a function again while it fails for now, up to a time. Safe in several threads."""
 
     def __init__(
         self,
@@ -72,5 +72,5 @@ class Retrying:
 
 
 def jittered_backoff_s(failures: int) -> float:
-    """Choose a wait after so many earlier failures: even between 0 and 0.5 s, 1 s, 2 s ... 30 s."""
+    """Choose a wait by the number of failures: even between 0 and 0.5 s, 1 s, 2 s ... 30 s."""
     return random.uniform(0, min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(failures, 10)))  # noqa: S311 - no secret

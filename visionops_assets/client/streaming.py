@@ -80,7 +80,7 @@ class _Sender(threading.Thread):
                 self._progress.notify()
 
     def is_answered(self, answered: int) -> bool:
-        """Whether all frames are answered; waits until one is on its way if none is."""
+        """Say whether all frames are answered; waits until one is on its way if none is."""
         with self._progress:
             self._progress.wait_for(lambda: self._sent > answered or self._is_done)
             return self._sent <= answered

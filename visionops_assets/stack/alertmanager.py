@@ -44,7 +44,7 @@ def alertmanager(plan: Plan) -> Server | None:
 
 
 def is_part(plan: Plan) -> bool:
-    """Whether the stack has an Alertmanager: one of its own, or one that others run."""
+    """Say whether the stack has an Alertmanager: one of its own, or one that others run."""
     return plan.is_external("alertmanager_url") or _program() is not None
 
 

@@ -1,4 +1,4 @@
-"""What the commands do to a stack: start its supervisor, stop it, look at it."""
+"""Starts the supervisor of a stack, stops it, and looks at it."""
 
 import os
 import signal

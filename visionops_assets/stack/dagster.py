@@ -93,7 +93,7 @@ def _workspace(plan: Plan) -> tuple[str, str]:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    """Every secret is among it: runs inherit it, and use all servers."""
+    """Return the variables with every secret: runs inherit them, and use all servers."""
     env = {"DAGSTER_HOME": str(plan.home / "dagster"), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     return env | secret_environment(plan.settings, *secret_fields())
 
@@ -137,7 +137,7 @@ def _cause(entry: dict[str, Any]) -> str:
 
 
 def _heartbeats(url: str) -> Probe:
-    """Ready when every required daemon has given a sign since its process was started."""
+    """Say whether every required daemon has given a sign since its process was started."""
 
     def probe(started_at_s: float) -> bool:
         try:

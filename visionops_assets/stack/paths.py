@@ -15,22 +15,22 @@ class Paths:
 
     @property
     def run(self) -> Path:
-        """What there is only for as long as the stack runs."""
+        """Name the folder of files that exist only while the stack runs."""
         return self.home / "run"
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor while it lives."""
+        """Name the lock that the supervisor holds while it lives."""
         return self.run / "supervisor.lock"
 
     @property
     def supervisor(self) -> Path:
-        """Which process the supervisor is."""
+        """Name the record of the supervisor's process."""
         return self.run / "supervisor.json"
 
     @property
     def state(self) -> Path:
-        """What the supervisor says about its servers."""
+        """Name the file in which the supervisor describes its servers."""
         return self.run / "state.json"
 
     def pid(self, server: str) -> Path:

@@ -1,4 +1,4 @@
-"""What the modules that describe servers are given: settings, ports, and what is external."""
+"""The input of the modules that describe servers: settings, ports, and external servers."""
 
 import sys
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ class Plan:
 
     @property
     def home(self) -> Path:
-        """The state folder."""
+        """Return the state folder."""
         return self.settings.home
 
     def is_external(self, *fields: str) -> bool:
-        """True if the environment gives all of these address settings."""
+        """Say whether the environment gives all of these address settings."""
         return self.external.issuperset(fields)
 
     @property
     def s3_credentials(self) -> dict[str, str]:
-        """The store's keys, under the names that every S3 client reads."""
+        """Return the store's keys, under the names that every S3 client reads."""
         settings = self.settings
         # Without this, clients look for an instance role first and wait for it to time out.
         env = {"AWS_REGION": settings.s3_region, "AWS_DEFAULT_REGION": settings.s3_region}

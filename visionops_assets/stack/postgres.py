@@ -108,7 +108,7 @@ def _superuser_url(plan: Plan) -> URL:
 
 
 def _initialise(data: Path) -> None:
-    """Create the cluster if there is none. A half-made one, never used, is made again."""
+    """Create the cluster where none exists. A half-made one, never used, is made again."""
     if (data / "PG_VERSION").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
@@ -134,7 +134,7 @@ def _initialise(data: Path) -> None:
 
 
 def _answers(plan: Plan) -> Probe:
-    """Ready when a query is answered."""
+    """Say whether a query is answered."""
     import psycopg  # noqa: PLC0415 - slow to import
 
     def probe(_started_at_s: float) -> bool:

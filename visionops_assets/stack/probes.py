@@ -20,7 +20,7 @@ def tls() -> ssl.SSLContext:
 
 
 def answers_http(url: str) -> Probe:
-    """Ready when a GET of `url` is answered with a status below 300."""
+    """Say whether a GET of `url` is answered with a status below 300."""
 
     def probe(_started_at_s: float) -> bool:
         try:
@@ -33,7 +33,7 @@ def answers_http(url: str) -> Probe:
 
 
 def accepts_connections(address: str) -> Probe:
-    """Ready when `address` (`host:port` or a URL with a host) accepts a TCP connection."""
+    """Say whether `address` (`host:port` or a URL) accepts a TCP connection."""
     host, port = host_and_port(address)
 
     def probe(_started_at_s: float) -> bool:
@@ -47,7 +47,7 @@ def accepts_connections(address: str) -> Probe:
 
 
 def beats(heartbeat: Path) -> Probe:
-    """Ready when the file was touched since the process was started: for servers without a port."""
+    """Say whether the file was touched since the process started: for servers without a port."""
 
     def probe(started_at_s: float) -> bool:
         try:

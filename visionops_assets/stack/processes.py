@@ -1,4 +1,4 @@
-"""Processes of the stack and the records by which they are found again.
+"""Starts the stack's processes, and finds them again by their records.
 
 Every server is started in a session of its own, whose id is the pid of its first process. A record
 names that pid, the start time of the process and the boot it belongs to, so that a recycled pid is
@@ -29,12 +29,12 @@ class ProcessIdentity(BaseModel):
 
     @property
     def is_alive(self) -> bool:
-        """True while the process exists."""
+        """Say whether the process exists."""
         return self.boot_id == boot_id() and self.start_ticks == start_ticks(self.pid)
 
     @property
     def may_have_left_processes(self) -> bool:
-        """False if the pid was given anew, which the kernel does only to an empty session's."""
+        """Say no if the pid was given anew, which the kernel does only to an empty session's."""
         return self.is_alive or (self.boot_id == boot_id() and start_ticks(self.pid) is None)
 
 

@@ -16,7 +16,7 @@ NAME = "prometheus"
 
 @dataclass(frozen=True)
 class Target:
-    """What is scraped: the name of the job, and where its metrics are."""
+    """One job that is scraped: its name, and where its metrics are."""
 
     job: str
     scheme: str

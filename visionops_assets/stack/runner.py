@@ -15,7 +15,7 @@ from visionops_assets.stack.state import USABLE, Board, Status
 POLL_S = 0.1
 START_ATTEMPTS = 3
 STABLE_S = 10.0
-"""A server that was ready for so long can run: its next crash is a first one again."""
+"""A server that was ready this long can run: its next crash counts as its first."""
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 30.0
 _DEPENDENTS_TIMEOUT_S = 120.0

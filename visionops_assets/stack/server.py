@@ -1,4 +1,4 @@
-"""What the supervisor knows about a server: how to start it, see it is ready, and end it."""
+"""Describes a server for the supervisor: how to start it, see that it is ready, and end it."""
 
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +38,7 @@ class Server:
 
     @property
     def is_external(self) -> bool:
-        """True if the address was given, so that there is nothing to start."""
+        """Say whether the address was given, so that the server is not started here."""
         return not self.command
 
 

@@ -1,4 +1,4 @@
-"""What the supervisor says about its servers: `<home>/run/state.json`, replaced in one step."""
+"""The supervisor's word on its servers: `<home>/run/state.json`, replaced in one step."""
 
 import threading
 from collections.abc import Iterable
@@ -59,12 +59,12 @@ class StackState(BaseModel):
 
     @property
     def is_ready(self) -> bool:
-        """True if every server can be used."""
+        """Say whether every server can be used."""
         return bool(self.servers) and all(server.status in USABLE for server in self.servers)
 
     @property
     def failed(self) -> ServerState | None:
-        """The first server that could not be started."""
+        """Return the first server that could not be started."""
         return next((s for s in self.servers if s.status is Status.FAILED), None)
 
 

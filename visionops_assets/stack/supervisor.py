@@ -1,4 +1,4 @@
-"""The supervisor: one process a state folder, started by `visionops up`, ended by `down`.
+"""The supervisor: one process per state folder, started by `visionops up`, ended by `down`.
 
 Run as `python -m visionops_assets.stack.supervisor [SERVER ...]`.
 """

@@ -15,7 +15,7 @@ def render(template: Path, **values: object) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
         undefined=jinja2.StrictUndefined,
-        # What is made is YAML, in which HTML's escapes would be wrong.
+        # The result is YAML, in which HTML's escapes would be wrong.
         autoescape=False,  # noqa: S701
         keep_trailing_newline=True,
         trim_blocks=True,

@@ -70,8 +70,8 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
     return (
         f"--model-repository=s3://{store}{settings.s3_bucket}/triton",
         "--model-control-mode=explicit",
-        # What was released before answers again at once; a model that fails is no reason to
-        # refuse the others, or its replacement.
+        # Released models answer again at once. A model that fails to load must not stop the
+        # others, or its replacement.
         "--load-model=*",
         "--exit-on-error=false",
         "--strict-readiness=false",

@@ -1,6 +1,6 @@
-"""What libjpeg says on standard error of a JPEG that is damaged inside.
+"""Finds the damage inside a JPEG by what libjpeg says on standard error.
 
-OpenCV passes over it and fills the hole with gray, so that this is the only sign of it.
+OpenCV passes over the damage and fills the hole with gray, so this is the only sign of it.
 """
 
 import os

@@ -36,7 +36,7 @@ MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
 TIME_TOLERANCE_S = 1e-6
 # A file of a few megabytes may hold a picture for each second of a year: the frames of one file are
-# held in memory, and committed at once. This is more than five hours at one a second.
+# held in memory, and committed at once. This is more than five hours at one frame per second.
 MAX_FRAMES = 20_000
 
 

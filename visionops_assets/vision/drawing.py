@@ -84,7 +84,7 @@ def numbered_list(axes: Axes, texts: Sequence[str]) -> None:
 
 
 def shortened(text: str, most: int) -> str:
-    """Cut a text to at most so many characters, the last of them an ellipsis."""
+    """Cut a text to a number of characters; the last one is an ellipsis if it was longer."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

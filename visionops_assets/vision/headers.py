@@ -1,4 +1,4 @@
-"""What an encoded image says of itself before anything is decoded: its format and its size.
+"""Reads the format and the size that an encoded image declares, before anything is decoded.
 
 The size must be known first, because a file of a few bytes may declare an image of gigabytes.
 Only the formats accepted here are known; decoding is in `preprocessing.py`.

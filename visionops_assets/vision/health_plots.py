@@ -30,10 +30,10 @@ def lines_over_time(
     times: Sequence[datetime],
     values: Mapping[str, Sequence[float | None]],
 ) -> bytes:
-    """Draw a line a name over time; where a value is None the line is broken.
+    """Draw one line per name over time; a value of None breaks the line.
 
     Raises:
-        ValueError: nothing to draw, or not as many values of a name as times.
+        ValueError: there are no lines, or a name has not as many values as there are times.
     """
     if not times or not values or any(len(v) != len(times) for v in values.values()):
         raise ValueError("Give at least one time and one name, and a value of each at each time.")

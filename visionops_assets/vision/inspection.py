@@ -1,4 +1,4 @@
-"""What is known of a media file before it is decoded. Pure Python: ingest imports this module.
+"""Inspects a media file before it is decoded. Pure Python: ingest imports this module.
 
 An image is looked at in process, by its header alone. A video is probed in the sandbox
 (`DecoderSandbox.probe`), because only FFmpeg reads all those containers.
@@ -12,7 +12,7 @@ from visionops_assets.vision.headers import check_pixels, image_size
 
 
 class VideoFacts(Record):
-    """What a video says of itself: pixels before rotation, and FFmpeg's names for the rest."""
+    """The properties that a video declares: pixels before rotation, FFmpeg's names for the rest."""
 
     width: int = Field(gt=0)
     height: int = Field(gt=0)

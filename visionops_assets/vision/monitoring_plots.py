@@ -158,7 +158,7 @@ def _score_panel(axes: Axes, rows: pd.DataFrame, macro: float) -> None:
 
 
 def drift_overview(results: Mapping[str, TestResult], level: float = LEVEL) -> bytes:
-    """Draw the p-value and the size of each test, a row a test, those below `level` in red.
+    """Draw the p-value and the size of each test, one row per test, those below `level` in red.
 
     P-values are drawn as they are: correct them first (`holm`).
 
@@ -203,7 +203,7 @@ def distribution_shift(reference: Floats, current: Floats, name: str) -> bytes:
         ValueError: a sample is empty.
     """
     if not (len(reference) and len(current)):
-        raise ValueError("There is no distribution of no numbers: give at least one a side.")
+        raise ValueError("An empty sample has no distribution: each needs at least one number.")
     figure = new_figure(9.0, 3.0)
     axes = figure.add_subplot()
     both = np.concatenate([reference, current])

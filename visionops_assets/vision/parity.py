@@ -19,7 +19,7 @@ WARM_UP_RUNS, TIMED_RUNS = 5, 20
 
 @dataclass(frozen=True)
 class Parity:
-    """What an artifact answered beside PyTorch, which is the reference.
+    """The answers of an artifact beside those of PyTorch, the reference.
 
     `errors`, float32 (N): for each image the largest difference of any probability.
     """
@@ -34,7 +34,7 @@ class Parity:
 
     @property
     def max_probability_error(self) -> float:
-        """Largest absolute difference of any probability of any image, 0..1."""
+        """Return the largest absolute difference of any probability of any image, 0..1."""
         return float(self.errors.max())
 
 

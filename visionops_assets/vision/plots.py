@@ -78,7 +78,7 @@ def montage(
 
 
 def class_counts(counts: Mapping[str, int]) -> bytes:
-    """Draw one bar a class, in the given order, with its count at the end.
+    """Draw one bar per class, in the given order, with its count at the end.
 
     Raises:
         ValueError: no classes.
@@ -207,10 +207,10 @@ def accuracy_over_time(
 
 
 def error_distributions(errors_by_name: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
-    """Draw the share of images whose error, 0..1, is at most so much, a line a name.
+    """Draw the cumulative distribution of the errors of images, 0..1, one line per name.
 
     Raises:
-        ValueError: nothing to draw.
+        ValueError: there are no errors.
     """
     if not errors_by_name or not all(len(errors) for errors in errors_by_name.values()):
         raise ValueError("Give at least one name, and at least one error of each.")

@@ -44,7 +44,7 @@ def _probe(file: ReadableFile, *, max_pixels: int, max_duration_s: float) -> Vid
 
 
 class _BlockFile:
-    """What FFmpeg needs of a file, over `read`, which is asked at most once for each block."""
+    """A file as FFmpeg reads it, over `read`, which is asked at most once for each block."""
 
     def __init__(self, read: Read, size_bytes: int) -> None:
         self._read_range = read

@@ -1,6 +1,6 @@
 """Frames packed into one object: a plain tar in which each member's bytes have a known offset.
 
-One object a frame would cost a request a frame; a range request reads one frame out of a shard.
+One object per frame would cost one request per frame; of a shard, a range request reads one frame.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes alone. Names and declared types are never believed.
+"""Tells the type of a file by its first bytes alone; names and declared types are not believed.
 
 Only binary containers of a fixed list pass. Anything textual (playlists, ffconcat scripts, SVG)
 is refused here, because FFmpeg would follow the paths in it to other files.
@@ -47,7 +47,7 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
 
 
 def _base_media(head: bytes) -> str | None:
-    """MP4 and its family. Its brands are the major one, a version, then the compatible ones."""
+    """Tell MP4 and its family by their brands: the major one, a version, the compatible ones."""
     box_bytes, box_type = int.from_bytes(head[:4], "big"), head[4:8]
     if box_type == b"ftyp":
         major, brands_end = head[8:12], min(box_bytes, len(head))

@@ -14,7 +14,7 @@ BLANK_HASH = "0" * 16
 
 @dataclass(frozen=True)
 class MediaFingerprint:
-    """What tells whether two media files show the same: content, and the look of each frame."""
+    """The signs that two media files show the same: their content, and the look of each frame."""
 
     media_id: UUID
     received_at: datetime

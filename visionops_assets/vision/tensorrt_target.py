@@ -1,4 +1,4 @@
-"""What a TensorRT engine is for. It runs only on the kind of GPU and the version that built it.
+"""Names the target of a TensorRT engine: it runs only on the GPU and version that built it.
 
 Imports nothing of CUDA, so that keys can be made anywhere.
 """
@@ -12,7 +12,7 @@ EnginePrecision = Literal["fp16", "int8"]
 
 @dataclass(frozen=True)
 class Target:
-    """What an engine is built for: a kind of GPU, its compute capability, TensorRT's version."""
+    """The target of an engine: a kind of GPU, its compute capability, TensorRT's version."""
 
     gpu: str
     compute_capability: tuple[int, int]

@@ -22,7 +22,7 @@ BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
 
 
 class ReadableFile(Protocol):
-    """What is needed of an open file, here and by FFmpeg."""
+    """The methods of an open file that this module and FFmpeg call."""
 
     def read(self, count: int, /) -> bytes:
         """Return up to `count` bytes; none at the end."""

@@ -26,8 +26,8 @@ from visionops_assets.vision.truncation import ReadableFile
 # FFmpeg follows playlists and scripts to other files: only these demuxers, only plain files.
 FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
 PROTOCOL_WHITELIST = "file"
-# What cameras, phones, browsers and editors write, by FFmpeg's names. Each decoder that is left
-# out is one less to attack; sound is never decoded.
+# The codecs that cameras, phones, browsers and editors write, by FFmpeg's names. A decoder that
+# is left out cannot be attacked; sound is never decoded.
 VIDEO_CODECS = frozenset(
     {"h264", "hevc", "av1", "vp8", "vp9", "theora", "mjpeg", "h263", "mpeg1video", "mpeg2video"}
     | {"mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1", "dvvideo"}

@@ -1,4 +1,4 @@
-"""What all tables share: names of constraints, and how Python types are stored."""
+"""Parts that all tables share: names of constraints, and how Python types are stored."""
 
 from datetime import datetime
 from enum import StrEnum

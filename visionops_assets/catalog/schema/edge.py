@@ -16,7 +16,7 @@ class Media(Base):
 
     __tablename__ = "media"
     __table_args__ = (
-        # Content is stored once a source; uploads under way do not know their hash yet.
+        # Content is stored once per source; uploads under way do not know their hash yet.
         Index(
             "uq_media_source_sha256",
             "source",

@@ -1,4 +1,4 @@
-"""What was measured of the served model and its servers, and what was decided by it.
+"""Tables of measurements of the served model and its servers, and of decisions.
 
 The database itself refuses to change or delete rows of `decision`.
 """
@@ -61,7 +61,7 @@ class DriftWindow(Base):
 
 
 class HealthWindow(Base):
-    """What the servers and the pipeline itself were like at one time."""
+    """The health of the servers and of the pipeline at one time."""
 
     __tablename__ = "health_window"
 
@@ -89,7 +89,7 @@ class Decision(Base):
 
 
 class LabellingBatch(Base):
-    """Predictions whose truth is asked for. At most one of a model is open."""
+    """Predictions whose labels are asked for. At most one batch per model is open."""
 
     __tablename__ = "labelling_batch"
     __table_args__ = (

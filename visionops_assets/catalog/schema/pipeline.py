@@ -1,4 +1,4 @@
-"""What becomes of media: batches, frames, labels, datasets, predictions."""
+"""Tables of the pipeline: batches, frames, labels, datasets, predictions."""
 
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,7 @@ class Frame(Base):
 
 
 class Label(Base):
-    """What someone said a media file or a prediction shows. Never changed; the newest counts."""
+    """A person's word on what a file or a prediction shows. Never changed; the newest counts."""
 
     __tablename__ = "label"
 

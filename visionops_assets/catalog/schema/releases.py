@@ -1,4 +1,4 @@
-"""What was decided about models: verdicts, releases, rollouts.
+"""Tables of verdicts, releases and rollouts.
 
 The database itself refuses to change or delete rows of `verdict`, `release` and `release_event`.
 """
@@ -65,7 +65,7 @@ class ReleaseEvent(Base):
 
 
 class RolloutRow(Base):
-    """A canary or shadow. At most one of a model has no `ended_at`."""
+    """A canary or shadow. At most one per model has no `ended_at`."""
 
     __tablename__ = "rollout"
     __table_args__ = (
@@ -89,7 +89,7 @@ class RolloutRow(Base):
 
 
 class RolloutEvidence(Base):
-    """What one gateway saw of one arm of a rollout, counted since the rollout began."""
+    """The counts of one gateway for one arm of a rollout, since the rollout began."""
 
     __tablename__ = "rollout_evidence"
 

@@ -60,7 +60,7 @@ class Bucket:
         if parts.scheme != "s3" or not parts.netloc:
             raise InvalidRequestError(f"An address in S3 is s3://bucket/prefix, not {address}")
         self._bucket = parts.netloc
-        # What looks like a query or a fragment is part of the key.
+        # A `?` or `#` begins no query or fragment here: it is part of the key.
         self._prefix = address.removeprefix(f"s3://{self._bucket}").removeprefix("/")
         self._folder = self._prefix[: self._prefix.rfind("/") + 1]
         self._endpoint_url = endpoint_url
@@ -68,7 +68,7 @@ class Bucket:
 
     @property
     def address(self) -> str:
-        """Endpoint, bucket and prefix."""
+        """Return endpoint, bucket and prefix."""
         return f"{self._endpoint_url or 's3:/'}/{self._bucket}/{self._prefix}"
 
     def list_files(self) -> Listing:

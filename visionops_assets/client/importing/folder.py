@@ -22,7 +22,7 @@ class Folder:
 
     @property
     def address(self) -> str:
-        """The absolute path."""
+        """Return the absolute path."""
         return str(self._path)
 
     def list_files(self) -> Listing:

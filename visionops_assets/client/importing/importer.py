@@ -25,15 +25,15 @@ class Watcher(Protocol):
     """Is told how an import goes."""
 
     def sent(self, size_bytes: int) -> None:
-        """So many bytes went out, by any thread; negative if they must be sent again."""
+        """Note bytes that any thread sent; negative if they must be sent again."""
 
     def settled(self) -> None:
-        """One more file is imported or has failed."""
+        """Note that one more file is imported or has failed."""
 
 
 @dataclass
 class ImportResult:
-    """What came of the files that were tried. `stopped_by` is why the rest was not."""
+    """The results of the files that were tried. `stopped_by` says why the rest was not."""
 
     stored: int = 0
     duplicates: int = 0
@@ -43,7 +43,7 @@ class ImportResult:
 
     @property
     def tried(self) -> int:
-        """How many files were settled, for good or bad."""
+        """Return the number of files that were imported or have failed."""
         return self.stored + self.duplicates + len(self.failures)
 
 
@@ -158,7 +158,7 @@ class _Counted:
             self.settle(self._told_bytes + len(chunk))
 
     def settle(self, size_bytes: int) -> None:
-        """Tell what is missing, or too much, for so many bytes to be told of."""
+        """Correct the count of reported bytes to this number."""
         self._tell(size_bytes - self._told_bytes)
         self._told_bytes = size_bytes
 

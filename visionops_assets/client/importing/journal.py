@@ -1,7 +1,7 @@
-"""What an import has done so far, so that it can be broken off anywhere and run again.
+"""Notes the progress of an import, so that it can be broken off anywhere and run again.
 
-One JSON object a line, the first of which says which import it is. A line is written once its
-file is acknowledged; a file whose line was lost is uploaded again, and is then a duplicate.
+Each line is a JSON object; the first says which import it is. A line is written once its file is
+acknowledged; a file whose line was lost is uploaded again, and is then a duplicate.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ ID_CHARACTERS = 16
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be imported, where to, and what is said of it: one order has one journal."""
+    """The order of an import: from where, to where, described how. One order has one journal."""
 
     address: str
     ingest_url: str
@@ -31,7 +31,7 @@ class Order:
 
     @property
     def import_id(self) -> str:
-        """Follows from the order alone."""
+        """Return an id that follows from the order alone."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_CHARACTERS]
 
@@ -74,7 +74,7 @@ class Journal:
         self._file.close()
 
     def has(self, item: Item) -> bool:
-        """Whether this very version of a file is acknowledged."""
+        """Say whether this very version of a file is acknowledged."""
         return _identity(item) in self._done
 
     def add(self, item: Item, media_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""What is there to be imported: the files of a place, whatever kind of place it is."""
+"""Lists the files of a place that can be imported, whatever kind of place it is."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Place(Protocol):
 
     @property
     def address(self) -> str:
-        """Which place it is, the same from wherever the command is run."""
+        """Return the name of the place, the same from wherever the command runs."""
 
     def list_files(self) -> Listing:
         """Look what is there.
@@ -62,5 +62,5 @@ class Place(Protocol):
 
 
 def is_hidden(path: str) -> bool:
-    """Whether the file, or a folder it lies in, has a name that begins with a dot."""
+    """Say whether the file, or a folder it lies in, has a name that begins with a dot."""
     return any(name.startswith(".") for name in path.split("/"))

@@ -23,7 +23,7 @@ LINE_EVERY_S = 5.0
 
 @contextmanager
 def watching(console: Console, files: int, total_bytes: int) -> Iterator[Watcher]:
-    """Show how an import of so many files and bytes goes, for the length of the block."""
+    """Show the progress of an import, in files and bytes, for the length of the block."""
     if not console.is_terminal:
         yield Lines(console.print, files, total_bytes)
         return

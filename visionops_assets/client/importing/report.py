@@ -1,4 +1,4 @@
-"""What came of an import: a summary for people, or JSON for programs."""
+"""Reports the result of an import: a summary for people, or JSON for programs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -29,18 +29,18 @@ class Report:
 
     @property
     def failures(self) -> list[Failure]:
-        """What could not be looked at, and what could not be imported, by path."""
+        """Return the problems by path: of files not readable, and of files not imported."""
         failures = self.listing.failures + self.result.failures
         return sorted(failures, key=lambda failure: failure.path)
 
     @property
     def not_tried(self) -> int:
-        """How many files are left because the import was stopped."""
+        """Return the number of files that are left because the import was stopped."""
         return self.to_do - self.result.tried
 
     @property
     def done_before(self) -> int:
-        """How many files an earlier run had imported."""
+        """Return the number of files that an earlier run imported."""
         return len(self.listing.items) - self.to_do
 
     def facts(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Report:
             f"{result.stored:,} files imported ({decimal(result.stored_bytes)}) in "
             f"{self.seconds:.1f} s, {result.tried / self.seconds:,.1f} files/s."
             if self.to_do
-            else "There is nothing to import."
+            else "No file is left to import."
         )
         if result.duplicates:
             yield f"{result.duplicates:,} were stored already, with the same bytes."

@@ -30,7 +30,7 @@ from visionops_assets.vision.sandbox.limits import (
 from visionops_assets.vision.sandbox.messages import encode_message, read_message
 
 HEARTBEAT_S = 1.0
-# Without a heartbeat for so much CPU time, a decoder is hanging.
+# A decoder that uses this much CPU time without a heartbeat hangs.
 MAX_SILENT_CPU_S = 60.0
 
 

@@ -13,8 +13,8 @@ from visionops_assets.vision.capture.messages import MAX_CUT_BYTES, MAX_PREROLL_
 from visionops_assets.vision.capture.schedule import MAX_DRIFT_S
 
 CLIP_CODECS = frozenset({"h264", "hevc", "mpeg4", "mjpeg", "av1", "vp9"})
-"""What both an MP4 file and the decoder of uploads can hold."""
-# For the index of the file, of some 16 bytes a frame.
+"""The codecs that both an MP4 file and the decoder of uploads can hold."""
+# For the index of the file, of some 16 bytes per frame.
 CONTAINER_BYTES = 1024**2
 
 # In quotes: the class takes its type argument from checkers of types alone.
@@ -35,7 +35,7 @@ class Clip:
         self.bytes += packet.size
 
     def has_room_for(self, packet: VideoPacket) -> bool:
-        """Whether the file would stay below its bound."""
+        """Say whether the file would stay below its bound."""
         return self.bytes + packet.size <= MAX_CUT_BYTES - CONTAINER_BYTES
 
 
@@ -54,7 +54,7 @@ class ClipCutter:
 
     @property
     def is_cutting(self) -> bool:
-        """Whether a clip is under way."""
+        """Say whether a clip is under way."""
         return self._clip is not None
 
     def feed(self, packet: VideoPacket, now_s: float) -> Clip | None:
@@ -85,7 +85,7 @@ class ClipCutter:
         return ended
 
     def _continues(self, packet: VideoPacket) -> bool:
-        """Whether the packet belongs to the clip under way, or to the frames before a clip."""
+        """Say whether the packet belongs to the clip under way, or to the frames before a clip."""
         current = self._clip or self._group
         if not current.packets:
             return True
@@ -99,7 +99,7 @@ class ClipCutter:
 
 
 def times_of(packet: VideoPacket) -> tuple[int, int]:
-    """Return when a packet is to be shown and when to be decoded, in its time base.
+    """Return when a packet is shown and when it is decoded, in its time base.
 
     Raises:
         ValueError: it has no times.

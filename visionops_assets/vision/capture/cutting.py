@@ -33,7 +33,7 @@ class Cut:
 
 
 class Cutter(Protocol):
-    """Cuts one stream. The first packet, and the one after an interruption, is a key frame."""
+    """Cuts one stream, whose first packet, also after an interruption, is a key frame."""
 
     def feed(self, packet: VideoPacket, now_s: float) -> Cut | None:
         """Take the next packet; return what became finished. Raises as `Pictures` does."""

@@ -1,4 +1,4 @@
-"""What a camera is cut into, and what the camera service and its children say to each other.
+"""Messages of the camera service and its children: how a stream is cut, and what came of it.
 
 Framed as in `sandbox/messages.py`; a child reads a hostile stream, so it is not believed unchecked.
 """
@@ -12,7 +12,7 @@ from visionops_assets.contracts import MediaKind, Record
 # One clip or still. The clip ends earlier rather than grow larger.
 MAX_CUT_BYTES = 32 * 1024**2
 MAX_CLIP_S = 300.0
-# A clip begins at the key frame before what started it, which was so long ago at most.
+# A clip begins at the key frame before its cause, at most this long before it.
 MAX_PREROLL_S = 60.0
 
 

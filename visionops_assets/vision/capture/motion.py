@@ -9,7 +9,7 @@ Gray = npt.NDArray[np.uint8]
 PICTURES_HZ = 5.0
 """So many pictures a second are looked at: people and vehicles are in view for longer."""
 WIDTH_PX = 160
-# A minute of pictures: what stands still for so long has become background.
+# A minute of pictures: an object that stands still that long has become background.
 HISTORY_PICTURES = 300
 WARM_UP_PICTURES = 15
 # Squared Mahalanobis distance from the background: Z. Zivkovic, ICPR 2004; OpenCV's default.
@@ -37,7 +37,7 @@ class MotionDetector:
         self._last_motion_s: float | None = None
 
     def wants(self, now_s: float) -> bool:
-        """Whether the next picture should be shown to `observe`."""
+        """Say whether the next picture should be shown to `observe`."""
         return now_s >= self._next_s
 
     def observe(self, picture: Gray, now_s: float) -> None:
@@ -54,5 +54,5 @@ class MotionDetector:
             self._last_motion_s = now_s
 
     def is_moving(self, now_s: float) -> bool:
-        """Whether something moves, or did a moment ago."""
+        """Say whether something moves, or did a moment ago."""
         return self._last_motion_s is not None and now_s - self._last_motion_s < PAUSE_S

@@ -15,7 +15,7 @@ class Schedule:
         self._due_s = float("-inf")
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it is time."""
+        """Say whether it is time."""
         return now_s >= self._due_s
 
     def take(self, now_s: float) -> None:

@@ -87,12 +87,12 @@ class CameraStream:
 
     @property
     def codec(self) -> av.VideoCodecContext:
-        """The decoder of the stream."""
+        """Return the decoder of the stream."""
         return self.video.codec_context
 
     @property
     def time_base_s(self) -> float:
-        """Seconds a unit of the packets' times."""
+        """Return the seconds per unit of the packets' times."""
         return float(self.video.time_base or 1)
 
     def packets(self) -> Iterator[VideoPacket]:
@@ -139,10 +139,10 @@ class CameraStream:
 
 
 def timed(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
-    """Give times to the first packets, of which FFmpeg does not know yet when they are decoded.
+    """Give times to the first packets, whose time of decoding FFmpeg does not know yet.
 
-    They are counted back from the first of which it does. Packets that come without times later
-    on, which no file or camera should send, are treated alike.
+    They are counted back from the first packet that has one. Packets that come without times
+    later on, which no file or camera should send, are treated alike.
     """
     waiting: deque[VideoPacket] = deque(maxlen=MAX_UNTIMED_PACKETS)
     for packet in packets:

@@ -22,7 +22,7 @@ MIN_EXPECTED_COUNT = 5
 
 @dataclass(frozen=True)
 class TestResult:
-    """How far two samples are apart, and how probable so much is if nothing has changed."""
+    """How far two samples are apart, and how probable that distance is if nothing has changed."""
 
     __test__: ClassVar[bool] = False
     """Says to pytest that this is no class of tests."""
@@ -43,13 +43,13 @@ def mmd_test(
     The statistic is the unbiased estimate of MMD^2, which may fall below zero (A. Gretton et al.,
     "A kernel two-sample test", JMLR 13:723-773, 2012, equation 3), with the kernel
     exp(-|x - y|^2 / (2 s^2)), s^2 the median of the squared distances between all points. Its
-    p-value comes from `permutations` of which point belongs to which sample, and is exact up to
-    their number: 1 / (permutations + 1) is the least. Of more than `max_points` a side that many
-    are drawn. Equal seeds give equal results. Takes 0.1 s at 500 + 500.
+    p-value comes from random reassignments of the points to the samples (`permutations`), and is
+    exact up to their number: 1 / (permutations + 1) is the least. Of a larger sample, `max_points`
+    points are drawn. Equal seeds give equal results. Takes 0.1 s at 500 + 500.
 
     Raises:
-        ValueError: fewer than two points a side, other shapes than these, a number not finite, or
-            no permutations.
+        ValueError: fewer than two points in a sample, other shapes than these, a number not
+            finite, or no permutations.
     """
     if permutations < 1:
         raise ValueError("A permutation test needs permutations.")
@@ -71,7 +71,7 @@ def _check_points(reference: Points, current: Points) -> None:
             f"Points are (n, d) and (m, d) with one d, not {reference.shape} and {current.shape}."
         )
     if min(len(reference), len(current)) < 2:  # noqa: PLR2004 - unbiased estimates need pairs
-        raise ValueError(f"{len(reference)} and {len(current)} points: give two a side, or more.")
+        raise ValueError(f"{len(reference)} and {len(current)} points: a sample needs two.")
     if not (np.isfinite(reference).all() and np.isfinite(current).all()):
         raise ValueError("A point has a coordinate that is not finite.")
 
@@ -92,7 +92,7 @@ def _kernel(points: Floats) -> Floats:
 
 
 def _mmd_squared(kernel: Floats, membership: Floats) -> Floats:
-    """Return the unbiased MMD^2 of each division, one a row of (k, n): 1 if in x, 0 if in y."""
+    """Return the unbiased MMD^2 of each division. A row of (k, n) has 1 for x and 0 for y."""
     n_x = membership[0].sum()
     n_y = len(kernel) - n_x
     total = kernel.sum()

@@ -18,13 +18,13 @@ Measure = Literal["accuracy", "precision", "recall", "f1"]
 Floats = npt.NDArray[np.float64]
 
 OVERALL = ""
-"""What the column `class` says of a number of all classes together."""
+"""The value of column `class` in a number of all classes together."""
 COLUMNS = ["measure", "class", "value", "low", "high", "support"]
 CLASSES_OF_AN_ERROR = 2
 
 
 class Score(NamedTuple):
-    """One number, 0..1, with its limits; all NaN if there was nothing to take it over.
+    """One number, 0..1, with its limits; all are NaN if no item counts for it.
 
     `support` is the number of items: of the class, by their truth, or of all classes.
     """
@@ -39,9 +39,9 @@ class Score(NamedTuple):
 class Scores:
     """All numbers of one set of answers.
 
-    `table` has a row a number: `measure` ("accuracy", "precision", "recall", "f1"), `class` ("" for
-    accuracy and for the macro averages, which are means over the classes that have a value),
-    `value`, `low`, `high` (float64, 0..1 or NaN), `support` (int64).
+    `table` has one row per number: `measure` ("accuracy", "precision", "recall", "f1"), `class`
+    ("" for accuracy and for the macro averages, which are means over the classes that have a
+    value), `value`, `low`, `high` (float64, 0..1 or NaN), `support` (int64).
     """
 
     table: pd.DataFrame
@@ -63,7 +63,7 @@ def score(y_true: Indices, y_pred: Indices, classes: tuple[str, ...]) -> Scores:
     """Score answers, indices into `classes`, both (n,).
 
     Limits of accuracy, precision and recall are Wilson's. Those of F1 are Wilson's of TP / (TP +
-    FP + FN), of which F1 is a rising function (K. F. Y. Lam et al., "Confidence intervals for the
+    FP + FN), since F1 rises with it (K. F. Y. Lam et al., "Confidence intervals for the
     F1 score: a comparison of four methods", 2023, arXiv:2309.14621, "Wilson indirect"). Those of a
     macro average combine the limits of the classes by squares (MOVER: G. Y. Zou, A. Donner,
     Statistics in Medicine 27:1693-1702, 2008). Precisions, given how often each class was answered,

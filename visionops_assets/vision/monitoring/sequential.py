@@ -46,11 +46,11 @@ LogEvidence = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """What a stream of n answers says about the limit.
+    """The evidence of a stream of n answers against the limit.
 
     `log_evidence` is log M_t after each answer, float64 (n,), natural logarithm. `log_threshold` is
-    what it must reach. `alarm_at` is the number of answers seen at the first alarm, from 1 on, or
-    None if there was none.
+    the value it must reach. `alarm_at` is the number of answers seen at the first alarm, from 1 on;
+    None without an alarm.
     """
 
     log_evidence: LogEvidence
@@ -82,7 +82,7 @@ class ErrorDetector:
     def run(self, errors: Flags) -> DetectorResult:
         """Replay a stream of answers, bool (n,), oldest first, True where one was wrong.
 
-        Takes about 0.1 ms a thousand answers, so that a stream can be replayed as a whole.
+        Takes about 0.1 ms per thousand answers, so that a stream can be replayed as a whole.
 
         Raises:
             ValueError: not one dimension, or not bool, which would hide right for wrong.

@@ -1,4 +1,4 @@
-"""What every child process that reads hostile bytes does first, and how it talks to its parent."""
+"""Limits a child process that reads hostile bytes, and lets it talk to its parent."""
 
 import math
 import os
@@ -28,7 +28,7 @@ def limit_resources(memory_bytes: int) -> None:
 
 
 def allow_cpu_time(seconds: float) -> None:
-    """Let the process use so much more CPU time than it has, then be killed.
+    """Let the process use this much more CPU time; then it is killed.
 
     Its parent watches the clock; this ends a child whose parent was killed.
     """
@@ -39,7 +39,7 @@ def allow_cpu_time(seconds: float) -> None:
 
 
 def read_exactly(count: int) -> bytes:
-    """Read so many bytes of standard input.
+    """Read this number of bytes from standard input.
 
     Raises:
         EOFError: it ended before.

@@ -1,4 +1,4 @@
-"""What the sandbox and its child say to each other: a JSON header and raw bytes, with lengths.
+"""Messages between the sandbox and its child: a JSON header and raw bytes, with lengths.
 
 The child reads hostile files, so nothing of what it sends is ever unpickled or believed unchecked.
 """
@@ -20,7 +20,7 @@ MAX_PROBE_BLOCKS = 256
 
 
 class Limits(Record):
-    """What the child may use, and what a file may declare: pixels of a picture, seconds."""
+    """Limits of the child, and of what a file may declare: pixels of a picture, seconds."""
 
     timeout_s: float
     memory_bytes: int
@@ -38,7 +38,7 @@ class DecodeRequest(Record):
 
 
 class ProbeRequest(Record):
-    """One video to look at; its bytes are to be asked for."""
+    """One video to look at; the child asks for its bytes."""
 
     type: Literal["probe"] = "probe"
     size_bytes: int = Field(ge=0)

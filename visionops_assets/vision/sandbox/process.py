@@ -20,7 +20,7 @@ from visionops_assets.vision.sandbox.messages import (
 
 CHILD_MODULE = "visionops_assets.vision.sandbox.child"
 START_TIMEOUT_S = 60.0
-# Nothing of the caller's environment: it holds keys, and a decoder needs none of it.
+# Nothing of the caller's environment: it holds keys, which a decoder does not need.
 CHILD_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "OFF"}
 READ_BYTES = 1 << 16
 
@@ -48,11 +48,11 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """Return the process id."""
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Whether it can take another file."""
+        """Say whether it can take another file."""
         return self._process.poll() is None
 
     def kill(self) -> None:
