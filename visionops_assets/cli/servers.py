@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from visionops_assets.cli import failures
+from visionops_assets.cli.root import INTERRUPTED
 from visionops_assets.cli.screen import AsJson, console, print_json
 from visionops_assets.errors import StackError
 from visionops_assets.settings import settings_home
@@ -17,10 +18,18 @@ def up(
         str, typer.Option(help="Start only these, and what they need: names, by commas.")
     ] = "",
 ) -> None:
-    """Start the servers of this machine and wait until they are ready."""
+    """Start the servers of this machine and wait until they are ready.
+
+    Their data, logs and generated passwords are kept in the folder that VISIONOPS_HOME names, by
+    default .visionops in the current folder. `visionops env` prints their addresses for a shell.
+    """
     names = frozenset(name.strip() for name in only.split(",") if name.strip())
-    with view.live_table(console) as watch:
-        state = control.start(settings_home(), names, watch)
+    try:
+        with view.live_table(console) as watch:
+            state = control.start(settings_home(), names, watch)
+    except KeyboardInterrupt:
+        typer.echo("visionops: The servers go on starting; `visionops down` ends them.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     for server in state.servers:
         if server.address.startswith("http"):
             console.print(f"{server.name:18} {server.address}")

@@ -20,7 +20,7 @@ def alertmanager(plan: Plan) -> Server | None:
     url = settings.alertmanager_url
     if plan.is_external("alertmanager_url"):
         return Server(name=NAME, address=url, probe=accepts_connections(url))
-    program = _program()
+    program = find_program()
     if program is None:
         return None
     host, port = host_and_port(url)
@@ -45,10 +45,11 @@ def alertmanager(plan: Plan) -> Server | None:
 
 def is_part(plan: Plan) -> bool:
     """Say whether the stack has an Alertmanager: one of its own, or one that others run."""
-    return plan.is_external("alertmanager_url") or _program() is not None
+    return plan.is_external("alertmanager_url") or find_program() is not None
 
 
-def _program() -> str | None:
+def find_program() -> str | None:
+    """Return the path of the program; None where it is not installed."""
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from visionops_assets.stack.paths import write_private
-from visionops_assets.stack.ports import choose_ports
+from visionops_assets.stack.ports import DEFAULT_PORTS, choose_ports
 
 _PORT_PREFIX = "VISIONOPS_STACK_PORT_"
 _POSTGRES_ROLE = "visionops"
@@ -54,13 +54,7 @@ def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
 
     """
     before = read_env_file(path)
-    ports = choose_ports(
-        {
-            name.removeprefix(_PORT_PREFIX).lower(): int(value)
-            for name, value in before.items()
-            if name.startswith(_PORT_PREFIX)
-        }
-    )
+    ports = choose_ports(_kept_ports(before))
     password = before.get(_POSTGRES_PASSWORD) or _secret()
     values = {f"{_PORT_PREFIX}{name.upper()}": str(port) for name, port in ports.items()}
     values[_POSTGRES_PASSWORD] = password
@@ -69,6 +63,19 @@ def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
             values[f"VISIONOPS_{field.upper()}"] = value
     write_env_file(path, values)
     return ports
+
+
+def planned_ports(path: Path) -> dict[str, int]:
+    """Return the ports of the last start, and the defaults where there was none."""
+    return {**DEFAULT_PORTS, **_kept_ports(read_env_file(path))}
+
+
+def _kept_ports(values: Mapping[str, str]) -> dict[str, int]:
+    return {
+        name.removeprefix(_PORT_PREFIX).lower(): int(value)
+        for name, value in values.items()
+        if name.startswith(_PORT_PREFIX)
+    }
 
 
 def _secret() -> str:

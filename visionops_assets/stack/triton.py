@@ -24,7 +24,7 @@ def triton(plan: Plan) -> Server:
     address = settings.triton_grpc_address
     if plan.is_external("triton_grpc_address"):
         return Server(name=NAME, address=address, probe=accepts_connections(address))
-    packages = _packages(settings.triton_environment)
+    packages = site_packages(settings.triton_environment)
     backends = plan.home / "triton" / "backends"
     return Server(
         name=NAME,
@@ -56,7 +56,8 @@ def _copies(home: Path) -> Path:
     return home / "triton" / "copies"
 
 
-def _packages(environment: Path) -> Path:
+def site_packages(environment: Path) -> Path:
+    """Return where the packages of Triton's environment are, for this version of Python."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     return environment / "lib" / version / "site-packages"
 

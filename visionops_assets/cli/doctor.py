@@ -1,0 +1,22 @@
+"""`visionops doctor`: what is wrong on this machine, and what to do about it."""
+
+import typer
+
+from visionops_assets.cli.screen import AsJson, print_fact
+from visionops_assets.settings import settings_home
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look for what keeps the servers of this machine from working, and say what to do.
+
+    Each line is ok, warn or bad. The exit code is 0 if nothing is bad, else 1.
+    """
+    from visionops_assets.stack.diagnosis import Grade
+    from visionops_assets.stack.examination import examine
+
+    is_well = True
+    for each in examine(settings_home()):
+        line = f"{each.grade:4}  {each.subject:17}  {each.finding} {each.advice}"
+        print_fact(each, as_json, line.rstrip())
+        is_well &= each.grade is not Grade.BAD
+    raise typer.Exit(0 if is_well else 1)

@@ -1,0 +1,74 @@
+"""`visionops env`: what a shell needs to reach the stack."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import typer
+
+from visionops_assets.cli import failures
+from visionops_assets.cli.screen import AsJson, print_json
+from visionops_assets.settings import (
+    STACK_ENV_FILE,
+    child_environment,
+    load_external_settings,
+    load_settings,
+    settings_home,
+)
+
+# Variables by the settings that hold their addresses.
+_ADDRESSES = {
+    "INGEST": "ingest_url",
+    "GATEWAY": "gateway_url",
+    "CAMERA": "camera_url",
+    "TRITON": "triton_grpc_address",
+    "DAGSTER": "dagster_url",
+    "MLFLOW": "mlflow_tracking_uri",
+    "PROMETHEUS": "prometheus_url",
+}
+
+
+def env(as_json: AsJson = False) -> None:
+    """Print lines that set PATH and addresses: run `eval "$(visionops env)"` in your shell.
+
+    They set PATH (with these programs first), VISIONOPS_HOME, DAGSTER_HOME (for `dagster dev`) and
+    the addresses INGEST, GATEWAY, CAMERA, TRITON (gRPC), DAGSTER, MLFLOW and PROMETHEUS. No secret
+    is among them.
+    """
+    home = settings_home()
+    is_planned = (home / STACK_ENV_FILE).exists()
+    variables = _own_variables(home) | _addresses(is_planned)
+    if is_planned:
+        variables["DAGSTER_HOME"] = str(home / "dagster")
+    else:
+        typer.echo(f"visionops: {failures.advice()}", err=True)
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _own_variables(home: Path) -> dict[str, str]:
+    programs = str(Path(sys.executable).parent)
+    before = child_environment(load_settings()).get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join([programs, *(folder for folder in before if folder != programs)])
+    return {"PATH": path, "VISIONOPS_HOME": str(home)}
+
+
+def _addresses(is_planned: bool) -> dict[str, str]:
+    """Return the addresses of the stack, and without one those that the environment gives."""
+    settings = load_settings()
+    given = load_external_settings().model_fields_set
+    return {
+        name: _without_password(str(getattr(settings, field)))
+        for name, field in _ADDRESSES.items()
+        if is_planned or field in given
+    }
+
+
+def _without_password(address: str) -> str:
+    user_and_host = urlsplit(address).netloc
+    return address.replace(user_and_host, user_and_host.rpartition("@")[2], 1)
