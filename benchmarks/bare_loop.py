@@ -28,7 +28,7 @@ def open_session(onnx_path: Path) -> ort.InferenceSession:
 
 
 class _Worker:
-    """What one process of the pool holds."""
+    """The model and the images of one process of the pool."""
 
     session: ort.InferenceSession
     card: ModelCard

@@ -29,7 +29,7 @@ LIMIT_NAME = "the same preprocessing in-process"
 
 @dataclass(frozen=True)
 class Files:
-    """What one measurement decodes, one file after the other."""
+    """The files that one measurement decodes, one after the other."""
 
     paths: Sequence[Path]
     kind: MediaKind

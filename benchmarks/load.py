@@ -47,7 +47,7 @@ def triton_target(grpc_address: str, model: str, image: bytes) -> Target:
 
 
 def rate_hz(target: Target, requests: int, in_flight: int) -> float:
-    """Send requests, so many at once, and return how many a second were answered.
+    """Send requests, `in_flight` at once, and return the answers per second.
 
     Raises:
         VisionOpsError: h2load is not installed, or an answer was not a success.

@@ -1,6 +1,6 @@
-"""Measures ours against a named limit, in turns, so that what else the machine does hits both.
+"""Measures ours against a named limit, in turns, so that other work of the machine hits both.
 
-Not here: what is measured (one module an area), nor what is printed (`report.py`).
+Not here: the measurements themselves (one module per area), and printing (`report.py`).
 """
 
 import time
@@ -14,10 +14,10 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be measured, and the ratio of ours to the limit that is to be reached.
+    """A measurement, and the goal: the ratio of ours to the limit.
 
-    `unit` is that of both measurements. `better` says which of them wins: "more" of a rate, "less"
-    of a duration.
+    `unit` is that of both measurements. `better` says which of them wins: "more" for a rate, "less"
+    for a duration.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Whether the goal is reached."""
+        """Say whether the goal is reached."""
         return self.ratio >= self.goal
 
 
@@ -93,7 +93,7 @@ def figure(question: Question, pairs: Sequence[tuple[float, float]]) -> Figure:
 
 
 def _ratio(question: Question, our_value: float, limit_value: float) -> float:
-    """Turn one pair into a ratio of which more is better."""
+    """Turn one pair into a ratio; the larger, the better."""
     if question.better == "more":
         return our_value / limit_value
     return limit_value / our_value

@@ -23,13 +23,13 @@ from visionops_assets.vision.metrics import wilson_interval
 from visionops_assets.vision.monitoring.sequential import ErrorDetector
 
 Streams = npt.NDArray[np.bool_]
-"""Of answers, one stream a row: True where an answer was wrong, or where an alarm stands."""
+"""Flags of answers, one stream per row: True where one was wrong, or where an alarm stands."""
 Rule = Callable[[Streams], Streams]
 """From answers to where an alarm stands, of the same shape."""
 
 STREAMS = 1_000
 LOTS = 5
-"""The spread of a median delay is that of the medians of so many lots of streams."""
+"""The spread of a median delay is that of the medians of this many lots of streams."""
 SEED = 0
 LIMIT = 0.90
 HEALTHY = LIMIT + 0.03
@@ -44,7 +44,7 @@ MAX_FALSE_ALARMS_PERCENT = 1.0
 
 @dataclass(frozen=True)
 class Fall:
-    """An accuracy below the limit, and the labels after which half of the alarms are to be up.
+    """An accuracy below the limit, and the labels after which half of the alarms must be up.
 
     `replayed_labels` follow the fall; a stream without an alarm counts as if it had one then.
     """
@@ -169,7 +169,7 @@ def _upper_bound_percent(rule: Rule, healthy: Streams) -> float:
 
 
 def _delays(rule: Rule, errors: Streams) -> list[float]:
-    """Return the median number of labels from the fall to the alarm, one a lot.
+    """Return the median number of labels from the fall to the alarm, one per lot.
 
     An alarm that stands when accuracy falls counts as one after the first label, which favours
     rules that often raise one.

@@ -1,9 +1,9 @@
-"""What people serve a model with otherwise: FastAPI and onnxruntime, as a process to compare with.
+"""Serves a model by FastAPI and onnxruntime, as people do otherwise, to compare with.
 
 `python -m benchmarks.rival FOLDER PORT default|tuned`; the folder holds `model.onnx` and
-`model.json`. "default" is what the two documentations lead to: a plain handler in FastAPI's thread
-pool, a session with its default threads. "tuned" is a worker a core, a session of one thread that
-does not spin, run on the event loop.
+`model.json`. "default" follows the two documentations: a plain handler in FastAPI's thread pool, a
+session with its default threads. "tuned" is one worker per core, a session of one thread that does
+not spin, run on the event loop.
 """
 
 import os

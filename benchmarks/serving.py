@@ -84,7 +84,7 @@ class Contest:
         self._loop = loop
 
     def rates(self) -> list[Figure]:
-        """Measure predictions a second of all of them in turn, by requests in flight."""
+        """Measure predictions per second of each in turn, by requests in flight."""
         figures = []
         for in_flight in IN_FLIGHT:
             rounds = [self._round(in_flight) for _ in range(1 + ROUNDS)][1:]

@@ -32,5 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, build in GENERATED.items():
         files.append(File.generated(config, path, content=build()))
     for path, source in KEPT_ELSEWHERE.items():
-        files.append(File.generated(config, path, abs_src_path=str(ROOT / source)))
+        # Their links lead from the repository's root, where they lie.
+        text = (ROOT / source).read_text().replace("](docs/", "](")
+        files.append(File.generated(config, path, content=text))
     return files

@@ -1,4 +1,4 @@
-"""What is sent in, and what becomes of it."""
+"""Shows the media that are sent in, and their fate."""
 
 from burn_rates import BURN_RATES, burn
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -111,7 +111,7 @@ REQUESTS: list[Panel] = [
         "Media by status",
         [Query("visionops_media", "{{status}}")],
         "short",
-        "What became of everything that was sent in.",
+        "All files that were sent in, by their status.",
     ),
     bars(
         "Quarantine by reason",
@@ -148,4 +148,4 @@ CAMERAS: list[Panel] = [
 def build() -> Dashboard:
     """Build the dashboard."""
     rows = [("Now", NOW), ("Uploads", REQUESTS), ("Cameras", CAMERAS)]
-    return board("ingest", "VisionOps: ingest", "What is sent in, and what becomes of it.", rows)
+    return board("ingest", "VisionOps: ingest", "Media that are sent in, and their fate.", rows)

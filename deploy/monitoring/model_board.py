@@ -159,7 +159,7 @@ DECISIONS: list[Panel] = [
             )
         ],
         "reqps",
-        "What the model answers.",
+        "The answers of the model.",
         is_stacked=True,
     ),
 ]

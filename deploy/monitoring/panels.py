@@ -127,7 +127,7 @@ def graph(
 def bars(
     title: str, query: Query, unit: Unit, description: str, highest: float | None = None
 ) -> Panel:
-    """Show the newest values side by side, a bar a series."""
+    """Show the newest values side by side, one bar per series."""
     panel = (
         bargauge.Panel()
         .title(title)

@@ -181,7 +181,7 @@ MACHINE: list[Panel] = [
             Query("visionops:gpu_memory:ratio", "{{gpu_uuid}} memory"),
         ],
         "percentunit",
-        "Of each GPU; empty where there is none.",
+        "Of each GPU; empty without one.",
         highest=1,
     ),
     graph(

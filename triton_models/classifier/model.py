@@ -27,7 +27,7 @@ Work = tuple[Any, list[bytes], Frame]
 
 
 class TritonPythonModel:
-    """What the Python backend calls."""
+    """The class that the Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version's files; an error here makes Triton refuse the version."""

@@ -13,7 +13,7 @@ from visionops_assets.vision.preprocessing import to_network_input
 
 
 class TritonPythonModel:
-    """What the Python backend calls."""
+    """The class that the Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the model card."""

@@ -8,7 +8,7 @@ from steps import Inferred, Observer, images_of, settings_of_server
 
 
 class TritonPythonModel:
-    """What the Python backend calls."""
+    """The class that the Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the recorder."""

@@ -34,7 +34,7 @@ PUBLISHED_AT_ONCE = 1_000
 ACKNOWLEDGE_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 10.0
 BUFFERED_IMAGE_BYTES = 64 * 1024**2
-"""While so many bytes of images wait, predictions are kept without theirs."""
+"""While this many bytes of images wait, predictions are kept without theirs."""
 BATCH_BYTES = 900_000
 """Of a message batch, below what brokers accept by default (1 MiB)."""
 WHOLE_IMAGE_BYTES = 256 * 1024
@@ -92,7 +92,7 @@ class Answered:
 
 
 def is_sampled(prediction_id: UUID, sample_rate: float) -> bool:
-    """Whether this prediction keeps its image: the same share of all, told by the id alone."""
+    """Say whether this prediction keeps its image: a fixed share, told by the id alone."""
     return prediction_id.int % 1_000_000 < sample_rate * 1_000_000
 
 

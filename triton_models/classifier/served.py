@@ -9,7 +9,7 @@ from visionops_assets.contracts import ModelCard, Role
 
 @dataclass(frozen=True)
 class ServedModel:
-    """Which version of which model answers here, in which part, and what it is."""
+    """The version of a model that answers here: its name, number, role and card."""
 
     name: str
     version: int

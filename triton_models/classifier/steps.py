@@ -35,7 +35,7 @@ WARM_UP_SIZES = (1, 8)
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """What was made of N images, a row an image.
+    """The network's output for N images, one row per image.
 
     `probabilities` are (N, C), `embeddings` (N, D), and `quality` of their frames
     (N, 4), in the order of `QUALITY_MEASURES`.

@@ -1,4 +1,4 @@
-"""What every record is, and what an API key may do."""
+"""The base of every record, and the scopes of API keys."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ class Record(BaseModel):
 
 
 class Scope(StrEnum):
-    """What an API key may do. `admin` may do everything."""
+    """The right that an API key gives. `admin` may do everything."""
 
     INGEST = "ingest"
     PREDICT = "predict"

@@ -12,7 +12,7 @@ from visionops_assets.contracts.base import Record
 
 
 class MediaKind(StrEnum):
-    """What a media file decodes to."""
+    """The kind of a media file, by its decoded content."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -32,7 +32,7 @@ class MediaEvent(Record):
     """Says that one media file is stored. At least once delivered.
 
     `event_id` follows from the media id and the number of the announcement: an event that is
-    published again is the same event, and a file that is to be processed again gets a new one.
+    published again is the same event, and a file that is processed again gets a new one.
     """
 
     schema_version: Literal[1] = 1

@@ -10,7 +10,7 @@ from visionops_assets.contracts.media import PreprocessingSpec
 
 
 class ModelCard(Record):
-    """What must be known to run a model's weights; stored beside them as `model.json`.
+    """The facts needed to run a model's weights; stored beside them as `model.json`.
 
     `mean` and `std` are per channel, of pixels scaled to 0..1.
     """
@@ -35,7 +35,7 @@ class Candidate(Record):
 
 
 class GateState(StrEnum):
-    """What the gate says of a candidate; undecided is for want of holdout groups."""
+    """The gate's word on a candidate; undecided where the holdout has too few groups."""
 
     PASSED = "passed"
     REFUSED = "refused"
@@ -114,13 +114,13 @@ class ArtifactReport(Record):
 
     @property
     def accuracy_drop(self) -> float:
-        """Accuracy lost against PyTorch; below zero if it won some."""
+        """Return the accuracy lost against PyTorch; below zero if it won some."""
         # Shares of images are not exact in binary: 0.97 - 0.96 is more than 0.01.
         return round(self.reference_accuracy - self.accuracy, 9)
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
-        """What its bound forbids, in words."""
+        """Say in words where it misses its bound."""
         bound, found = self.bound, []
         if self.label_agreement < bound.min_label_agreement:
             found.append(f"label agreement {self.label_agreement} < {bound.min_label_agreement}")
@@ -133,7 +133,7 @@ class ArtifactReport(Record):
 
     @property
     def usable(self) -> bool:
-        """Whether it may be served in the place of PyTorch."""
+        """Say whether it may be served in the place of PyTorch."""
         return not self.shortfalls
 
 

@@ -26,7 +26,7 @@ class Arm(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the retrain arbiter decided; `wait` is a decision too."""
+    """The decisions of the retrain arbiter; `wait` is one too."""
 
     WAIT = "wait"
     ASK_FOR_LABELS = "ask_for_labels"

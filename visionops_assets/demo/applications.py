@@ -21,7 +21,7 @@ KEPT_ONE_IN = 4
 
 @dataclass(frozen=True)
 class Seen:
-    """One answer: when (monotonic, in seconds), by which version, and whether it was right."""
+    """One answer: its time (monotonic, in seconds), its version, and whether it was right."""
 
     at_s: float
     model_version: int
@@ -59,13 +59,13 @@ class Applications:
 
     @property
     def seen(self) -> Sequence[Seen]:
-        """All answers so far, in the order in which they came."""
+        """Return all answers so far, in the order in which they came."""
         with self._lock:
             return tuple(self._seen)
 
     @property
     def failures(self) -> Sequence[str]:
-        """What was said about each request that failed."""
+        """Return the error of each request that failed."""
         with self._lock:
             return tuple(self._failures)
 

@@ -1,4 +1,4 @@
-"""What applications see, and what happens to it: a lens out of focus, poor light, noise."""
+"""Changes the pictures that applications send: a lens out of focus, poor light, noise."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ NOISE_SIGMA = 5.0
 def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
     """Return the same scan, blurred, with less contrast and with noise; each time otherwise.
 
-    It is enlarged first: 8 x 8 pixels leave a blur nothing to work on. The amounts are chosen so
+    It is enlarged first: 8 x 8 pixels are too few to blur. The amounts are chosen so
     that a model that never saw such images gets a third of them wrong, where people get none.
     """
     gray = decode_png(file.data)[:, :, 0].astype(np.float32)

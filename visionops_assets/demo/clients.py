@@ -133,7 +133,7 @@ class PublicApi:
         return answer
 
     def predict(self, file: DemoFile) -> dict[str, Any]:
-        """One prediction by the HTTP gateway."""
+        """Return one prediction by the HTTP gateway."""
         headers = {"content-type": file.content_type}
         answer: dict[str, Any] = self._call(
             "POST", f"{self._gateway_url}/v1/predict", content=file.data, headers=headers

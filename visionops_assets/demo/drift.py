@@ -201,7 +201,7 @@ class DriftDemo:
         self._stages.until("labels", lambda: self._labels(release) >= SETTLED_LABELS or None)
 
     def _probe(self, files: Sequence[DemoFile]) -> float:
-        """Return the accuracy on images of which nobody will tell the truth."""
+        """Return the accuracy on images that nobody will label."""
         answers = self._gateway.predict_many([file.data for file in files])
         labels = [
             answer.label if isinstance(answer, PredictedImage) else None for answer in answers

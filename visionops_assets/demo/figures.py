@@ -1,4 +1,4 @@
-"""What a demo measured, as a file."""
+"""Writes the figures of a demo into a file."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(kw_only=True)
 class Figures:
-    """What all demos measure; each adds its own."""
+    """The figures of every demo; each adds its own."""
 
     seconds_total: float = 0.0
     seconds_by_stage: dict[str, float] = field(default_factory=dict)
@@ -20,9 +20,9 @@ class Figures:
 
 @dataclass
 class DriftFigures(Figures):
-    """What the drift demo measured; written to `build/drift.json`.
+    """The figures of the drift demo; written to `build/drift.json`.
 
-    Accuracies are of the same held-back images, none of them trained on: before the change, changed
+    Accuracies are of the same images, none of them ever trained on: before the change, changed
     and answered by the old model, and changed and answered by the new one. `timeline` says what
     happened after how many seconds.
     """

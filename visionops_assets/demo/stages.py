@@ -29,7 +29,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Show and time a stage. What it came to is said by calling what it gives."""
+        """Show and time a stage. Call the function that it gives to say the result."""
         said: list[str] = []
         started_s = time.monotonic()
         self.screen.begin(name)

@@ -115,7 +115,7 @@ class BearerKey(HTTPBearer):
         """Let the request pass.
 
         Raises:
-            UnauthenticatedError: it does not show the key, or there is none.
+            UnauthenticatedError: it does not show the key, or no key is set.
         """
         presented = (presented_key(request) or "").encode()
         expected = self._key.get_secret_value().encode() if self._key else b""

@@ -20,7 +20,7 @@ MAX_PARTS = 1_000
 
 
 def is_form(request: Request) -> bool:
-    """Whether the body says that it is a multipart form."""
+    """Say whether the body says that it is a multipart form."""
     return request.headers.get("content-type", "").lower().startswith(FORM_TYPE)
 
 

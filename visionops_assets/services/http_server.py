@@ -1,4 +1,4 @@
-"""What the HTTP services share: how they listen and to whom, how they end, request ids.
+"""Parts that the HTTP services share: how and to whom they listen, how they end, request ids.
 
 Not here: answers to errors (`problems.py`), bodies of requests (`body.py`, `forms.py`).
 """

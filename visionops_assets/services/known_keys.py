@@ -34,13 +34,13 @@ class KnownKey:
     secret_sha256: str = field(repr=False)
 
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Say whether its time is over."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the catalog said of one prefix, when (monotonic clock), and until when it holds."""
+    """The catalog's answer about one prefix, its time (monotonic clock), and its end."""
 
     key: KnownKey | None
     given_at_s: float
@@ -61,7 +61,7 @@ class KnownKeys:
         self._threads = ThreadPoolExecutor(2, "api-keys")
 
     def remembers(self, prefix: str) -> bool:
-        """Whether the catalog was asked before, and had it."""
+        """Say whether the catalog was asked before, and had it."""
         return prefix in self._present
 
     async def find(self, prefix: str) -> KnownKey | None:

@@ -31,7 +31,7 @@ _log = logging.getLogger("visionops_assets.services.sweep")
 
 
 class Sweep:
-    """Passes over catalog and object store; one object a process."""
+    """Passes over catalog and object store; one object per process."""
 
     def __init__(self, settings: Settings, catalog: Catalog, store: ObjectStore) -> None:
         self._settings = settings

@@ -13,7 +13,7 @@ _PATTERN = rf"^{_PRINTABLE}*[^\s\x00-\x1f\x7f-\x9f]{_PRINTABLE}*$"
 
 
 def is_control(character: str) -> bool:
-    """Whether it is a control character or half of a surrogate pair."""
+    """Say whether it is a control character or half of a surrogate pair."""
     return unicodedata.category(character) in {"Cc", "Cs"}
 
 

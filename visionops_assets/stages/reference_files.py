@@ -1,4 +1,4 @@
-"""What a model version answered on its holdout: the reference that monitoring compares with.
+"""The answers of a model version on its holdout: the reference that monitoring compares with.
 
 Written once by evaluation, read by monitoring.
 """
@@ -41,7 +41,7 @@ def reference_key(model_name: str, model_version: int) -> str:
 
 
 def choose_frames(count: int) -> npt.NDArray[np.int64]:
-    """Choose at most `MAX_FRAMES` of so many frames, always the same; returns ascending indices."""
+    """Choose at most `MAX_FRAMES` of `count` frames, always the same; returns ascending indices."""
     chosen = np.random.default_rng(SEED).permutation(count)[:MAX_FRAMES]
     return np.sort(chosen).astype(np.int64)
 

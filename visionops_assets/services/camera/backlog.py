@@ -1,4 +1,4 @@
-"""What one camera has cut and ingest has not yet acknowledged: bounded, oldest dropped first."""
+"""Holds captures of one camera until ingest acknowledges them: bounded, oldest dropped first."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -36,18 +36,18 @@ class Backlog:
 
     @property
     def dropped(self) -> int:
-        """How many captures were lost because ingest did not take them in time."""
+        """Return the number of captures lost because ingest did not take them in time."""
         return self._dropped
 
     @property
     def waiting(self) -> int:
-        """How many captures are held, the one that was taken included."""
+        """Return the number of captures held, the one that was taken included."""
         with self._changed:
             return len(self._waiting) + (self._taken is not None)
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of all captures held."""
+        """Return the bytes of all captures held."""
         return self._held_bytes
 
     def add(self, capture: Capture) -> None:
@@ -63,7 +63,7 @@ class Backlog:
     def take(self, timeout_s: float) -> Capture | None:
         """Give out the oldest capture, again the one taken before if it was not done.
 
-        Waits up to `timeout_s` for one; None if there is none by then.
+        Waits up to `timeout_s` for one; None without one by then.
         """
         with self._changed:
             if self._taken is None:

@@ -14,7 +14,7 @@ _GAUGES: dict[str, tuple[str, Callable[[RunningCamera], float]]] = {
         lambda camera: camera.state.is_up,
     ),
     "visionops_camera_frame_rate_hz": (
-        "Frames a second over the last seconds.",
+        "Frames per second over the last seconds.",
         lambda camera: camera.state.frame_rate_hz,
     ),
     "visionops_camera_last_seen_seconds": (
@@ -36,7 +36,7 @@ _COUNTERS: dict[str, tuple[str, Callable[[RunningCamera], float]]] = {
         lambda camera: camera.backlog.dropped,
     ),
     "visionops_camera_reconnects": (
-        "How often the stream was lost.",
+        "Times that the stream was lost.",
         lambda camera: camera.state.reconnects,
     ),
 }
@@ -49,7 +49,7 @@ class CameraCollector(Collector):
         self._running = running
 
     def collect(self) -> Iterable[Metric]:
-        """Return every metric, with a series a camera."""
+        """Return every metric, with one series per camera."""
         cameras = self._running()
         for kind, metrics in ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS)):
             for name, (documentation, value) in metrics.items():

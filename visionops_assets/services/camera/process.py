@@ -55,7 +55,7 @@ class CaptureProcess:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """Return the process id."""
         return self._process.pid
 
     def __enter__(self) -> Self:

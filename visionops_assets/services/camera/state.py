@@ -1,4 +1,4 @@
-"""What is known of one camera while the service runs: counted by its threads, shown as metrics."""
+"""The state of one camera while the service runs: counted by its threads, shown as metrics."""
 
 from collections import Counter
 from threading import Lock

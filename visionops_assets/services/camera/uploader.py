@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads(Protocol):
-    """What carries one capture: sends it once, without trying again."""
+    """Sends one capture once, without trying again."""
 
     def upload(self, name: str, capture: Capture, label: str | None) -> Receipt:
         """Send a capture of the camera `name`.

@@ -87,9 +87,9 @@ class Watcher:
 
 
 def backoff_s(failures: int) -> float:
-    """Choose a wait after so many failures in a row: 1 s, 2 s, 4 s ... 60 s, half of it random.
+    """Choose a wait by the failures in a row: 1 s, 2 s, 4 s ... 60 s, half of it random.
 
-    So that the cameras of one switch that failed do not all come back in the same second.
+    The cameras of one switch that failed must not all come back in the same second.
     """
     longest_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(max(0, failures - 1), 10))
     return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""What the retrain arbiter decided and why, what it asked for, and which alerts fire."""
+"""Metrics of the retrain arbiter's decisions, of labelling batches, and of alerts that fire."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def decision_metrics(session: Session) -> Iterator[Metric]:
 
 
 def _open_batches(session: Session) -> Metric:
-    """Whether the labels of some predictions are asked for, of every model that was released."""
+    """Say of each released model whether labels of some predictions are asked for."""
     is_open = (
         select(LabellingBatch.batch_id)
         .where(LabellingBatch.model_name == Release.model_name, LabellingBatch.closed_at.is_(None))

@@ -17,7 +17,7 @@ def gauge(name: str, documentation: str, value: float) -> Metric:
 def gauges(
     name: str, documentation: str, labels: Sequence[str], samples: Iterable[Sample]
 ) -> Metric:
-    """Make a gauge with a series a sample."""
+    """Make a gauge with one series per sample."""
     family = GaugeMetricFamily(f"visionops_{name}", documentation, labels=labels)
     for values, value in samples:
         if value is not None:

@@ -16,7 +16,7 @@ from visionops_assets.settings import Settings
 
 def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     """Read what became of what was sent in."""
-    # Those that there are none of are shown too: a series that begins with 1 has no increase.
+    # Statuses without media are shown too: a series that begins with 1 has no increase.
     statuses = dict.fromkeys(MediaStatus, 0) | media.count_by_status(session)
     samples = [((status.value,), count) for status, count in statuses.items()]
     yield gauges("media", "Media files by status.", ["status"], samples)

@@ -1,4 +1,4 @@
-"""What ingest answers."""
+"""The answers of ingest."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,7 +41,7 @@ class Refusal(Record):
 
 
 class BatchResult(Record):
-    """What became of one file of a batch: it has a receipt or a refusal."""
+    """The result of one file of a batch: a receipt or a refusal."""
 
     filename: str | None
     receipt: UploadReceipt | None = None
@@ -97,7 +97,7 @@ _MEDIA = {
 
 
 class MediaState(Record, json_schema_extra={"examples": [_MEDIA]}):
-    """What became of one media file."""
+    """The state of one media file."""
 
     media_id: UUID
     status: MediaStatus

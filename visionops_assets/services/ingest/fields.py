@@ -1,4 +1,4 @@
-"""What a client says about a file, validated. What does not fit is a clear 422."""
+"""Validates the facts that a client states about a file; a wrong one is a clear 422."""
 
 import mimetypes
 import re
@@ -48,7 +48,7 @@ def display_name(filename: str | None) -> str | None:
 
 
 class MediaFields(Record):
-    """What is said about the files of one request, by query parameters or by the form's fields."""
+    """The facts about the files of one request, by query parameters or by the form's fields."""
 
     source: PlainText = Field("upload", description="Where it comes from.", examples=["gate-7"])
     captured_at: UtcTime | None = Field(
@@ -83,7 +83,7 @@ class MediaFields(Record):
 
 
 class UploadQuery(MediaFields):
-    """What is said about a raw body; a form says it in its fields."""
+    """The facts about a raw body; a form has them in its fields."""
 
     filename: Annotated[str | None, AfterValidator(display_name)] = Field(
         None, description="Shown, never used as a path."
@@ -91,7 +91,7 @@ class UploadQuery(MediaFields):
 
 
 def contradicts(filename: str | None, content_type: str) -> bool:
-    """Whether the file name ends like one of another type; an unknown ending claims nothing."""
+    """Say whether the file name ends like another type's; an unknown ending claims nothing."""
     ending = PurePosixPath(filename or "").suffix.lower()
     fitting = _TYPES_BY_ENDING.get(ending)
     return ending in _OTHER_ENDINGS if fitting is None else content_type not in fitting

@@ -10,7 +10,7 @@ from visionops_assets.vision.inspection import check_image_header
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 CHUNK_BYTES = 1024 * 1024
-"""What is held of an upload, and how far into an image its header may reach to be checked here."""
+"""The bytes held of an upload, within which the header of an image is checked."""
 
 
 async def in_chunks(body: AsyncIterator[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:

@@ -32,7 +32,7 @@ from visionops_assets.settings import Settings
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 PART_BYTES = 8 * 1024**2
-"""What one upload holds in memory, and loses at most when this process is killed."""
+"""The bytes that one upload holds in memory; a killed process loses no more."""
 
 
 class ResumableUploads:
@@ -69,7 +69,7 @@ class ResumableUploads:
         """Return where an upload stands.
 
         Raises:
-            NotFoundError: there is none of this owner, or it has expired.
+            NotFoundError: the owner has no such upload, or it has expired.
         """
         async with self._ledger.transaction() as connection:
             return await resumable.get(connection, upload_id, owner)

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Memory(Protocol):
-    """What else is written in the transaction of an acknowledgement, so as not to answer twice."""
+    """Writes more in the transaction of an acknowledgement, so that nothing is answered twice."""
 
     async def recall(self, connection: Connection) -> list[UploadReceipt] | None:
         """Return the answer that was given before, if this request is a repetition."""

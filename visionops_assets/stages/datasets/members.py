@@ -12,7 +12,7 @@ from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN
 from visionops_assets.vision.splits import MediaFingerprint, group_media, is_holdout
 
 MIN_CLASSES = 2
-"""Less is nothing to tell apart."""
+"""Fewer leave no choice."""
 
 
 def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def stray_classes(
 
 
 def is_sound(members: pd.DataFrame, min_holdout_per_class: int) -> bool:
-    """Whether a snapshot of these members may be trained on."""
+    """Say whether a snapshot of these members may be trained on."""
     return not groups_on_both_sides(members) and not classes_short_of_holdout(
         members, min_holdout_per_class
     )

@@ -1,4 +1,4 @@
-"""What frames show: the newest label of each labelled frame."""
+"""Reads the labels: the newest one of each labelled frame."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""What the served model answered, how often it was right, and what is to be done about it."""
+"""Measures the served model by its answers, and decides whether to repair it."""
 
 import dagster as dg
 

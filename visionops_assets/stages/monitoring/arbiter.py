@@ -58,7 +58,7 @@ class Guard:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, why, and by what. `look_again_in_s`: when time alone may change it."""
+    """An action, its reason and its evidence. `look_again_in_s`: when time may change it."""
 
     outcome: Outcome
     reason: str
@@ -147,14 +147,14 @@ def _with_alarm(facts: Facts, rule: Rule, guards: list[Guard]) -> tuple[Outcome,
 
 
 def _can_ask_for_frames(facts: Facts, rule: Rule, held: list[Guard]) -> bool:
-    """Whether nothing but labels is missing to train anew, and there are images to label."""
+    """Say whether only labels are missing to train anew, and there are images to label."""
     if facts.open_batch or [guard.name for guard in held] != [NEW_LABELS]:
         return False
     return facts.retraining.new_frames + facts.askable_images >= rule.min_new_labels
 
 
 def goes_back(facts: Facts, rule: Rule) -> bool:
-    """Whether the release itself is to blame for the alarm: the version before was better.
+    """Say whether the release is to blame for the alarm: the version before was better.
 
     A release that is a rollback is not undone: that would go back and forth.
     """

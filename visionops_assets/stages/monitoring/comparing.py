@@ -40,16 +40,16 @@ class Compared:
     significance: float
 
     def has_drifted(self, kind: str) -> bool:
-        """Whether a kind differs more than chance explains."""
+        """Say whether a kind differs more than chance explains."""
         return self.adjusted[kind] < self.significance
 
     @property
     def drifted(self) -> list[str]:
-        """The kinds that drifted, in the order of `KINDS`."""
+        """Return the kinds that drifted, in the order of `KINDS`."""
         return [kind for kind in self.results if self.has_drifted(kind)]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row a kind: `kind`, `statistic`, `p_value`, `p_adjusted`, `drifted`."""
+        """Return one row per kind: `kind`, `statistic`, `p_value`, `p_adjusted`, `drifted`."""
         return [
             {
                 "kind": kind,

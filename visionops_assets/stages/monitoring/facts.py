@@ -1,11 +1,11 @@
-"""What is known of a champion, as the plain values that the arbiter decides by."""
+"""The facts about a champion, as the plain values that the arbiter decides by."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What all labels of one release say.
+    """The evidence of all labels of one release.
 
     `log_evidence` is the detector's after the last label, None without labels; `alarm_at` is the
     number of labels at which it reached `log_limit` first, or None.
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Window:
-    """What was measured of the newest predictions. None is what could not be."""
+    """Measurements of the newest predictions; None where one was not possible."""
 
     labelled: int = 0
     accuracy: Estimate | None = None
@@ -50,7 +50,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Retraining:
-    """What speaks for and against training anew.
+    """The facts for and against training anew.
 
     `new_frames` are labelled ones that no snapshot has. `last_age_s` is the age of the newest
     decision to retrain, None without one; `in_flight` says how far that is, None if it is over, and

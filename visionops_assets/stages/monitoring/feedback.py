@@ -105,7 +105,7 @@ def facts_of(image: bytes) -> ImageFacts:
     """Find out about an encoded image.
 
     Raises:
-        MediaError: it is none.
+        MediaError: it is not an image.
     """
     kind, content_type = sniff(image[:SNIFF_BYTES])
     if kind is not MediaKind.IMAGE:

@@ -1,4 +1,4 @@
-"""What is measured of a server, said once for two readers: Prometheus, and two scrapes in a row.
+"""Measures of a server, defined once for two readers: Prometheus, and two scrapes in a row.
 
 Each kind of measure gives its PromQL, and the same value from two scrapes of the server itself,
 with the meaning that Prometheus' documentation gives `rate` and `histogram_quantile`. Pure.

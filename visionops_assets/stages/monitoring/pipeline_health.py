@@ -65,7 +65,7 @@ def measure_queue(
 
 
 def _lag(reader: TopicReader, topic: str, partition: int, taken: int | None) -> int:
-    """Count what lies after `taken`; of a topic of which nothing was taken, all it holds."""
+    """Count the messages after `taken`; all of a topic from which no message was taken."""
     start = reader.beginning(topic, partition) if taken is None else taken
     try:
         return reader.end(topic, partition, start, _END_TIMEOUT_S) - start
@@ -86,7 +86,7 @@ def measure_catalog(session: Session) -> Iterator[Measurement]:
 
 
 def measure_runs(instance: dg.DagsterInstance, jobs: Collection[str]) -> Iterator[Measurement]:
-    """Count the runs of the last day, by job and status; also those that there are none of."""
+    """Count the runs of the last day, by job and status, zeros too."""
     since = datetime.now(UTC) - RUNS_WITHIN
     for job in sorted(jobs):
         for status, statuses in RUN_STATUSES.items():

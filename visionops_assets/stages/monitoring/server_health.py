@@ -47,7 +47,7 @@ class Wanted:
 
 
 def _of_service(service: str, route: str) -> list[Wanted]:
-    """What is measured of one of our HTTP services; latency and errors, of its main route."""
+    """Return the measures of one of our HTTP services; latency and errors, of its main route."""
     main = (("route", route),)
     requests = f"visionops_{service}_requests_total"
     return [
@@ -72,7 +72,7 @@ def _of_service(service: str, route: str) -> list[Wanted]:
 
 
 def _of_triton() -> list[Wanted]:
-    """What is measured of Triton, by model. CPU and memory are those of its machine."""
+    """Return the measures of Triton, by model. CPU and memory are those of its machine."""
     done = Rate("nv_inference_request_success")
     failed = Rate("nv_inference_request_failure")
     model, gpu = ("model",), ("gpu_uuid",)

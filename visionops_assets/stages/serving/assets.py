@@ -47,7 +47,7 @@ def model_release(
     tracking: Tracking,
     triton: TritonServer,
 ) -> dg.MaterializeResult[ReleasedModel]:
-    """The version that Triton serves: rehearsed, switched without a gap, recorded for good.
+    """Version that Triton serves: rehearsed, switched without a gap, recorded for good.
 
     Reads the gate's verdict from the catalog itself, since a materialization by hand passes
     checks by. On a failure the version before serves on. While a canary is tried, the champion is

@@ -1,4 +1,4 @@
-"""What every change of what serves needs: the servers, the folders, the lock, the gate."""
+"""Changes the version that serves: by the servers, the folders, the lock and the gate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +77,7 @@ def passing_verdict(
     """Return the gate's verdict on a version, if it passes it against today's champion.
 
     Raises:
-        GateRefusedError: there is none that does.
+        GateRefusedError: no verdict does.
     """
     verdict = newest_verdict(session, model_name, version)
     if verdict is None:

@@ -45,7 +45,7 @@ MAX_PROBABILITY_ERROR_FP16 = 0.05
 
 @dataclass(frozen=True)
 class Reference:
-    """What every artifact of a candidate is compared with: PyTorch's answers on the holdout.
+    """The reference of every artifact of a candidate: PyTorch's answers on the holdout.
 
     `images` is uint8 (N, S, S, 3), `probabilities` float32 (N, classes), `truth` int64 (N).
     """
@@ -100,7 +100,7 @@ def class_indices(side: SnapshotFiles) -> npt.NDArray[np.int64]:
 
 
 def bound_of(artifact: Artifact, settings: Settings) -> ParityBound:
-    """How far an artifact may be from PyTorch."""
+    """Return how far an artifact may be from PyTorch."""
     most = settings.export_max_accuracy_drop
     match artifact:
         case Artifact.ONNX_FP32:

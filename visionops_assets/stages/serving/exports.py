@@ -1,4 +1,4 @@
-"""What lies in the folder of an export, read back and verified.
+"""Reads the folder of an export back, and verifies it.
 
     exports/<model>/<version>/   model.onnx, model.int8.onnx, model.json
     exports/<model>/<version>/export.json     the `ExportedModel` itself
@@ -32,7 +32,7 @@ def read_export(
     """Read an export back, verified: its record, and its files but for that record.
 
     Raises:
-        ReleaseError: there is none, or it is not whole.
+        ReleaseError: no export exists, or it is not whole.
         UntrustedArtifactError: it is not what we signed.
     """
     prefix = export_prefix(model_name, model_version)

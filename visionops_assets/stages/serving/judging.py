@@ -18,7 +18,7 @@ LATENCY_QUANTILE = 0.95
 
 
 class Outcome(StrEnum):
-    """What is to become of a rollout."""
+    """The end of a rollout, or its going on."""
 
     WAIT = "wait"
     PASS = "pass"  # noqa: S105 - no password
@@ -56,7 +56,7 @@ class RolloutRule:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to become of a rollout, and why."""
+    """The judgement on a rollout, and its reason."""
 
     outcome: Outcome
     reason: str

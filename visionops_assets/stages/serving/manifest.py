@@ -21,7 +21,7 @@ Files = dict[str, bytes]
 
 
 class Manifest(BaseModel):
-    """What a folder holds, and our word for it."""
+    """The files of a folder with their checksums, signed by us."""
 
     sha256_by_file: dict[str, str]
     signature: str

@@ -57,10 +57,10 @@ class PipelineOptions:
 
 
 def preferred_batch_size(latency_ms: float) -> int:
-    """Return how many images are best run at once through a network that needs so long for one.
+    """Return how many images are best run at once, by the network's time for one.
 
     Small networks gain by sharing what a call costs. Large ones gain nothing on a CPU, and while
-    one instance is busy with all that waited, the others have nothing to do.
+    one instance is busy with all that waited, the others are idle.
     """
     if latency_ms * MAX_PREFERRED_BATCH <= BATCH_MS:
         return MAX_PREFERRED_BATCH

@@ -32,7 +32,7 @@ from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
 
 @dataclass(frozen=True)
 class Network:
-    """What is served, its file or engine, and the ONNX file whose labels are expected of it."""
+    """The artifact that is served, its file or engine, and the ONNX file it must agree with."""
 
     files: Files
     expected: bytes

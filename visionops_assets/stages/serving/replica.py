@@ -44,7 +44,7 @@ class Replica:
 
     @property
     def address(self) -> str:
-        """Where it listens, `host:port`."""
+        """Return the address where it listens, `host:port`."""
         return self._server.address
 
     def served_version(self) -> int | None:

@@ -64,7 +64,7 @@ class Replicas:
         Raises:
             ReleaseError: it fails, or no server answers; `previous_version` serves as before.
         """
-        _ = to.files  # What cannot be trusted is refused before anything is touched.
+        _ = to.files  # Untrusted files are refused before anything is touched.
         answering = [replica for replica in self._replicas if _answers(replica)]
         if not answering:
             raise ReleaseError("No Triton server answers.")

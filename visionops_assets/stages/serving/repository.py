@@ -108,7 +108,7 @@ class ModelRepository:
                 self._object_store.delete("/".join(path))
 
     def pins(self, version: int) -> bool:
-        """Whether a version is the pinned one; its number is in its configuration."""
+        """Say whether a version is the pinned one; its number is in its configuration."""
         own_key = self.version_prefix(version) + CONFIG_FILE
         try:
             return self._object_store.get(self._pinned_key) == self._object_store.get(own_key)
