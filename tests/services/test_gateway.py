@@ -24,7 +24,6 @@ from visionops_assets.contracts import Scope
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
-    NoModelServedError,
     OverloadedError,
     ServerUnreachableError,
     VisionOpsError,
@@ -184,7 +183,6 @@ def test_what_a_look_at_the_header_tells_is_refused_without_triton(
     ("error", "status"),
     [
         (CorruptMediaError("It is truncated."), 422),
-        (NoModelServedError("Release one."), 503),
         (ServerUnreachableError("It is down."), 503),
         (DeadlineExceededError("Too slow."), 504),
         (OverloadedError("The queue is full."), 429),

@@ -25,6 +25,7 @@ from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial, is_picked
+from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings
 
 Trying = Literal[Role.CANARY, Role.SHADOW]
@@ -64,6 +65,7 @@ class Bench:
         self.predictor = Predictor(
             cast("TritonChannel", self.triton),
             cast("RolloutWatch", self.watch),
+            cast("Unserved", None),
             self.metrics,
             Settings(model_name=CHAMPION),
         )

@@ -166,7 +166,8 @@ def test_sensors_run_from_the_start() -> None:
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
 
 
-def test_gates_block() -> None:
+def test_only_faults_block() -> None:
+    """A refusal by the gate is an answer, as too few labels are: to block would fail the run."""
     keys = {
         (key.asset_key.to_user_string(), key.name)
         for key in GRAPH.asset_check_keys
@@ -174,8 +175,6 @@ def test_gates_block() -> None:
     }
     assert keys == {
         ("dataset_snapshot", "no_group_on_both_sides"),
-        ("dataset_snapshot", "every_class_is_held_out"),
-        ("model_evaluation", "gate"),
         ("exported_model", "onnx_matches_pytorch"),
     }
 

@@ -18,6 +18,7 @@ from visionops_assets.cli import (
     keys,
     labelling_batches,
     model,
+    models,
     quarantine,
     releases,
     root,
@@ -48,6 +49,7 @@ for command in (
 app.command("import")(imports.import_media)
 app.add_typer(keys.app, name="keys")
 app.add_typer(cameras.app, name="cameras")
+app.add_typer(models.app, name="models")
 app.add_typer(releases.app, name="releases")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(labelling_batches.app, name="labelling-batches")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from visionops_assets.cli.models import why_no_model_serves
 from visionops_assets.cli.screen import AsJson, console, print_fact
 from visionops_assets.cli.servers import up
 from visionops_assets.settings import load_settings
@@ -18,11 +19,14 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Ask the served model what images show, over gRPC. Exit code 2 if one cannot be used."""
-    from visionops_assets.errors import MediaError
+    from visionops_assets.errors import MediaError, NoModelServedError
     from visionops_assets.resources.triton import TritonServer
 
     images = [path.read_bytes() for path in files]
-    answers = TritonServer().predict_each(load_settings().model_name, images)
+    try:
+        answers = TritonServer().predict_each(load_settings().model_name, images)
+    except NoModelServedError as error:
+        raise NoModelServedError(why_no_model_serves(str(error))) from None
     for path, answer in zip(files, answers, strict=True):
         if isinstance(answer, MediaError):
             typer.echo(f"visionops: {path}: {answer.code}: {answer}", err=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from visionops_assets.cli.models import in_one_sentence
 from visionops_assets.cli.screen import AsJson, moment, print_fact, print_rows
 from visionops_assets.contracts import Role
 from visionops_assets.settings import load_settings
@@ -66,7 +67,9 @@ def ls(
         typer.echo(f"Champion: version {current.model_version}, since {since}.")
     if not as_json and rollout is not None:
         typer.echo(_describe(rollout))
-    nothing = f"No version of {model_name} was released yet."
+    if not as_json and current is None:
+        typer.echo(in_one_sentence())
+    nothing = "Nothing was released, tried or refused yet."
     print_rows([_public(event) for event in events], _COLUMNS, as_json, nothing)
 
 

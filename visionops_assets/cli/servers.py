@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
-from visionops_assets.cli import failures
+from visionops_assets.cli import failures, models
 from visionops_assets.cli.root import INTERRUPTED
 from visionops_assets.cli.screen import AsJson, console, print_json
-from visionops_assets.errors import StackError
+from visionops_assets.errors import StackError, VisionOpsError
 from visionops_assets.settings import settings_home
 from visionops_assets.stack import control, view
 from visionops_assets.stack.paths import Paths, tail
+from visionops_assets.stack.state import USABLE, StackState
+
+CATALOG = "postgresql"
 
 
 def up(
@@ -45,15 +48,29 @@ def down() -> None:
 def status(
     as_json: AsJson = False,
 ) -> None:
-    """Show the servers. The exit code is 0 if all are ready, else 1."""
+    """Show the servers, and what serves. The exit code is 0 if all servers are ready, else 1."""
     state = control.look(settings_home())
     if state is None:
         raise StackError(failures.advice())
+    model = _model(state)
     if as_json:
-        print_json(state)
+        print_json(state.model_dump(mode="json") | {"model": model})
     else:
         console.print(view.status_table(state))
+        if model is not None:
+            typer.echo(model)
     raise typer.Exit(0 if state.is_ready else 1)
+
+
+def _model(state: StackState) -> str | None:
+    """Say how the model stands; None if the catalog cannot be asked."""
+    catalog = next((server for server in state.servers if server.name == CATALOG), None)
+    if catalog is None or catalog.status not in USABLE:
+        return None
+    try:
+        return models.in_one_sentence()
+    except VisionOpsError:
+        return None
 
 
 def logs(

@@ -39,7 +39,7 @@ def to_visionops_error(
             return _unavailable(message, model, address)
         case "NOT_FOUND":
             return NoModelServedError(
-                f"Triton serves no {model!r}: release a version first. ({message})"
+                f"Triton serves no {model!r}: `visionops models ls` says why. ({message})"
             )
         case "DEADLINE_EXCEEDED":
             return DeadlineExceededError(f"Triton at {address} did not answer in time. Try again.")

@@ -21,6 +21,7 @@ from visionops_assets.services.gateway.routes import (
     add_predict_route,
 )
 from visionops_assets.services.gateway.streams import Streams
+from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.services.health import catalog_check, install_health, lasting
 from visionops_assets.services.http_server import RequestLog
 from visionops_assets.services.known_keys import KEPT_WITHOUT_CATALOG_S
@@ -58,7 +59,7 @@ class Gateway:
         admission = Admission(settings.gateway_max_in_flight, metrics.count_rejected)
         metrics.watch("in_flight", "Predictions under way.", lambda: admission.in_flight)
         watch = RolloutWatch(catalog, settings.model_name, metrics)
-        predictor = Predictor(triton, watch, metrics, settings)
+        predictor = Predictor(triton, watch, Unserved(catalog, settings), metrics, settings)
         streams = Streams(access, predictor, admission, metrics, settings)
 
         @asynccontextmanager

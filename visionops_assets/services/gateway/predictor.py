@@ -15,6 +15,7 @@ from visionops_assets.errors import (
     DeadlineExceededError,
     EmptyMediaError,
     MediaError,
+    NoModelServedError,
     OverloadedError,
     TooLargeError,
     VisionOpsError,
@@ -25,6 +26,7 @@ from visionops_assets.services.gateway.breaker import BreakerState, CircuitBreak
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial
+from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings
 from visionops_assets.vision.inspection import check_image_header
 
@@ -68,11 +70,13 @@ class Predictor:
         self,
         triton: TritonChannel,
         watch: RolloutWatch,
+        unserved: Unserved,
         metrics: GatewayMetrics,
         settings: Settings,
     ) -> None:
         self._triton = triton
         self._watch = watch
+        self._unserved = unserved
         self._metrics = metrics
         self._model = settings.model_name
         self._max_bytes = settings.max_predicted_image_bytes
@@ -132,6 +136,8 @@ class Predictor:
         except OverloadedError:
             self._metrics.count_rejected("triton_queue")
             raise
+        except NoModelServedError:
+            raise await self._unserved.error() from None
 
     async def _tried_champion(self, trial: Trial, image: bytes, ask: Ask) -> Inference:
         started_s = time.monotonic()

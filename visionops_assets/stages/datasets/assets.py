@@ -122,14 +122,29 @@ def no_group_on_both_sides(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResul
     )
 
 
-@dg.asset_check(asset=dataset_snapshot, blocking=True)
+@dg.asset_check(asset=dataset_snapshot)
 def every_class_is_held_out(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResult:
-    """Each class has training frames, and enough holdout frames to be judged."""
+    """Say whether each class has training frames, and enough holdout frames to be judged.
+
+    Too few labels are no fault, so a failed check stops no run: such a snapshot does not enter the
+    catalog, so that nothing is trained on it, and it is cut again when more labels have come.
+    """
     minimum = load_settings().min_holdout_per_class
     short = classes_short_of_holdout(dataset_snapshot, minimum)
     return dg.AssetCheckResult(
         passed=not short,
+        description=_described(short, minimum),
         metadata={"minimum": minimum, "holdout_of_short_classes": dg.MetadataValue.json(short)},
+    )
+
+
+def _described(short: dict[str, int], minimum: int) -> str:
+    if not short:
+        return f"Each class has training frames, and at least {minimum} in the holdout."
+    found = ", ".join(f"{name} ({count})" for name, count in short.items())
+    return (
+        f"Each class needs training frames, and at least {minimum} in the holdout. Add labelled "
+        f"media of these, whose holdout frames are counted: {found}."
     )
 
 

@@ -103,15 +103,20 @@ def model_evaluation(
     )
 
 
-@dg.asset_check(asset=model_evaluation, blocking=True)
+@dg.asset_check(asset=model_evaluation)
 def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
-    """Good enough on the frozen holdout, and no worse than the champion."""
+    """Say whether the candidate may be released: good enough, and no worse than the champion.
+
+    A failed check is an answer and stops no run: `exported_model` exports nothing then.
+    """
     return dg.AssetCheckResult(
         passed=model_evaluation.passed,
         description=model_evaluation.reason,
         metadata={
+            "state": model_evaluation.state.value,
             "accuracy": model_evaluation.accuracy,
             "accuracy_low": model_evaluation.accuracy_low,
+            "groups_needed": model_evaluation.groups_needed,
             "champion_version": model_evaluation.champion_version,
         },
     )

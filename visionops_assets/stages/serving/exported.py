@@ -1,5 +1,7 @@
 """`exported_model`: a candidate that passed the gate, as files that can be served."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pandas as pd
 
@@ -24,19 +26,37 @@ from visionops_assets.vision.plots import error_distributions
     io_manager_key="records",
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,
+    # What yields no output is not materialized, and Dagster skips what depends on it.
+    output_required=False,
 )
 def exported_model(
+    context: dg.AssetExecutionContext,
     trained_model: Candidate,
     model_evaluation: GateVerdict,
     tracking: Tracking,
     object_store: ObjectStore,
-) -> dg.MaterializeResult[ExportedModel]:
-    """The candidate as ONNX in float32 and INT8, signed in the object store and in MLflow."""
+) -> Iterator[dg.MaterializeResult[ExportedModel]]:
+    """Export the candidate as ONNX, float32 and INT8, signed in the object store and in MLflow.
+
+    A candidate that the gate did not pass is not exported, and so not released. That is an answer:
+    the run succeeds.
+    """
     if model_evaluation.model_version != trained_model.model_version:
         raise GateRefusedError(
             f"The newest verdict is on version {model_evaluation.model_version}, not on "
             f"{trained_model.model_version}: materialize model_evaluation again."
         )
+    if not model_evaluation.passed:
+        context.log.info(
+            "Version %d is not exported: %s", trained_model.model_version, model_evaluation.reason
+        )
+        return
+    yield _exported(trained_model, tracking, object_store)
+
+
+def _exported(
+    trained_model: Candidate, tracking: Tracking, object_store: ObjectStore
+) -> dg.MaterializeResult[ExportedModel]:
     # PyTorch takes two seconds to import, and most runs export nothing.
     from visionops_assets.stages.serving.export import export_candidate  # noqa: PLC0415
 

@@ -1,0 +1,175 @@
+"""What to do next about a model, in one sentence. Pure, on what `standing.py` reads.
+
+One rule for the command line, the gateway and all others, so that nobody is told two things.
+Addresses are not named: the gateway's clients may be anybody.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import ceil
+
+from visionops_assets.contracts import GateState, GateVerdict
+
+IMPORT = "`visionops import FOLDER --label-by-folder`"
+
+
+_SAID = {
+    GateState.PASSED: "passed the gate and is not released",
+    GateState.REFUSED: "was refused by the gate",
+    GateState.UNDECIDED: "has too small a holdout for the gate to decide",
+}
+
+
+class Part(StrEnum):
+    """What a version does now, or did."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+    RELEASED_BEFORE = "released before"
+    TRIED_BEFORE = "tried before"
+    NEVER_RELEASED = "never released"
+
+
+@dataclass(frozen=True)
+class VersionStanding:
+    """A version that the gate judged, what it was trained on, and its part.
+
+    The frames and classes are those of its snapshot, None if the catalog does not have it.
+    """
+
+    verdict: GateVerdict
+    decided_at: datetime
+    dagster_run_id: str
+    part: Part
+    train_frames: int | None = None
+    holdout_frames: int | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return self.verdict.model_version
+
+
+@dataclass(frozen=True)
+class ModelStanding:
+    """All judged versions of a model, newest first, and what the next one waits for.
+
+    `waiting_snapshot_id` is the newest snapshot if none of its models was judged. `labelled_frames`
+    are those that the newest snapshot lacks, `frames_per_class` what each class needs to be judged.
+    """
+
+    model_name: str
+    champion_version: int | None
+    versions: tuple[VersionStanding, ...]
+    waiting_snapshot_id: str | None
+    labelled_frames: int
+    frames_per_class: int
+    holdout_percent: int
+
+    def find(self, version: int) -> VersionStanding | None:
+        """Return one version, or None if the gate never judged it."""
+        return next((found for found in self.versions if found.version == version), None)
+
+
+def next_step(of: VersionStanding, standing: ModelStanding) -> str:
+    """Say what to do about a version."""
+    version = of.version
+    match of.part:
+        case Part.CHAMPION:
+            return "Nothing: it serves."
+        case Part.CANARY | Part.SHADOW:
+            return f"Wait: the {of.part.value} ends by rule. `visionops releases ls` shows it."
+        case Part.RELEASED_BEFORE:
+            back = f"`visionops releases rollback --to {version} --reason WHY`"
+            return f"Nothing: it served before. To go back to it: {back}."
+        case _ if of is not standing.versions[0]:
+            return f"Nothing: version {standing.versions[0].version} came after it."
+        case Part.TRIED_BEFORE:
+            return f"Nothing: it lost its trial. Add labelled media: {IMPORT}."
+        case Part.NEVER_RELEASED:
+            return _step_to_a_release(of.verdict, standing)
+
+
+def why_nothing_serves(standing: ModelStanding) -> str:
+    """Say why no version serves and what to do, or that the champion is on its way."""
+    name = standing.model_name
+    if standing.champion_version is not None:
+        return f"Version {standing.champion_version} of {name} is being loaded. Try again soon."
+    if not standing.versions:
+        return f"No model {name} serves, for none was trained yet. {what_is_awaited(standing)}"
+    newest = standing.versions[0]
+    said = _SAID[newest.verdict.state]
+    step = next_step(newest, standing)
+    return f"No model {name} serves: its newest version, {newest.version}, {said}. {step}"
+
+
+def in_one_sentence(standing: ModelStanding) -> str:
+    """Say what serves, and whether something newer does not."""
+    if standing.champion_version is None:
+        return why_nothing_serves(standing)
+    serves = f"Version {standing.champion_version} of {standing.model_name} serves."
+    newest = standing.versions[0] if standing.versions else None
+    if newest is None or newest.part is not Part.NEVER_RELEASED:
+        return serves
+    return (
+        f"{serves} The newest version, {newest.version}, {_SAID[newest.verdict.state]}: "
+        "`visionops models show` says what to do."
+    )
+
+
+def what_is_awaited(standing: ModelStanding) -> str:
+    """Say what the next version waits for, and what to do."""
+    if standing.waiting_snapshot_id is not None:
+        return (
+            f"A model of snapshot {standing.waiting_snapshot_id} is in training, or waits for it. "
+            "If it takes long, look at the runs of train_and_release in Dagster."
+        )
+    found, needed = standing.labelled_frames, standing.frames_per_class
+    if not found:
+        return f"There are no newly labelled frames. Add labelled media: {IMPORT}."
+    counted = "is 1 newly labelled frame" if found == 1 else f"are {found} newly labelled frames"
+    return (
+        f"There {counted}. A dataset is cut once labels pause, if two "
+        f"classes or more have about {needed} frames each. To add media: {IMPORT}."
+    )
+
+
+def _step_to_a_release(verdict: GateVerdict, standing: ModelStanding) -> str:
+    if verdict.state is GateState.UNDECIDED:
+        return _label_more(verdict, standing)
+    if verdict.state is GateState.REFUSED:
+        return _mend(standing)
+    if verdict.champion_version != standing.champion_version:
+        return (
+            "Train again, by `visionops train`: the gate compared it with "
+            f"{_champion(verdict.champion_version)}, and version {standing.champion_version} "
+            "serves now."
+        )
+    promote = f"`visionops releases promote {verdict.model_version} --reason WHY`"
+    return f"Wait: the run that trained it releases it. If that run is over: {promote}."
+
+
+def _label_more(verdict: GateVerdict, standing: ModelStanding) -> str:
+    if verdict.groups_needed is None:
+        return f"Add labelled media: {IMPORT}. The gate needs a larger holdout to decide."
+    overall = ceil(verdict.groups_needed * 100 / standing.holdout_percent)
+    return (
+        f"Label about {overall} more groups (videos, or images that are no copies): {IMPORT}. "
+        f"About {verdict.groups_needed} of them come to the holdout. Training then starts."
+    )
+
+
+def _mend(standing: ModelStanding) -> str:
+    serves = standing.champion_version
+    keeps = f"Version {serves} serves on. " if serves is not None else ""
+    return (
+        f"{keeps}Add labelled media, above all of classes that it mixes up: {IMPORT}. "
+        "Or train longer on the same: `visionops train --steps N`."
+    )
+
+
+def _champion(version: int | None) -> str:
+    return "no champion" if version is None else f"champion {version}"

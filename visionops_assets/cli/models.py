@@ -1,0 +1,139 @@
+"""`visionops models ls | show`: the versions of a model, the gate's verdicts, what to do next."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visionops_assets.cli.screen import AsJson, Columns, Fact, cell, print_fields, print_rows
+from visionops_assets.errors import NotFoundError
+from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.catalog.next_steps import ModelStanding, VersionStanding
+
+app = typer.Typer(help="Models: their versions, verdicts, what to do next.", no_args_is_help=True)
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="The model.", show_default="the configured one")
+]
+
+
+def _accuracy(fact: Fact) -> str:
+    return f"{fact['accuracy']:.4f} ({fact['accuracy_low']:.4f}..{fact['accuracy_high']:.4f})"
+
+
+_COLUMNS: Columns = {
+    "version": "version",
+    "part": "part",
+    "verdict": "verdict",
+    "accuracy (95 %)": _accuracy,
+    "trivial": "trivial_accuracy",
+    "groups": "holdout_groups",
+    "against": "compared_with_champion",
+    "snapshot": "snapshot_id",
+    "decided": "decided_at",
+    "what to do": "next_step",
+}
+
+
+@app.command()
+def ls(name: Name = None, as_json: AsJson = False) -> None:
+    """List the judged versions of a model, newest first."""
+    from visionops_assets.catalog.next_steps import what_is_awaited, why_nothing_serves
+
+    standing = _standing(name)
+    facts = [_fact(version, standing) for version in standing.versions]
+    print_rows(facts, _COLUMNS, as_json, why_nothing_serves(standing))
+    if facts and standing.waiting_snapshot_id and not as_json:
+        typer.echo(what_is_awaited(standing))
+
+
+@app.command()
+def show(
+    name: Name = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="V", help="Which one.", show_default="the newest")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one version: its data, its accuracy, the gate's verdict, and what to do next."""
+    from visionops_assets.catalog.next_steps import why_nothing_serves
+
+    standing = _standing(name)
+    if version is None and not standing.versions:
+        nothing = {"model": standing.model_name, "next_step": why_nothing_serves(standing)}
+        print_fields(nothing, as_json)
+        return
+    found = standing.find(version) if version is not None else standing.versions[0]
+    if found is None:
+        known = cell([other.version for other in standing.versions])
+        raise NotFoundError(
+            f"The gate has judged no version {version} of {standing.model_name}. "
+            f"Judged versions: {known}."
+        )
+    fact = _fact(found, standing)
+    print_fields(fact if as_json else _readable(fact), as_json)
+
+
+def why_no_model_serves(otherwise: str) -> str:
+    """Say why the configured model was never released and what to do; `otherwise` if it was."""
+    from visionops_assets.catalog.next_steps import why_nothing_serves
+
+    standing = _standing(None)
+    return why_nothing_serves(standing) if standing.champion_version is None else otherwise
+
+
+def in_one_sentence() -> str:
+    """Say how the configured model stands."""
+    from visionops_assets.catalog import next_steps
+
+    return next_steps.in_one_sentence(_standing(None))
+
+
+def _standing(name: str | None) -> "ModelStanding":
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.standing import judged_models, model_standing
+
+    settings = load_settings()
+    with Catalog().begin() as session:
+        known = {settings.model_name, *judged_models(session)}
+        if name is not None and name not in known:
+            raise NotFoundError(f"There is no model {name}. There are: {cell(sorted(known))}.")
+        return model_standing(session, name or settings.model_name, settings)
+
+
+def _fact(found: "VersionStanding", standing: "ModelStanding") -> dict[str, Any]:
+    from visionops_assets.catalog.next_steps import next_step
+
+    verdict = found.verdict
+    return {
+        "model": verdict.model_name,
+        "version": found.version,
+        "part": found.part.value,
+        "verdict": verdict.state.value,
+        "reason": verdict.reason,
+        "next_step": next_step(found, standing),
+        "accuracy": verdict.accuracy,
+        "accuracy_low": verdict.accuracy_low,
+        "accuracy_high": verdict.accuracy_high,
+        "trivial_accuracy": verdict.trivial_accuracy,
+        "compared_with_champion": verdict.champion_version,
+        "champion_accuracy": verdict.champion_accuracy,
+        "groups_needed": verdict.groups_needed,
+        "judged_on_frames": verdict.holdout_size,
+        "holdout_groups": verdict.holdout_groups,
+        "snapshot_id": verdict.snapshot_id,
+        "train_frames": found.train_frames,
+        "holdout_frames": found.holdout_frames,
+        "classes": found.classes,
+        "decided_at": found.decided_at,
+        "dagster_run_id": found.dagster_run_id,
+    }
+
+
+def _readable(fact: Fact) -> dict[str, Any]:
+    """Say the interval in one field, and leave out what is not known."""
+    shown = dict(fact) | {"accuracy": f"{_accuracy(fact)}, with 95 % confidence"}
+    hidden = {name for name, value in shown.items() if value is None}
+    hidden |= {"accuracy_low", "accuracy_high"}
+    return {name: value for name, value in shown.items() if name not in hidden}
