@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure up down status docs bench chaos releases hosts dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos releases hosts dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -57,7 +57,7 @@ test: install .venv/.tools ## Run every check and every test, on real servers
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
 
-check: lint types structure ## Lint, types, structure
+check: lint types structure definitions ## Lint, types, structure, Dagster's own check
 
 lint: install
 	$(BIN)/ruff check .
@@ -68,6 +68,9 @@ types: install
 
 structure: install
 	$(BIN)/pytest --quiet tests/structure
+
+definitions: install
+	$(BIN)/dg check defs
 
 up: install ## Start the servers of this machine
 	$(BIN)/visionops up

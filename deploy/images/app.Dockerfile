@@ -42,7 +42,7 @@ LABEL org.opencontainers.image.title="VisionOps" \
 # A volume that is mounted there takes its owner over.
 RUN install --directory --owner=10001 --group=10001 /opt/dagster
 COPY --from=build /opt/visionops /opt/visionops
-COPY workspace.yaml dagster.yaml /app/
+COPY deploy/workspace.yaml /app/deploy/
 COPY triton_models /app/triton_models
 # The root may be read-only: what is written goes to /tmp, bytecode is there already.
 ENV PATH=/opt/visionops/bin:$PATH \

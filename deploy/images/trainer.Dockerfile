@@ -39,7 +39,7 @@ LABEL org.opencontainers.image.title="VisionOps trainer" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/visionops /opt/visionops
-COPY workspace.yaml dagster.yaml /app/
+COPY deploy/workspace.yaml /app/deploy/
 COPY triton_models /app/triton_models
 ENV PATH=/opt/visionops/bin:$PATH \
     HOME=/tmp \

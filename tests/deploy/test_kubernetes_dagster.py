@@ -171,7 +171,7 @@ def test_the_instance_fits_the_overlay(overlay: str) -> None:
 
 
 def test_the_instance_is_valid_and_that_of_one_machine_but_for_the_cluster() -> None:
-    local = yaml.safe_load((DEPLOY.parent / "dagster.yaml").read_text())
+    local = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     cluster = instance("production")
     assert {k for k in local.keys() | cluster.keys() if local.get(k) != cluster.get(k)} == DIFFERS
     limits = "tag_concurrency_limits"

@@ -136,4 +136,4 @@ def test_the_templates_of_models_are_in_the_image() -> None:
     root = config_map("production", "visionops")["VISIONOPS_PROJECT_ROOT"]
     dockerfile = Path(__file__).parents[2] / "deploy" / "images" / "app.Dockerfile"
     assert f"COPY triton_models {root}/triton_models" in dockerfile.read_text()
-    assert f"COPY workspace.yaml dagster.yaml {root}/" in dockerfile.read_text()
+    assert f"COPY deploy/workspace.yaml {root}/deploy/" in dockerfile.read_text()

@@ -22,6 +22,8 @@ from visionops_assets.settings import load_settings
 BATCH_BYTES = 900_000
 """Below what brokers accept by default (1 MiB); kafka-python's own 16 kB make many requests."""
 DELIVERY_TIMEOUT_S = 20.0
+BOOTSTRAP_TIMEOUT_S = 10.0
+"""How long a reader looks for a broker; kafka-python's own 30 s are half of what a sensor has."""
 PAGE_EVENTS = 1_000
 FETCH_BYTES = 16 * 1024**2
 
@@ -113,6 +115,7 @@ class Broker(dg.ConfigurableResource["Broker"]):
         with _reaching(settings.kafka_bootstrap_servers):
             consumer = KafkaConsumer(
                 bootstrap_servers=settings.kafka_bootstrap_servers,
+                bootstrap_timeout_ms=int(BOOTSTRAP_TIMEOUT_S * 1000),
                 enable_auto_commit=False,
                 auto_offset_reset="none",
                 fetch_max_bytes=FETCH_BYTES,
@@ -260,4 +263,4 @@ def _reaching(address: str) -> Iterator[None]:
     try:
         yield
     except KafkaError as error:
-        raise ServerUnreachableError(f"The queue at {address} does not answer: {error}") from error
+        raise ServerUnreachableError(f"The queue at {address} does not answer: {error}.") from error

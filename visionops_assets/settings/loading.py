@@ -29,7 +29,7 @@ class Settings(
     home: Path = Field(Path(".visionops"), description="Where the local stack keeps its state.")
     project_root: Path = Field(
         Path(__file__).resolve().parents[2],
-        description="Folder that holds triton_models/, workspace.yaml and dagster.yaml.",
+        description="Folder that holds triton_models/ and deploy/.",
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
         "in_process",

@@ -10,6 +10,7 @@ import httpx
 from visionops_assets.errors import StackError
 from visionops_assets.settings import secret_environment, secret_fields
 from visionops_assets.stack import postgres
+from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port, tls
 from visionops_assets.stack.server import Probe, Server
@@ -89,20 +90,26 @@ def daemon(plan: Plan) -> Server:
 
 
 def _workspace(plan: Plan) -> tuple[str, str]:
-    return "-w", str(plan.settings.project_root / "workspace.yaml")
+    return "-w", str(plan.settings.project_root / "deploy" / "workspace.yaml")
 
 
 def _environment(plan: Plan) -> dict[str, str]:
     """Return the variables with every secret: runs inherit them, and use all servers."""
-    env = {"DAGSTER_HOME": str(plan.home / "dagster"), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-    return env | secret_environment(plan.settings, *secret_fields())
+    settings = plan.settings
+    env = {"DAGSTER_HOME": str(Paths(plan.home).dagster), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    if settings.s3_endpoint_url:
+        # For the manager of run logs, which has no setting for an address that may be missing.
+        env["AWS_ENDPOINT_URL_S3"] = settings.s3_endpoint_url
+    return env | plan.s3_credentials | secret_environment(settings, *secret_fields())
 
 
 def _prepare(plan: Plan) -> None:
-    """Give Dagster its home, with the instance's configuration as it is now."""
-    home = plan.home / "dagster"
-    home.mkdir(exist_ok=True, mode=0o700)
-    shutil.copyfile(plan.settings.project_root / "dagster.yaml", home / "dagster.yaml")
+    """Write the instance's configuration as it is now, for the stack and for `dagster dev`."""
+    paths = Paths(plan.home)
+    homes = {paths.dagster: "dagster.yaml", paths.attached_dagster: "dagster-attached.yaml"}
+    for home, template in homes.items():
+        home.mkdir(exist_ok=True, mode=0o700)
+        shutil.copyfile(plan.settings.project_root / "deploy" / template, home / "dagster.yaml")
 
 
 def _ask(url: str, query: str) -> Any:

@@ -33,6 +33,16 @@ class Paths:
         """Name the file in which the supervisor describes its servers."""
         return self.run / "state.json"
 
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME of the stack's own processes."""
+        return self.run / "dagster"
+
+    @property
+    def attached_dagster(self) -> Path:
+        """DAGSTER_HOME for `dagster dev` beside the stack."""
+        return self.home / "dagster"
+
     def pid(self, server: str) -> Path:
         """Name the record of a server's process."""
         return self.run / f"{server}.pid"

@@ -13,6 +13,7 @@ from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
+from visionops_assets.stages.outages import skip_without_servers
 
 WORK_TAG = "visionops/work"
 STEPS = 10
@@ -50,6 +51,7 @@ def why_wait(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Ask for a snapshot when the catalog says that it is time.
 

@@ -11,6 +11,7 @@ from visionops_assets.resources.broker import Broker, TopicReader
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
+from visionops_assets.stages.outages import skip_without_servers
 from visionops_assets.stages.partitions import media_batches
 
 MAX_BATCHES_PER_TICK = 10
@@ -32,6 +33,7 @@ process_media = dg.define_asset_job(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.SensorResult:
     """Cut the media topic into batches and ask for one run each.
 

@@ -7,6 +7,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Alert
 from visionops_assets.stages.monitoring.health import check_health
 from visionops_assets.stages.monitoring.sensors import monitor
+from visionops_assets.stages.outages import skip_without_servers
 
 CALLS_FOR = "calls_for"
 """The label of an alert that names a job: `monitor` or `check_health`. Other repairs, such as
@@ -19,6 +20,7 @@ bringing Triton back to the champion, need no alert: sensors do them all the tim
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def alert_calls(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Ask for the job that an alert names, once each time the alert fires."""
     with catalog.begin() as session:

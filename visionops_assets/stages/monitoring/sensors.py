@@ -16,6 +16,7 @@ from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
 from visionops_assets.settings import Settings, current_spec, load_settings
+from visionops_assets.stages.outages import skip_without_servers
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -45,6 +46,7 @@ monitor = dg.define_asset_job(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def new_predictions(
     context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
 ) -> dg.SensorResult:

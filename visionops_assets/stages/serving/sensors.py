@@ -12,11 +12,12 @@ from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.releases import champion, event_of, releases_without_run
 from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.contracts import Outcome
-from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.outages import skip_without_servers
 from visionops_assets.stages.serving.audit import ARBITER, Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
@@ -32,6 +33,7 @@ from visionops_assets.stages.serving.trials import Trials
     default_status=dg.DefaultSensorStatus.RUNNING,
     asset_selection=dg.AssetSelection.assets("model_release"),
 )
+@skip_without_servers
 def serving_convergence(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
@@ -46,13 +48,8 @@ def serving_convergence(
     """
     model_name = load_settings().model_name
     reported_id = int(context.cursor or 0)
-    materializations: list[dg.AssetMaterialization] = []
-    try:
-        said = converge(Controller.of(catalog, object_store, triton), model_name)
-        materializations, reported_id = _untold(catalog, tracking, model_name, reported_id)
-    except ServerUnreachableError as error:
-        context.log.warning("%s", error)
-        said = str(error)
+    said = converge(Controller.of(catalog, object_store, triton), model_name)
+    materializations, reported_id = _untold(catalog, tracking, model_name, reported_id)
     return dg.SensorResult(asset_events=materializations, cursor=str(reported_id), skip_reason=said)
 
 

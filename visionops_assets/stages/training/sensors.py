@@ -16,6 +16,7 @@ from visionops_assets.catalog.releases import was_refused
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
+from visionops_assets.stages.outages import skip_without_servers
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
 DECISION_TAG = "visionops/decision_id"
@@ -38,6 +39,7 @@ train_and_release = dg.define_asset_job(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Asks for training on the newest snapshot until a run succeeds or the gate refuses its model.
 
