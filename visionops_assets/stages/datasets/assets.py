@@ -23,6 +23,7 @@ from visionops_assets.stages.datasets.members import (
 )
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
     MEMBERS,
@@ -47,6 +48,7 @@ SAMPLE_FRAMES = 40
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,
 )
+@fail_in_words
 def dataset_snapshot(
     context: dg.AssetExecutionContext,
     labels: pd.DataFrame,

@@ -13,7 +13,7 @@ from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
-from visionops_assets.stages.outages import skip_without_servers
+from visionops_assets.stages.sentences import skip_without_servers
 
 WORK_TAG = "visionops/work"
 STEPS = 10

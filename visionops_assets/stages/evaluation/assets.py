@@ -24,6 +24,7 @@ from visionops_assets.stages.reference_files import (
     choose_frames,
     write_reference,
 )
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
@@ -52,6 +53,7 @@ class Answers:
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def model_evaluation(
     context: dg.AssetExecutionContext,
     trained_model: Candidate,

@@ -23,6 +23,7 @@ from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_png
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
@@ -49,6 +50,7 @@ COLUMNS = columns(
     kinds={"opencv", "ffmpeg", "s3", "postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def processed_frames(
     context: dg.AssetExecutionContext,
     raw_media: pd.DataFrame,

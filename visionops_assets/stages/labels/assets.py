@@ -12,6 +12,7 @@ from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import class_counts
 
 COLUMNS = columns(
@@ -39,6 +40,7 @@ COLUMNS = columns(
     kinds={"postgres", "parquet"},
     owners=OWNERS,
 )
+@fail_in_words
 def labels(
     context: dg.AssetExecutionContext, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:

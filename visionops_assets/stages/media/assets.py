@@ -16,6 +16,7 @@ from visionops_assets.stages.columns import TEXT, columns, frame_of, names, show
 from visionops_assets.stages.media.events import dead_letters, parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import table
+from visionops_assets.stages.sentences import fail_in_words
 
 COLUMNS = columns(
     ("media_id", TEXT, "Id that the ingest API gave the file."),
@@ -37,6 +38,7 @@ COLUMNS = columns(
     kinds={"kafka", "postgres", "parquet"},
     owners=OWNERS,
 )
+@fail_in_words
 def raw_media(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:

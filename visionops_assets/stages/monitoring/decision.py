@@ -26,6 +26,7 @@ from visionops_assets.stages.monitoring.gathering import Gathered, gather
 from visionops_assets.stages.monitoring.performance import model_performance
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
 
@@ -36,6 +37,7 @@ from visionops_assets.vision.monitoring_plots import evidence_over_labels
     kinds={"postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def retrain_decision(
     context: dg.AssetExecutionContext, catalog: Catalog
 ) -> dg.MaterializeResult[None]:

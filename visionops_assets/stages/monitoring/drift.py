@@ -24,6 +24,7 @@ from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.reference_files import read_reference
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring_plots import distribution_shift, drift_overview
 
@@ -49,6 +50,7 @@ COLUMNS = columns(
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
 )
+@fail_in_words
 def data_drift(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:

@@ -18,6 +18,7 @@ from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 ADOPTED_AT_ONCE = 200
@@ -44,6 +45,7 @@ Unreadable = list[tuple[Adoptable, str]]
     kinds={"postgres", "s3"},
     owners=OWNERS,
 )
+@fail_in_words
 def feedback_media(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:

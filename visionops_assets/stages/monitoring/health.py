@@ -27,6 +27,7 @@ from visionops_assets.stages.monitoring.pipeline_health import (
 from visionops_assets.stages.monitoring.server_health import measure_servers
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.health_plots import lines_over_time
 
 SHOWN_WINDOWS = 288
@@ -58,6 +59,7 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     kinds={"prometheus", "postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def serving_health(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:

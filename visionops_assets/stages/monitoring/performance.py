@@ -23,6 +23,7 @@ from visionops_assets.stages.monitoring.scoring import indices_of, measure
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.reference_files import read_reference
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.metrics import confusion_matrix
 from visionops_assets.vision.monitoring.scores import score
 from visionops_assets.vision.monitoring_plots import score_bars
@@ -64,6 +65,7 @@ class Measured:
     kinds={"numpy", "postgres", "parquet"},
     owners=OWNERS,
 )
+@fail_in_words
 def model_performance(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:

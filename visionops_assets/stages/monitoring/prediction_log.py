@@ -21,6 +21,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
+from visionops_assets.stages.sentences import fail_in_words
 
 COLUMNS = columns(
     ("model_name", TEXT, "Name of the model."),
@@ -41,6 +42,7 @@ IMAGES_PUT_AT_ONCE = 16
     kinds={"kafka", "postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def prediction_log(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:

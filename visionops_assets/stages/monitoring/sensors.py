@@ -16,7 +16,7 @@ from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
 from visionops_assets.settings import Settings, current_spec, load_settings
-from visionops_assets.stages.outages import skip_without_servers
+from visionops_assets.stages.sentences import skip_without_servers
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -14,6 +14,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser, as_record
@@ -38,6 +39,7 @@ class ReleaseRequest(dg.Config):
     kinds={"triton", "s3", "postgres"},
     owners=OWNERS,
 )
+@fail_in_words
 def model_release(
     context: dg.AssetExecutionContext,
     config: ReleaseRequest,

@@ -18,6 +18,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import error_distributions
 
 
@@ -29,6 +30,7 @@ from visionops_assets.vision.plots import error_distributions
     # What yields no output is not materialized, and Dagster skips what depends on it.
     output_required=False,
 )
+@fail_in_words
 def exported_model(
     context: dg.AssetExecutionContext,
     trained_model: Candidate,

@@ -12,12 +12,12 @@ from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.releases import champion, event_of, releases_without_run
 from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.contracts import Outcome
-from visionops_assets.errors import VisionOpsError
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.outages import skip_without_servers
+from visionops_assets.stages.sentences import skip_without_servers
 from visionops_assets.stages.serving.audit import ARBITER, Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
@@ -59,6 +59,7 @@ def serving_convergence(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def rollout_rule(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
@@ -70,6 +71,8 @@ def rollout_rule(
     trials = Trials(Controller.of(catalog, object_store, triton))
     try:
         return dg.SkipReason(trials.apply_rule(settings.model_name, RolloutRule.of(settings)))
+    except ServerUnreachableError:
+        raise
     except VisionOpsError as error:
         context.log.warning("%s", error)
         return dg.SkipReason(str(error))
@@ -80,6 +83,7 @@ def rollout_rule(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
+@skip_without_servers
 def decided_rollback(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
@@ -94,6 +98,8 @@ def decided_rollback(
     controller = Controller.of(catalog, object_store, triton)
     try:
         return dg.SkipReason(roll_back_as_decided(controller, load_settings().model_name))
+    except ServerUnreachableError:
+        raise
     except VisionOpsError as error:
         context.log.warning("%s", error)
         return dg.SkipReason(str(error))

@@ -16,6 +16,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
+from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import training_curves
 
 ROOT_RUN_TAG = "dagster_root_run_id"
@@ -39,6 +40,7 @@ class TrainingRequest(dg.Config):
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
 )
+@fail_in_words
 def trained_model(
     context: dg.AssetExecutionContext,
     config: TrainingRequest,

@@ -1,14 +1,17 @@
-"""Sensors beside absent servers: one sentence, and no failed tick."""
+"""What sensors and assets say when a server is absent or a request is wrong."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from visionops_assets.definitions import definitions
+from visionops_assets.errors import NotFoundError, ServerUnreachableError
 from visionops_assets.resources import broker
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.sentences import ADVICE, fail_in_words
 
 # kafka-python leaves the socket of a consumer that found no broker to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -44,5 +47,44 @@ def test_a_sensor_without_its_server_skips_and_says_which_is_missing(name: str) 
     assert not tick.run_requests
     assert tick.skip_message
     assert NOBODY in tick.skip_message
-    assert tick.skip_message.endswith("Is `visionops up` running?")
+    assert tick.skip_message.endswith(ADVICE)
     assert "\n" not in tick.skip_message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ServerUnreachableError("It is down."), f"It is down. {ADVICE}"),
+        (NotFoundError("There is no snapshot."), "There is no snapshot."),
+    ],
+)
+def test_an_asset_fails_with_the_sentence_of_our_error(error: Exception, said: str) -> None:
+    @dg.asset
+    @fail_in_words
+    def wrong() -> None:
+        raise error
+
+    result = dg.materialize([wrong], raise_on_error=False)
+    [failure] = [event.step_failure_data for event in result.get_step_failure_events()]
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.description == said
+    assert failure.error is not None
+    assert failure.error.cause is None
+
+
+def test_an_unforeseen_error_keeps_its_trace() -> None:
+    @fail_in_words
+    def wrong() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        wrong()
+
+
+ASSETS = [each for each in definitions.assets or [] if isinstance(each, dg.AssetsDefinition)]
+
+
+@pytest.mark.parametrize("asset", [each for each in ASSETS if each.is_executable], ids=str)
+def test_every_asset_fails_in_words(asset: dg.AssetsDefinition) -> None:
+    compute: Any = asset.op.compute_fn
+    assert compute.decorated_fn.__code__.co_name == "failing"

@@ -1,0 +1,54 @@
+"""How sensors and assets say what was wrong: in one sentence, not in a stack trace."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import dagster as dg
+
+from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+
+ADVICE = "On one machine, `visionops up` starts it."
+
+Given = ParamSpec("Given")
+Told = TypeVar("Told")
+
+
+def skip_without_servers(
+    evaluate: Callable[Given, Told],
+) -> Callable[Given, Told | dg.SkipReason]:
+    """Make a sensor's function skip while a server does not answer, and say which.
+
+    It goes below `dg.sensor`. The cursor stays, so the next tick begins where this one did. The
+    checks of `serving_health` and the alerts tell of a server that is down; ticks do not.
+    """
+
+    @functools.wraps(evaluate)
+    def skipping(*args: Given.args, **kwargs: Given.kwargs) -> Told | dg.SkipReason:
+        try:
+            return evaluate(*args, **kwargs)
+        except ServerUnreachableError as error:
+            return dg.SkipReason(_sentence(error))
+
+    return skipping
+
+
+def fail_in_words(compute: Callable[Given, Told]) -> Callable[Given, Told]:
+    """Make an asset's function fail with the sentence of an error of ours.
+
+    It goes below `dg.asset`. Dagster shows the sentence first, and below it only where it came
+    from; the libraries' traces beneath are left out. Any other exception passes as it is.
+    """
+
+    @functools.wraps(compute)
+    def failing(*args: Given.args, **kwargs: Given.kwargs) -> Told:
+        try:
+            return compute(*args, **kwargs)
+        except VisionOpsError as error:
+            raise dg.Failure(_sentence(error), {"code": error.code}) from None
+
+    return failing
+
+
+def _sentence(error: VisionOpsError) -> str:
+    return f"{error} {ADVICE}" if isinstance(error, ServerUnreachableError) else str(error)
