@@ -72,6 +72,19 @@ def test_an_asset_fails_with_the_sentence_of_our_error(error: Exception, said: s
     assert failure.error.cause is None
 
 
+def test_an_asset_that_yields_fails_in_words_too() -> None:
+    @dg.asset
+    @fail_in_words
+    def wrong() -> Iterator[dg.MaterializeResult[None]]:
+        yield from ()
+        raise NotFoundError("There is no snapshot.")
+
+    result = dg.materialize([wrong], raise_on_error=False)
+    [failure] = [event.step_failure_data for event in result.get_step_failure_events()]
+    assert failure.user_failure_data is not None
+    assert failure.user_failure_data.description == "There is no snapshot."
+
+
 def test_an_unforeseen_error_keeps_its_trace() -> None:
     @fail_in_words
     def wrong() -> None:
@@ -87,4 +100,4 @@ ASSETS = [each for each in definitions.assets or [] if isinstance(each, dg.Asset
 @pytest.mark.parametrize("asset", [each for each in ASSETS if each.is_executable], ids=str)
 def test_every_asset_fails_in_words(asset: dg.AssetsDefinition) -> None:
     compute: Any = asset.op.compute_fn
-    assert compute.decorated_fn.__code__.co_name == "failing"
+    assert compute.decorated_fn.__code__.co_name in {"failing", "yielding"}

@@ -1,8 +1,10 @@
 """How sensors and assets say what was wrong: in one sentence, not in a stack trace."""
 
 import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar, cast
 
 import dagster as dg
 
@@ -39,15 +41,29 @@ def fail_in_words(compute: Callable[Given, Told]) -> Callable[Given, Told]:
     It goes below `dg.asset`. Dagster shows the sentence first, and below it only where it came
     from; the libraries' traces beneath are left out. Any other exception passes as it is.
     """
+    if inspect.isgeneratorfunction(compute):
+
+        @functools.wraps(compute)
+        def yielding(*args: Given.args, **kwargs: Given.kwargs) -> Iterator[object]:
+            with _in_words():
+                yield from compute(*args, **kwargs)
+
+        return cast("Callable[Given, Told]", yielding)
 
     @functools.wraps(compute)
     def failing(*args: Given.args, **kwargs: Given.kwargs) -> Told:
-        try:
+        with _in_words():
             return compute(*args, **kwargs)
-        except VisionOpsError as error:
-            raise dg.Failure(_sentence(error), {"code": error.code}) from None
 
     return failing
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except VisionOpsError as error:
+        raise dg.Failure(_sentence(error), {"code": error.code}) from None
 
 
 def _sentence(error: VisionOpsError) -> str:
