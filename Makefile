@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos releases hosts dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos releases hosts pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -96,6 +96,9 @@ releases: install ## Promote and roll back a hundred times under load, into buil
 hosts: install .venv/.tools ## Run the pods of the manifests on two hosts and kill them, into build/ (as root)
 	$(BIN)/pytest tests/integration/test_hosts.py
 	$(BIN)/python -m tests.hosts
+
+pictures: install ## Take the documentation's pictures of the stack that runs, after a demo
+	$(BIN)/python -m tests.pictures
 
 dashboards: install ## Build the Grafana dashboards again, into deploy/monitoring/dashboards
 	$(BIN)/python deploy/monitoring/build_dashboards.py

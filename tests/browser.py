@@ -48,13 +48,13 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, origin: str, **options: Any) -> Iterator[Visit]:
-    """Open a page for one origin. What it asks others for is refused and noted."""
+def visit(browser: Browser, *origins: str, **options: Any) -> Iterator[Visit]:
+    """Open a page for these origins. What it asks others for is refused and noted."""
     context = browser.new_context(**options)
     visit = Visit(context.new_page())
 
     def guard(route: Route, request: Request) -> None:
-        if request.url.startswith(origin) or urlsplit(request.url).scheme in {"blob", "data"}:
+        if request.url.startswith(origins) or urlsplit(request.url).scheme in {"blob", "data"}:
             route.continue_()
         else:
             visit.foreign.append(request.url)

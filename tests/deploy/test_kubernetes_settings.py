@@ -215,11 +215,15 @@ def test_routes_lead_to_services(overlay: str) -> None:
         [port] = of_kind(overlay, "Service")[backend["name"]]["spec"]["ports"]
         assert (backend["name"], backend["port"]) == (name, port["port"])
         prefixes = [match["path"]["value"] for match in rule["matches"]]
-        outside = {path for path in paths_of(public[name]) if path.startswith("/v1/")}
+        paths = paths_of(public[name])
+        outside = {path for path in paths if path.startswith("/v1/") or path in {"/", "/page"}}
         for path in outside:
             assert any(path == p or path.startswith(p + "/") for p in prefixes), path
         for prefix in prefixes:
             assert any(path == prefix or path.startswith(prefix + "/") for path in outside)
+        # As a prefix it would let in all.
+        kinds = {match["path"]["value"]: match["path"]["type"] for match in rule["matches"]}
+        assert kinds.get("/", "Exact") == "Exact"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -7,7 +7,7 @@ from uuid import uuid4
 from tests.services.key_catalog import KeyCatalog
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.schema import Label
+from visionops_assets.catalog.schema import Label, Snapshot
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
@@ -69,6 +69,10 @@ class FakeCatalog(KeyCatalog):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[Label] = []
+        self.snapshots: dict[str, Snapshot] = {}
+
+    def get(self, table: type[Any], key: str) -> Any:
+        return self.snapshots.get(key) if table is Snapshot else super().get(table, key)
 
     def add(self, row: Label) -> None:
         self.rows.append(row)

@@ -17,6 +17,7 @@ from visionops_assets.cli import (
     imports,
     keys,
     labelling_batches,
+    link,
     model,
     models,
     quarantine,
@@ -44,6 +45,7 @@ for command in (
     capacity.capacity,
     model.predict,
     model.demo,
+    link.link,
 ):
     app.command()(command)
 app.command("import")(imports.import_media)

@@ -11,13 +11,20 @@ from rich.console import Console
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import own_key
+from visionops_assets.catalog.sign_in import create_link
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
 from visionops_assets.demo.figures import Figures
 from visionops_assets.demo.media import DemoFile, digits, videos
-from visionops_assets.demo.screen import Screen, places_table, summary_table, timeline_table
+from visionops_assets.demo.screen import (
+    Screen,
+    places_table,
+    show_link,
+    summary_table,
+    timeline_table,
+)
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
@@ -67,8 +74,12 @@ def run_demo(
             tables.append(timeline_table(drift_figures.timeline))
             tables.append(summary_table("What the drift demo measured", vars(drift_figures)))
             places |= {"Drift figures": str(drift_path), "Timeline": str(plot_path)}
-    for table in (*tables, places_table(places)):
+    for table in tables:
         console.print(table)
+    with Catalog().begin() as session:
+        link = create_link(session, settings.gateway_url)
+    show_link(console, link)
+    console.print(places_table(places))
 
 
 def _places(settings: Settings) -> dict[str, str]:

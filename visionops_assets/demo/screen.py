@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -81,6 +82,16 @@ def timeline_table(seconds_by_event: dict[str, float]) -> Table:
     for what, at_s in seconds_by_event.items():
         table.add_row(f"{at_s:.0f} s", what)
     return table
+
+
+def show_link(console: Console, link: SecretStr) -> None:
+    """Say where a picture can be tried. On a line of its own: in a table it might be broken."""
+    console.print(
+        "Send the model a picture, in the browser (this link signs in once, within 15 minutes; "
+        "`visionops link` makes another):",
+        style="bold",
+    )
+    console.print(link.get_secret_value(), soft_wrap=True, highlight=False)
 
 
 def places_table(places: dict[str, str]) -> Table:

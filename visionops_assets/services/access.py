@@ -36,6 +36,7 @@ from visionops_assets.errors import (
     SettingsError,
     UnauthenticatedError,
 )
+from visionops_assets.services.cookies import key_in_cookie
 from visionops_assets.services.http_server import note_key_prefix
 from visionops_assets.services.known_keys import KnownKey, KnownKeys
 from visionops_assets.services.problems import problems
@@ -76,8 +77,12 @@ class Principal:
 class Access:
     """Checks the keys of one service. Limits hold for each replica by itself."""
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    def __init__(
+        self, catalog: Catalog, settings: Settings, *, takes_cookies: bool = False
+    ) -> None:
         """Build it; the catalog is asked when the first request comes.
+
+        With `takes_cookies` a key may come in the cookie of a page of ours too.
 
         Raises:
             SettingsError: the rate limit of the settings cannot be used.
@@ -86,6 +91,7 @@ class Access:
             default_rate_limit = keys.parse_rate_limit(settings.rate_limit)
         except InvalidRequestError as error:
             raise SettingsError(f"Unusable settings. VISIONOPS_RATE_LIMIT: {error}") from None
+        self.takes_cookies = takes_cookies
         self._keys = KnownKeys(catalog, default_rate_limit)
         # In memory nothing waits, so the plain storage serves; it takes a tenth of the async one.
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
@@ -105,8 +111,7 @@ class Access:
             RateLimitedError: too many requests of this key, or too many guesses.
             ServerUnreachableError: the key is not known here, and the catalog does not answer.
         """
-        address = request.client.host if request.client else "unknown"
-        key = await self._identify(presented, address)
+        key = await self._identify(presented, _address(request))
         note_key_prefix(request.scope, key.prefix)
         self._count(key.rate_limit, "key", key.name)
         client = Principal(key.name, key.prefix, key.scopes)
@@ -115,6 +120,14 @@ class Access:
                 f"The API key {key.prefix!r} does not have the scope {scope.value!r}."
             )
         return client
+
+    def count_guess(self, request: HTTPConnection) -> None:
+        """Count an attempt to get in by something else than a key.
+
+        Raises:
+            RateLimitedError: too many came from this address.
+        """
+        self._count(ATTEMPTS, "address", _address(request))
 
     async def _identify(self, presented: str | None, address: str) -> KnownKey:
         """Find the valid key that was presented; every failure counts as a guess."""
@@ -150,7 +163,7 @@ class Access:
 
 
 class Guard(SecurityBase):
-    """The dependency of a route: a key in either header, with one scope.
+    """The dependency of a route: a key in either header, or in the cookie, with one scope.
 
     It is a security scheme itself, and not three dependencies, since each costs every request.
     """
@@ -166,7 +179,13 @@ class Guard(SecurityBase):
     ) -> Principal:
         """Let the request pass, or raise what `Access.admit` does."""
         presented = presented_key(request) or x_api_key
+        if presented is None and self._access.takes_cookies:
+            presented = key_in_cookie(request)
         return await self._access.admit(request, presented, self.scope)
+
+
+def _address(request: HTTPConnection) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def presented_key(connection: HTTPConnection) -> str | None:

@@ -11,6 +11,7 @@ from visionops_assets.catalog.schema.edge import (
     Media,
     Outbox,
     ResumableUpload,
+    SignInLink,
 )
 from visionops_assets.catalog.schema.monitoring import (
     AdoptedLabel,
@@ -64,6 +65,7 @@ __all__ = [
     "ResumableUpload",
     "RolloutEvidence",
     "RolloutRow",
+    "SignInLink",
     "Snapshot",
     "TopicPosition",
     "Verdict",

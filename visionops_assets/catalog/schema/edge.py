@@ -96,6 +96,18 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class SignInLink(Base):
+    """A link that signs a browser in, once. Only its SHA-256 is kept: it has 256 random bits."""
+
+    __tablename__ = "sign_in_link"
+
+    secret_sha256: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    key_prefix: Mapped[str | None] = mapped_column(comment="Of the key that it was exchanged for.")
+
+
 class Camera(Base):
     """A stream that the camera service cuts into media."""
 

@@ -10,6 +10,8 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services.access import Access
 from visionops_assets.services.api_pages import create_api
 from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.browser import add_page
+from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Predictor
@@ -20,6 +22,7 @@ from visionops_assets.services.gateway.routes import (
     add_label_route,
     add_predict_route,
 )
+from visionops_assets.services.gateway.sessions import add_session_routes
 from visionops_assets.services.gateway.streams import Streams
 from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.services.health import catalog_check, install_health, lasting
@@ -50,16 +53,19 @@ TAGS = (PREDICTIONS, LABELS)
 class Gateway:
     """The application as `app`, and `drain`, which ends its streams before the server stops.
 
+    `frames` has a child process, which ends with the application.
+
     Neither Triton nor the catalog has to be up yet.
     """
 
     def __init__(self, triton: TritonChannel, catalog: Catalog, settings: Settings) -> None:
         metrics = GatewayMetrics()
-        access = Access(catalog, settings)
+        access = Access(catalog, settings, takes_cookies=True)
         admission = Admission(settings.gateway_max_in_flight, metrics.count_rejected)
         metrics.watch("in_flight", "Predictions under way.", lambda: admission.in_flight)
         watch = RolloutWatch(catalog, settings.model_name, metrics)
         predictor = Predictor(triton, watch, Unserved(catalog, settings), metrics, settings)
+        self.frames = FrameMaker(catalog, settings)
         streams = Streams(access, predictor, admission, metrics, settings)
 
         @asynccontextmanager
@@ -69,6 +75,7 @@ class Gateway:
                 yield
                 await predictor.close()
             watch.stop()
+            self.frames.close()
 
         self.drain = streams.drain
         self.app = create_api("VisionOps gateway", DESCRIPTION, TAGS, lifespan)
@@ -76,7 +83,10 @@ class Gateway:
         self.app.add_middleware(MetricsMiddleware, metrics=metrics.requests)
         self.app.add_middleware(RequestLog)
         add_predict_route(self.app, access, predictor, admission, settings)
+        add_frame_route(self.app, access, self.frames, admission, settings)
         add_label_route(self.app, access, catalog, settings)
+        add_session_routes(self.app, access, catalog, settings)
+        add_page(self.app)
         self.app.add_api_websocket_route("/v1/stream", streams.serve)
         # Without the catalog, predictions go on for as long as keys that are known do.
         keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)

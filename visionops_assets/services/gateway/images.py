@@ -76,6 +76,16 @@ class ImageList(Record):
     keep_image: bool = Field(False, strict=True, description=KEEP_IMAGE)
 
 
+OPENAPI_IMAGE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            RAW_TYPE: {"schema": _FILE},
+            "image/*": {"schema": _FILE},
+            FORM_TYPE: {"schema": _ONE_FILE},
+        },
+    }
+}
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -37,7 +37,7 @@ FEEDBACK = "feedback"
 STICKY_KEY_HEADER = "X-Sticky-Key"
 MAX_LABEL_BYTES = 16 * 1024
 
-_PREDICT_PROBLEMS = PROTECTED | problems(
+PREDICT_PROBLEMS = PROTECTED | problems(
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -144,7 +144,7 @@ def add_predict_route(
         tags=[PREDICTIONS.name],
         summary="Predict images",
         response_model=PredictionAnswer | ListAnswer,
-        responses=_PREDICT_PROBLEMS,
+        responses=PREDICT_PROBLEMS,
         openapi_extra=OPENAPI_BODY,
         route_class_override=direct(answer),
     )

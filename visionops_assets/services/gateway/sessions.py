@@ -1,0 +1,108 @@
+"""How the gateway's page signs in and out: by an API key, or by a link that is valid once."""
+
+from http import HTTPStatus
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import SecretStr, model_validator
+from starlette.concurrency import run_in_threadpool
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.sign_in import SESSION_LIFETIME, end_session, redeem
+from visionops_assets.contracts import Record, Scope
+from visionops_assets.services import cookies
+from visionops_assets.services.access import Access, Principal
+from visionops_assets.services.body import body_of, read_json, whole
+from visionops_assets.services.http_server import LOOPBACK_HOSTS
+from visionops_assets.settings import Settings
+
+SESSION_PATH = "/v1/session"
+MAX_BODY_BYTES = 4 * 1024
+
+
+class SignIn(Record):
+    """What a browser signs in with: an API key, or the secret of a link."""
+
+    key: SecretStr | None = None
+    once: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if (self.key is None) == (self.once is None):
+            raise ValueError("either key or once")
+        return self
+
+
+class SignedIn(Record):
+    """What the page needs to know of whoever signed in.
+
+    `version_url` is MLflow's page of a version, with `{version}` where its number belongs; None
+    where browsers cannot reach MLflow.
+    """
+
+    name: str
+    may_label: bool
+    model_name: str
+    version_url: str | None
+
+
+def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings: Settings) -> None:
+    """Add the routes. They are the page's own, and not part of the documented API."""
+
+    def exchange(secret: SecretStr) -> SecretStr:
+        with catalog.begin() as session:
+            return redeem(session, secret.get_secret_value())
+
+    def end(prefix: str) -> None:
+        with catalog.begin() as session:
+            end_session(session, prefix)
+
+    @app.post(SESSION_PATH, include_in_schema=False)
+    async def sign_in(request: Request, response: Response) -> SignedIn:
+        cookies.check_same_origin(request)
+        body = body_of(
+            request, max_bytes=MAX_BODY_BYTES, idle_timeout_s=settings.body_idle_timeout_s
+        )
+        said = read_json(SignIn, await whole(body))
+        if said.once is not None:
+            access.count_guess(request)
+            key = await run_in_threadpool(exchange, said.once)
+        else:
+            key = SecretStr(said.key.get_secret_value().strip() if said.key else "")
+        principal = await access.admit(request, key.get_secret_value(), Scope.PREDICT)
+        cookies.keep(response, request, key, SESSION_LIFETIME)
+        return _signed_in(principal, settings)
+
+    @app.get(SESSION_PATH, include_in_schema=False)
+    async def who_is_signed_in(
+        principal: Annotated[Principal, Depends(access.require(Scope.PREDICT))],
+    ) -> SignedIn:
+        return _signed_in(principal, settings)
+
+    @app.delete(SESSION_PATH, status_code=HTTPStatus.NO_CONTENT, include_in_schema=False)
+    async def sign_out(
+        response: Response,
+        principal: Annotated[Principal, Depends(access.require(Scope.PREDICT))],
+    ) -> None:
+        await run_in_threadpool(end, principal.prefix)
+        cookies.forget(response)
+
+
+def _signed_in(principal: Principal, settings: Settings) -> SignedIn:
+    return SignedIn(
+        name=principal.name,
+        may_label=principal.may(Scope.LABEL),
+        model_name=settings.model_name,
+        version_url=version_url(settings),
+    )
+
+
+def version_url(settings: Settings) -> str | None:
+    """Return MLflow's page of a version, if MLflow is on this machine, else None.
+
+    On a cluster the settings hold a name that browsers do not know.
+    """
+    if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK_HOSTS:
+        return None
+    return f"{settings.mlflow_tracking_uri}/#/models/{settings.model_name}/versions/{{version}}"
