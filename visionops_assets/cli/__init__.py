@@ -28,6 +28,7 @@ from visionops_assets.cli import (
 )
 
 app = typer.Typer(
+    name="visionops",
     cls=root.Commands,
     epilog=root.EPILOG,
     no_args_is_help=True,

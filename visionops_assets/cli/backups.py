@@ -17,7 +17,7 @@ MlflowUrl = Annotated[
     str | None,
     typer.Option(
         envvar="MLFLOW_BACKEND_STORE_URI",
-        help="SQLAlchemy URL of MLflow's database. Default: beside Dagster's, by its user.",
+        help="SQLAlchemy URL of MLflow's database. Default: on Dagster's server, by its user.",
         show_default=False,
         show_envvar=True,
     ),
@@ -35,21 +35,21 @@ def _sizes(backup: Fact) -> str:
 
 _COLUMNS: Columns = {"backup": "backup_id", "taken": "taken_at", "databases": _sizes}
 
-app = typer.Typer(help="Backups of the databases: take, list, restore.", no_args_is_help=True)
+app = typer.Typer(help="Backups of the databases, kept in the object store.", no_args_is_help=True)
 
 
 @app.command()
 def add(
     keep_days: Annotated[
         int | None,
-        typer.Option(min=1, help="Delete backups that are older, once this one is complete."),
+        typer.Option(min=1, help="Then delete backups that are older."),
     ] = None,
     mlflow_url: MlflowUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Dump catalog, Dagster's and MLflow's database into the bucket, below `backups/`.
+    """Copy the databases of catalog, Dagster and MLflow into the bucket, below `backups/`.
 
-    Everything may run meanwhile. Objects are not copied: the bucket's versioning keeps them.
+    Nothing needs to stop. Objects are not copied: the versioning of the bucket keeps them.
     """
     archive = _archive()
     backup = archive.take(_databases(mlflow_url))
@@ -72,15 +72,15 @@ def list_backups(
 
 @app.command()
 def restore(
-    backup_id: Annotated[str, typer.Argument(help="As `visionops backups ls` shows it.")],
+    backup_id: Annotated[str, typer.Argument(help="See `visionops backups ls`.")],
     only: Annotated[
-        str, typer.Option(help="Only these databases, by commas: catalog, dagster, mlflow.")
+        str, typer.Option(help="Only these of catalog, dagster and mlflow, separated by commas.")
     ] = "",
     mlflow_url: MlflowUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replace the databases by those of a backup. All that writes to them must be stopped."""
+    """Replace the databases by those of a backup. First stop all that writes to them."""
     archive = _archive()
     backup = archive.get(backup_id)
     databases = _chosen(_databases(mlflow_url), only)

@@ -32,21 +32,29 @@ app = typer.Typer(help="Cameras: streams that are cut into media.", no_args_is_h
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Small letters, digits, - and _.")],
+    name: Annotated[str, typer.Argument(help="Its name, of small letters, digits, - and _.")],
     url: Annotated[
-        str, typer.Argument(help="rtsp(s)://, http(s):// (HLS, MJPEG) or a video file, looped.")
+        str,
+        typer.Argument(
+            help="Its address: rtsp(s)://, http(s):// (HLS, MJPEG), or a video file to loop."
+        ),
     ],
-    mode: Annotated[Literal["clip", "still"], typer.Option(help="What to cut.")] = "clip",
-    every: Annotated[str, typer.Option(metavar="TIME", help="How often, e.g. 10s or 5m.")] = "10s",
-    clip: Annotated[str, typer.Option(metavar="TIME", help="How long a clip is.")] = "5s",
-    motion: Annotated[bool, typer.Option("--motion", help="Only while something moves.")] = False,
+    mode: Annotated[Literal["clip", "still"], typer.Option(help="Cut clips or stills.")] = "clip",
+    every: Annotated[
+        str, typer.Option(metavar="TIME", help="Time from one cut to the next, e.g. 10s or 5m.")
+    ] = "10s",
+    clip: Annotated[str, typer.Option(metavar="TIME", help="Length of a clip.")] = "5s",
+    motion: Annotated[
+        bool, typer.Option("--motion", help="Cut only while something moves.")
+    ] = False,
     min_area: Annotated[
-        float, typer.Option(help="With --motion: share of the picture that moves, 0 to 1.")
+        float,
+        typer.Option(help="With --motion: smallest share of the picture that must move, 0 to 1."),
     ] = 0.01,
-    label: Annotated[str | None, typer.Option(help="What all its media show.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label of all its media.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a camera. A running camera service begins to read it within seconds."""
+    """Add a camera. The camera service reads it within seconds."""
     from pydantic import ValidationError
 
     from visionops_assets.catalog import cameras
@@ -73,7 +81,7 @@ def add(
 def list_cameras(
     as_json: AsJson = False,
 ) -> None:
-    """Show the cameras, and how they do if the camera service runs."""
+    """List the cameras, with their state if the camera service runs."""
     from visionops_assets.catalog import cameras
     from visionops_assets.catalog.connection import Catalog
 
@@ -90,7 +98,7 @@ def remove(
     name: Annotated[str, typer.Argument(help="See `visionops cameras ls`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Forget a camera. Its media stay."""
+    """Remove a camera. Its media stay."""
     from visionops_assets.catalog import cameras
     from visionops_assets.catalog.connection import Catalog
 

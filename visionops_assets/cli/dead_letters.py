@@ -28,7 +28,7 @@ from visionops_assets.stack.probes import accepts_connections
 _COLUMNS = {name: name for name in ("letter", "code", "detail", "failed_at", "handled")}
 
 app = typer.Typer(
-    help="Messages that could not be handled: list, look, publish again.", no_args_is_help=True
+    help="Dead letters: messages of the queue that could not be handled.", no_args_is_help=True
 )
 
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 def list_letters(
     as_json: AsJson = False,
 ) -> None:
-    """List the dead letters, oldest first, and whether each was handled since."""
+    """List the dead letters, oldest first, and say which were handled since."""
     letters = _read_letters()
     handled = _handled(letters)
     rows = [
@@ -54,9 +54,10 @@ def list_letters(
 
 @app.command()
 def show(
-    letter: Annotated[str, typer.Argument(help="As `ls` names it.")], as_json: AsJson = False
+    letter: Annotated[str, typer.Argument(help="Its name. See `visionops dead-letters ls`.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Show a dead letter, and its message."""
+    """Show a dead letter and its message."""
     found = _pick(_read_letters(), [letter])[letter]
     message = _readable(found.value)
     fields = {name: getattr(found, name) for name in ("code", "detail", "failed_at")}
@@ -70,13 +71,15 @@ def show(
 
 @app.command()
 def replay(
-    letters: Annotated[list[str] | None, typer.Argument(help="As `ls` names them.")] = None,
+    letters: Annotated[
+        list[str] | None, typer.Argument(help="Their names. See `visionops dead-letters ls`.")
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="All that were not handled since; equal ones once.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish messages again. One that still can't be handled becomes a new dead letter."""
+    """Publish messages again. A message that fails again becomes a new dead letter."""
     from visionops_assets.resources.broker import Broker, OutgoingEvent
 
     if bool(letters) == every:

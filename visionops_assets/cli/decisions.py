@@ -19,27 +19,28 @@ _COLUMNS = {
     "why": "reason",
 }
 
-app = typer.Typer(help="Decisions of the retrain arbiter.", no_args_is_help=True)
+app = typer.Typer(help="Decisions of the retrain arbiter, with reasons.", no_args_is_help=True)
 
 
 @app.command()
 def ls(
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only about this model.", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="Only decisions about this model.", show_default=False),
     ] = None,
     outcome: Annotated[
-        Outcome | None, typer.Option(help="Only this outcome.", show_default=False)
+        Outcome | None, typer.Option(help="Only decisions of this kind.", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of decisions.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was decided about the served model, newest first. JSON has the evidence, too."""
+    """List the decisions about the served model, newest first. JSON has the evidence, too."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.decisions import newest_decisions
 
     with Catalog().begin() as session:
         rows = newest_decisions(session, limit=limit, model_name=model, outcome=outcome)
-    nothing = "Nothing like that was decided yet."
+    nothing = "There is no such decision yet."
     print_rows([_public(row) for row in rows], _COLUMNS, as_json, nothing)
 
 

@@ -1,4 +1,4 @@
-"""`visionops doctor`: what is wrong on this machine, and what to do about it."""
+"""`visionops doctor`: checks of this machine and its servers, with advice."""
 
 import typer
 
@@ -7,7 +7,7 @@ from visionops_assets.settings import settings_home
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look for what keeps the servers of this machine from working, and say what to do.
+    """Check this machine and its servers, and say how to repair them.
 
     Each line is ok, warn or bad. The exit code is 0 if nothing is bad, else 1.
     """

@@ -1,4 +1,4 @@
-"""`visionops env`: what a shell needs to reach the stack."""
+"""`visionops env`: variables with which a shell reaches the stack."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ _ADDRESSES = {
 
 
 def env(as_json: AsJson = False) -> None:
-    """Print lines that set PATH and addresses: run `eval "$(visionops env)"` in your shell.
+    """Print shell variables with the addresses of the servers: `eval "$(visionops env)"`.
 
     They set PATH (with these programs first), VISIONOPS_HOME, DAGSTER_HOME (for `dagster dev`) and
     the addresses INGEST, GATEWAY, CAMERA, TRITON (gRPC), DAGSTER, MLFLOW and PROMETHEUS. No secret

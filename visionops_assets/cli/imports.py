@@ -33,27 +33,38 @@ def import_media(
     origin: Annotated[
         str, typer.Argument(metavar="PATH|s3://BUCKET/PREFIX", help="A folder, a file, or S3.")
     ],
-    source: Annotated[str, typer.Option(help="Where the media come from.")] = "import",
+    source: Annotated[
+        str, typer.Option(help="Name of the source to store with the media.")
+    ] = "import",
     label: Annotated[
-        str | None, typer.Option(help="What all of them show.", show_default=False)
+        str | None, typer.Option(help="Label of all files.", show_default=False)
     ] = None,
     label_by_folder: Annotated[
-        bool, typer.Option("--label-by-folder", help="The folder a file lies in is its label.")
+        bool, typer.Option("--label-by-folder", help="Label each file by the name of its folder.")
     ] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Files in flight.")] = 8,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of files to send at the same time.")
+    ] = 8,
     key: Annotated[
-        str | None, typer.Option(help="API key; better set VISIONOPS_API_KEY.", show_default=False)
+        str | None,
+        typer.Option(help="API key. It is safer in VISIONOPS_API_KEY.", show_default=False),
     ] = None,
     endpoint_url: Annotated[
-        str | None, typer.Option(help="Of an S3 other than Amazon's.", show_default=False)
+        str | None,
+        typer.Option(help="Address of an S3 store other than Amazon's.", show_default=False),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also what is imported already.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Import files that were imported before, too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the files that would be uploaded.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload the media files of a folder or of an S3 prefix, several at a time.
+    """Upload the images and videos of a folder or of an S3 prefix.
 
-    It may be broken off anywhere: run it again, and it goes on. Exit code 2 if a file failed.
+    After an interruption, run it again: it goes on with the files that are left. The exit code is 2
+    if a file failed.
     """
     from visionops_assets.client.importing.importer import ImportResult
     from visionops_assets.client.importing.journal import Journal, Order

@@ -41,17 +41,25 @@ def duration(text: str) -> timedelta:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")],
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; repeat it.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the person or program that uses the key.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="A right of the key; give one option per right.")
+    ] = None,
     expires: Annotated[
         timedelta | None,
-        typer.Option(parser=duration, metavar="TIME", help="After how long, e.g. 90d."),
+        typer.Option(
+            parser=duration, metavar="TIME", help="Time until it expires, e.g. 90d. Default: never."
+        ),
     ] = None,
     rate: Annotated[
-        str | None, typer.Option(help="Most requests to one replica, e.g. 100/second.")
+        str | None, typer.Option(help="Limit of requests to one replica, e.g. 100/second.")
     ] = None,
     rotate: Annotated[
-        bool, typer.Option("--rotate", help="Replace the name's key by one like it.")
+        bool,
+        typer.Option(
+            "--rotate",
+            help="Make a new key with the rights of this name's last one, and retire that.",
+        ),
     ] = False,
     grace: Annotated[
         timedelta | None,
@@ -59,12 +67,12 @@ def add(
             parser=duration,
             metavar="TIME",
             show_default="24h",
-            help="With --rotate: how long the old key still works.",
+            help="With --rotate: time that the old key still works.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it on standard output: it is shown only now."""
+    """Make a key and print it. It is shown only once."""
     from visionops_assets.catalog import keys
     from visionops_assets.catalog.connection import Catalog
 
@@ -90,10 +98,12 @@ def add(
 
 @app.command()
 def ls(
-    every: Annotated[bool, typer.Option("--all", help="Also expired and revoked ones.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="List expired and revoked keys, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the keys, without what is secret."""
+    """List the keys, without their secrets."""
     from visionops_assets.catalog import keys
     from visionops_assets.catalog.connection import Catalog
 

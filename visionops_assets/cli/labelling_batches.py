@@ -1,4 +1,4 @@
-"""`visionops labelling-batches ls | show | apply`: the truth that the retrain arbiter asks for."""
+"""`visionops labelling-batches ls | show | apply`: labels that the retrain arbiter asks for."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -37,38 +37,42 @@ _ITEM_COLUMNS: Columns = {
     "label": "label",
 }
 
-app = typer.Typer(help="Labelling batches: the truth that is asked for.", no_args_is_help=True)
+app = typer.Typer(
+    help="Labelling batches: predictions that wait for a label.", no_args_is_help=True
+)
 
 
 @app.command("ls")
 def list_batches(
     as_json: AsJson = False,
 ) -> None:
-    """List the labelling batches, newest first, and how much of each is labelled."""
+    """List the labelling batches, newest first, with the number of labels in each."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.labelling import batches
 
     with Catalog().begin() as session:
         found = batches(session)
-    nothing = "No labels were asked for yet."
+    nothing = "There is no labelling batch yet."
     print_rows([asdict(batch) for batch in found], _BATCH_COLUMNS, as_json, nothing)
 
 
 @app.command()
 def show(
-    batch_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="See `ls`.")],
+    batch_id: Annotated[
+        int, typer.Argument(metavar="ID", min=1, help="See `visionops labelling-batches ls`.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help=f"Save the kept images here, and {LABELS_FILE} to fill in.",
+            help=f"Folder to save the kept images in, and {LABELS_FILE} to fill in.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the predictions of a batch: those without a label first, the least sure first."""
+    """Show the predictions of a batch: those without a label first, the least confident first."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.labelling import batch_items
 
@@ -97,17 +101,18 @@ def apply(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="As `show` made it.",
+            help="The file that `show --out` made, filled in.",
         ),
     ],
     key: Annotated[
-        str | None, typer.Option(help="API key; better set VISIONOPS_API_KEY.", show_default=False)
+        str | None,
+        typer.Option(help="API key. It is safer in VISIONOPS_API_KEY.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the labels of a CSV file to the gateway; rows without one are left out.
+    """Send the labels of a CSV file to the gateway. Rows without a label are left out.
 
-    It may be run again: the newest label of a prediction counts.
+    You can run it again: the newest label of a prediction counts.
     """
     from visionops_assets.client import GatewayClient
 

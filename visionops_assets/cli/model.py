@@ -14,11 +14,11 @@ from visionops_assets.settings import load_settings
 
 def predict(
     files: Annotated[
-        list[Path], typer.Argument(help="Images.", exists=True, dir_okay=False, readable=True)
+        list[Path], typer.Argument(help="Image files.", exists=True, dir_okay=False, readable=True)
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Ask the served model what images show, over gRPC. Exit code 2 if one cannot be used."""
+    """Ask the served model for its answer to images. The exit code is 2 if one cannot be used."""
     from visionops_assets.errors import MediaError, NoModelServedError
     from visionops_assets.resources.triton import TritonServer
 
@@ -44,16 +44,18 @@ def predict(
 
 
 def demo(
-    figures: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/demo.json"),
+    figures: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path(
+        "build/demo.json"
+    ),
     drift: Annotated[
         bool,
-        typer.Option("--drift", help="Go on: images change, the model repairs itself."),
+        typer.Option("--drift", help="Then change the images, and watch the model repair itself."),
     ] = False,
     drift_figures: Annotated[
-        Path, typer.Option(help="Where the figures of --drift go, and its plot.")
+        Path, typer.Option(help="File to write the figures of --drift to, beside its plot.")
     ] = Path("build/drift.json"),
 ) -> None:
-    """Run the whole loop on real media: upload, train, release, predict, measure."""
+    """Run the whole loop on real media: upload, train, promote, predict, measure."""
     from visionops_assets.demo.run import run_demo
 
     started_s = time.monotonic()

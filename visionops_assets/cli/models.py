@@ -11,10 +11,10 @@ from visionops_assets.settings import load_settings
 if TYPE_CHECKING:
     from visionops_assets.catalog.next_steps import ModelStanding, VersionStanding
 
-app = typer.Typer(help="Models: their versions, verdicts, what to do next.", no_args_is_help=True)
+app = typer.Typer(help="Models: their versions, verdicts and next steps.", no_args_is_help=True)
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="The model.", show_default="the configured one")
+    str | None, typer.Argument(metavar="NAME", help="Name of the model.", show_default="the configured one")
 ]
 
 
@@ -32,7 +32,7 @@ _COLUMNS: Columns = {
     "against": "compared_with_champion",
     "snapshot": "snapshot_id",
     "decided": "decided_at",
-    "what to do": "next_step",
+    "next step": "next_step",
 }
 
 
@@ -52,7 +52,7 @@ def ls(name: Name = None, as_json: AsJson = False) -> None:
 def show(
     name: Name = None,
     version: Annotated[
-        int | None, typer.Option(min=1, metavar="V", help="Which one.", show_default="the newest")
+        int | None, typer.Option(min=1, metavar="V", help="Number of the version.", show_default="the newest")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`visionops quarantine ls | show | retry`: media that could not be used."""
+"""`visionops quarantine ls | show | retry`: media that could not be decoded."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +19,14 @@ _COLUMNS = {
     for name in ("media_id", "reason_code", "bytes", "source", "filename", "processed_at")
 }
 
-app = typer.Typer(help="Media that could not be used: list, look, try again.", no_args_is_help=True)
+app = typer.Typer(help="Quarantine: media that could not be decoded.", no_args_is_help=True)
 
 
 @app.command("ls")
 def list_quarantined(
-    code: Annotated[str | None, typer.Option(help="Only this reason, e.g. corrupt.")] = None,
+    code: Annotated[
+        str | None, typer.Option(help="Only files with this reason, e.g. corrupt.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the media in quarantine, oldest first."""
@@ -40,11 +42,11 @@ def list_quarantined(
 def show(
     media_id: Annotated[UUID, typer.Argument(help="See `visionops quarantine ls`.")],
     save: Annotated[
-        Path | None, typer.Option(help="Write the original here. Mind that it may be hostile.")
+        Path | None, typer.Option(help="File to save the original as. Careful: it may be hostile.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all that is known of a file in quarantine."""
+    """Show everything about a file in quarantine."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.quarantine import get_quarantined
     from visionops_assets.resources.object_store import ObjectStore
@@ -60,11 +62,15 @@ def show(
 
 @app.command()
 def retry(
-    media_ids: Annotated[list[UUID] | None, typer.Argument(help="Which files.")] = None,
-    code: Annotated[str | None, typer.Option(help="All with this reason, e.g. corrupt.")] = None,
+    media_ids: Annotated[
+        list[UUID] | None, typer.Argument(help="Ids of the files. See `visionops quarantine ls`.")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option(help="All files with this reason, e.g. corrupt.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Process files in quarantine again, by today's code and limits: all of them, or none."""
+    """Process files in quarantine again, with today's code and limits."""
     from visionops_assets.catalog import quarantine
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.errors import InvalidRequestError, NotFoundError

@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from visionops_assets.stages.serving.controller import Controller
     from visionops_assets.stages.serving.release import ReleaseOutcome
 
-app = typer.Typer(help="Releases: what serves, since when, and why.", no_args_is_help=True)
+app = typer.Typer(help="Releases: which version serves, since when, and why.", no_args_is_help=True)
 
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise typer.BadParameter("Say why: it goes into the audit.")
+        raise typer.BadParameter("Say why: the reason goes into the audit.")
     return text.strip()
 
 
 Version = Annotated[
     int, typer.Argument(min=1, metavar="VERSION", help="See `visionops releases ls`, or MLflow.")
 ]
-Reason = Annotated[str, typer.Option(callback=_reason, help="Why: it goes into the audit.")]
+Reason = Annotated[str, typer.Option(callback=_reason, help="Your reason, for the audit.")]
 Actor = Annotated[
-    str, typer.Option("--as", metavar="NAME", show_default="user@host", help="Who does it.")
+    str,
+    typer.Option(
+        "--as", metavar="NAME", show_default="user@host", help="Your name, for the audit."
+    ),
 ]
 Share = Annotated[
-    float, typer.Option(min=0.01, max=100, metavar="PERCENT", help="Part of the traffic it gets.")
+    float,
+    typer.Option(min=0.01, max=100, metavar="PERCENT", help="Share of the traffic that it gets."),
 ]
 
 
@@ -49,7 +53,7 @@ _COLUMNS = {
 
 @app.command()
 def ls(
-    limit: Annotated[int, typer.Option(min=1, help="How many lines of the audit.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of lines of the audit.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show the champion, the canary or shadow, and the audit: newest first. JSON has the audit."""
@@ -75,7 +79,7 @@ def ls(
 
 @app.command()
 def promote(version: Version, reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
-    """Make an exported version the champion, if the gate passed it."""
+    """Make an exported version that passed the gate the champion."""
     from visionops_assets.stages.serving.release import Releaser
 
     order = _order(actor, reason)
@@ -92,13 +96,13 @@ def rollback(
             min=1,
             metavar="VERSION",
             show_default="the champion before",
-            help="The version that shall serve again.",
+            help="The version to serve again.",
         ),
     ] = None,
     actor: Actor = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a version that served before the champion again. It takes one model load."""
+    """Make a version that served before the champion again, within seconds."""
     from visionops_assets.stages.serving.release import Releaser
 
     order = _order(actor, reason)
@@ -109,7 +113,7 @@ def rollback(
 def canary(
     version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
 ) -> None:
-    """Let a version answer a share of the traffic; it is promoted or ended by rule."""
+    """Try a version on a share of the traffic; a rule promotes or ends it."""
     _start(version, Role.CANARY, share, _order(actor, reason), as_json)
 
 
@@ -117,13 +121,13 @@ def canary(
 def shadow(
     version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
 ) -> None:
-    """Let a version answer a share of the traffic unseen; it is judged, never promoted."""
+    """Try a version unseen on a share of the traffic; a rule judges it and never promotes it."""
     _start(version, Role.SHADOW, share, _order(actor, reason), as_json)
 
 
 @app.command()
 def stop(reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
-    """End the canary or shadow that is under way, without a verdict."""
+    """End the canary or shadow that runs, without a judgement."""
     from visionops_assets.stages.serving.trials import Trials
 
     order = _order(actor, reason)
@@ -182,7 +186,7 @@ def _promoted(outcome: "ReleaseOutcome") -> str:
     return (
         f"Version {released.model_version} is champion"
         + (f" in the place of {before}" if before else "")
-        + f": {test.images} golden images right, {test.median_latency_ms:.0f} ms each."
+        + f": {test.images} test images answered rightly, {test.median_latency_ms:.0f} ms each."
     )
 
 

@@ -10,12 +10,12 @@ from visionops_assets.cli.old_names import old_and_new_name
 
 INTERRUPTED = 130
 EPILOG = (
-    "Everything is kept in the folder that VISIONOPS_HOME names, by default .visionops in the "
-    "current folder; a second one makes a second project on the same machine.\n\n"
-    "`--json` prints JSON lines on standard output and nothing else: one object per line, one line "
-    "per thing, so that a command about one thing prints one document.\n\n"
-    "Messages go to standard error. The exit code is 0 after success and 2 after a failure, "
-    "1 where a command answers no, 130 after Ctrl-C."
+    "VISIONOPS_HOME names the folder that holds the data of a project, by default .visionops in "
+    "the current folder. Each project on a machine needs a folder of its own.\n\n"
+    "`--json` prints JSON lines, one object per line, and nothing else on standard output. A "
+    "command about one thing prints one line.\n\n"
+    "Messages go to standard error. Exit codes: 0 success, 1 a check says no, 2 a failure, "
+    "130 Ctrl-C."
 )
 
 

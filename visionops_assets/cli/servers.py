@@ -18,10 +18,13 @@ CATALOG = "postgresql"
 
 def up(
     only: Annotated[
-        str, typer.Option(help="Start only these, and what they need: names, by commas.")
+        str,
+        typer.Option(
+            help="Start only these servers and those they need; separate names by commas."
+        ),
     ] = "",
 ) -> None:
-    """Start the servers of this machine and wait until they are ready.
+    """Start the servers on this machine, and wait until they are ready.
 
     Their data, logs and generated passwords are kept in the folder that VISIONOPS_HOME names, by
     default .visionops in the current folder. `visionops env` prints their addresses for a shell.
@@ -48,7 +51,7 @@ def down() -> None:
 def status(
     as_json: AsJson = False,
 ) -> None:
-    """Show the servers, and what serves. The exit code is 0 if all servers are ready, else 1."""
+    """Show the servers and the served model. The exit code is 0 if all servers are ready, else 1."""
     state = control.look(settings_home())
     if state is None:
         raise StackError(failures.advice())
@@ -74,11 +77,15 @@ def _model(state: StackState) -> str | None:
 
 
 def logs(
-    server: Annotated[str, typer.Argument(help="A server, or the supervisor.")] = "supervisor",
-    lines: Annotated[int, typer.Option("-n", min=1, help="How many of the last lines.")] = 50,
-    follow: Annotated[bool, typer.Option("-f", help="Go on with new lines.")] = False,
+    server: Annotated[
+        str, typer.Argument(help="The name of a server, or supervisor.")
+    ] = "supervisor",
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="Number of lines to show.")
+    ] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines.")] = False,
 ) -> None:
-    """Show the log of a server."""
+    """Show the last lines of a server's log."""
     log = Paths(settings_home()).log(server)
     if not log.exists():
         known = ", ".join(sorted(path.stem for path in log.parent.glob("*.log")))

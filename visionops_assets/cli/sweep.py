@@ -5,7 +5,7 @@ from visionops_assets.settings import load_settings
 
 
 def sweep(as_json: AsJson = False) -> None:
-    """Clear away what crashes left behind, once, and say what was done."""
+    """Finish or remove the remains of crashes once, and count them."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.resources.object_store import ObjectStore
     from visionops_assets.services.sweep import Sweep
