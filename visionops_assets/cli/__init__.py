@@ -27,6 +27,12 @@ from visionops_assets.cli import (
     sweep,
 )
 
+# Headings of `visionops --help`.
+_MACHINE = "Servers of this machine"
+_MEDIA = "Media and labels"
+_MODELS = "Models"
+_OPERATION = "Operation"
+
 app = typer.Typer(
     name="visionops",
     cls=root.Commands,
@@ -42,23 +48,26 @@ for command in (
     servers.logs,
     doctor.doctor,
     env.env,
-    sweep.sweep,
-    capacity.capacity,
-    model.predict,
     model.demo,
     link.link,
 ):
-    app.command()(command)
-app.command("import")(imports.import_media)
-app.add_typer(keys.app, name="keys")
-app.add_typer(cameras.app, name="cameras")
-app.add_typer(models.app, name="models")
-app.add_typer(releases.app, name="releases")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(labelling_batches.app, name="labelling-batches")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(backups.app, name="backups")
+    app.command(rich_help_panel=_MACHINE)(command)
+app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
+app.command(rich_help_panel=_MODELS)(model.predict)
+app.command(rich_help_panel=_OPERATION)(capacity.capacity)
+app.command(rich_help_panel=_OPERATION)(sweep.sweep)
+for group, name, panel in (
+    (cameras.app, "cameras", _MEDIA),
+    (labelling_batches.app, "labelling-batches", _MEDIA),
+    (quarantine.app, "quarantine", _MEDIA),
+    (dead_letters.app, "dead-letters", _MEDIA),
+    (models.app, "models", _MODELS),
+    (releases.app, "releases", _MODELS),
+    (decisions.app, "decisions", _MODELS),
+    (keys.app, "keys", _OPERATION),
+    (backups.app, "backups", _OPERATION),
+):
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def main() -> None:

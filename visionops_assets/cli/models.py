@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Models: their versions, verdicts and next steps.", no_args_is_help=True)
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="Name of the model.", show_default="the configured one")
+    str | None,
+    typer.Argument(metavar="NAME", help="Name of the model.", show_default="the configured one"),
 ]
 
 
@@ -52,7 +53,8 @@ def ls(name: Name = None, as_json: AsJson = False) -> None:
 def show(
     name: Name = None,
     version: Annotated[
-        int | None, typer.Option(min=1, metavar="V", help="Number of the version.", show_default="the newest")
+        int | None,
+        typer.Option(min=1, metavar="V", help="Number of the version.", show_default="the newest"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -51,7 +51,7 @@ def down() -> None:
 def status(
     as_json: AsJson = False,
 ) -> None:
-    """Show the servers and the served model. The exit code is 0 if all servers are ready, else 1."""
+    """Show the servers and the served model. The exit code is 1 if a server is not ready."""
     state = control.look(settings_home())
     if state is None:
         raise StackError(failures.advice())
