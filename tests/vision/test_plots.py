@@ -49,8 +49,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     "draw",
     [
-        partial(plots.class_counts, {"cat": 3, "a very long name of a class that is cut": 12_000}),
-        partial(plots.class_counts, {"only": 0}),
         partial(plots.training_curves, epochs(1)),
         partial(plots.training_curves, epochs(12)),
         partial(plots.confusion, np.array([[3, 1], [0, 0]]), ["cat", "dog"]),
@@ -83,7 +81,6 @@ def test_right_answers_are_blue_and_wrong_ones_red() -> None:
     "draw",
     [
         partial(plots.montage, []),
-        partial(plots.class_counts, {}),
         partial(plots.training_curves, []),
         partial(plots.accuracy_over_time, [], [], [], []),
     ],

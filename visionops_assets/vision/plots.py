@@ -77,29 +77,6 @@ def montage(
     return png(figure)
 
 
-def class_counts(counts: Mapping[str, int]) -> bytes:
-    """Draw one bar per class, in the given order, with its count at the end.
-
-    Raises:
-        ValueError: no classes.
-    """
-    if not counts:
-        raise ValueError("There are no classes to count.")
-    names, values = list(counts), list(counts.values())
-    figure = new_figure(6.4, 0.9 + 0.3 * len(names))
-    axes = figure.add_subplot()
-    bars = axes.barh(range(len(names)), values, height=0.72, color=BLUE)
-    axes.bar_label(bars, [f"{v:,}" for v in values], padding=4, fontsize=8, color=INK)
-    axes.set_yticks(range(len(names)), [shortened(name, 28) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, max(1, *values) * 1.1)
-    title(axes, f"{sum(values):,} in {len(names)} classes")
-    axes.xaxis.set_visible(False)
-    tidy(axes)
-    axes.spines["bottom"].set_visible(False)
-    return png(figure)
-
-
 def training_curves(history: Sequence["EpochResult"]) -> bytes:
     """Draw loss and accuracy by epoch, side by side.
 

@@ -22,7 +22,7 @@ from visionops_assets.stages.datasets.members import (
     stray_classes,
 )
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
@@ -32,7 +32,7 @@ from visionops_assets.stages.snapshot_files import (
     snapshot_prefix,
     write_snapshot,
 )
-from visionops_assets.vision.plots import class_counts, montage
+from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_png
 from visionops_assets.vision.shards import unpack
 
@@ -102,8 +102,8 @@ def dataset_snapshot(
             "classes_left_out": ", ".join(stray) or "none",
             "groups": int(members["group_id"].nunique()),
             "megabytes": images.nbytes / 1e6,
-            "class_counts": picture(
-                class_counts(dict(sorted(Counter(members["label"]).items()))), "classes"
+            "class_counts": bars(
+                dict(sorted(Counter(members["label"]).items())), "class", "frames"
             ),
             "sample": picture(
                 montage(list(images[:SAMPLE_FRAMES]), list(members["label"][:SAMPLE_FRAMES])),

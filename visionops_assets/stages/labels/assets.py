@@ -11,9 +11,8 @@ from visionops_assets.catalog.datasets import labelled_frames, now
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import bars, table
 from visionops_assets.stages.sentences import fail_in_words
-from visionops_assets.vision.plots import class_counts
 
 COLUMNS = columns(
     ("frame_id", TEXT, "Id of the frame."),
@@ -52,6 +51,9 @@ def labels(
     labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
     counts = dict(sorted(Counter(labelled["label"]).items()))
     context.log.info("%d labelled frames in %d classes", len(labelled), len(counts))
+    context.log_event(
+        dg.AssetObservation("label_table", metadata={"watermark": watermark.isoformat()})
+    )
     metadata: dict[str, Any] = {
         "labelled_frames": len(labelled),
         "classes": len(counts),
@@ -59,5 +61,5 @@ def labels(
         "first_rows": table(labelled[["frame_id", "label", "origin", "labelled_at"]], max_rows=5),
     }
     if counts:
-        metadata["class_counts"] = picture(class_counts(counts), "frames by class")
+        metadata["class_counts"] = bars(counts, "class", "frames")
     return dg.MaterializeResult(value=labelled, metadata=metadata)

@@ -60,7 +60,12 @@ def raw_media(
     crash_point(CrashPoint.BATCH_EVENTS_TAKEN)
     for letter in letters:
         context.log.error("Dead letter %s: %s: %s", letter.place, letter.code, letter.detail)
-    context.log.info("%d messages are %d media files", len(queued), len(manifest))
+    context.log.info("%d messages announced %d new media files", len(queued), len(manifest))
+    context.log_event(dg.AssetObservation("media_topic", metadata={"messages": len(queued)}))
+    if letters:
+        context.log_event(
+            dg.AssetMaterialization("dead_letter_topic", metadata={"messages": len(letters)})
+        )
     if empty := offsets.end - offsets.start - len(queued):
         context.log.warning("%d offsets hold no message, as after a broker was killed", empty)
     return dg.MaterializeResult(

@@ -1,4 +1,4 @@
-"""`retrain_decision`: what the arbiter decided about the champion, and its batch for labelling.
+"""`retrain_decision`: the arbiter's decision about the champion, and its labelling batch.
 
 A decision acts through the catalog alone. Sensors of other stages find it there: a snapshot is cut
 and trained on for `retrain`, the release controller goes back for `roll_back`. Each looks whether
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import now
-from visionops_assets.catalog.decisions import add_decision, lock_decisions
+from visionops_assets.catalog.decisions import add_decision, lock_decisions, newest_decision
 from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
@@ -29,6 +29,9 @@ from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
+DECISION_TAG = "visionops/decision"
+"""Tag of the run: its outcome, so that the list of runs tells it."""
+
 
 @dg.asset(
     group_name="monitoring",
@@ -41,10 +44,10 @@ from visionops_assets.vision.monitoring_plots import evidence_over_labels
 def retrain_decision(
     context: dg.AssetExecutionContext, catalog: Catalog
 ) -> dg.MaterializeResult[None]:
-    """Decision of the retrain arbiter about the champion: wait, ask for labels, retrain, roll back.
+    """Decision of the retrain arbiter: wait, ask for labels, retrain or roll back.
 
-    Each is a row of the catalog that is never changed, with its reason and evidence. Without a
-    champion there is nothing to decide about, and no row.
+    Each decision is a row of the catalog with its reason and evidence, and never changes. Without a
+    champion there is nothing to decide, and no row.
     """
     settings = load_settings()
     with catalog.begin() as session:
@@ -52,14 +55,19 @@ def retrain_decision(
         release = champion(session, settings.model_name)
         if release is None:
             reason = f"No version of {settings.model_name} was released yet."
-            return dg.MaterializeResult(metadata={"outcome": Outcome.WAIT.value, "reason": reason})
+            return dg.MaterializeResult(
+                metadata={"outcome": Outcome.WAIT.value, "reason": reason},
+                data_version=_data_version(session, settings.model_name),
+            )
         closed = close_batches(session, release, settings.labelling_batch_max_age_s)
         gathered = gather(session, release, settings)
         decision = _decide(session, release, gathered, settings, context.run.run_id)
+        version = _data_version(session, settings.model_name)
     context.log.info("%s: %s", decision.outcome, decision.reason)
+    context.instance.add_run_tags(context.run_id, {DECISION_TAG: decision.outcome})
     for batch_id in closed:
         context.log.info("Labelling batch %d was closed", batch_id)
-    return dg.MaterializeResult(metadata=_metadata(decision, gathered))
+    return dg.MaterializeResult(metadata=_metadata(decision, gathered), data_version=version)
 
 
 def _decide(
@@ -83,6 +91,18 @@ def _decide(
         chosen = choose(gathered.askable, settings.labelling_batch_size, decision.decision_id)
         open_batch(session, decision, chosen)
     return decision
+
+
+def _data_version(session: Session, model_name: str) -> dg.DataVersion:
+    """Name the newest decision that something downstream acts on.
+
+    To wait, or to ask for labels, leaves it as it was: Dagster then calls no snapshot and no
+    release out of date.
+    """
+    acted_on = (Outcome.RETRAIN, Outcome.ROLL_BACK)
+    found = [newest_decision(session, model_name, outcome) for outcome in acted_on]
+    newest = max((decision.decision_id for decision in found if decision), default=0)
+    return dg.DataVersion(f"decision-{newest}")
 
 
 def _metadata(decision: Decision, gathered: Gathered) -> dict[str, Any]:

@@ -81,6 +81,9 @@ def serving_health(
     measured += measure_runs(context.instance, jobs)
     measured += measure_sensors(context.instance, sensors)
     measured += measure_servers(settings)
+    context.log_event(
+        dg.AssetObservation("server_metrics", metadata={"measurements": len(measured)})
+    )
     with catalog.begin() as session:
         add_health(session, measured)
         session.flush()

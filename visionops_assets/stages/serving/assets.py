@@ -67,6 +67,9 @@ def model_release(
     released = outcome.released
     tracking.set_champion(released.model_name, released.model_version)
     context.log.info("Version %d is champion", released.model_version)
+    context.log_event(
+        dg.AssetMaterialization("triton", metadata={"model_version": released.model_version})
+    )
     return dg.MaterializeResult(value=released, metadata=_metadata(outcome))
 
 
