@@ -35,7 +35,7 @@ from visionops_assets.catalog.schema import (
     Verdict,
 )
 from visionops_assets.contracts import GateVerdict, MediaStatus, Scope
-from visionops_assets.demo.clients import PublicApi
+from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
@@ -244,8 +244,12 @@ def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path)
 
 
 def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
-    materialized = api.materializations(EIGHT_ASSETS)
-    assert set(materialized) == set(EIGHT_ASSETS)
+    def all_of_them() -> dict[str, Materialization] | None:
+        found = api.materializations(EIGHT_ASSETS)
+        return found if set(found) == set(EIGHT_ASSETS) else None
+
+    # The release is in the catalog a moment before Dagster has it.
+    materialized = eventually("materializations", all_of_them, 30)
     pictures = {
         "processed_frames": "montage",
         "labels": "class_counts",

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
-from visionops_assets.stages.columns import TEXT, TIME, columns, frame_of, names
+from visionops_assets.stages.columns import TEXT, TIME, columns, fields_of, frame_of, names
 
 SCHEMA = columns(
     ("id", TEXT, "Id."),
@@ -22,6 +23,13 @@ DTYPES = ["object", "int64", "float64", "bool", "datetime64[us, UTC]"]
 
 class Kind(StrEnum):
     IMAGE = "image"
+
+
+class Told(BaseModel):
+    count: int
+    least: float | None
+    kinds: tuple[Kind, ...]
+    at: datetime
 
 
 def row(**changed: Any) -> dict[str, Any]:
@@ -54,3 +62,9 @@ def test_a_missing_column_is_an_error() -> None:
 def test_a_value_of_another_type_is_an_error() -> None:
     with pytest.raises(ValueError, match="many"):
         frame_of([row(count="many")], SCHEMA)
+
+
+def test_the_fields_of_a_record_have_the_types_that_are_written() -> None:
+    meanings = dict.fromkeys(("count", "least", "kinds", "at"), "A meaning.")
+    types = [column.type for column in fields_of(Told, meanings).columns]
+    assert types == ["int", "float | None", "tuple[Kind, ...]", "datetime"]

@@ -6,7 +6,9 @@ import sys
 import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
+from pydantic import BaseModel
 
+from visionops_assets.contracts import Candidate, ExportedModel, GateVerdict, ReleasedModel
 from visionops_assets.definitions import definitions
 from visionops_assets.settings import Settings
 from visionops_assets.stages.training.sensors import run_config_of
@@ -199,3 +201,19 @@ def test_every_table_describes_its_columns() -> None:
     for schema in tables.values():
         assert isinstance(schema, dg.TableSchema)
         assert all(column.description for column in schema.columns)
+
+
+@pytest.mark.parametrize(
+    ("key", "record"),
+    [
+        ("trained_model", Candidate),
+        ("model_evaluation", GateVerdict),
+        ("exported_model", ExportedModel),
+        ("model_release", ReleasedModel),
+    ],
+)
+def test_every_record_describes_its_fields(key: str, record: type[BaseModel]) -> None:
+    schema = GRAPH.get(dg.AssetKey(key)).metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert sorted(column.name for column in schema.columns) == sorted(record.model_fields)
+    assert all(column.description and column.type for column in schema.columns)

@@ -1,10 +1,15 @@
-"""Columns of the tables between assets: said once, shown by Dagster, and kept to by each frame."""
+"""Columns of the tables between assets: said once, shown by Dagster, and kept to by each frame.
 
+The records between assets are described in the same way.
+"""
+
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pandas as pd
+from pydantic import BaseModel
 
 TEXT = "text"
 TIME = "datetime64[us, UTC]"
@@ -47,3 +52,16 @@ def frame_of(
             text = frame[column.name].astype(object)
             frame[column.name] = text.map(str, na_action="ignore")
     return frame.astype({one.name: one.type for one in schema.columns if one.type != TEXT})
+
+
+def fields_of(record: type[BaseModel], meanings: Mapping[str, str]) -> dg.TableSchema:
+    """Describe a record as Dagster describes a table: name, type and meaning per field."""
+    types = {name: field.annotation for name, field in record.model_fields.items()}
+    return columns(*((name, _named(types[name]), meaning) for name, meaning in meanings.items()))
+
+
+def _named(annotation: object) -> str:
+    """Name a type as it is written, without its modules."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return re.sub(r"\b(\w+\.)+(?=\w)", "", str(annotation))

@@ -1,7 +1,7 @@
 """Pictures and tables in Dagster's asset metadata.
 
-Dagster 1.13 shows in place tables, and markdown of less than 1,000 characters. Longer markdown, such
-as a picture within it, waits behind a link. So what a table can say is a table.
+Dagster 1.13 shows tables in place, and markdown of less than 1,000 characters. Longer markdown,
+such as one with a picture, waits behind a link. So what a table can say is a table.
 """
 
 import base64

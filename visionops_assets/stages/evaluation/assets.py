@@ -16,6 +16,7 @@ from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -30,6 +31,26 @@ from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage
 
+FIELDS = fields_of(
+    GateVerdict,
+    {
+        "model_name": "Name of the model.",
+        "model_version": "Version that was judged.",
+        "champion_version": "Version it was compared with; none before the first release.",
+        "snapshot_id": "Snapshot whose holdout was used.",
+        "holdout_size": "Frames of the holdout.",
+        "holdout_groups": "Groups of the holdout; intervals count groups.",
+        "accuracy": "Share of the holdout that the version got right.",
+        "accuracy_low": "Lower limit of its 95 % interval.",
+        "accuracy_high": "Upper limit of its 95 % interval.",
+        "champion_accuracy": "Accuracy of the champion on the same frames.",
+        "trivial_accuracy": "Accuracy of always naming the commonest class.",
+        "state": "`passed`, `refused` or `undecided`.",
+        "passed": "Whether the version may be released.",
+        "groups_needed": "Further holdout groups that would decide; only if undecided.",
+        "reason": "The verdict in words.",
+    },
+)
 MISTAKES_SHOWN = 24
 
 
@@ -50,6 +71,7 @@ class Answers:
 @dg.asset(
     group_name="model",
     io_manager_key="records",
+    metadata=shown(FIELDS),
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,
 )

@@ -1,4 +1,4 @@
-"""`model_release`: from an exported model to the served one, at once or by a canary."""
+"""`model_release`: an exported model becomes the served one, at once or by a canary."""
 
 from typing import Any
 
@@ -13,12 +13,25 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser, as_record
 from visionops_assets.stages.serving.trials import Trials
+
+FIELDS = fields_of(
+    ReleasedModel,
+    {
+        "release_id": "Row of the release in the catalog.",
+        "model_name": "Name of the model.",
+        "model_version": "Version that serves: the champion.",
+        "previous_version": "Version that served before.",
+        "snapshot_id": "Snapshot the champion was trained on.",
+        "released_at": "When it became champion.",
+    },
+)
 
 
 class ReleaseRequest(dg.Config):
@@ -36,6 +49,7 @@ class ReleaseRequest(dg.Config):
     # A decision to roll back releases the version before; nothing of it is loaded.
     deps=["retrain_decision"],
     io_manager_key="records",
+    metadata=shown(FIELDS),
     kinds={"triton", "s3", "postgres"},
     owners=OWNERS,
 )
@@ -49,11 +63,10 @@ def model_release(
     tracking: Tracking,
     triton: TritonServer,
 ) -> dg.MaterializeResult[ReleasedModel]:
-    """Version that Triton serves: rehearsed, switched without a gap, recorded for good.
+    """Version that Triton serves: rehearsed on every server, then switched without a gap.
 
-    Reads the gate's verdict from the catalog itself, since a materialization by hand passes
-    checks by. On a failure the version before serves on. While a canary is tried, the champion is
-    the version that it was.
+    The release reads the gate's verdict from the catalog, since a materialization by hand bypasses
+    checks. If it fails, the version before serves on. While a canary is tried, the champion stays.
     """
     controller = Controller.of(catalog, object_store, triton)
     with catalog.begin() as session:

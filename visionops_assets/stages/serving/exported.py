@@ -1,4 +1,4 @@
-"""`exported_model`: a candidate that passed the gate, as files that can be served."""
+"""`exported_model`: a candidate that passed the gate, as files that Triton can serve."""
 
 from collections.abc import Iterator
 
@@ -16,15 +16,29 @@ from visionops_assets.errors import GateRefusedError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import error_distributions
 
+FIELDS = fields_of(
+    ExportedModel,
+    {
+        "model_name": "Name of the model.",
+        "model_version": "Version that was exported.",
+        "snapshot_id": "Snapshot it was trained on.",
+        "object_prefix": "Folder of its files in the object store.",
+        "sha256_by_file": "Hash of each file, in hexadecimal.",
+        "artifacts": "Per artifact: agreement with PyTorch, accuracy and latency.",
+    },
+)
+
 
 @dg.asset(
     group_name="model",
     io_manager_key="records",
+    metadata=shown(FIELDS),
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,
     # What yields no output is not materialized, and Dagster skips what depends on it.
@@ -38,7 +52,7 @@ def exported_model(
     tracking: Tracking,
     object_store: ObjectStore,
 ) -> Iterator[dg.MaterializeResult[ExportedModel]]:
-    """Export the candidate as ONNX, float32 and INT8, signed in the object store and in MLflow.
+    """Candidate as ONNX in float32 and INT8, signed, each compared with PyTorch on the holdout.
 
     A candidate that the gate did not pass is not exported, and so not released. That is an answer:
     the run succeeds.

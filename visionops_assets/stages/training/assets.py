@@ -14,11 +14,21 @@ from visionops_assets.errors import NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import training_curves
 
+FIELDS = fields_of(
+    Candidate,
+    {
+        "model_name": "Name of the model.",
+        "model_version": "Version that MLflow gave it.",
+        "mlflow_run_id": "MLflow run with its parameters, curves and weights.",
+        "snapshot_id": "Snapshot it was trained on.",
+    },
+)
 ROOT_RUN_TAG = "dagster_root_run_id"
 
 
@@ -36,6 +46,7 @@ class TrainingRequest(dg.Config):
 @dg.asset(
     group_name="model",
     io_manager_key="records",
+    metadata=shown(FIELDS),
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
