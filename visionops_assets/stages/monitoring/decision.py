@@ -64,7 +64,7 @@ def retrain_decision(
         decision = _decide(session, release, gathered, settings, context.run.run_id)
         version = _data_version(session, settings.model_name)
     context.log.info("%s: %s", decision.outcome, decision.reason)
-    context.instance.add_run_tags(context.run_id, {DECISION_TAG: decision.outcome})
+    context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: decision.outcome})
     for batch_id in closed:
         context.log.info("Labelling batch %d was closed", batch_id)
     return dg.MaterializeResult(metadata=_metadata(decision, gathered), data_version=version)
