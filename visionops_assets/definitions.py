@@ -8,7 +8,7 @@ import yaml
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tables import RecordIOManager, TableIOManager
+from visionops_assets.resources.tables import RecordIOManager, TableIOManager, TableStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings, load_settings
@@ -40,15 +40,15 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
 
 
 def _resources() -> dict[str, object]:
-    store = ObjectStore()
+    s3 = TableStore()
     return {
         "catalog": Catalog(),
-        "object_store": store,
+        "object_store": ObjectStore(),
         "broker": Broker(),
         "tracking": Tracking(),
         "triton": TritonServer(),
-        "tables": TableIOManager(store=store),
-        "records": RecordIOManager(store=store),
+        "tables": TableIOManager(s3=s3),
+        "records": RecordIOManager(s3=s3),
     }
 
 

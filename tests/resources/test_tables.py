@@ -1,12 +1,14 @@
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from visionops_assets.errors import NotFoundError
-from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tables import URI_METADATA_KEY, RecordIOManager
+from visionops_assets.contracts import Candidate
+from visionops_assets.errors import NotFoundError, ServerUnreachableError
+from visionops_assets.resources.tables import URI_METADATA_KEY, RecordIOManager, TableStore
+from visionops_assets.settings import load_settings
 
 
 def record(run_id: str) -> Any:
@@ -25,7 +27,7 @@ def uri_read_by(run: SimpleNamespace, written: list[str]) -> str:
         instance=SimpleNamespace(fetch_materializations=lambda *_, **__: found),
         step_context=SimpleNamespace(dagster_run=run),
     )
-    return RecordIOManager(store=ObjectStore())._written_uri(context)
+    return RecordIOManager(s3=TableStore())._written_uri(context)
 
 
 FIRST = SimpleNamespace(run_id="a", parent_run_id=None, root_run_id=None)
@@ -52,3 +54,42 @@ def test_a_run_reads_what_it_or_what_it_retries_wrote(
 def test_what_was_never_materialized_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="model"):
         uri_read_by(FIRST, [])
+
+
+def context_of(run: SimpleNamespace, *written: str) -> Any:
+    found = SimpleNamespace(records=[record(run_id) for run_id in written])
+    return SimpleNamespace(
+        asset_key=dg.AssetKey("model"),
+        has_asset_partitions=False,
+        run_id=run.run_id,
+        instance=SimpleNamespace(fetch_materializations=lambda *_, **__: found),
+        step_context=SimpleNamespace(dagster_run=run),
+        dagster_type=SimpleNamespace(typing_type=Candidate),
+        add_output_metadata=lambda _: None,
+    )
+
+
+@pytest.fixture
+def store_is_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordIOManager]:
+    monkeypatch.setenv("VISIONOPS_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("VISIONOPS_S3_ACCESS_KEY_ID", "id-secret")
+    monkeypatch.setenv("VISIONOPS_S3_SECRET_ACCESS_KEY", "key-secret")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    load_settings.cache_clear()
+    yield RecordIOManager(s3=TableStore())
+    load_settings.cache_clear()
+
+
+def test_a_store_that_is_down_is_named(store_is_down: RecordIOManager) -> None:
+    with pytest.raises(ServerUnreachableError, match=r"http://127\.0\.0\.1:1 does not answer"):
+        store_is_down.load_input(context_of(FIRST, "a"))
+    candidate = Candidate(model_name="m", model_version=1, mlflow_run_id="r", snapshot_id="s")
+    with pytest.raises(ServerUnreachableError, match="does not answer"):
+        store_is_down.handle_output(context_of(FIRST), candidate)
+
+
+def test_no_key_is_in_what_dagster_shows_of_its_resources(store_is_down: RecordIOManager) -> None:
+    assert "-secret" not in repr(store_is_down) + str(store_is_down.s3)
+    # The client has them.
+    credentials = TableStore().get_client()._request_signer._credentials
+    assert credentials.secret_key == "key-secret"

@@ -187,7 +187,7 @@ def test_a_run_imports_nothing_slow_that_most_runs_do_not_need() -> None:
     command = [sys.executable, "-c", script]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "visionops_assets.definitions" in loaded
-    assert not {"antlr4", "boto3", "mlflow", "tensorrt", "torch"}.intersection(loaded)
+    assert not {"antlr4", "mlflow", "tensorrt", "torch"}.intersection(loaded)
 
 
 def test_every_table_describes_its_columns() -> None:

@@ -18,6 +18,7 @@ PRELOADED = (
     "dagster_postgres",
     "psycopg",
     "visionops_assets.definitions",
+    "visionops_assets.stack.warm_clients",
 )
 
 
