@@ -1,9 +1,5 @@
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos releases hosts pictures dashboards manifests sbom clean
-=======
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs pictures bench chaos releases hosts dashboards manifests sbom clean
->>>>>>> 926b64c (Show class counts in place, and tell of what lies outside when it is met)
 
 PYTHON ?= python3
 BIN := .venv/bin
