@@ -12,6 +12,7 @@ from visionops_assets.settings import (
     current_spec,
     load_external_settings,
     load_settings,
+    usable_cores,
 )
 
 
@@ -50,11 +51,52 @@ def test_only_the_environment_makes_a_server_external(
 
 @pytest.mark.usefixtures("home")
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISIONOPS_TRAINING_EPOCHS", "many")
+    monkeypatch.setenv("VISIONOPS_TRAINING_STEPS", "many")
     monkeypatch.setenv("VISIONOPS_HOLDOUT_PERCENT", "120")
-    with pytest.raises(SettingsError, match="VISIONOPS_TRAINING_EPOCHS") as caught:
+    with pytest.raises(SettingsError, match="VISIONOPS_TRAINING_STEPS") as caught:
         load_settings()
     assert "VISIONOPS_HOLDOUT_PERCENT" in str(caught.value)
+
+
+@pytest.mark.parametrize("in_file", [True, False], ids=["stack.env", "environment"])
+def test_a_setting_that_is_gone_says_where_it_went(
+    home: Path, monkeypatch: pytest.MonkeyPatch, in_file: bool
+) -> None:
+    if in_file:
+        (home / STACK_ENV_FILE).write_text("VISIONOPS_TRAINING_EPOCHS=12\n")
+    else:
+        monkeypatch.setenv("VISIONOPS_TRAINING_EPOCHS", "12")
+    with pytest.raises(SettingsError, match=r"TRAINING_EPOCHS is gone: .*VISIONOPS_TRAINING_STEPS"):
+        load_settings()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_unknown_network_is_refused_with_those_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VISIONOPS_TRAINING_ARCHITECTURE", "resnet-huge")
+    with pytest.raises(SettingsError, match=r"TRAINING_ARCHITECTURE.*resnet-tiny.*resnet-18"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_cores_are_those_that_the_container_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], limit: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_cores(tmp_path) == (limit or 8)
 
 
 @pytest.mark.usefixtures("home")

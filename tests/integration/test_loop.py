@@ -174,7 +174,9 @@ def test_mlflow_holds_the_version_with_its_origin(loop: Loop, stack: Settings) -
     assert version.tags["gate"] == "passed"
     run = client.get_run(str(version.run_id))
     assert run.info.status == "FINISHED"
-    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == stack.training_epochs
+    rounds = client.get_metric_history(run.info.run_id, "train_loss")
+    at_most = int(run.data.params["steps"]) / int(run.data.params["round_steps"])
+    assert 1 < len(rounds) <= at_most + 1
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
     assert {"model/model.safetensors", "model/model.json", "model/model.onnx"} <= artifacts
 

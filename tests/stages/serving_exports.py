@@ -15,8 +15,8 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.vision.architectures import Classifier, build
+from visionops_assets.vision.inference import predict_probabilities, save_weights
 from visionops_assets.vision.preprocessing import Frame
-from visionops_assets.vision.training import predict_probabilities, save_weights
 
 SIZE_PX = 16
 CARD = ModelCard(

@@ -9,17 +9,13 @@ from sklearn.datasets import load_digits
 
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.vision.preprocessing import Frame, preprocess_pixels
-from visionops_assets.vision.training import (
-    EpochResult,
-    Labels,
-    TrainedModel,
-    TrainingConfig,
-    train,
-)
+from visionops_assets.vision.recipe import RoundResult, TrainingConfig
+from visionops_assets.vision.sampling import Labels
+from visionops_assets.vision.training import TrainedModel, train
 
 CLASSES = ("zero", "one", "two")
 SPEC = PreprocessingSpec(size_px=16)
-CONFIG = TrainingConfig(epochs=4, batch_size=32, seed=3)
+CONFIG = TrainingConfig(steps=48, seed=3)
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,9 @@ def digits() -> Digits:
     return Digits(images, source.target.astype(np.int64), groups)
 
 
-def train_on(digits: Digits, count: int, reported: list[EpochResult]) -> TrainedModel:
+def train_on(
+    digits: Digits, count: int, reported: list[RoundResult], config: TrainingConfig = CONFIG
+) -> TrainedModel:
     return train(
         digits.images[:count],
         digits.labels[:count],
@@ -53,8 +51,8 @@ def train_on(digits: Digits, count: int, reported: list[EpochResult]) -> Trained
         classes=CLASSES,
         spec=SPEC,
         snapshot_id="ds-test",
-        config=CONFIG,
-        on_epoch=reported.append,
+        config=config,
+        on_round=reported.append,
     )
 
 

@@ -9,8 +9,9 @@ from tests.vision.conftest import Digits
 from visionops_assets.contracts import ModelCard
 from visionops_assets.vision.architectures import build
 from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.inference import predict_probabilities
 from visionops_assets.vision.parity import Parity, compare
-from visionops_assets.vision.training import TrainedModel, predict_probabilities
+from visionops_assets.vision.training import TrainedModel
 
 
 @pytest.fixture(scope="module")

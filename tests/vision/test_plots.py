@@ -6,7 +6,7 @@ import pytest
 
 from visionops_assets.vision import plots
 from visionops_assets.vision.preprocessing import Frame, decode_png
-from visionops_assets.vision.training import EpochResult
+from visionops_assets.vision.recipe import RoundResult
 
 FRAMES = [np.full((16, 16, 3), level, np.uint8) for level in (0, 60, 120, 180, 240)]
 
@@ -30,9 +30,9 @@ def test_titles_need_room_and_must_match() -> None:
         plots.montage(FRAMES, ["a"])
 
 
-def epochs(count: int) -> list[EpochResult]:
+def rounds(count: int) -> list[RoundResult]:
     return [
-        EpochResult(i + 1, 2 / (i + 1), 2.2 / (i + 1), i / count, 1e-3, 0.5) for i in range(count)
+        RoundResult(i + 1, 2 / (i + 1), 2.2 / (i + 1), i / count, 1e-3, 0.5) for i in range(count)
     ]
 
 
@@ -49,8 +49,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     "draw",
     [
-        partial(plots.training_curves, epochs(1)),
-        partial(plots.training_curves, epochs(12)),
+        partial(plots.training_curves, rounds(1)),
+        partial(plots.training_curves, rounds(12)),
         partial(plots.confusion, np.array([[3, 1], [0, 0]]), ["cat", "dog"]),
         partial(plots.confusion, np.eye(40, dtype=np.int64), [f"class {i}" for i in range(40)]),
         partial(plots.accuracy_over_time, [START], [0.9], [0.8], [1.0]),

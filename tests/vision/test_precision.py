@@ -10,6 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from tests.vision.conftest import Digits
 from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.inference import predict_probabilities
 from visionops_assets.vision.parity import Parity, compare
 from visionops_assets.vision.precision import (
     Runtime,
@@ -17,7 +18,7 @@ from visionops_assets.vision.precision import (
     quantize,
     to_float16,
 )
-from visionops_assets.vision.training import TrainedModel, predict_probabilities
+from visionops_assets.vision.training import TrainedModel
 
 
 @pytest.fixture(scope="module")

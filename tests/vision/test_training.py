@@ -6,16 +6,10 @@ import torch
 
 from tests.vision.conftest import CLASSES, CONFIG, SPEC, Digits, train_on
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.training import (
-    EpochResult,
-    TrainedModel,
-    TrainingConfig,
-    _validation_mask,
-    load_model,
-    predict_probabilities,
-    save_weights,
-    train,
-)
+from visionops_assets.vision.inference import load_model, predict_probabilities, save_weights
+from visionops_assets.vision.recipe import RoundResult, TrainingConfig, best_round
+from visionops_assets.vision.sampling import split_validation
+from visionops_assets.vision.training import TrainedModel, train
 
 
 @pytest.mark.parametrize("size_px", [8, 9, 16, 64, 100])
@@ -42,15 +36,16 @@ def test_it_learns_what_it_has_not_seen(trained: TrainedModel, digits: Digits) -
 
 
 def test_the_history_and_the_card_tell_how_it_went(trained: TrainedModel) -> None:
-    assert [result.epoch for result in trained.history] == list(range(1, CONFIG.epochs + 1))
+    assert [result.step for result in trained.history] == [40, CONFIG.steps]
     assert trained.history[-1].train_loss < trained.history[0].train_loss
+    assert trained.best == best_round(trained.history)
     assert (trained.card.classes, trained.card.spec) == (CLASSES, SPEC)
     assert (trained.card.snapshot_id, trained.card.seed) == ("ds-test", CONFIG.seed)
     assert all(0.2 < mean < 0.5 for mean in trained.card.mean)
 
 
 def test_equal_seeds_give_equal_weights(digits: Digits) -> None:
-    reported: list[EpochResult] = []
+    reported: list[RoundResult] = []
     state_before = torch.random.get_rng_state()
     one, other = train_on(digits, 60, reported), train_on(digits, 60, reported)
     for ours, theirs in zip(one.module.parameters(), other.module.parameters(), strict=True):
@@ -69,14 +64,57 @@ def test_saved_weights_predict_the_same(
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_validation_keeps_groups_whole_and_every_class_in_training(digits: Digits) -> None:
-    held = _validation_mask(digits.labels, digits.groups, np.random.default_rng(0))
-    of_group: dict[str, set[bool]] = {}
-    for group, is_held in zip(digits.groups, held.tolist(), strict=True):
-        of_group.setdefault(group, set()).add(is_held)
-    assert all(len(sides) == 1 for sides in of_group.values())
-    assert 0.05 < held.mean() < 0.15
-    assert set(digits.labels[~held]) == {0, 1, 2}
+def test_the_weights_are_those_of_the_best_round(digits: Digits) -> None:
+    """A rate that ruins the network late: what was best before is kept."""
+    reported: list[RoundResult] = []
+    config = TrainingConfig(steps=160, learning_rate=0.5, seed=3)
+    trained = train_on(digits, 200, reported, config)
+    assert trained.best in reported[:-1]
+    rng = np.random.default_rng(config.seed)
+    _, held = split_validation(digits.labels[:200], digits.groups[:200], rng)
+    probabilities, _ = predict_probabilities(trained.module, digits.images, trained.card, rows=held)
+    loss = -np.log(probabilities[np.arange(len(held)), digits.labels[held]]).mean()
+    assert loss == pytest.approx(trained.best.validation_loss, rel=1e-4)
+
+
+def test_rows_name_the_images_and_the_others_do_not_count(digits: Digits) -> None:
+    """Images that are of no row may hold anything."""
+    rows = np.arange(0, 120, 2)
+    spoilt = digits.images.copy()
+    spoilt[1::2] = 255
+    ours, theirs = (
+        train(
+            images,
+            digits.labels[rows],
+            [digits.groups[row] for row in rows],
+            classes=CLASSES,
+            spec=SPEC,
+            snapshot_id="s",
+            config=TrainingConfig(steps=2),
+            on_round=lambda _: None,
+            rows=rows,
+        )
+        for images in (digits.images, spoilt)
+    )
+    assert ours.card == theirs.card
+    for one, other in zip(ours.module.parameters(), theirs.module.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> None:
+    seen: list[int] = []
+    train(
+        digits.images[:60],
+        digits.labels[:60],
+        digits.groups[:60],
+        classes=CLASSES,
+        spec=SPEC,
+        snapshot_id="s",
+        config=TrainingConfig(steps=1, threads=2),
+        on_round=lambda _: seen.append(torch.get_num_threads()),
+    )
+    assert seen == [2]
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize("groups", [["a"] * 4, ["a", "b"]])
@@ -90,5 +128,5 @@ def test_data_that_cannot_be_trained_on_is_refused(groups: list[str]) -> None:
             spec=SPEC,
             snapshot_id="s",
             config=TrainingConfig(),
-            on_epoch=lambda _: None,
+            on_round=lambda _: None,
         )

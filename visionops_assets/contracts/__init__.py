@@ -20,6 +20,7 @@ from visionops_assets.contracts.models import (
     GateState,
     GateVerdict,
     ModelCard,
+    Network,
     ParityBound,
 )
 from visionops_assets.contracts.serving import (
@@ -44,6 +45,7 @@ __all__ = [
     "MediaKind",
     "MediaStatus",
     "ModelCard",
+    "Network",
     "Outcome",
     "ParityBound",
     "Prediction",

@@ -1,12 +1,15 @@
 """A model on its way to a release: weights, verdict, exports."""
 
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from visionops_assets.contracts.base import Record
 from visionops_assets.contracts.media import PreprocessingSpec
+
+Network = Literal["resnet-tiny", "resnet-18"]
+"""The networks that can be trained; `vision.architectures.BODIES` builds them."""
 
 
 class ModelCard(Record):

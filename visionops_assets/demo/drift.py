@@ -31,7 +31,7 @@ ACCURACY_OVER = 100
 """Answers over which the plotted accuracy is taken."""
 SETTLED_LABELS = 50
 """Labels of a new version before the next thing is done to it."""
-USELESS_RECIPE = {"epochs": 1, "learning_rate": 1e-9}
+USELESS_RECIPE = {"steps": 1, "learning_rate": 1e-9}
 
 
 class DriftDemo:

@@ -17,6 +17,7 @@ from visionops_assets.settings.loading import (
     secret_fields,
     settings_home,
 )
+from visionops_assets.settings.machine import usable_cores
 
 __all__ = [
     "STACK_ENV_FILE",
@@ -29,4 +30,5 @@ __all__ = [
     "secret_environment",
     "secret_fields",
     "settings_home",
+    "usable_cores",
 ]

@@ -1,16 +1,31 @@
 """From labelled frames to a model that may be released."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
+
+from visionops_assets.contracts import Network
 
 
 class LearningSettings(BaseSettings):
     """Snapshots, training, the gate."""
 
     snapshot_min_new_labels: int = Field(
-        500, gt=0, description="Newly labelled frames that make a new snapshot worthwhile."
+        500, gt=0, description="Newly labelled frames that make a new snapshot worthwhile at once."
+    )
+    snapshot_pause_s: float = Field(
+        20.0,
+        ge=0,
+        description="Where no label has come for so long, fewer frames make a snapshot too: the "
+        "first one as soon as it can be trained on, later ones by `snapshot_min_new_share`.",
+    )
+    snapshot_min_new_share: float = Field(
+        0.1,
+        gt=0,
+        description="Newly labelled frames, as a share of the newest snapshot's, that make a new "
+        "snapshot worthwhile after a pause.",
     )
     snapshot_max_wait_s: float = Field(
         600.0, ge=0, description="Longest wait of labelled frames for a backlog to clear."
@@ -18,9 +33,46 @@ class LearningSettings(BaseSettings):
     holdout_percent: int = Field(20, gt=0, lt=100)
     min_holdout_per_class: int = Field(5, gt=0)
     model_name: str = Field("classifier", pattern=r"^[A-Za-z0-9_-]+$")
-    training_architecture: str = Field("resnet-tiny", description="One of vision/architectures.")
-    training_epochs: int = Field(12, gt=0)
-    training_seed: int = 0
+    training_architecture: Network = Field("resnet-tiny", description="Network that is trained.")
+    training_steps: int | None = Field(
+        None,
+        gt=0,
+        description="Steps of training at most. Unset: chosen from the number of frames and "
+        "classes. Training ends earlier when it gets no better.",
+    )
+    training_learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak of the learning rate. Unset: 0.003."
+    )
+    training_seed: int = Field(0, description="Fixes all that is random in training.")
+    augment_crop: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Training images: share of width and height cut off, at most.",
+    )
+    augment_shift: float = Field(
+        0.08,
+        ge=0,
+        lt=1,
+        description="Training images: share of width and height they move by, at most.",
+    )
+    augment_zoom: float = Field(
+        0.1, ge=0, lt=1, description="Training images: share they grow or shrink by, at most."
+    )
+    augment_rotation_deg: float = Field(
+        10.0, ge=0, le=180, description="Training images: degrees they turn either way, at most."
+    )
+    augment_brightness: float = Field(
+        0.2, ge=0, le=1, description="Training images: how much light and contrast vary, at most."
+    )
+    augment_colour: float = Field(
+        0.1, ge=0, le=1, description="Training images: how much each colour varies, at most."
+    )
+    augment_flip: Literal["none", "horizontal"] = Field(
+        "none",
+        description="Training images: `horizontal` mirrors half of them. Not for letters, signs, "
+        "or whatever else has a left and a right.",
+    )
     gate_min_margin: float = Field(
         0.1,
         ge=0,

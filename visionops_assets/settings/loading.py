@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SettingsError
@@ -17,6 +17,11 @@ from visionops_assets.settings.servers import ServerSettings
 from visionops_assets.settings.serving import ServingSettings
 
 STACK_ENV_FILE = "stack.env"
+GONE = {
+    "VISIONOPS_TRAINING_EPOCHS": "training is counted in steps now. Leave it out, and their number "
+    "follows from the data, or set VISIONOPS_TRAINING_STEPS.",
+}
+"""Variables of earlier versions, and where each went. To ignore one would surprise its user."""
 
 
 class Settings(
@@ -50,7 +55,16 @@ def settings_home() -> Path:
     return Path(os.environ.get("VISIONOPS_HOME", ".visionops")).resolve()
 
 
+def _refuse_gone(env_file: Path | None) -> None:
+    of_file = DotEnvSettingsSource(Settings, env_file).env_vars if env_file else {}
+    given = {name.upper() for name in (*os.environ, *of_file)}
+    gone = [f"{name} is gone: {where}" for name, where in GONE.items() if name in given]
+    if gone:
+        raise SettingsError(f"Unusable settings. {' '.join(gone)}")
+
+
 def _load(env_file: Path | None) -> Settings:
+    _refuse_gone(env_file)
     try:
         return Settings(_env_file=env_file, home=settings_home())
     except ValidationError as error:
@@ -65,7 +79,7 @@ def load_settings() -> Settings:
     """Read the environment over `<home>/stack.env`, once per process.
 
     Raises:
-        SettingsError: a variable has a value that cannot be used.
+        SettingsError: a variable has a value that cannot be used, or is gone.
     """
     return _load(settings_home() / STACK_ENV_FILE)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from visionops_assets.contracts import Network
+
 
 class Classifier(nn.Module):
     """A body that turns images into an embedding, and a linear head on it."""
@@ -86,7 +88,7 @@ def _resnet_18() -> tuple[nn.Module, int]:
     return body, embedding_size
 
 
-BODIES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
+BODIES: dict[Network, Callable[[], tuple[nn.Module, int]]] = {
     "resnet-tiny": _resnet_tiny,
     "resnet-18": _resnet_18,
 }

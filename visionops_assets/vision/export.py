@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.vision.architectures import Classifier
+from visionops_assets.vision.inference import Floats
 from visionops_assets.vision.preprocessing import Frame, to_network_input
-from visionops_assets.vision.training import Floats
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("probabilities", "embedding")

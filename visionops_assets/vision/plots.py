@@ -34,7 +34,7 @@ from visionops_assets.vision.drawing import (
 from visionops_assets.vision.preprocessing import Frame
 
 if TYPE_CHECKING:  # importing torch takes seconds, and a montage does not need it
-    from visionops_assets.vision.training import EpochResult
+    from visionops_assets.vision.recipe import RoundResult
 
 BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#d6e6f5", "#6aa5d8", "#1d4e89"])
 REDS = LinearSegmentedColormap.from_list("reds", ["#fbdfda", "#e8836f", "#b3261e"])
@@ -77,30 +77,30 @@ def montage(
     return png(figure)
 
 
-def training_curves(history: Sequence["EpochResult"]) -> bytes:
-    """Draw loss and accuracy by epoch, side by side.
+def training_curves(history: Sequence["RoundResult"]) -> bytes:
+    """Draw loss and accuracy by step, side by side.
 
     Raises:
-        ValueError: no epochs.
+        ValueError: no rounds.
     """
     if not history:
-        raise ValueError("There are no epochs to draw.")
-    epochs = [result.epoch for result in history]
+        raise ValueError("There are no rounds to draw.")
+    steps = [result.step for result in history]
     figure = new_figure(9.0, 3.4)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
-    line(loss_axes, epochs, [r.train_loss for r in history], BLUE, "training")
-    line(loss_axes, epochs, [r.validation_loss for r in history], ORANGE, "validation")
+    line(loss_axes, steps, [r.train_loss for r in history], BLUE, "training")
+    line(loss_axes, steps, [r.validation_loss for r in history], ORANGE, "validation")
     loss_axes.set_ylim(bottom=0)
     title(loss_axes, "Loss, nats")
     loss_axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     accuracies = [r.validation_accuracy for r in history]
-    line(accuracy_axes, epochs, accuracies, ORANGE, "validation")
+    line(accuracy_axes, steps, accuracies, ORANGE, "validation")
     accuracy_axes.set_ylim(0, 1.02)
     accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    title(accuracy_axes, f"Validation accuracy, {accuracies[-1]:.1%} at the end")
+    title(accuracy_axes, f"Validation accuracy, {max(accuracies):.1%} at best")
     for axes in (loss_axes, accuracy_axes):
-        axes.set_xlabel("epoch", fontsize=8, color=MUTED)
-        axes.set_xlim(min(epochs) - 0.3, max(epochs) + 0.3)
+        axes.set_xlabel("step", fontsize=8, color=MUTED)
+        axes.set_xlim(0, max(steps) * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         tidy(axes)
         axes.grid(axis="y", color=GRID)
@@ -177,7 +177,7 @@ def accuracy_over_time(
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
-    title(axes, f"Accuracy, {accuracies[-1]:.1%} at the end")
+    title(axes, f"Accuracy, {max(accuracies):.1%} at best")
     tidy(axes)
     axes.grid(axis="y", color=GRID)
     return png(figure)

@@ -3,69 +3,47 @@
 Not here: where frames come from, and where models and figures go.
 """
 
+import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from safetensors.torch import load_model as load_safetensors
-from safetensors.torch import save_model as save_safetensors
-from torch import Tensor, nn
 from torch.nn import functional
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.vision.architectures import Classifier, build
+from visionops_assets.vision.augmentation import augment
+from visionops_assets.vision.inference import predict_probabilities
+from visionops_assets.vision.pixels import channel_statistics
 from visionops_assets.vision.preprocessing import Frame, to_network_input
+from visionops_assets.vision.recipe import (
+    Budget,
+    RoundResult,
+    TrainingConfig,
+    best_round,
+    budget_for,
+    is_finished,
+)
+from visionops_assets.vision.sampling import ClassSampler, Labels, Rows, split_validation
 
-Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-
-VALIDATION_SHARE = 10  # one group in ten
-VALIDATION_MIN_GROUPS = 3  # a class with fewer keeps all of them for training
-MAX_ROTATION_RAD = 0.17
-MAX_ZOOM = 0.1
-MAX_SHIFT = 0.16  # of half the image
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """One recipe. The defaults train 1,400 digits of 64 px to 0.99 in half a minute."""
-
-    architecture: str = "resnet-tiny"
-    epochs: int = 12
-    """Passes over the training part."""
-    batch_size: int = 64
-    """Images a step."""
-    learning_rate: float = 3e-3
-    """Peak of the one-cycle schedule (Smith and Topin, "Super-Convergence", 2018)."""
-    weight_decay: float = 0.05
-    """Decoupled, as in AdamW; a factor of the learning rate."""
-    seed: int = 0
-    """Fixes initial weights, inner split, order and augmentation."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one pass reached; losses are mean cross-entropies in nats, accuracies in 0..1."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
+WARM_UP_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Weights, what must be known to run them, and how training went."""
+    """Weights, what must be known to run them, and how training went.
+
+    `budget` followed from the data; `best` is the round whose weights these are.
+    """
 
     module: Classifier
     card: ModelCard
-    history: list[EpochResult]
+    budget: Budget
+    history: list[RoundResult]
+    best: RoundResult
 
 
 def train(
@@ -77,23 +55,31 @@ def train(
     spec: PreprocessingSpec,
     snapshot_id: str,
     config: TrainingConfig,
-    on_epoch: Callable[[EpochResult], None],
+    on_round: Callable[[RoundResult], None],
+    rows: Rows | None = None,
 ) -> TrainedModel:
-    """Train on frames, uint8 (N, S, S, 3), with labels int64 (N,), indices into `classes`.
+    """Train on frames, uint8 (N, S, S, 3), with labels int64 (n,), indices into `classes`.
 
-    One group in ten of each class is kept back for the validation curves, groups whole.
+    `rows` int64 (n,) names the images that labels and groups are of, in their order; None: all.
+    Part of each class's groups is kept back to validate on (`split_validation`). No pixels are
+    copied but those of a batch.
 
     Raises:
         ValueError: unequal lengths, or too few groups to keep any back.
     """
-    if not len(images) == len(labels) == len(groups):
-        raise ValueError(f"{len(images)} images, {len(labels)} labels, {len(groups)} groups.")
+    rows = np.arange(len(images)) if rows is None else rows
+    if not len(rows) == len(labels) == len(groups):
+        raise ValueError(f"{len(rows)} images, {len(labels)} labels, {len(groups)} groups.")
     rng = np.random.default_rng(config.seed)
-    held = _validation_mask(labels, groups, rng)
-    with torch.random.fork_rng(devices=[]):
+    training, validation = (
+        _Part(images, rows[chosen], labels[chosen])
+        for chosen in split_validation(labels, groups, rng)
+    )
+    budget = budget_for(len(training.rows), len(classes), config.steps)
+    with _threads(config.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         module = build(config.architecture, len(classes))
-        mean, std = _channel_statistics(images[~held])
+        mean, std = channel_statistics(images, training.rows)
         card = ModelCard(
             architecture=config.architecture,
             classes=classes,
@@ -104,137 +90,122 @@ def train(
             snapshot_id=snapshot_id,
             seed=config.seed,
         )
-        trainer = _Trainer(module, card, config, images[~held], labels[~held])
-        history = trainer.run(images[held], labels[held], on_epoch)
-    return TrainedModel(module.eval(), card, history)
+        trainer = _Trainer(module, card, config, budget, training, rng)
+        history = _run(trainer, validation, on_round)
+    best = best_round(history)
+    return TrainedModel(trainer.averaged.eval(), card, budget, history, best)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the images, by their rows (n), and their labels (n)."""
+
+    images: Frame
+    rows: Rows
+    labels: Labels
+
+
+def _run(
+    trainer: "_Trainer", validation: _Part, on_round: Callable[[RoundResult], None]
+) -> list[RoundResult]:
+    """Train round by round, and leave the averaged weights as the best round had them."""
+    history: list[RoundResult] = []
+    kept = trainer.averaged.state_dict()
+    while not is_finished(history, trainer.budget.steps):
+        started_s = time.perf_counter()
+        train_loss = trainer.run_round()
+        loss, accuracy = _validate(trainer.averaged, validation, trainer.card)
+        seconds = time.perf_counter() - started_s
+        rate = float(trainer.schedule.get_last_lr()[0])
+        history.append(RoundResult(trainer.step, train_loss, loss, accuracy, rate, seconds))
+        if best_round(history) is history[-1]:
+            kept = copy.deepcopy(trainer.averaged.state_dict())
+        on_round(history[-1])
+    trainer.averaged.load_state_dict(kept)
+    return history
 
 
 class _Trainer:
-    """Optimiser, schedule and the augmented passes over the training part."""
+    """Network, optimiser and schedule, and the running average of the weights.
+
+    The average is what is validated and kept: it does as well as a long cool-down would, at every
+    step (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018). It covers the
+    statistics of batch normalisation too, which belong to the weights.
+    """
 
     def __init__(
         self,
         module: Classifier,
         card: ModelCard,
         config: TrainingConfig,
-        images: Frame,
-        labels: Labels,
+        budget: Budget,
+        training: _Part,
+        rng: np.random.Generator,
     ) -> None:
         # Channels last is 1.6 times as fast on CPU.
-        self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.card, self.images, self.epochs = card, images, config.epochs
-        self.labels = torch.from_numpy(labels)
-        self.batch_size = min(config.batch_size, len(images))
-        # A last batch that is not full is left out: batch statistics of one image do not exist.
-        self.steps = len(images) // self.batch_size
-        self.optimizer = torch.optim.AdamW(
+        self._module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._training, self._augmentation = training, config.augmentation
+        self._sampler = ClassSampler(training.labels, rng)
+        self.card, self.budget, self.step = card, budget, 0
+        self.averaged = copy.deepcopy(self._module)
+        self._optimizer = torch.optim.AdamW(
             module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=config.epochs * self.steps + 1
+            self._optimizer,
+            config.learning_rate,
+            total_steps=budget.steps + 1,
+            pct_start=WARM_UP_SHARE,
         )
 
-    def run(
-        self, held_images: Frame, held_labels: Labels, on_epoch: Callable[[EpochResult], None]
-    ) -> list[EpochResult]:
-        """Train for all epochs, and validate after each on what was kept back."""
-        history = []
-        for epoch in range(1, self.epochs + 1):
-            started_s, train_loss = time.perf_counter(), self._run_epoch()
-            loss, accuracy = _validate(self.module, held_images, held_labels, self.card)
-            seconds = time.perf_counter() - started_s
-            rate = float(self.schedule.get_last_lr()[0])
-            history.append(EpochResult(epoch, train_loss, loss, accuracy, rate, seconds))
-            on_epoch(history[-1])
-        return history
+    def run_round(self) -> float:
+        """Take the steps of one round; return their mean loss."""
+        self._module.train()
+        count = min(self.budget.round_steps, self.budget.steps - self.step)
+        return float(np.mean([self._take_step() for _ in range(count)]))
 
-    def _run_epoch(self) -> float:
-        """Take one step a batch, in random order; return the mean loss."""
-        self.module.train()
-        order = torch.randperm(len(self.images))
-        losses = [
-            self._step(order[i * self.batch_size :][: self.batch_size]) for i in range(self.steps)
-        ]
-        return float(np.mean(losses))
-
-    def _step(self, chosen: Tensor) -> float:
-        inputs = torch.from_numpy(to_network_input(self.images[chosen.numpy()], self.card))
-        logits, _ = self.module(_augment(inputs).contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits, self.labels[chosen])
-        self.optimizer.zero_grad()
+    def _take_step(self) -> float:
+        chosen = self._sampler.batch(self.budget.batch_size)
+        frames = self._training.images[self._training.rows[chosen]]
+        inputs = torch.from_numpy(to_network_input(frames, self.card))
+        inputs = augment(inputs, self._augmentation)
+        logits, _ = self._module(inputs.contiguous(memory_format=torch.channels_last))
+        targets = torch.from_numpy(self._training.labels[chosen])
+        loss = functional.cross_entropy(logits, targets)
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self._optimizer.step()
         self.schedule.step()
+        self.step += 1
+        self._average()
         return loss.item()
 
-
-def _augment(inputs: Tensor) -> Tensor:
-    """Turn, zoom and shift each image a little. Never flips: a mirrored digit is no digit."""
-    count = len(inputs)
-    angle = (torch.rand(count) * 2 - 1) * MAX_ROTATION_RAD
-    zoom = 1 + (torch.rand(count) * 2 - 1) * MAX_ZOOM
-    shift = (torch.rand(count, 2) * 2 - 1) * MAX_SHIFT
-    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
-    rows = torch.stack([cos, -sin, shift[:, 0], sin, cos, shift[:, 1]], dim=1)
-    grid = functional.affine_grid(rows.view(count, 2, 3), list(inputs.shape), align_corners=False)
-    return functional.grid_sample(inputs, grid, padding_mode="border", align_corners=False)
-
-
-def _validation_mask(
-    labels: Labels, groups: Sequence[str], rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Choose a tenth of each class's groups, at least one if it can spare it."""
-    label_of = dict(zip(groups, labels.tolist(), strict=True))
-    chosen: set[str] = set()
-    for label in sorted(set(label_of.values())):
-        of_label = sorted(group for group, its in label_of.items() if its == label)
-        count = len(of_label) // VALIDATION_SHARE or int(len(of_label) >= VALIDATION_MIN_GROUPS)
-        chosen.update(rng.permutation(of_label)[:count].tolist())
-    if not chosen:
-        raise ValueError("Training needs a class with three groups or more, to validate on one.")
-    return np.array([group in chosen for group in groups])
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the average towards the weights: over few steps at first, then over more."""
+        share = 1 / min(self.step, self.budget.averaged_steps)
+        theirs = self._module.state_dict()
+        for name, ours in self.averaged.state_dict().items():
+            if ours.is_floating_point():
+                ours.lerp_(theirs[name], share)
+            else:
+                ours.copy_(theirs[name])
 
 
-def _channel_statistics(images: Frame) -> tuple[tuple[float, float, float], ...]:
-    """Mean and standard deviation per channel, of pixels scaled to 0..1."""
-    scaled = images.reshape(-1, 3)
-    mean = scaled.mean(axis=0, dtype=np.float64) / 255
-    std = np.maximum(scaled.std(axis=0, dtype=np.float64) / 255, 1 / 255)
-    return tuple(mean.tolist()), tuple(std.tolist())
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch use so many threads within the block; None: as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _validate(
-    module: Classifier, images: Frame, labels: Labels, card: ModelCard
-) -> tuple[float, float]:
-    probabilities, _ = predict_probabilities(module, images, card)
-    right = probabilities[np.arange(len(labels)), labels]
+def _validate(module: Classifier, part: _Part, card: ModelCard) -> tuple[float, float]:
+    """Measure mean loss and accuracy."""
+    probabilities, _ = predict_probabilities(module, part.images, card, rows=part.rows)
+    right = probabilities[np.arange(len(part.labels)), part.labels]
     loss = float(-np.log(np.maximum(right, 1e-12)).mean())
-    return loss, float((probabilities.argmax(axis=1) == labels).mean())
-
-
-def predict_probabilities(
-    module: Classifier, images: Frame, card: ModelCard, batch_size: int = 256
-) -> tuple[Floats, Floats]:
-    """Classify frames, uint8 (N, S, S, 3): probabilities (N, classes), embeddings (N, E)."""
-    module.eval()
-    probabilities = np.empty((len(images), len(card.classes)), np.float32)
-    embeddings = np.empty((len(images), card.embedding_size), np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            batch = slice(start, start + batch_size)
-            logits, embedding = module(torch.from_numpy(to_network_input(images[batch], card)))
-            probabilities[batch] = functional.softmax(logits, dim=1).numpy()
-            embeddings[batch] = embedding.numpy()
-    return probabilities, embeddings
-
-
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors: data only, nothing that runs when it is loaded."""
-    save_safetensors(module, str(path))
-
-
-def load_model(weights_path: Path, card: ModelCard) -> Classifier:
-    """Build the card's architecture and fill it with saved weights, ready to predict."""
-    module = build(card.architecture, len(card.classes))
-    load_safetensors(module, str(weights_path))
-    return module.eval()
+    return loss, float((probabilities.argmax(axis=1) == part.labels).mean())

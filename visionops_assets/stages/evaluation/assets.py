@@ -177,7 +177,7 @@ def _champion_answers(
 def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
     """Label the holdout with a registered model; a class it does not know counts as wrong."""
     # PyTorch takes two seconds to import, and most runs evaluate nothing.
-    from visionops_assets.vision.training import (  # noqa: PLC0415
+    from visionops_assets.vision.inference import (  # noqa: PLC0415
         load_model,
         predict_probabilities,
     )

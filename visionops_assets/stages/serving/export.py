@@ -32,10 +32,10 @@ from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.architectures import Classifier
 from visionops_assets.vision.export import OnnxModel, export_onnx
+from visionops_assets.vision.inference import load_model, predict_probabilities
 from visionops_assets.vision.parity import Floats, Parity, Predict, compare, median_latency_ms
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
 from visionops_assets.vision.preprocessing import Frame
-from visionops_assets.vision.training import load_model, predict_probabilities
 
 MAX_PROBABILITY_ERROR_FP32 = 1e-3
 """Float32 sums taken in another order differ by about 1e-6; a wrong export by far more."""

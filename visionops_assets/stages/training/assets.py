@@ -4,13 +4,10 @@ from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
-from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate
-from visionops_assets.errors import NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
@@ -18,6 +15,7 @@ from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.sentences import fail_in_words
+from visionops_assets.stages.training.request import TrainingRequest, check_request, wanted_snapshot
 from visionops_assets.vision.plots import training_curves
 
 FIELDS = fields_of(
@@ -30,17 +28,6 @@ FIELDS = fields_of(
     },
 )
 ROOT_RUN_TAG = "dagster_root_run_id"
-
-
-class TrainingRequest(dg.Config):
-    """Which snapshot to train on, the newest when none is named, and what to change of the recipe.
-
-    `learning_rate` is the peak of the schedule.
-    """
-
-    snapshot_id: str | None = None
-    epochs: int | None = None
-    learning_rate: float | None = None
 
 
 @dg.asset(
@@ -67,8 +54,9 @@ def trained_model(
     """
     settings = load_settings()
     root_run_id = context.run.root_run_id or context.run_id
+    check_request(config)
     with catalog.begin() as session:
-        snapshot = _wanted_snapshot(session, config.snapshot_id)
+        snapshot = wanted_snapshot(session, config.snapshot_id)
     origin = {ROOT_RUN_TAG: root_run_id, "snapshot_id": snapshot.snapshot_id}
     registered = tracking.find_version(settings.model_name, origin)
     if registered:
@@ -78,7 +66,7 @@ def trained_model(
     # Two seconds of every run, and most runs do not train.
     from visionops_assets.stages.training import fitting  # noqa: PLC0415
 
-    training = fitting.training_recipe(settings, config.epochs, config.learning_rate)
+    training = fitting.training_recipe(settings, config)
     tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
@@ -86,17 +74,17 @@ def trained_model(
         "dagster_run_id": context.run_id,
     }
     with tracking.run(settings.model_name, tags) as run:
-        run.log_params(vars(training) | {"snapshot_id": snapshot.snapshot_id})
         trained = fitting.fit(context, run, snapshot, training, object_store)
+        run.log_params(fitting.parameters(training, trained.budget, snapshot))
         curves = training_curves(trained.history)
         fitting.log_model(run, trained, curves)
     model_version = tracking.register(settings.model_name, run.run_id, tags)
-    last = trained.history[-1]
     return _result(
         _candidate(settings, snapshot, model_version, run.run_id),
         {
             "training_curves": picture(curves, "training curves"),
-            "validation_accuracy": last.validation_accuracy,
+            "validation_accuracy": trained.best.validation_accuracy,
+            "steps": trained.history[-1].step,
             "train_frames": snapshot.train_frames,
             "mlflow": dg.MetadataValue.url(
                 f"{settings.mlflow_tracking_uri}/#/models/{settings.model_name}"
@@ -104,17 +92,6 @@ def trained_model(
             ),
         },
     )
-
-
-def _wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
-    snapshot = find_snapshot(session, snapshot_id) if snapshot_id else newest_snapshot(session)
-    if snapshot is None:
-        raise NotFoundError(
-            f"There is no snapshot {snapshot_id!r}."
-            if snapshot_id
-            else "There is no dataset snapshot yet: materialize dataset_snapshot first."
-        )
-    return snapshot
 
 
 def _candidate(

@@ -1,48 +1,52 @@
 """Trains on a snapshot, and keeps what came of it. Imports PyTorch: for runs that train, alone."""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.errors import SettingsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, TrackingRun
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
-from visionops_assets.vision.architectures import BODIES
-from visionops_assets.vision.training import (
-    EpochResult,
-    TrainedModel,
-    TrainingConfig,
-    save_weights,
-    train,
-)
+from visionops_assets.stages.training.request import TrainingRequest
+from visionops_assets.vision.inference import save_weights
+from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
+from visionops_assets.vision.training import TrainedModel, train
 
 
-def training_recipe(
-    settings: Settings, epochs: int | None = None, learning_rate: float | None = None
-) -> TrainingConfig:
-    """Return the recipe that the settings ask for, with what is given in the place of theirs.
-
-    Raises:
-        SettingsError: no such architecture.
-    """
-    if settings.training_architecture not in BODIES:
-        raise SettingsError(
-            f"There is no architecture {settings.training_architecture!r}: set "
-            f"VISIONOPS_TRAINING_ARCHITECTURE to one of {', '.join(BODIES)}."
-        )
+def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingConfig:
+    """Return the recipe that the settings ask for, with what the request says in their place."""
     recipe = TrainingConfig(
-        architecture=settings.training_architecture,
-        epochs=settings.training_epochs if epochs is None else epochs,
+        architecture=request.network or settings.training_architecture,
+        steps=request.steps or settings.training_steps,
+        augmentation=Augmentation(
+            crop=settings.augment_crop,
+            shift=settings.augment_shift,
+            zoom=settings.augment_zoom,
+            rotation_deg=settings.augment_rotation_deg,
+            brightness=settings.augment_brightness,
+            colour=settings.augment_colour,
+            flip=settings.augment_flip,
+        ),
         seed=settings.training_seed,
+        # As many in a run of Dagster's as by hand, whatever limits either was started with.
+        threads=usable_cores(),
     )
-    return recipe if learning_rate is None else replace(recipe, learning_rate=learning_rate)
+    rate = request.learning_rate or settings.training_learning_rate
+    return replace(recipe, learning_rate=rate) if rate else recipe
+
+
+def parameters(training: TrainingConfig, budget: Budget, snapshot: Snapshot) -> dict[str, Any]:
+    """Name all that a training depended on, flat, for MLflow."""
+    recipe = asdict(training) | asdict(budget)
+    changes = {f"augment_{name}": value for name, value in recipe.pop("augmentation").items()}
+    return recipe | changes | {"snapshot_id": snapshot.snapshot_id}
 
 
 def fit(
@@ -52,24 +56,31 @@ def fit(
     training: TrainingConfig,
     object_store: ObjectStore,
 ) -> TrainedModel:
-    """Train on a snapshot's training side, with each epoch in the log and in MLflow."""
-    data = read_snapshot(object_store, snapshot.snapshot_id).side(TRAIN)
-    context.log.info("Training on %d frames of %s", len(data.images), snapshot.snapshot_id)
+    """Train on a snapshot's training side, with each round in the log and in MLflow."""
+    data = read_snapshot(object_store, snapshot.snapshot_id)
+    rows = np.flatnonzero(data.members["split"] == TRAIN)
+    members = data.members.iloc[rows]
+    context.log.info("Training on %d frames of %s", len(rows), snapshot.snapshot_id)
 
-    def report(epoch: EpochResult) -> None:
-        context.log.info("%s", epoch)
-        metrics = {k: v for k, v in vars(epoch).items() if k != "epoch"}
-        run.log_metrics(metrics, step=epoch.epoch)
+    def report(reached: RoundResult) -> None:
+        context.log.info(
+            "Step %d: validation accuracy %.4f, loss %.4f; training loss %.4f; %.1f s",
+            *(reached.step, reached.validation_accuracy, reached.validation_loss),
+            *(reached.train_loss, reached.seconds),
+        )
+        metrics = {k: v for k, v in vars(reached).items() if k != "step"}
+        run.log_metrics(metrics, step=reached.step)
 
     return train(
         data.images,
-        data.members["label_index"].to_numpy(dtype=np.int64),
-        groups=list(data.members["group_id"]),
+        members["label_index"].to_numpy(dtype=np.int64),
+        groups=list(members["group_id"]),
         classes=tuple(snapshot.classes),
         spec=PreprocessingSpec.model_validate(snapshot.spec),
         snapshot_id=snapshot.snapshot_id,
         config=training,
-        on_epoch=report,
+        on_round=report,
+        rows=rows,
     )
 
 

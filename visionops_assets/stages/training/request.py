@@ -1,0 +1,64 @@
+"""What a training run may be asked to do otherwise, and what is refused before it runs."""
+
+from typing import get_args
+
+import dagster as dg
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
+from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.contracts import Network
+from visionops_assets.errors import InvalidRequestError, NotFoundError
+
+NETWORKS: tuple[str, ...] = get_args(Network)
+MAX_STEPS = 1_000_000
+MAX_LEARNING_RATE = 1.0
+
+
+class TrainingRequest(dg.Config):
+    """Which snapshot to train on, the newest when none is named, and what to change of the recipe.
+
+    `steps` are the most it may take, `learning_rate` is the peak of the schedule. What is left out
+    is as the settings say. Dagster does not check bounds: `check_request` does.
+    """
+
+    snapshot_id: str | None = None
+    steps: int | None = None
+    learning_rate: float | None = None
+    network: str | None = None
+
+
+def check_request(request: TrainingRequest) -> None:
+    """Refuse values that nothing can be trained with.
+
+    Raises:
+        InvalidRequestError: a value is out of its range; the message says which range.
+    """
+    if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
+        raise InvalidRequestError(f"steps is {request.steps}, and must be from 1 to {MAX_STEPS:,}.")
+    rate = request.learning_rate
+    if rate is not None and not 0 < rate <= MAX_LEARNING_RATE:
+        raise InvalidRequestError(
+            f"learning_rate is {rate:g}, and must be above 0 and at most {MAX_LEARNING_RATE:g}."
+        )
+    if request.network is not None and request.network not in NETWORKS:
+        raise InvalidRequestError(
+            f"There is no network {request.network!r}: choose one of {', '.join(NETWORKS)}."
+        )
+
+
+def wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
+    """Return the snapshot of an id, or the newest one if None.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    newest = newest_snapshot(session)
+    if newest is None:
+        raise NotFoundError("There is no snapshot to train on yet: label some media first.")
+    snapshot = newest if snapshot_id is None else find_snapshot(session, snapshot_id)
+    if snapshot is None:
+        raise NotFoundError(
+            f"There is no snapshot {snapshot_id!r}; the newest is {newest.snapshot_id!r}."
+        )
+    return snapshot

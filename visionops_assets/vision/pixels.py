@@ -1,0 +1,32 @@
+"""Statistics of pixels that never copy the pixels."""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Channels = tuple[float, float, float]
+LEAST_DEVIATION = 1 / 255
+"""One step of a pixel: what is all of one colour must not be divided by nothing."""
+
+
+def channel_statistics(
+    images: npt.NDArray[np.uint8], rows: Iterable[int]
+) -> tuple[Channels, Channels]:
+    """Measure mean and standard deviation per channel, of pixels scaled to 0..1.
+
+    `images` is uint8 (N, S, S, 3); only those of `rows` count. Needs the memory of one image: the
+    mean of squares is deviation squared plus mean squared, image by image.
+    """
+    moments = [cv2.meanStdDev(images[row]) for row in rows]
+    means, deviations = (np.array(part).reshape(-1, 3) / 255 for part in zip(*moments, strict=True))
+    mean = means.mean(axis=0)
+    variance = (deviations**2 + (means - mean) ** 2).mean(axis=0)
+    deviation = np.maximum(np.sqrt(variance), LEAST_DEVIATION)
+    return _as_channels(mean), _as_channels(deviation)
+
+
+def _as_channels(values: npt.NDArray[np.float64]) -> Channels:
+    red, green, blue = values.tolist()
+    return red, green, blue

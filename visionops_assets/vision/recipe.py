@@ -1,0 +1,128 @@
+"""How a classifier is trained: what may be asked for, and what follows from the data. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+SMALL_BATCH = 32
+LARGE_BATCH = 64
+SMALL_BATCH_FRAMES = 4_000
+"""Up to so many frames, many small steps teach more than few large ones in the same time."""
+BASE_STEPS = 900
+STEPS_PER_CLASS = 100
+MAX_STEPS = 20_000
+PASSES = 16
+"""Times that each frame of a large set is seen."""
+ROUNDS = 24
+MIN_ROUND_STEPS = 40
+AVERAGED_SHARE = 0.04
+"""Of the steps, for how long the average of the weights remembers."""
+PATIENCE_SHARE = 0.4
+"""Of the steps: longer without a better round, training ends. Hard sets stand still for a while."""
+LEARNED_LOSS = 0.05
+"""Mean training loss in nats below which the frames teach next to nothing more."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far each change may go, drawn evenly for each image; 0 turns one off.
+
+    The defaults are safe for photographs and for signs: nothing is mirrored or turned upside down.
+    """
+
+    crop: float = 0.1
+    """Share of width and height that is cut off, at most."""
+    shift: float = 0.08
+    """Share of width and height by which the picture moves, at most."""
+    zoom: float = 0.1
+    """Share by which the picture grows or shrinks, at most."""
+    rotation_deg: float = 10.0
+    """Angle by which the picture turns either way, at most, in degrees."""
+    brightness: float = 0.2
+    """Share by which light and contrast change, at most, in standard deviations of the pixels."""
+    colour: float = 0.1
+    """Share by which each colour channel grows or shrinks of its own, at most."""
+    flip: Literal["none", "horizontal"] = "none"
+    """Which mirror images count as the same thing: `horizontal` mirrors half of the images."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What is asked for. None leaves it to the data."""
+
+    architecture: str = "resnet-tiny"
+    steps: int | None = None
+    """Steps at most: training ends earlier when it is finished."""
+    learning_rate: float = 3e-3
+    """Peak of the one-cycle schedule (Smith and Topin, "Super-Convergence", 2018)."""
+    weight_decay: float = 0.05
+    """Decoupled, as in AdamW; a factor of the learning rate."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    """Fixes initial weights, inner split, order and augmentation."""
+    threads: int | None = None
+    """Threads of PyTorch while it trains; None: as many as are set."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What follows from the data: steps at most, images per step, steps between validations.
+
+    `averaged_steps` says for how many steps the average of the weights remembers.
+    """
+
+    steps: int
+    batch_size: int
+    round_steps: int
+    averaged_steps: int
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What the averaged weights reached after so many steps.
+
+    Losses are mean cross-entropies in nats, accuracies in 0..1; `train_loss` is that of changed
+    images since the round before.
+    """
+
+    step: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
+    """Choose the budget for a training part of so many frames; `steps` are those asked for.
+
+    Few frames need as many steps as many do, to learn what each class looks like at all; very many
+    frames need some passes over all of them.
+    """
+    batch_size = SMALL_BATCH if frames <= SMALL_BATCH_FRAMES else LARGE_BATCH
+    if steps is None:
+        least = BASE_STEPS + STEPS_PER_CLASS * classes
+        steps = min(max(least, PASSES * frames // batch_size), MAX_STEPS)
+    return Budget(
+        steps=steps,
+        batch_size=min(batch_size, frames),
+        round_steps=min(steps, max(MIN_ROUND_STEPS, steps // ROUNDS)),
+        averaged_steps=max(1, round(AVERAGED_SHARE * steps)),
+    )
+
+
+def best_round(history: Sequence[RoundResult]) -> RoundResult:
+    """Return the most accurate round, among equals the one of the least validation loss."""
+    return max(history, key=lambda round_: (round_.validation_accuracy, -round_.validation_loss))
+
+
+def is_finished(history: Sequence[RoundResult], steps: int) -> bool:
+    """Say whether training may end: it has used its steps, learned its frames, or stands still."""
+    if not history:
+        return False
+    last = history[-1]
+    return (
+        last.step >= steps
+        or last.train_loss < LEARNED_LOSS
+        or last.step - best_round(history).step >= PATIENCE_SHARE * steps
+    )
