@@ -41,7 +41,7 @@ class LearningSettings(BaseSettings):
         "classes. Training ends earlier when it gets no better.",
     )
     training_learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Peak of the learning rate. Unset: 0.003."
+        None, gt=0, le=1, description="Peak of the learning rate. Unset: 0.01."
     )
     training_seed: int = Field(0, description="Fixes all that is random in training.")
     augment_crop: float = Field(

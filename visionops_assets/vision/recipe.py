@@ -53,7 +53,7 @@ class TrainingConfig:
     architecture: str = "resnet-tiny"
     steps: int | None = None
     """Steps at most: training ends earlier when it is finished."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     """Peak of the one-cycle schedule (Smith and Topin, "Super-Convergence", 2018)."""
     weight_decay: float = 0.05
     """Decoupled, as in AdamW; a factor of the learning rate."""
