@@ -126,3 +126,52 @@ def test_a_plan_of_an_import_is_json(
     assert planned == {"path": "cat/a.png", "bytes": 5, "label": "cat"}
     assert run(monkeypatch, *words) == 0
     assert capfd.readouterr().out == "   5 bytes  cat  cat/a.png\n1 files, 5 bytes\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nonsense"], "No such command"),
+        (["release", "nonsense"], "No such command"),
+        (["up", "--nonsense"], "No such option"),
+        (["up", "--only", "nonsense"], "There is no server named nonsense. There are: seaweedfs"),
+        (["logs", "nonsense"], "There is no log of nonsense"),
+        (["logs", "--lines", "none"], "--lines"),
+        (["predict", "/nowhere/a.png"], "does not exist"),
+        (["predict", "."], "is a directory"),
+        (["import", "/nowhere"], "There is no file or folder /nowhere."),
+        (["import", "photos"], "does not answer"),
+        (["quarantine", "show", "7"], "valid UUID"),
+        (["models", "show", "--version", "first"], "--version"),
+        (["releases", "promote", "first", "--reason", "x"], "VERSION"),
+        (["cameras", "add", "A!", "rtsp://host/a"], "made of small letters"),
+        (["cameras", "add", "a", "rtsp://host/a", "--every", "often"], "30m, 24h or 90d"),
+        (["backups", "restore", "x", "--yes"], "The object store at"),
+    ],
+)
+def test_a_wrong_word_ends_with_a_message(
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(nowhere.parent)
+    Path("photos").mkdir()
+    Path("photos/a.png").write_bytes(b"12345")
+    code = run(monkeypatch, *words)
+    shown = capfd.readouterr()
+    assert code == 2, shown
+    assert message in " ".join(shown.err.replace("│", " ").split())
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+def test_a_folder_that_may_not_be_written_ends_with_a_message(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = nowhere.parent / "file"
+    file.touch()
+    monkeypatch.setenv("VISIONOPS_HOME", str(file / "home"))
+    assert run(monkeypatch, "up", "--only", "exporter") == 2
+    assert capfd.readouterr().err == f"visionops: {file}/home: Not a directory.\n"

@@ -16,7 +16,7 @@ from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.object_store import ObjectStore
 
 ID = "5e0c3d1e-6d3b-4f0f-8f62-0f1f5d1f3c11"
-HEAD = "prediction_id,answered,label"
+HEAD = "prediction_id,answer,label"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
     ("content", "message"),
     [
         ("", "no column label and no column prediction_id"),
-        ("prediction_id,answered\n", "no column label"),
+        ("prediction_id,answer\n", "no column label"),
         (f"{HEAD}\n{ID},cat,\n", "holds no label"),
         (f"{HEAD}\n{ID},cat,dog\n12,cat,dog\n", "line 3: '12' is no prediction id"),
         ("label,prediction_id\ndog\n", "line 2: None is no prediction id"),

@@ -178,9 +178,9 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
     assert next(folder.glob("*.png")).read_bytes() == IMAGE
     file = folder / "labels.csv"
     rows = list(csv.DictReader(file.read_text().splitlines()))
-    assert {row["answered"] for row in rows} == {"a"}
+    assert {row["answer"] for row in rows} == {"a"}
     with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, ["prediction_id", "answered", "label"])
+        writer = csv.DictWriter(out, ["prediction_id", "answer", "label"])
         writer.writeheader()
         # Two of the images nobody can name.
         writer.writerows(row | {"label": "a"} for row in rows[:18])

@@ -57,7 +57,7 @@ class BatchItem:
     """
 
     prediction_id: UUID
-    answered: str
+    answer: str
     confidence: float
     image_key: str | None
     label: str | None

@@ -18,7 +18,7 @@ from visionops_assets.settings import load_settings
 if TYPE_CHECKING:
     from visionops_assets.catalog.labelling import BatchItem
 
-COLUMNS = ("prediction_id", "answered", "label")
+COLUMNS = ("prediction_id", "answer", "label")
 LABELS_FILE = "labels.csv"
 _BATCH_COLUMNS: Columns = {
     "batch": "batch_id",
@@ -31,7 +31,7 @@ _BATCH_COLUMNS: Columns = {
 }
 _ITEM_COLUMNS: Columns = {
     "prediction": "prediction_id",
-    "answer": "answered",
+    "answer": "answer",
     "confidence": "confidence",
     "image": lambda item: "kept" if item["image_key"] else "not kept",
     "label": "label",
@@ -186,7 +186,7 @@ def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
     with (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows([item.prediction_id, item.answered, item.label or ""] for item in items)
+        writer.writerows([item.prediction_id, item.answer, item.label or ""] for item in items)
     return saved
 
 
