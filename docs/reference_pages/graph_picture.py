@@ -6,6 +6,7 @@ A few lines of our own: MkDocs would fetch Mermaid from a CDN, and Graphviz is n
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from operator import itemgetter
 
 _WIDTH_PX, _HEIGHT_PX, _GAP_X_PX, _GAP_Y_PX, _MARGIN_PX = 150, 30, 16, 30, 6
 _COLOURS = ("#3f6fb5", "#3a8f6a", "#8a5fb0", "#b5703f", "#a84a64", "#5c6b7a")
@@ -49,23 +50,36 @@ def picture(nodes: Sequence[Node]) -> str:
 
 
 def _placed(nodes: Sequence[Node]) -> Mapping[str, Place]:
-    depth: dict[str, int] = {}
-    for node in nodes:
-        above = [depth[parent] for parent in node.parents if parent in depth]
-        depth[node.name] = max(above, default=-1) + 1
+    """Give each node a place: its layer's row, there beneath its parents as far as that goes."""
     layers: dict[int, list[str]] = {}
-    for name, layer in depth.items():
+    for name, layer in sorted(_depths(nodes).items(), key=itemgetter(1)):
         layers.setdefault(layer, []).append(name)
     widest = max(map(len, layers.values()))
+    parents = {node.name: node.parents for node in nodes}
     step = _WIDTH_PX + _GAP_X_PX
-    return {
-        name: (
-            _MARGIN_PX + (column + (widest - len(names)) / 2) * step,
-            _MARGIN_PX + layer * (_HEIGHT_PX + _GAP_Y_PX),
-        )
-        for layer, names in layers.items()
-        for column, name in enumerate(names)
-    }
+    places: dict[str, Place] = {}
+    for layer, names in layers.items():
+
+        def middle_of_parents(name: str) -> float:
+            above = [places[parent][0] for parent in parents[name] if parent in places]
+            return sum(above) / len(above) if above else 0.0
+
+        for column, name in enumerate(sorted(names, key=middle_of_parents)):
+            x = _MARGIN_PX + (column + (widest - len(names)) / 2) * step
+            places[name] = x, _MARGIN_PX + layer * (_HEIGHT_PX + _GAP_Y_PX)
+    return places
+
+
+def _depths(nodes: Sequence[Node]) -> Mapping[str, int]:
+    """Return the layer of each node: below its parents; without any, above its first child."""
+    depths: dict[str, int] = {}
+    for node in nodes:
+        depths[node.name] = max((depths.get(name, -1) for name in node.parents), default=-1) + 1
+    for node in nodes:
+        below = [depths[child.name] for child in nodes if node.name in child.parents]
+        if not node.parents and below:
+            depths[node.name] = max(0, min(below) - 1)
+    return depths
 
 
 def _arrow(start: Place, end: Place) -> str:

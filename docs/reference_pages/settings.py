@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from reference_pages.markdown import code, page, table
 from visionops_assets.settings import Settings
+from visionops_assets.settings.loading import GONE
 
 _INTRODUCTION = """\
 A variable is `VISIONOPS_` and the setting's name in capitals. `visionops up` writes addresses and
@@ -30,7 +31,8 @@ def build() -> str:
         title = "The installation" if group is Settings else _first_line(group.__doc__)
         rows = [_row(name, Settings.model_fields[name]) for name in names]
         sections += [f"## {title}", table(["variable", "default", "values", "meaning"], rows)]
-    return page("Settings", _INTRODUCTION, *sections)
+    gone = table(["variable", "now"], [[code(name), text] for name, text in GONE.items()])
+    return page("Settings", _INTRODUCTION, *sections, "## Variables of earlier versions", gone)
 
 
 def _row(name: str, field: FieldInfo) -> list[str]:

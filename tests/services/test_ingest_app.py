@@ -84,8 +84,8 @@ def test_an_unusable_parameter_is_a_clear_422(
     ("options", "status", "code", "detail"),
     [
         ({"headers": {"Transfer-Encoding": ""}}, 400, "invalid_content_length", "The request has"),
-        ({"files": {"label": (None, "7")}}, 422, "invalid_request", "file: there is none"),
-        ({"headers": FORM, "content": b"--b--"}, 422, "invalid_request", "file: there is none"),
+        ({"files": {"label": (None, "7")}}, 422, "invalid_request", "file: no file came"),
+        ({"headers": FORM, "content": b"--b--"}, 422, "invalid_request", "file: no file came"),
         ({"headers": FORM, "content": b"x"}, 422, "invalid_request", "The form is malformed"),
         ({"headers": {"Content-Type": "multipart/form-data"}}, 422, "invalid_request", "The Cont"),
         ({"content": b"x" * 100_000}, 413, "too_large", "The body has more"),

@@ -1,4 +1,4 @@
-"""The way into the catalog: one engine a process, sessions by transaction."""
+"""The way into the catalog: one engine per process, one session per transaction."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ class Catalog(dg.ConfigurableResource["Catalog"]):
 
     @property
     def engine(self) -> Engine:
-        """The process-wide connection pool."""
+        """Return the connection pool of the process."""
         return _engine(load_settings().postgres_url.get_secret_value())
 
     @contextmanager

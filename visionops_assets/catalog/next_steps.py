@@ -1,4 +1,4 @@
-"""What to do next about a model, in one sentence. Pure, on what `standing.py` reads.
+"""Says in one sentence what to do next about a model. Pure, on what `standing.py` reads.
 
 One rule for the command line, the gateway and all others, so that nobody is told two things.
 Addresses are not named: the gateway's clients may be anybody.
@@ -22,7 +22,7 @@ _SAID = {
 
 
 class Part(StrEnum):
-    """What a version does now, or did."""
+    """The part that a version plays now, or played."""
 
     CHAMPION = "champion"
     CANARY = "canary"
@@ -49,7 +49,7 @@ class VersionStanding:
 
     @property
     def version(self) -> int:
-        """The number of the version."""
+        """Return the number of the version."""
         return self.verdict.model_version
 
 

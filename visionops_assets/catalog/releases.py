@@ -56,7 +56,7 @@ def newest_verdict(session: Session, model_name: str, model_version: int) -> Gat
 
 
 def was_refused(session: Session, snapshot_id: str) -> bool:
-    """Whether the newest verdict on a model of this snapshot did not pass it.
+    """Say whether the newest verdict on a model of this snapshot did not pass it.
 
     Undecided is an answer as well: another model of the same snapshot would meet the same holdout.
     """

@@ -72,7 +72,7 @@ for group, name, panel in (
 
 def main() -> None:
     """Run the command line. What a user may see is a message, never a stack trace."""
-    # What libraries log about a server that does not answer, our own sentence says.
+    # Our own sentence says that a server does not answer; what libraries log of it is dropped.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()

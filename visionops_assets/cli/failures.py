@@ -41,7 +41,7 @@ def sentence(error: Exception) -> str:
         return _of_the_system(error)
     if "pydantic" in packages or "pydantic_core" in packages:
         return (
-            f"What was stored cannot be read: {_first_line(error)} Was it written by another "
+            f"Stored data cannot be read: {_first_line(error)} Was it written by another "
             "version of VisionOps, or by hand? Compare `visionops --version`."
         )
     return f"This is a bug: {_first_line(error)} Please report it with {_saved_trace(error)}."

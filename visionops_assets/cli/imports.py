@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from visionops_assets.client.importing.listing import Item, Place
 
 FAILED = 2
-# What is for people while it runs, so that standard output holds the summary or the report alone.
+# Shows its progress to people, so that standard output holds the summary or the report alone.
 _side_console = Console(stderr=True)
 
 

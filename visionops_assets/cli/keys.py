@@ -31,7 +31,7 @@ def duration(text: str) -> timedelta:
     """Read a time such as 30m, 24h or 90d.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is not a time.
     """
     match = _DURATION.fullmatch(text)
     if match is None:

@@ -62,7 +62,7 @@ def print_json(fact: object) -> None:
 
 
 def print_rows(facts: Sequence[Fact], columns: Columns, as_json: bool, nothing: str) -> None:
-    """Print facts of one kind: a line each, or a table, or `nothing` if there are none."""
+    """Print facts of one kind: a line each, or a table, or `nothing` without any."""
     if as_json:
         for fact in facts:
             print_json(fact)

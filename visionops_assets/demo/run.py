@@ -63,7 +63,7 @@ def run_demo(
         figures = demo.run()
         figures.seconds_total = round(time.monotonic() - started_s, 2)
         figures.write(figures_path)
-        tables.append(summary_table("What the demo measured", vars(figures)))
+        tables.append(summary_table("Measured by the demo", vars(figures)))
         if drift_path is not None:
             # Nothing is sent again: the demo counts what fails.
             with GatewayClient(settings.gateway_url, key, retry_for_s=0) as gateway:
@@ -72,7 +72,7 @@ def run_demo(
                 drift_figures = drift.run(plot_path)
             drift_figures.write(drift_path)
             tables.append(timeline_table(drift_figures.timeline))
-            tables.append(summary_table("What the drift demo measured", vars(drift_figures)))
+            tables.append(summary_table("Measured by the drift demo", vars(drift_figures)))
             places |= {"Drift figures": str(drift_path), "Timeline": str(plot_path)}
     for table in tables:
         console.print(table)
@@ -95,7 +95,7 @@ def _places(settings: Settings) -> dict[str, str]:
 
 @dataclass
 class DemoFigures(Figures):
-    """What the demo measured; written to `build/demo.json`."""
+    """The figures of the demo; written to `build/demo.json`."""
 
     media_uploaded: int = 0
     media_known_before: int = 0

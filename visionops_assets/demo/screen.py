@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: a line a stage, and tables at the end."""
+"""Shows the demo in the terminal: one line per stage, and tables at the end."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -76,7 +76,7 @@ def summary_table(title: str, figures: dict[str, Any]) -> Table:
 
 def timeline_table(seconds_by_event: dict[str, float]) -> Table:
     """Lay out what happened when."""
-    table = Table(title="What happened", title_justify="left", show_header=False)
+    table = Table(title="Timeline", title_justify="left", show_header=False)
     table.add_column(justify="right")
     table.add_column()
     for what, at_s in seconds_by_event.items():
@@ -96,7 +96,7 @@ def show_link(console: Console, link: SecretStr) -> None:
 
 def places_table(places: dict[str, str]) -> Table:
     """Lay out what to open."""
-    table = Table(title="What to open", title_justify="left", show_header=False)
+    table = Table(title="Pages to open", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, url in places.items():

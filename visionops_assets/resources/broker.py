@@ -210,7 +210,7 @@ class TopicReader:
     def read_range(
         self, topic: str, partition: int, start: int, end: int, timeout_s: float = 60.0
     ) -> list[QueuedEvent]:
-        """Read the events of `[start, end)`, the last of which lies at `end - 1`.
+        """Read the events of `[start, end)`; the last one lies at `end - 1`.
 
         Offsets without an event are passed over: a broker that is killed may have given one to an
         event that it neither stored nor acknowledged, and Kafka's transactions take some.

@@ -95,7 +95,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         """Read an object whole.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no object has this key.
         """
         with self._errors(key):
             return bytes(obstore.get(self._bucket, key).bytes())
@@ -117,7 +117,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
                 file.write(chunk)
 
     def size_bytes(self, key: str) -> int | None:
-        """Size of an object, or None when there is none."""
+        """Return the size of an object, or None without one."""
         try:
             with self._errors(key):
                 return int(obstore.head(self._bucket, key)["size"])
@@ -125,7 +125,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
             return None
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object under `key`."""
+        """Say whether there is an object under `key`."""
         return self.size_bytes(key) is not None
 
     def delete(self, key: str) -> None:
@@ -147,7 +147,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         """Read an object whole.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no object has this key.
         """
         with self._errors(key):
             result = await obstore.get_async(self._bucket, key)

@@ -51,7 +51,7 @@ PROTECTED = problems(
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-"""What a route that needs a key may answer besides its own, for its `responses`."""
+"""Refusals of every route that needs a key, for its `responses`."""
 
 _DESCRIPTION = "An API key, made by an operator with `visionops keys add`."
 _BEARER = HTTPBearer(description=_DESCRIPTION)
@@ -70,7 +70,7 @@ class Principal:
     scopes: frozenset[Scope]
 
     def may(self, scope: Scope) -> bool:
-        """Whether the key has this scope; `admin` has every one."""
+        """Say whether the key has this scope; `admin` has every one."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
 

@@ -1,4 +1,4 @@
-"""What every HTTP service of ours begins with: a FastAPI application and its page `/docs`.
+"""Makes the FastAPI application of each HTTP service, with its page `/docs`.
 
 The page comes from this machine alone: its scripts are those that the package fastapi-offline
 brings, and its Content-Security-Policy lets it ask no other origin.

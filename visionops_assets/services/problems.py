@@ -67,7 +67,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "backup_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-# What the framework itself refuses, by the status it chose.
+# Refusals of the framework itself, by the status it chose.
 _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 _RETRY_AFTER_S = 5
@@ -76,12 +76,12 @@ _log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
-    """What every answer to a request that failed says (RFC 9457)."""
+    """The body of each answer to a request that failed (RFC 9457)."""
 
     type: str = Field(description="A URN made of the code.")
     title: str
     status: int = Field(ge=400, le=599)
-    detail: str = Field(description="What was wrong, and what to do.")
+    detail: str = Field(description="Says what was wrong, and what to do.")
     code: str = Field(description="Stable: programs may rely on it.")
 
 

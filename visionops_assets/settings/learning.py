@@ -18,8 +18,9 @@ class LearningSettings(BaseSettings):
     snapshot_pause_s: float = Field(
         20.0,
         ge=0,
-        description="Where no label has come for so long, fewer frames make a snapshot too: the "
-        "first one as soon as it can be trained on, later ones by `snapshot_min_new_share`.",
+        description="After this long without a new label, fewer frames make a snapshot too: the "
+        "first one as soon as it can be trained on, later ones by "
+        "`VISIONOPS_SNAPSHOT_MIN_NEW_SHARE`.",
     )
     snapshot_min_new_share: float = Field(
         0.1,
@@ -30,9 +31,20 @@ class LearningSettings(BaseSettings):
     snapshot_max_wait_s: float = Field(
         600.0, ge=0, description="Longest wait of labelled frames for a backlog to clear."
     )
-    holdout_percent: int = Field(20, gt=0, lt=100)
-    min_holdout_per_class: int = Field(5, gt=0)
-    model_name: str = Field("classifier", pattern=r"^[A-Za-z0-9_-]+$")
+    holdout_percent: int = Field(
+        20,
+        gt=0,
+        lt=100,
+        description="Percentage of the groups that are held out, never trained on.",
+    )
+    min_holdout_per_class: int = Field(
+        5, gt=0, description="Frames of each class that the holdout needs, at least."
+    )
+    model_name: str = Field(
+        "classifier",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Name of the model, by which clients, Triton and MLflow know it.",
+    )
     training_architecture: Network = Field("resnet-tiny", description="Network that is trained.")
     training_steps: int | None = Field(
         None,
@@ -48,30 +60,36 @@ class LearningSettings(BaseSettings):
         0.1,
         ge=0,
         lt=1,
-        description="Training images: share of width and height cut off, at most.",
+        description="Share of width and height that is cut off training images, at most.",
     )
     augment_shift: float = Field(
         0.08,
         ge=0,
         lt=1,
-        description="Training images: share of width and height they move by, at most.",
+        description="Share of width and height by which training images move, at most.",
     )
     augment_zoom: float = Field(
-        0.1, ge=0, lt=1, description="Training images: share they grow or shrink by, at most."
+        0.1, ge=0, lt=1, description="Share by which training images grow or shrink, at most."
     )
     augment_rotation_deg: float = Field(
-        10.0, ge=0, le=180, description="Training images: degrees they turn either way, at most."
+        10.0, ge=0, le=180, description="Degrees by which training images turn either way, at most."
     )
     augment_brightness: float = Field(
-        0.2, ge=0, le=1, description="Training images: how much light and contrast vary, at most."
+        0.2,
+        ge=0,
+        le=1,
+        description="Share by which light and contrast of training images vary, at most.",
     )
     augment_colour: float = Field(
-        0.1, ge=0, le=1, description="Training images: how much each colour varies, at most."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share by which each colour of training images varies, at most.",
     )
     augment_flip: Literal["none", "horizontal"] = Field(
         "none",
-        description="Training images: `horizontal` mirrors half of them. Not for letters, signs, "
-        "or whatever else has a left and a right.",
+        description="`horizontal` mirrors half of the training images. Not for letters, signs, or "
+        "other things that have a left and a right.",
     )
     gate_min_margin: float = Field(
         0.1,
@@ -81,7 +99,7 @@ class LearningSettings(BaseSettings):
         "first model must certainly save.",
     )
     gate_max_regression: float = Field(
-        0.02, ge=0, le=1, description="Accuracy a candidate may be worse than the champion."
+        0.02, ge=0, le=1, description="Accuracy that a candidate may lose to the champion."
     )
     gate_min_accuracy: float | None = Field(
         None, ge=0, le=1, description="Accuracy that every model must certainly reach. Unset: none."

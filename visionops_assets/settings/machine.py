@@ -1,4 +1,4 @@
-"""What of this machine the process may use."""
+"""Finds how much of this machine the process may use."""
 
 import math
 import os

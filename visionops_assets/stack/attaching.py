@@ -85,7 +85,7 @@ class AttachedStorage(DagsterPostgresStorage):
 
 
 class AttachedLogs(S3ComputeLogManager):
-    """What runs print, in the bucket of the settings."""
+    """The output of runs, in the bucket of the settings."""
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:

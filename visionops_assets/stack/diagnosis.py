@@ -175,7 +175,7 @@ def packages(problems: Iterable[str], versions: Mapping[str, str]) -> Finding:
 
 
 def programs(missing: Iterable[str]) -> Finding:
-    """Say which optional programs there are none of."""
+    """Say which optional programs are missing."""
     missing = list(missing)
     if not missing:
         return _finding("programs", Grade.OK, "All optional programs are installed.")

@@ -157,7 +157,7 @@ def confusion_matrix(y_true: Indices, y_pred: Indices, n_classes: int) -> Indice
 
 
 def per_class(y_true: Indices, y_pred: Indices, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Columns precision, recall, f1 (0..1) and support (items), one row a class, in its order.
+    """Return precision, recall, f1 (0..1) and support (items), one row per class, in its order.
 
     A ratio without items to take it over is NaN, never a made-up 0 or 1.
     """

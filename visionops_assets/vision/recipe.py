@@ -1,4 +1,4 @@
-"""How a classifier is trained: what may be asked for, and what follows from the data. Pure."""
+"""The recipe of training: its options, and the budget that follows from the data. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 SMALL_BATCH = 32
 LARGE_BATCH = 64
 SMALL_BATCH_FRAMES = 4_000
-"""Up to so many frames, many small steps teach more than few large ones in the same time."""
+"""Up to this many frames, many small steps teach more than few large ones in the same time."""
 BASE_STEPS = 900
 STEPS_PER_CLASS = 100
 MAX_STEPS = 20_000
@@ -48,7 +48,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What is asked for. None leaves it to the data."""
+    """The options of a training. None leaves one to the data."""
 
     architecture: str = "resnet-tiny"
     steps: int | None = None
@@ -66,9 +66,9 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Budget:
-    """What follows from the data: steps at most, images per step, steps between validations.
+    """The budget of a training: steps at most, images per step, steps between validations.
 
-    `averaged_steps` says for how many steps the average of the weights remembers.
+    `averaged_steps` is the number of steps that the average of the weights remembers.
     """
 
     steps: int
@@ -79,7 +79,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What the averaged weights reached after so many steps.
+    """The quality of the averaged weights after `step` steps.
 
     Losses are mean cross-entropies in nats, accuracies in 0..1; `train_loss` is that of changed
     images since the round before.
@@ -94,7 +94,7 @@ class RoundResult:
 
 
 def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
-    """Choose the budget for a training part of so many frames; `steps` are those asked for.
+    """Choose the budget by the frames of the training part; `steps` are those asked for.
 
     Few frames need as many steps as many do, to learn what each class looks like at all; very many
     frames need some passes over all of them.

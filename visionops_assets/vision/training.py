@@ -194,7 +194,7 @@ class _Trainer:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Let PyTorch use so many threads within the block; None: as many as before."""
+    """Let PyTorch use this number of threads within the block; None: as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

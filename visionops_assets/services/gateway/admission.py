@@ -65,7 +65,7 @@ class Admission:
                 self.in_flight -= 1
 
     def has_place(self) -> bool:
-        """Whether `place` would find one now."""
+        """Say whether `place` would find one now."""
         return not self._places.locked()
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the gateway answers: a prediction, or why there is none."""
+"""The answers of the gateway: a prediction, or the reason for its absence."""
 
 from collections.abc import Mapping
 from heapq import nlargest
@@ -37,7 +37,7 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     probabilities: Mapping[str, float]
     prediction_id: UUID
     model_version: int
-    snapshot_id: str = Field(description="What the version was trained on.")
+    snapshot_id: str = Field(description="The dataset that the version was trained on.")
     role: Literal[Role.CHAMPION, Role.CANARY]
 
     @classmethod
@@ -74,7 +74,7 @@ class Refusal(Record):
 
 
 class ImageResult(Record):
-    """What became of one image of a list: it has a prediction or a refusal."""
+    """The result of one image of a list: a prediction or a refusal."""
 
     prediction: PredictionAnswer | None = None
     refusal: Refusal | None = None
@@ -93,6 +93,6 @@ class ListAnswer(Record, json_schema_extra={"examples": [{"results": _RESULTS}]}
 
 
 class FrameResult(ImageResult):
-    """What became of one frame of a stream; `sequence` counts its frames from 0."""
+    """The result of one frame of a stream; `sequence` counts its frames from 0."""
 
     sequence: int

@@ -1,4 +1,4 @@
-"""The gateway's application: what its parts are, and how they hang together."""
+"""Builds the gateway's application of its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

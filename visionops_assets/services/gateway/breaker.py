@@ -43,7 +43,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """Whether requests pass."""
+        """Say whether requests pass."""
         if self._failures < self._max_failures:
             return BreakerState.CLOSED
         if self._clock_s() < self._opened_at_s + self._open_s:

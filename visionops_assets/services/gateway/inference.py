@@ -53,7 +53,7 @@ _OPTIONS = [
 
 @dataclass(frozen=True)
 class Inference:
-    """What Triton inferred from one image; `probabilities` are in the order of `classes`."""
+    """Triton's answer to one image; `probabilities` are in the order of `classes`."""
 
     label: str
     classes: tuple[str, ...]

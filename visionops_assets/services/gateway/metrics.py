@@ -1,4 +1,4 @@
-"""What the gateway counts and times, for Prometheus."""
+"""Counts and times for Prometheus, kept by the gateway."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ class GatewayMetrics:
             "rejected", "Predictions refused to protect the service, by reason.", "reason"
         )
         self._arms = self._counter(
-            "rollout", "What became of requests of each arm of a rollout.", "arm", "outcome"
+            "rollout", "Requests of each arm of a rollout, by their result.", "arm", "outcome"
         )
         self._skipped = self._counter(
             "rollout_skipped", "Images that were not compared because too many others were."

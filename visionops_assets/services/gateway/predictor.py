@@ -41,7 +41,7 @@ MAX_BACKGROUND = 16
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a request wants: by when (monotonic clock), how many probabilities, and for whom.
+    """The wishes of a request: by when (monotonic clock), how many probabilities, and for whom.
 
     `keep_image` asks for the image to be kept, so that it can be trained on once it has a label.
     """
@@ -201,7 +201,7 @@ class Predictor:
 
 
 def _is_servers_fault(error: VisionOpsError, allowed_s: float) -> bool:
-    """Whether an arm failed; a client that allows no time says nothing about the server."""
+    """Say whether an arm failed; a client that allows no time says nothing about the server."""
     if isinstance(error, DeadlineExceededError):
         return allowed_s >= PATIENT_S
     return not isinstance(error, MediaError)

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_picked(rollout: Rollout, key: str) -> bool:
-    """Whether a canary answers the requests with this key: `share_percent` of all keys, evenly.
+    """Say whether a canary answers this key: `share_percent` of all keys, evenly.
 
     The same key is always answered alike while the rollout goes on, and chosen anew in the next.
     """
@@ -40,7 +40,7 @@ def is_picked(rollout: Rollout, key: str) -> bool:
 
 
 def is_sampled(rollout: Rollout) -> bool:
-    """Whether a shadow gets this image too: `share_percent` of all images, by chance."""
+    """Say whether a shadow gets this image too: `share_percent` of all images, by chance."""
     return random.random() * 100 < rollout.share_percent  # noqa: S311 - no secret
 
 
@@ -68,11 +68,11 @@ class Trial:
         self._metrics.count_arm(Arm.CANDIDATE, "agreed" if agreed else "disagreed")
 
     def picks(self, key: str) -> bool:
-        """Whether the candidate, a canary, answers the requests with this key."""
+        """Say whether the candidate, a canary, answers the requests with this key."""
         return self.rollout.role is Role.CANARY and is_picked(self.rollout, key)
 
     def shadows(self) -> bool:
-        """Whether the candidate, a shadow, gets this image too."""
+        """Say whether the candidate, a shadow, gets this image too."""
         return self.rollout.role is Role.SHADOW and is_sampled(self.rollout)
 
 
@@ -101,7 +101,7 @@ class RolloutWatch:
 
     @property
     def trial(self) -> Trial | None:
-        """The rollout that is under way; None without one, or when that is no longer known."""
+        """Return the rollout under way; None without one, or when that is no longer known."""
         if self._clock_s() > self._confirmed_at_s + KEPT_WITHOUT_CATALOG_S:
             return None
         return self._trial

@@ -31,8 +31,8 @@ from visionops_assets.services.problems import problems
 from visionops_assets.services.text import PlainText
 from visionops_assets.settings import Settings
 
-PREDICTIONS = Tag("predictions", "What images show, by the model that serves.")
-LABELS = Tag("labels", "What images really show, as people say.")
+PREDICTIONS = Tag("predictions", "Answers of the model that serves.")
+LABELS = Tag("labels", "Labels: people say what images really show.")
 FEEDBACK = "feedback"
 STICKY_KEY_HEADER = "X-Sticky-Key"
 MAX_LABEL_BYTES = 16 * 1024
@@ -63,7 +63,7 @@ StickyKey = Annotated[
 
 
 class PredictQuery(Record):
-    """What a request may ask for besides the prediction itself."""
+    """The wishes of a request besides the prediction itself."""
 
     top_k: int | None = Field(
         None, ge=1, description="Only the probabilities of this many classes, best first."
@@ -90,7 +90,7 @@ _LABELLED = {
 
 
 class LabelRequest(BaseModel):
-    """What a prediction should have been."""
+    """The label of a predicted image."""
 
     label: PlainText = Field(examples=["car"])
 

@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 4 * 1024
 
 
 class SignIn(Record):
-    """What a browser signs in with: an API key, or the secret of a link."""
+    """The means by which a browser signs in: an API key, or the secret of a link."""
 
     key: SecretStr | None = None
     once: SecretStr | None = None
@@ -35,7 +35,7 @@ class SignIn(Record):
 
 
 class SignedIn(Record):
-    """What the page needs to know of whoever signed in.
+    """The facts that the page needs about the person who signed in.
 
     `version_url` is MLflow's page of a version, with `{version}` where its number belongs; None
     where browsers cannot reach MLflow.

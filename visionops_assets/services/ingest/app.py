@@ -41,7 +41,7 @@ processed, whatever crashes.
 **The same bytes from the same source are one media file**; an `Idempotency-Key` gets the same
 answer again. A file is judged by its content, not by its name.
 """
-STATE = Tag("state", "What became of media.")
+STATE = Tag("state", "The state of media.")
 TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE)
 
 
@@ -80,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/metrics", tags=[OPERATION], summary="Metrics", response_class=Response)
     def metrics() -> Response:
         """Return the counters of this process in Prometheus' text format."""
-        # What is counted once a process, and what this application counts.
+        # The counts of the process, and those of this application.
         shown = generate_latest() + generate_latest(registry)
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
@@ -96,7 +96,7 @@ def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
     @app.get(
         "/v1/media/{media_id:uuid}",
         tags=[STATE.name],
-        summary="What became of a file",
+        summary="The state of a file",
         dependencies=needs_key,
         responses=state_problems,
     )

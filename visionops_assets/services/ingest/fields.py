@@ -56,7 +56,7 @@ class MediaFields(Record):
         description="ISO 8601; UTC if it names no zone; default now.",
         examples=["2026-01-31T12:00:00Z"],
     )
-    label: PlainText | None = Field(None, description="What it shows.", examples=["car"])
+    label: PlainText | None = Field(None, description="The label: what it shows.", examples=["car"])
 
     def updated(self, fields: Mapping[str, str]) -> Self:
         """Return these with the fields of a form in their place.

@@ -102,7 +102,7 @@ class Intake:
                     files.append(ReceivedFile(part.filename, await self._receive(form.chunks())))
                 else:
                     texts[part.name] = await form.text(part)
-            _require(bool(files), "there is none")
+            _require(bool(files), "no file came")
             return query.updated(texts), files
         except BaseException:
             await asyncio.shield(self._discard(files))

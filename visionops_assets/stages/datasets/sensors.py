@@ -1,4 +1,4 @@
-"""What makes a new snapshot worthwhile: enough newly labelled frames, no backlog before them.
+"""Starts a snapshot when it is worthwhile: enough newly labelled frames, no backlog.
 
 A decision to retrain makes one worthwhile at once: the arbiter has counted the frames.
 """

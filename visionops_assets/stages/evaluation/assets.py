@@ -56,7 +56,7 @@ MISTAKES_SHOWN = 24
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model made of N holdout frames: its label, and whether it was right (both N).
+    """A model's answers to N holdout frames: the class, and whether it was right (both N).
 
     `probabilities` are float32 (N, C), in the order of `classes`, `embeddings` float32 (N, E).
     """
@@ -167,7 +167,7 @@ def _holdout(
 def _champion_answers(
     tracking: Tracking, current: Release | None, candidate: Candidate, holdout: SnapshotFiles
 ) -> ChampionAnswers | None:
-    """What the champion makes of the holdout; None without one, or if it is the candidate."""
+    """Return the champion's answers; None without one, or if it is the candidate."""
     if current is None or current.model_version == candidate.model_version:
         return None
     run_id = tracking.version_run_id(current.model_name, current.model_version)

@@ -1,4 +1,4 @@
-"""What starts a batch: new events in the queue, or a batch that was not finished."""
+"""Starts batches: of new events in the queue, and those that were not finished."""
 
 import json
 import time

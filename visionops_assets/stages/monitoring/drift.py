@@ -33,7 +33,7 @@ SEED = 0
 COLUMNS = columns(
     ("model_name", TEXT, "Name of the model."),
     ("model_version", "int64", "Version of its newest release."),
-    ("kind", TEXT, "What was compared: embedding, class_share, confidence or an image quality."),
+    ("kind", TEXT, "Kind: embedding, class_share, confidence or an image quality."),
     ("statistic", "float64", "Size of the difference."),
     ("p_value", "float64", "Probability of such a difference by chance."),
     ("p_adjusted", "float64", "The same, corrected for the number of tests (Holm)."),

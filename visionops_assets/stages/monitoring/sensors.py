@@ -88,13 +88,13 @@ def _retraining_is_due(session: Session, settings: Settings) -> bool:
 
 
 def waits_to_retrain(decision: Decision) -> bool:
-    """Whether the alarm was raised, and a guard held the retraining up."""
+    """Say whether the alarm was raised, and a guard held the retraining up."""
     waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
     return waits and decision.evidence["alarm_at"] is not None
 
 
 def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
-    """Whether a retraining that waited may begin, though nobody predicted or labelled since.
+    """Say whether a retraining that waited may begin, without predictions or labels since.
 
     Frames of labelled predictions come after the decision that they were too few; and a cooldown
     ends by itself.

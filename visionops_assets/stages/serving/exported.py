@@ -41,7 +41,7 @@ FIELDS = fields_of(
     metadata=shown(FIELDS),
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,
-    # What yields no output is not materialized, and Dagster skips what depends on it.
+    # An asset without an output is not materialized, and Dagster skips those that need it.
     output_required=False,
 )
 @fail_in_words

@@ -1,4 +1,4 @@
-"""What a training run may be asked to do otherwise, and what is refused before it runs."""
+"""Requests of a training run, and their check before it runs."""
 
 from typing import get_args
 
@@ -16,10 +16,10 @@ MAX_LEARNING_RATE = 1.0
 
 
 class TrainingRequest(dg.Config):
-    """Which snapshot to train on, the newest when none is named, and what to change of the recipe.
+    """The snapshot to train on, the newest when none is named, and changes of the recipe.
 
-    `steps` are the most it may take, `learning_rate` is the peak of the schedule. What is left out
-    is as the settings say. Dagster does not check bounds: `check_request` does.
+    `steps` are the most it may take, `learning_rate` is the peak of the schedule. A field that is
+    left out is as the settings say. Dagster does not check bounds: `check_request` does.
     """
 
     snapshot_id: str | None = None
@@ -51,7 +51,7 @@ def wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
     """Return the snapshot of an id, or the newest one if None.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: it does not exist.
     """
     newest = newest_snapshot(session)
     if newest is None:

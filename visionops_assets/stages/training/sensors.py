@@ -1,4 +1,4 @@
-"""What starts training: a newest snapshot without a model, or a verdict, of its own.
+"""Starts training: of the newest snapshot, if it has no model, or no verdict, of its own.
 
 The model of a snapshot that answers a decision to retrain is tried on a share of the traffic before
 it is released.
