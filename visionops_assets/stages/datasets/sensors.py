@@ -46,7 +46,7 @@ def why_wait(
 
 @dg.sensor(
     job=build_dataset,
-    description="Starts `build_dataset` when enough frames are newly labelled, or when the retrain "
+    description="Starts build_dataset when enough frames are newly labelled, or when the retrain "
     "arbiter decided to retrain.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,

@@ -51,6 +51,9 @@ FIELDS = fields_of(
         "reason": "The verdict in words.",
     },
 )
+MODEL_TAG = "visionops/model"
+GATE_TAG = "visionops/gate"
+"""Tags of the run: its model and the verdict, so that the list of runs tells them."""
 MISTAKES_SHOWN = 24
 
 
@@ -111,6 +114,8 @@ def model_evaluation(
         add_verdict(session, verdict, context.run_id)
     tags = {"gate": verdict.state.value, "holdout_accuracy": str(verdict.accuracy)}
     tracking.tag_version(name, version, tags)
+    said = {MODEL_TAG: f"{name} {version}", GATE_TAG: verdict.state.value}
+    context.instance.add_run_tags(context.run.run_id, said)
     return dg.MaterializeResult(
         value=verdict,
         metadata={

@@ -28,7 +28,7 @@ process_media = dg.define_asset_job(
 
 @dg.sensor(
     job=process_media,
-    description="Starts `process_media` for each batch of new media. By default a batch is full at "
+    description="Starts process_media for each batch of new media. By default a batch is full at "
     "1,000 files, and due once its first file has waited 30 s.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -89,7 +89,7 @@ def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) ->
 
 @dg.sensor(
     job=process_media,
-    description="Starts `process_media` again for batches whose run ended without frames, each "
+    description="Starts process_media again for batches whose run ended without frames, each "
     "time after a longer wait.",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,

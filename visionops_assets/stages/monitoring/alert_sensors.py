@@ -16,7 +16,7 @@ bringing Triton back to the champion, need no alert: sensors do them all the tim
 
 @dg.sensor(
     jobs=[monitor, check_health],
-    description="Starts the job that a firing alert names in its label `calls_for`, once.",
+    description="Starts the job that a firing alert names in its label calls_for, once.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

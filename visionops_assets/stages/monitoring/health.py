@@ -102,7 +102,7 @@ health_schedule = dg.ScheduleDefinition(
     name="health_schedule",
     job=check_health,
     cron_schedule="*/5 * * * *",
-    description="Starts `check_health` every five minutes.",
+    description="Starts check_health every five minutes.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 

@@ -41,7 +41,7 @@ monitor = dg.define_asset_job(
 
 @dg.sensor(
     job=monitor,
-    description="Starts `monitor` when predictions or labels are new, and once an hour while a "
+    description="Starts the job monitor when predictions or labels are new, and once an hour while a "
     "model is served.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,

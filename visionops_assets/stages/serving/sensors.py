@@ -79,7 +79,7 @@ def rollout_rule(
 
 
 @dg.sensor(
-    description="Rolls the champion back when `retrain_decision` decided so. Starts no runs.",
+    description="Rolls the champion back when retrain_decision decided so. Starts no runs.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

@@ -34,7 +34,7 @@ train_and_release = dg.define_asset_job(
 
 @dg.sensor(
     job=train_and_release,
-    description="Starts `train_and_release` for the newest snapshot, until it has a model or the "
+    description="Starts train_and_release for the newest snapshot, until it has a model or the "
     "gate has refused one. Waits while a canary or shadow is tried.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
