@@ -41,8 +41,8 @@ monitor = dg.define_asset_job(
 
 @dg.sensor(
     job=monitor,
-    description="Starts the job monitor when predictions or labels are new, and once an hour while a "
-    "model is served.",
+    description="Starts the job monitor when predictions or labels are new, and once an hour "
+    "while a model is served.",
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
