@@ -113,7 +113,7 @@ def test_a_canary_that_may_not_be_promoted_any_more_is_ended(serving: Serving) -
     rollout = start(serving, Role.CANARY)
     serving.judge(2, passed=False)
     see(serving, rollout, "gateway-1", answers=60)
-    assert "It was not promoted: The gate refused" in judge(serving)
+    assert "It was not promoted: The gate did not pass" in judge(serving)
     assert serving.served() == [1]
     assert serving.actions()[-2:] == ["refused 2", "rollout_ended 2"]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import own_key
+from visionops_assets.catalog.releases import newest_verdict
 from visionops_assets.catalog.sign_in import create_link
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
@@ -172,6 +173,14 @@ class Demo:
                 found = self._stages.until(stage, partial(self._newer, asset, newer_than_s))
                 newer_than_s = found.timestamp_s
                 done(_scalars(found))
+            if asset == "model_evaluation":
+                self._check_gate(found.metadata["model_version"])
+
+    def _check_gate(self, version: int) -> None:
+        with Catalog().begin() as session:
+            verdict = newest_verdict(session, self._settings.model_name, version)
+        if verdict is not None and not verdict.passed:
+            raise VisionOpsError(f"{verdict.reason} `visionops models show` says what to do.")
 
     def _newer(self, asset: str, than_s: float) -> Materialization | None:
         found = self._api.materializations([asset]).get(asset)

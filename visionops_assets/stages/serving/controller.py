@@ -83,7 +83,7 @@ def passing_verdict(
     if verdict is None:
         raise GateRefusedError(f"{model_name} {version} was never evaluated: materialize it first.")
     if not verdict.passed:
-        raise GateRefusedError(f"The gate refused {model_name} {version}: {verdict.reason}")
+        raise GateRefusedError(f"The gate did not pass {model_name} {version}. {verdict.reason}")
     if verdict.champion_version != champion_version:
         raise GateRefusedError(
             f"{model_name} {version} was compared with champion {verdict.champion_version}, but "
