@@ -41,7 +41,7 @@ train_and_release = dg.define_asset_job(
 )
 @skip_without_servers
 def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
-    """Asks for training on the newest snapshot until a run succeeds or the gate refuses its model.
+    """Ask for training on the newest snapshot until a run succeeds or the gate has answered.
 
     While a canary or shadow is tried it waits: what it trains would be released over its head.
     Level-triggered by the catalog: nothing is missed between ticks.
@@ -57,7 +57,8 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
     if refused:
-        return dg.SensorResult(skip_reason=f"The gate refused a model of {snapshot.snapshot_id}.")
+        reason = f"The gate did not pass a model of {snapshot.snapshot_id}."
+        return dg.SensorResult(skip_reason=reason)
     if rollout is not None:
         tried = f"The {rollout.role.value} of version {rollout.model_version}"
         return dg.SensorResult(skip_reason=f"{tried} is under way: its verdict comes first.")
