@@ -132,6 +132,25 @@ def test_a_bad_release_is_rolled_back_once_and_by_the_arbiter(serving: Serving) 
     assert "0 newly labelled frames, and 3 are asked for" in alarmed.reason
 
 
+def data_version_decided(serving: Serving) -> str:
+    """Run the asset, and return the version by which Dagster tells what is out of date."""
+    result = dg.materialize([retrain_decision], resources={"catalog": serving.catalog})
+    (materialization,) = result.asset_materializations_for_node("retrain_decision")
+    return (materialization.tags or {})["dagster/data_version"]
+
+
+def test_to_wait_puts_nothing_downstream_out_of_date(serving: Serving) -> None:
+    predict(serving, 30, right=True)
+    before = data_version_decided(serving)
+    assert data_version_decided(serving) == before
+    serving.release(2)
+    predict(serving, 60, right=False)
+    rolled_back = data_version_decided(serving)
+    assert rolled_back != before
+    roll_back_as_decided(serving.controller, serving.model)
+    assert data_version_decided(serving) == rolled_back
+
+
 def test_a_rollback_is_not_done_to_a_release_that_it_was_not_meant_for(serving: Serving) -> None:
     predict(serving, 30, right=True)
     serving.release(2)

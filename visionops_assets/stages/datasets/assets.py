@@ -92,7 +92,7 @@ def dataset_snapshot(
     if is_sound(members, settings.min_holdout_per_class):
         with catalog.begin() as session:
             is_new = add_snapshot(session, snapshot)
-        context.log.info("Snapshot %s %s", snapshot_id, "added" if is_new else "exists already")
+        context.log.info("Snapshot %s %s", snapshot_id, "is new" if is_new else "exists already")
     return dg.MaterializeResult(
         value=members,
         metadata={

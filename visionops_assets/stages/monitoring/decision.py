@@ -63,7 +63,7 @@ def retrain_decision(
         gathered = gather(session, release, settings)
         decision = _decide(session, release, gathered, settings, context.run.run_id)
         version = _data_version(session, settings.model_name)
-    context.log.info("%s: %s", decision.outcome, decision.reason)
+    context.log.info("Decided to %s: %s", decision.outcome.replace("_", " "), decision.reason)
     context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: decision.outcome})
     for batch_id in closed:
         context.log.info("Labelling batch %d was closed", batch_id)

@@ -62,6 +62,7 @@ def feedback_media(
         skipped += len(unreadable)
         rows += _adopt(catalog, images)
     adopted = frame_of(rows, COLUMNS)
+    context.log.info("%d labelled predictions became media, %d did not", len(adopted), skipped)
     return dg.MaterializeResult(
         value=adopted,
         metadata={

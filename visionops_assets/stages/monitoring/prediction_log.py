@@ -67,6 +67,7 @@ def prediction_log(
                 if len(queued) < READ_AT_ONCE:
                     break
                 context.log.info("%d predictions taken so far", added)
+    context.log.info("Took %d predictions and %d images into the catalog", added, images)
     context.log_event(dg.AssetObservation("predictions_topic", metadata={"new_predictions": added}))
     with catalog.begin() as session:
         counts = prediction_counts(session)
