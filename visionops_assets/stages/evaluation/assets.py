@@ -1,6 +1,7 @@
 """`model_evaluation`: the gate's verdict on a candidate."""
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.stages.reference_files import (
     Reference,
     choose_frames,
@@ -229,8 +230,11 @@ def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, Any]:
         "confusion_matrix": picture(confusion(matrix, answers.classes), "confusion matrix"),
         "per_class": table(scores.round(4).reset_index()),
     }
-    wrong = np.flatnonzero(~answers.correct)[:MISTAKES_SHOWN]
+    wrong = np.flatnonzero(~answers.correct)
     if len(wrong):
         titles = [f"{holdout.members['label'][i]} as {answers.labels[i]}" for i in wrong]
-        metadata["mistakes"] = picture(montage(list(holdout.images[wrong]), titles), "mistakes")
+        commonest = dict(Counter(titles).most_common(MISTAKES_SHOWN))
+        metadata["commonest_mistakes"] = bars(commonest, "label as answer", "frames")
+        shown = list(holdout.images[wrong[:MISTAKES_SHOWN]])
+        metadata["mistakes"] = picture(montage(shown, titles[:MISTAKES_SHOWN]), "mistakes")
     return metadata
