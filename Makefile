@@ -84,10 +84,6 @@ status: ## Show the servers
 docs: install ## Build the documentation, its reference from the code, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-pictures: install ## Make the pictures of Dagster's pages again, into docs/assets
-	$(BIN)/pytest --quiet tests/integration/test_loop.py tests/integration/test_dagster_pages.py
-	cp build/pictures/*.png docs/assets/
-
 bench: install ## Measure ours against named limits, into build/bench
 	$(BIN)/python -m benchmarks
 
