@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.vision.recipe import (
+    CERTAIN_LOSS,
     LEARNED_LOSS,
     MAX_STEPS,
     RoundResult,
@@ -63,8 +64,18 @@ def test_the_best_round_is_the_most_accurate_and_among_equals_the_surest() -> No
         ([reached(100), reached(500)], True),
         ([reached(100), reached(500, accuracy=0.51)], False),
         ([reached(100, train=LEARNED_LOSS * 0.9)], True),
+        ([reached(100, loss=CERTAIN_LOSS * 0.9)], True),
     ],
-    ids=["begin", "under way", "used up", "patient", "stands still", "better", "learned"],
+    ids=[
+        "begin",
+        "under way",
+        "used up",
+        "patient",
+        "stands still",
+        "better",
+        "learned",
+        "certain",
+    ],
 )
 def test_it_ends_when_steps_are_used_or_nothing_is_gained(
     history: list[RoundResult], ends: bool

@@ -55,6 +55,18 @@ def newest_verdict(session: Session, model_name: str, model_version: int) -> Gat
     return GateVerdict.model_validate(found) if found is not None else None
 
 
+def verdict_of_run(session: Session, dagster_run_id: str) -> GateVerdict | None:
+    """Return what the gate said in a run of Dagster, or None when it said nothing."""
+    query = (
+        select(Verdict.verdict)
+        .where(Verdict.dagster_run_id == dagster_run_id)
+        .order_by(Verdict.verdict_id.desc())
+        .limit(1)
+    )
+    found = session.scalar(query)
+    return GateVerdict.model_validate(found) if found is not None else None
+
+
 def was_refused(session: Session, snapshot_id: str) -> bool:
     """Say whether the newest verdict on a model of this snapshot did not pass it.
 

@@ -25,6 +25,7 @@ from visionops_assets.cli import (
     root,
     servers,
     sweep,
+    train,
 )
 
 # Headings of `visionops --help`.
@@ -54,6 +55,7 @@ for command in (
     app.command(rich_help_panel=_MACHINE)(command)
 app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
 app.command(rich_help_panel=_MODELS)(model.predict)
+app.command(rich_help_panel=_MODELS)(train.train)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)
 for group, name, panel in (

@@ -1,6 +1,5 @@
 """The public APIs as the demo uses them: ingest, gateway, Dagster's GraphQL."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ import httpx
 from pydantic import SecretStr
 
 from visionops_assets.catalog.keys import bearer_header
+from visionops_assets.client.dagster import DagsterClient
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 
 PARALLEL_REQUESTS = 8
 REQUEST_TIMEOUT_S = 60.0
-GRAPHQL_ATTEMPTS = 4
 
 MATERIALIZATIONS = """
 query Newest($keys: [AssetKeyInput!]!) {
@@ -44,24 +43,6 @@ query Failed {
 """
 
 
-LAUNCH = """
-mutation Launch($repository: String!, $location: String!, $job: String!, $config: RunConfigData!) {
-  launchRun(executionParams: {
-    selector: {
-      repositoryName: $repository, repositoryLocationName: $location, jobName: $job
-    }
-    runConfigData: $config
-  }) {
-    __typename
-    ... on PythonError { message }
-    ... on RunConfigValidationInvalid { errors { message } }
-  }
-}
-"""
-LOCATION = "visionops"
-REPOSITORY = "__repository__"
-
-
 @dataclass(frozen=True)
 class Materialization:
     """The newest materialization of an asset: when (seconds since 1970), and its scalars."""
@@ -84,7 +65,7 @@ class PublicApi:
     ) -> None:
         self._ingest_url = ingest_url
         self._gateway_url = gateway_url
-        self._dagster_url = dagster_url
+        self._dagster = DagsterClient(dagster_url)
         self._api_key = api_key
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
         # A proxy of the environment has no business with the servers of this machine.
@@ -93,6 +74,7 @@ class PublicApi:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self._dagster.close()
 
     def _call(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
@@ -153,7 +135,7 @@ class PublicApi:
     def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
         """Newest materialization of each asset that has one."""
         keys = [{"path": [name]} for name in assets]
-        data = self._graphql(MATERIALIZATIONS, {"keys": keys})
+        data = self._dagster.query(MATERIALIZATIONS, {"keys": keys})
         return {
             node["assetKey"]["path"][-1]: _materialization(node["assetMaterializations"][0])
             for node in data["assetNodes"]
@@ -162,29 +144,12 @@ class PublicApi:
 
     def failed_runs(self) -> list[str]:
         """Addresses of the newest failed runs."""
-        runs = self._graphql(FAILED_RUNS, {})["runsOrError"]["results"]
-        return [f"{run['jobName']}: {self._dagster_url}/runs/{run['runId']}" for run in runs]
+        runs = self._dagster.query(FAILED_RUNS, {})["runsOrError"]["results"]
+        return [f"{run['jobName']}: {self._dagster.run_url(run['runId'])}" for run in runs]
 
     def launch(self, job: str, run_config: Mapping[str, Any]) -> None:
-        """Start a job, as one who launches it in Dagster's UI.
-
-        Raises:
-            VisionOpsError: Dagster does not take it.
-        """
-        target = {"repository": REPOSITORY, "location": LOCATION, "job": job, "config": run_config}
-        answer = self._graphql(LAUNCH, target)["launchRun"]
-        if answer["__typename"] != "LaunchRunSuccess":
-            raise VisionOpsError(f"Dagster did not launch {job}: {answer}")
-
-    def _graphql(self, query: str, variables: dict[str, Any]) -> Any:
-        body = {"query": query, "variables": variables}
-        for attempt in range(GRAPHQL_ATTEMPTS):
-            answer = self._request("POST", f"{self._dagster_url}/graphql", json=body)
-            if "errors" not in answer:
-                return answer["data"]
-            # Dagster's first query on each connection that a restart of PostgreSQL cut fails.
-            time.sleep(attempt)
-        raise VisionOpsError(f"Dagster refused a query: {answer['errors'][0]['message']}")
+        """Start a job, as one who launches it in Dagster's UI."""
+        self._dagster.launch(job, run_config)
 
 
 def _materialization(event: dict[str, Any]) -> Materialization:

@@ -21,6 +21,8 @@ PATIENCE_SHARE = 0.4
 """Of the steps: longer without a better round, training ends. Hard sets stand still for a while."""
 LEARNED_LOSS = 0.05
 """Mean training loss in nats below which the frames teach next to nothing more."""
+CERTAIN_LOSS = 0.03
+"""Validation loss in nats below which there is next to nothing left to gain."""
 
 
 @dataclass(frozen=True)
@@ -124,5 +126,6 @@ def is_finished(history: Sequence[RoundResult], steps: int) -> bool:
     return (
         last.step >= steps
         or last.train_loss < LEARNED_LOSS
+        or last.validation_loss < CERTAIN_LOSS
         or last.step - best_round(history).step >= PATIENCE_SHARE * steps
     )

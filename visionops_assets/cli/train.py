@@ -1,0 +1,129 @@
+"""`visionops train`: training by hand, also after a refusal."""
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from visionops_assets.cli.screen import AsJson, print_fact
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.client.dagster import DagsterClient, RunState
+
+JOB = "train_and_release"
+POLL_S = 1.0
+INTERRUPTED = 130
+# Progress is for people: standard output holds the result alone.
+_side_console = Console(stderr=True, highlight=False)
+
+
+def train(
+    snapshot: Annotated[
+        str | None, typer.Option(metavar="S", help="Its id.", show_default="the newest")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="At most.", show_default="from the data")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Peak of its schedule.", show_default="as set"),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="N", help="By its name.", show_default="as set")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it has ended.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on a snapshot, and release it if it passes the gate; also after a refusal."""
+    from visionops_assets.client.dagster import DagsterClient
+
+    config = _checked(snapshot, steps, learning_rate, network)
+    run_config = {"ops": {"trained_model": {"config": config}}}
+    with closing(DagsterClient(load_settings().dagster_url)) as dagster:
+        run_id = dagster.launch(JOB, run_config, {"visionops/started_by": "visionops train"})
+        fact = {
+            "run_id": run_id,
+            "run_url": dagster.run_url(run_id),
+            "snapshot_id": config["snapshot_id"],
+        }
+        if not wait:
+            started = "Training on {snapshot_id} has been asked for: {run_url}".format_map(fact)
+            print_fact(fact, as_json, started)
+            return
+        _side_console.print("Training on {snapshot_id}: {run_url}".format_map(fact))
+        ended = _followed(dagster, run_id)
+        if ended.status != "SUCCESS":
+            why = dagster.why_failed(run_id) or f"its status is {ended.status}."
+            raise VisionOpsError(f"The run did not succeed: {why} See {dagster.run_url(run_id)}")
+    _tell(fact, as_json)
+
+
+def _checked(
+    snapshot: str | None, steps: int | None, learning_rate: float | None, network: str | None
+) -> dict[str, Any]:
+    """Check all that was asked for, before anything runs; return the configuration of the asset."""
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.stages.training.request import (
+        TrainingRequest,
+        check_request,
+        wanted_snapshot,
+    )
+
+    if snapshot is not None and not snapshot.strip():
+        raise InvalidRequestError("--snapshot is empty: name one, or leave it out for the newest.")
+    request = TrainingRequest(
+        snapshot_id=snapshot, steps=steps, learning_rate=learning_rate, network=network
+    )
+    check_request(request)
+    with Catalog().begin() as session:
+        found = wanted_snapshot(session, snapshot).snapshot_id
+    given = request.model_dump() | {"snapshot_id": found}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _followed(dagster: "DagsterClient", run_id: str) -> "RunState":
+    """Tell of each step as it begins and ends, until the run has ended."""
+    told: dict[str, str] = {}
+    try:
+        while True:
+            state = dagster.run_state(run_id)
+            for step, status in state.steps.items():
+                if told.get(step) != status:
+                    _side_console.print(f"  {step}: {status.lower().replace('_', ' ')}")
+            told = state.steps
+            if state.has_ended:
+                return state
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        typer.echo(f"The run goes on: {dagster.run_url(run_id)}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell(fact: dict[str, Any], as_json: bool) -> None:
+    """Say which version came of it, and what the gate says."""
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.releases import champion, verdict_of_run
+
+    with Catalog().begin() as session:
+        verdict = verdict_of_run(session, fact["run_id"])
+        if verdict is None:
+            raise VisionOpsError(f"The gate has not judged this run's model: {fact['run_url']}")
+        serving = champion(session, verdict.model_name)
+    version = verdict.model_version
+    serves = serving is not None and serving.model_version == version
+    judged = {
+        "model_version": version,
+        "verdict": verdict.state.value,
+        "reason": verdict.reason,
+        "accuracy": verdict.accuracy,
+        "accuracy_low": verdict.accuracy_low,
+        "accuracy_high": verdict.accuracy_high,
+        "serves": serves,
+    }
+    so = "It serves now." if serves else "It does not serve."
+    next_ = f"More: visionops models show --version {version}"
+    print_fact(fact | judged, as_json, f"Version {version}: {verdict.reason} {so}", next_)
