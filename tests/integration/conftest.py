@@ -31,6 +31,8 @@ SMALL = {
     "RETRAIN_CANARY_PERCENT": "50",
     "ROLLOUT_MIN_REQUESTS": "50",
     "SNAPSHOT_MIN_NEW_LABELS": "290",
+    # No snapshot but those that tests ask for by their labels.
+    "SNAPSHOT_PAUSE_S": "86400",
 }
 
 

@@ -1,12 +1,13 @@
 """Who is in a snapshot, on which side, under which id, and when one is cut."""
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visionops_assets.catalog.datasets import LabelBacklog
@@ -18,8 +19,9 @@ from visionops_assets.stages.datasets.members import (
     groups_on_both_sides,
     snapshot_id_of,
     stray_classes,
+    what_is_missing,
 )
-from visionops_assets.stages.datasets.sensors import why_wait
+from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -49,6 +51,7 @@ media_lists = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(media=media_lists, percent=st.integers(1, 99))
 def test_no_group_is_on_both_sides_and_looks_stay_together(
     media: list[tuple[int, str, int]], percent: int
@@ -61,6 +64,7 @@ def test_no_group_is_on_both_sides_and_looks_stay_together(
     assert (by_look == 1).all()
 
 
+@settings(deadline=None)
 @given(media=media_lists, seed=st.integers(0, 100))
 def test_snapshot_id_ignores_row_order_and_sees_every_label(
     media: list[tuple[int, str, int]], seed: int
@@ -101,35 +105,101 @@ def test_leaks_and_short_classes_are_found() -> None:
     assert classes_short_of_holdout(members, minimum=1) == {"b": 0, "c": 1}
 
 
+def test_sides_in_the_snapshot_before_stay_and_new_groups_fill_up() -> None:
+    before = assign_splits(labelled([(look, "a", 1) for look in range(40)]), 20)
+    known = dict(zip(before["media_id"], before["split"], strict=True))
+    grown = labelled([(look, "a", 1) for look in range(100)])
+    after = assign_splits(grown, 20, known).set_index("media_id")["split"]
+    assert after[list(known)].to_dict() == known
+    assert (before["split"] == "holdout").sum() == 8
+    assert (after == "holdout").sum() == 20
+
+
+def test_what_was_trained_on_never_enters_the_holdout() -> None:
+    """A medium of each side becomes one group, by a third that looks like both."""
+    before = assign_splits(labelled([(look, "a", 1) for look in range(10)]), 20)
+    known = dict(zip(before["media_id"], before["split"], strict=True))
+    of_side = before.groupby("split")["media_id"].first()
+    looks = [UUID(of_side[side]).int for side in ("train", "holdout")]
+    frames = labelled([(look, "a", 1) for look in range(10)] + [(looks[0], "a", 2)])
+    frames.loc[frames.index[-1], "perceptual_hash"] = f"{looks[1] + 1:016x}"
+    after = assign_splits(frames, 20, known)
+    together = after[after["media_id"].isin([*of_side, str(UUID(int=10))])]
+    assert together["group_id"].nunique() == 1
+    assert set(together["split"]) == {"train"}
+
+
 @pytest.mark.parametrize(
-    ("new_frames", "waiting", "age_s", "waits"),
+    ("counts", "told"),
     [
-        (499, 0, 0.0, True),
-        (500, 0, 0.0, False),
-        (500, 1, 599.0, True),
-        (500, 1, 601.0, False),
-        (0, 0, 10_000.0, True),
+        ({"cat": 30, "dog": 30}, None),
+        ({"cat": 30, "dog": 30, "typo": 1}, None),
+        ({"cat": 30, "dog": 7}, "2 classes or more need about 25 groups each .*: dog has 7"),
+        ({"cat": 3, "dog": 7}, "cat has 3, dog has 7"),
+        ({"cat": 300}, "there is no second class yet"),
     ],
 )
-def test_a_snapshot_waits_for_labels_and_for_the_backlog(
-    new_frames: int, waiting: int, age_s: float, waits: bool
+def test_what_is_missing_for_a_first_snapshot_is_said_by_class(
+    counts: dict[str, int], told: str | None
 ) -> None:
-    settings = Settings(snapshot_min_new_labels=500, snapshot_max_wait_s=600)
-    backlog = LabelBacklog(START, new_frames, age_s, waiting)
-    assert (why_wait(backlog, settings) is not None) == waits
+    names = [name for name, count in counts.items() for _ in range(count)]
+    media = [(look, name, 1) for look, name in enumerate(names)]
+    said = what_is_missing(assign_splits(labelled(media), 20), 5, groups_per_class(Settings()))
+    if told is None:
+        assert said is None
+    else:
+        assert said is not None
+        assert re.search(told, said)
+
+
+SETTINGS = Settings(
+    snapshot_min_new_labels=500,
+    snapshot_max_wait_s=600,
+    snapshot_pause_s=20,
+    snapshot_min_new_share=0.1,
+)
+
+
+def backlog(
+    new_frames: int,
+    *,
+    waiting: int = 0,
+    oldest_s: float = 0.0,
+    newest_s: float = 0.0,
+    snapshot_frames: int = 0,
+) -> LabelBacklog:
+    return LabelBacklog(START, new_frames, oldest_s, newest_s, waiting, snapshot_frames)
 
 
 @pytest.mark.parametrize(
-    ("new_frames", "waiting", "age_s", "waits"),
+    ("found", "told"),
     [
-        (0, 0, 0.0, True),
-        (1, 0, 0.0, False),
-        (1, 1, 0.0, False),
+        (backlog(500), None),
+        (backlog(500, waiting=1, oldest_s=599), "on their way"),
+        (backlog(500, waiting=1, oldest_s=601), None),
+        (backlog(499), "no label has come for 20 s"),
+        (backlog(499, newest_s=19), "no label has come"),
+        (backlog(499, newest_s=20), None),
+        (backlog(1, newest_s=20), None),
+        (backlog(1, newest_s=20, waiting=1), "on their way"),
+        (backlog(0, newest_s=10_000), "0 newly labelled frames"),
+        (backlog(59, newest_s=99, snapshot_frames=600), "60 make a snapshot once labels pause"),
+        (backlog(60, newest_s=99, snapshot_frames=600), None),
+        (backlog(60, newest_s=9, snapshot_frames=600), "no label has come"),
+        (backlog(500, snapshot_frames=100_000), None),
     ],
+)
+def test_a_snapshot_waits_for_labels_for_a_pause_and_for_the_backlog(
+    found: LabelBacklog, told: str | None
+) -> None:
+    said = why_wait(found, SETTINGS)
+    assert said is None if told is None else told in str(said)
+
+
+@pytest.mark.parametrize(
+    ("found", "waits"), [(backlog(0), True), (backlog(1), False), (backlog(1, waiting=1), False)]
 )
 def test_a_snapshot_to_retrain_on_waits_for_a_new_frame_alone(
-    new_frames: int, waiting: int, age_s: float, waits: bool
+    found: LabelBacklog, waits: bool
 ) -> None:
-    settings = Settings(snapshot_min_new_labels=500, snapshot_max_wait_s=600)
-    backlog = LabelBacklog(START, new_frames, age_s, waiting)
-    assert (why_wait(backlog, settings, is_retraining=True) is not None) == waits
+    assert (why_wait(found, SETTINGS, is_retraining=True) is not None) == waits

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.vision.splits import BLANK_HASH, MediaFingerprint, group_media, is_holdout
+from visionops_assets.vision.splits import BLANK_HASH, MediaFingerprint, group_media, hold_out
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,28 +70,41 @@ def test_newer_media_move_a_group_only_by_merging_it(
             assert after[media_id] in before.values(), "merged into an elder group"
 
 
-@given(libraries(), st.integers(1, 99))
-def test_no_linked_media_are_on_both_sides(media: list[MediaFingerprint], percent: int) -> None:
-    groups = group_media(media)
-    for one in media:
-        for other in media:
-            if linked(one, other):
-                sides = {is_holdout(groups[m.media_id], percent) for m in (one, other)}
-                assert len(sides) == 1
-
-
 def test_blank_frames_link_nothing() -> None:
     groups = group_media([fingerprint(1, 1, [0]), fingerprint(2, 2, [0])])
     assert len(set(groups.values())) == 2
 
 
-def test_the_holdout_has_its_share_and_only_grows_with_it() -> None:
-    ids = [str(UUID(int=i)) for i in range(5_000)]
-    tenth, fifth = ({i for i in ids if is_holdout(i, percent)} for percent in (10, 20))
-    assert tenth < fifth
-    assert abs(len(fifth) / len(ids) - 0.2) < 0.02
+labelled_groups = st.dictionaries(
+    st.integers(0, 200).map(str), st.sampled_from("abc"), min_size=1, max_size=60
+)
+
+
+@given(labelled_groups, st.integers(1, 99))
+def test_each_class_holds_out_its_share(label_of: dict[str, str], percent: int) -> None:
+    held = hold_out(label_of, {}, percent)
+    assert held.keys() == label_of.keys()
+    for label in set(label_of.values()):
+        of_class = [held[group] for group, its in label_of.items() if its == label]
+        assert abs(sum(of_class) - len(of_class) * percent / 100) <= 0.5
+
+
+@given(labelled_groups, labelled_groups, st.integers(1, 99))
+def test_a_known_side_never_changes(
+    earlier: dict[str, str], later: dict[str, str], percent: int
+) -> None:
+    """Also where groups join, and where their labels change."""
+    known = hold_out(earlier, {}, percent)
+    held = hold_out(earlier | later, known, percent)
+    assert {group: held[group] for group in known} == known
+
+
+@given(labelled_groups, st.integers(1, 98))
+def test_a_greater_share_only_adds(label_of: dict[str, str], percent: int) -> None:
+    less, more = (hold_out(label_of, {}, each) for each in (percent, percent + 1))
+    assert all(more[group] for group, is_held in less.items() if is_held)
 
 
 def test_the_split_never_changes() -> None:
-    held_out = [i for i in range(24) if is_holdout(str(UUID(int=i)), 20)]
-    assert held_out == [4, 5, 11, 16, 19, 23]
+    held = hold_out({str(UUID(int=i)): "a" for i in range(24)}, {}, 20)
+    assert [UUID(group).int for group, is_held in held.items() if is_held] == [3, 5, 10, 15, 20]

@@ -23,9 +23,13 @@ class LabelBacklog:
     new_frames: int
     """Frames that the newest snapshot lacks, or may have under another label."""
     oldest_new_age_s: float
-    """Age of the oldest label since the watermark."""
+    """Age of the oldest label since the watermark, 0 without one."""
+    newest_age_s: float
+    """Age of the newest label since the watermark, 0 without one."""
     media_waiting: int
     """Media on their way to frames."""
+    snapshot_frames: int
+    """Frames of the newest snapshot of the spec; 0 without one."""
 
 
 def now(session: Session) -> datetime:
@@ -83,13 +87,19 @@ def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
     known = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
     waiting = select(func.count()).select_from(Media).where(Media.status.in_(WAITING))
     recent = (Label.media_id.is_not(None), Label.labelled_at > watermark)
-    oldest = select(func.extract("epoch", func.now() - func.min(Label.labelled_at))).where(*recent)
+    ages = select(
+        func.extract("epoch", func.now() - func.min(Label.labelled_at)),
+        func.extract("epoch", func.now() - func.max(Label.labelled_at)),
+    ).where(*recent)
+    oldest_age_s, newest_age_s = session.execute(ages).one()
     return LabelBacklog(
         watermark=watermark,
         new_frames=max(0, _count_labelled(session, spec_id) - known)
         + _count_relabelled(session, spec_id, watermark),
-        oldest_new_age_s=float(session.execute(oldest).scalar_one() or 0.0),
+        oldest_new_age_s=float(oldest_age_s or 0.0),
+        newest_age_s=float(newest_age_s or 0.0),
         media_waiting=session.execute(waiting).scalar_one(),
+        snapshot_frames=known,
     )
 
 

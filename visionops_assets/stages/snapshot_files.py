@@ -58,13 +58,31 @@ def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotF
     object_store.put(f"{prefix}/members.parquet", files.members.to_parquet(index=False))
 
 
+def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
+    """Load the members of a snapshot without its pixels.
+
+    Raises:
+        NotFoundError: there is no snapshot of this id.
+    """
+    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/members.parquet")
+    return pd.read_parquet(io.BytesIO(data))
+
+
 def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
     """Load a snapshot whole.
 
     Raises:
         NotFoundError: there is no snapshot of this id.
     """
-    prefix = snapshot_prefix(snapshot_id)
-    members = pd.read_parquet(io.BytesIO(object_store.get(f"{prefix}/members.parquet")))
-    images = np.load(io.BytesIO(object_store.get(f"{prefix}/images.npy")), allow_pickle=False)
+    members = read_members(object_store, snapshot_id)
+    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/images.npy")
+    images = _array_in(data)
     return SnapshotFiles(images, members)
+
+
+def _array_in(data: bytes) -> np.ndarray:
+    """Return the array that a `.npy` file of version 1 holds, read-only, without copying it."""
+    file = io.BytesIO(data)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)

@@ -4,7 +4,8 @@ Copies and near copies on both sides of a split would make a holdout score a mem
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -57,10 +58,27 @@ def _root(parents: list[int], index: int) -> int:
     return index
 
 
-def is_holdout(group_id: str, holdout_percent: int, salt: str = "holdout") -> bool:
-    """Decide by hash whether a group is held out: the same answer for ever, on any machine.
+def hold_out(
+    label_of: Mapping[str, str], known: Mapping[str, bool], holdout_percent: int
+) -> dict[str, bool]:
+    """Decide of each group, named with its label, whether it is held out.
 
-    A higher percentage only adds groups to those held out by a lower one.
+    What is `known` stays for ever. Of the others each class holds out those of the lowest hashes,
+    until its share is held out: by chance alone a class of 25 groups would be left with fewer than
+    5 as often as not. The same groups are split alike on any machine.
     """
-    digest = hashlib.sha256(f"{salt}:{group_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % 100 < holdout_percent
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for group, label in label_of.items():
+        of_class[label].append(group)
+    held = {group: known.get(group, False) for group in label_of}
+    for groups in of_class.values():
+        wanted = (len(groups) * holdout_percent + 50) // 100
+        missing = max(0, wanted - sum(held[group] for group in groups))
+        new = sorted((group for group in groups if group not in known), key=_rank)
+        held |= dict.fromkeys(new[:missing], True)
+    return held
+
+
+def _rank(group_id: str) -> bytes:
+    """Return a hash that orders groups by nothing that they show."""
+    return hashlib.sha256(f"holdout:{group_id}".encode()).digest()

@@ -29,6 +29,7 @@ from visionops_assets.stages.snapshot_files import (
     MEMBERS,
     TRAIN,
     SnapshotFiles,
+    read_members,
     snapshot_prefix,
     write_snapshot,
 )
@@ -69,12 +70,13 @@ def dataset_snapshot(
     with catalog.begin() as session:
         newest = newest_snapshot(session)
     known = newest.classes if newest else []
-    members = assign_splits(labels, settings.holdout_percent)
+    sides = _sides_of(newest, object_store)
+    members = assign_splits(labels, settings.holdout_percent, sides)
     stray = stray_classes(members, known, settings.min_holdout_per_class)
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
         labels = labels[~labels["label"].isin(stray)]
-        members = assign_splits(labels, settings.holdout_percent)
+        members = assign_splits(labels, settings.holdout_percent, sides)
     snapshot_id = snapshot_id_of(members, spec)
     images = _load_frames(labels, members, object_store)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
@@ -148,6 +150,14 @@ def _described(short: dict[str, int], minimum: int) -> str:
         f"Each class needs training frames, and at least {minimum} in the holdout. Add labelled "
         f"media of these, whose holdout frames are counted: {found}."
     )
+
+
+def _sides_of(newest: Snapshot | None, object_store: ObjectStore) -> dict[str, str]:
+    """Return the side of each media id in the newest snapshot: none of them ever changes it."""
+    if newest is None:
+        return {}
+    members = read_members(object_store, newest.snapshot_id)
+    return dict(zip(members["media_id"], members["split"], strict=True))
 
 
 def _load_frames(

@@ -1,7 +1,8 @@
 """The members of a snapshot, their sides, and the id of the snapshot."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from uuid import UUID
 
 import pandas as pd
@@ -9,14 +10,20 @@ import pandas as pd
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.stages.columns import frame_of
 from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN
-from visionops_assets.vision.splits import MediaFingerprint, group_media, is_holdout
+from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
 MIN_CLASSES = 2
 """Fewer leave no choice."""
 
 
-def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
-    """Give each labelled frame its group, class index and side, in the order of frame ids."""
+def assign_splits(
+    labels: pd.DataFrame, holdout_percent: int, known: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Give each labelled frame its group, class index and side, in the order of frame ids.
+
+    `known` are the sides of media ids in the snapshot before: they stay. A group that grew together
+    from both sides trains, for part of it was trained on.
+    """
     fingerprints = [
         MediaFingerprint(
             media_id=UUID(str(media_id)),
@@ -31,12 +38,49 @@ def assign_splits(labels: pd.DataFrame, holdout_percent: int) -> pd.DataFrame:
     members = labels.sort_values("frame_id").reset_index(drop=True)
     members["group_id"] = members["media_id"].map(groups)
     members["label_index"] = members["label"].map(class_index)
-    sides = {
-        group: HOLDOUT if is_holdout(group, holdout_percent) else TRAIN
-        for group in members["group_id"].unique()
-    }
-    members["split"] = members["group_id"].map(sides)
+    held = hold_out(_label_of_groups(members), _known_sides(groups, known), holdout_percent)
+    members["split"] = members["group_id"].map(held).map({True: HOLDOUT, False: TRAIN})
     return frame_of(members, MEMBERS)
+
+
+def _label_of_groups(members: pd.DataFrame) -> dict[str, str]:
+    """Return the label that most frames of each group have."""
+    counts = members.groupby(["group_id", "label"]).size().reset_index(name="frames")
+    counts = counts.sort_values(["frames", "label"], ascending=[False, True])
+    commonest = counts.drop_duplicates("group_id")
+    return dict(zip(commonest["group_id"], commonest["label"], strict=True))
+
+
+def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[str, bool]:
+    """Return of each group that holds known media whether it is held out."""
+    held: dict[str, bool] = {}
+    for media_id, group in groups.items():
+        if media_id in known:
+            held[group] = held.get(group, True) and known[media_id] == HOLDOUT
+    return held
+
+
+def classes_to_learn(members: pd.DataFrame, min_holdout_per_class: int) -> list[str]:
+    """Name the classes that can be trained on and judged."""
+    short = classes_short_of_holdout(members, min_holdout_per_class)
+    return sorted(set(members["label"]) - set(short))
+
+
+def what_is_missing(members: pd.DataFrame, min_holdout_per_class: int, needed: int) -> str | None:
+    """Say which classes lack labelled groups, if fewer than two can be learned; else None.
+
+    `needed` is how many groups of a class give enough holdout frames, if each has one frame.
+    """
+    if len(classes_to_learn(members, min_holdout_per_class)) >= MIN_CLASSES:
+        return None
+    short = classes_short_of_holdout(members, min_holdout_per_class)
+    groups = members.groupby("label")["group_id"].nunique()
+    found = ", ".join(f"{name} has {groups[name]}" for name in short)
+    advice = "" if members["label"].nunique() >= MIN_CLASSES else "; there is no second class yet"
+    return (
+        f"Too little is labelled to train on: {MIN_CLASSES} classes or more need about {needed} "
+        f"groups each (videos, or images that are no copies){': ' if found else ''}{found}{advice}."
+    )
 
 
 def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec) -> str:

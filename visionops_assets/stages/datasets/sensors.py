@@ -1,4 +1,4 @@
-"""Starts a snapshot when it is worthwhile: enough newly labelled frames, no backlog.
+"""Starts a snapshot when `readiness` says that it is time.
 
 A decision to retrain makes one worthwhile at once: the arbiter has counted the frames.
 """
@@ -7,12 +7,15 @@ import math
 import time
 
 import dagster as dg
+import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import LabelBacklog, label_backlog
+from visionops_assets.catalog.datasets import label_backlog, labelled_frames, now
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
+from visionops_assets.stages.datasets.members import assign_splits, what_is_missing
+from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
 from visionops_assets.stages.sentences import skip_without_servers
 
 WORK_TAG = "visionops/work"
@@ -26,28 +29,10 @@ build_dataset = dg.define_asset_job(
 )
 
 
-def why_wait(
-    backlog: LabelBacklog, settings: Settings, *, is_retraining: bool = False
-) -> str | None:
-    """Say why no snapshot is cut yet, or None when it is time.
-
-    A decision to retrain waits for no more media: the frames that it counted are there, and where
-    labels never stop coming, some media always are on their way.
-    """
-    least = 1 if is_retraining else settings.snapshot_min_new_labels
-    if backlog.new_frames < least:
-        return f"{backlog.new_frames} newly labelled frames, {least} make a snapshot."
-    if is_retraining:
-        return None
-    if backlog.media_waiting and backlog.oldest_new_age_s < settings.snapshot_max_wait_s:
-        return f"{backlog.media_waiting} media files are on their way to frames."
-    return None
-
-
 @dg.sensor(
     job=build_dataset,
-    description="Starts build_dataset when enough frames are newly labelled, or when the retrain "
-    "arbiter decided to retrain.",
+    description="Starts build_dataset when many frames are newly labelled, or some and labels "
+    "pause, or when the retrain arbiter decided to retrain. Says what is missing for a first one.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -78,5 +63,16 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
     if attempt is None:
         return dg.SensorResult(skip_reason=f"{work} needs no further run now.")
+    if not backlog.snapshot_frames and (missing := _missing_for_a_first(catalog, settings)):
+        return dg.SensorResult(skip_reason=missing)
     request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
     return dg.SensorResult(run_requests=[request])
+
+
+def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:
+    """Say what labels are missing for a first snapshot: it would be cut, and trained on by none."""
+    with catalog.begin() as session:
+        rows = labelled_frames(session, current_spec(settings).spec_id, now(session))
+    labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
+    members = assign_splits(labels, settings.holdout_percent)
+    return what_is_missing(members, settings.min_holdout_per_class, groups_per_class(settings))

@@ -27,7 +27,13 @@ from visionops_assets.stages.reference_files import (
     write_reference,
 )
 from visionops_assets.stages.sentences import fail_in_words
-from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
+from visionops_assets.stages.snapshot_files import (
+    HOLDOUT,
+    TRAIN,
+    SnapshotFiles,
+    read_members,
+    read_snapshot,
+)
 from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage
@@ -158,10 +164,11 @@ def _holdout(
     """Holdout frames that neither model was trained on."""
     holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
     if current is not None and current.snapshot_id != candidate.snapshot_id:
-        # Groups keep their side by a hash of their oldest member; only groups that grew together
-        # since can have changed it.
-        known = read_snapshot(object_store, current.snapshot_id).side(TRAIN).members
-        holdout = holdout.where(~holdout.members["media_id"].isin(known["media_id"]).to_numpy())
+        # Sides never change since snapshots look at the one before; those of before it may have,
+        # where groups grew together.
+        known = read_members(object_store, current.snapshot_id)
+        trained_on = known.loc[known["split"] == TRAIN, "media_id"]
+        holdout = holdout.where(~holdout.members["media_id"].isin(trained_on).to_numpy())
     if holdout.members.empty:
         raise SnapshotError(
             f"Snapshot {candidate.snapshot_id} has no holdout frame that the champion was not "

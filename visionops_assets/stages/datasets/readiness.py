@@ -1,0 +1,52 @@
+"""Whether it is time to cut a snapshot. Pure, on what the catalog counts.
+
+At once, when many frames are newly labelled; after a pause of the labels, when they are a sensible
+share of the snapshot before. A user with few pictures does not wait for ever for more.
+"""
+
+import math
+
+from visionops_assets.catalog.datasets import LabelBacklog
+from visionops_assets.settings import Settings
+
+
+def why_wait(
+    backlog: LabelBacklog, settings: Settings, *, is_retraining: bool = False
+) -> str | None:
+    """Say why no snapshot is cut yet, or None when it is time.
+
+    A decision to retrain waits for no more media: the frames that it counted are there, and where
+    labels never stop coming, some media always are on their way.
+    """
+    at_once = settings.snapshot_min_new_labels
+    if is_retraining:
+        return None if backlog.new_frames else "There are no newly labelled frames to retrain on."
+    after_pause = min(at_once, _least_after_pause(backlog, settings))
+    if backlog.new_frames < after_pause:
+        return (
+            f"{_frames(backlog.new_frames)}: {after_pause} make a snapshot once labels pause, "
+            f"{at_once} at once."
+        )
+    is_old = backlog.oldest_new_age_s >= settings.snapshot_max_wait_s
+    if backlog.media_waiting and not is_old:
+        return f"{backlog.media_waiting} media files are on their way to frames."
+    is_paused = backlog.newest_age_s >= settings.snapshot_pause_s
+    if backlog.new_frames < at_once and not is_paused:
+        return (
+            f"{_frames(backlog.new_frames)}: they make a snapshot when no label has come for "
+            f"{settings.snapshot_pause_s:g} s."
+        )
+    return None
+
+
+def groups_per_class(settings: Settings) -> int:
+    """Return about how many labelled groups of one frame a class needs, to be judged."""
+    return math.ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent)
+
+
+def _least_after_pause(backlog: LabelBacklog, settings: Settings) -> int:
+    return max(1, math.ceil(settings.snapshot_min_new_share * backlog.snapshot_frames))
+
+
+def _frames(count: int) -> str:
+    return "1 newly labelled frame" if count == 1 else f"{count} newly labelled frames"
