@@ -65,7 +65,7 @@ class RunState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the status is final."""
+        """Say whether the status is final."""
         return self.status in ENDED
 
 
@@ -112,7 +112,7 @@ class DagsterClient:
         return RunState(run_id, found["status"], steps)
 
     def why_failed(self, run_id: str) -> str:
-        """Return the first failure of a run in words; empty if there is none."""
+        """Return the first failure of a run in words; empty without one."""
         events = self.query(FAILURES, {"id": run_id})["logsForRun"].get("events", [])
         return next(filter(None, map(_reason, events)), "")
 

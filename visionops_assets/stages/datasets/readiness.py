@@ -40,7 +40,7 @@ def why_wait(
 
 
 def groups_per_class(settings: Settings) -> int:
-    """Return about how many labelled groups of one frame a class needs, to be judged."""
+    """Return about how many labelled groups each class needs to be judged, of one frame each."""
     return math.ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent)
 
 
