@@ -96,8 +96,8 @@ def model_evaluation(
     """Verdict of the gate: candidate and champion on the same frozen holdout.
 
     It is `passed`, `refused` or, if the holdout is too small to tell, `undecided`. The holdout is
-    the snapshot's, without media that the champion was trained on. The verdict is
-    a row of the catalog, which a release reads again. What the candidate answered is kept under
+    the snapshot's, without media that the champion was trained on. The verdict is a row of the
+    catalog, which a release reads again. What the candidate answered is kept under
     `models/<name>/<version>/reference.npz`, for monitoring to compare with.
     """
     settings = load_settings()
@@ -132,6 +132,7 @@ def model_evaluation(
             "holdout_groups": verdict.holdout_groups,
             "trivial_accuracy": verdict.trivial_accuracy,
             "model_version": version,
+            "gate": verdict.state.value,
             "verdict": verdict.reason,
             "reference": dg.MetadataValue.path(f"s3://{settings.s3_bucket}/{reference_key}"),
             **_pictures(holdout, answers),
