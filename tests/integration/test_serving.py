@@ -180,8 +180,9 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     with_own_name = serving.settings.model_copy(update={"model_name": serving.model})
     monkeypatch.setattr(sensors, "load_settings", lambda: with_own_name)
     tracking = Tracking()
-    with tracking.run("releases", {}) as run:
-        version = tracking.register(serving.model, run.run_id, {})
+    run_id = tracking.create_run("releases", "a training", {})
+    version = tracking.register(serving.model, run_id, {})
+    tracking.end_run(run_id, "FINISHED")
     serving.offer(version)
     serving.releaser.promote(serving.model, version, Order("anna", "Why not."))
     resources = {

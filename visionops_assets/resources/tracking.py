@@ -1,8 +1,6 @@
 """Model tracking and registry: MLflow runs, artifacts, versions, the champion alias.
 
-A thin resource instead of dagster-mlflow: that one keeps its run open in a global across steps and
-needs a hook to end it; here a run ends with its block, also by an error. Only a killed process
-leaves its run RUNNING.
+What a training logs goes by dagster-mlflow (`resources/training_run.py`); this is the rest.
 """
 
 import logging
@@ -20,30 +18,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION_ALIAS = "champion"
+MODEL_DESCRIPTION = (
+    "One version per training. The alias `champion` is what serves; each version says what it was "
+    "trained on and what the gate found."
+)
+VERDICT_HEADING = "### Verdict of the gate"
 MODEL_FOLDER = "model"
 """Artifact folder of a run that holds `model.safetensors`, `model.json` and exports."""
-
-
-class TrackingRun:
-    """One open MLflow run."""
-
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self._client = client
-        self.run_id = run_id
-
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Record what the run was given."""
-        for name, value in params.items():
-            self._client.log_param(self.run_id, name, value)
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record measured values, at one step (an epoch)."""
-        for name, value in metrics.items():
-            self._client.log_metric(self.run_id, name, value, step=step)
-
-    def log_file(self, path: Path, folder: str) -> None:
-        """Store a file as an artifact of the run."""
-        self._client.log_artifact(self.run_id, str(path), folder)
 
 
 class Tracking(dg.ConfigurableResource["Tracking"]):
@@ -60,67 +41,109 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         return MlflowClient(load_settings().mlflow_tracking_uri)
 
-    @contextmanager
-    def run(self, experiment: str, tags: Mapping[str, str]) -> Iterator[TrackingRun]:
-        """Open a run for the length of the block: FINISHED at its end, FAILED on an error."""
-        with _reaching():
+    def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """Create a run, which counts as RUNNING until `end_run`, and return its id."""
+        with reaching():
             client = self._client
             found = client.get_experiment_by_name(experiment)
             experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-            run = client.create_run(experiment_id, tags=dict(tags))
-        try:
-            yield TrackingRun(client, run.info.run_id)
-        except BaseException:
-            client.set_terminated(run.info.run_id, "FAILED")
-            raise
-        client.set_terminated(run.info.run_id, "FINISHED")
+            return str(client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
-    def register(self, model_name: str, run_id: str, tags: Mapping[str, str]) -> int:
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        with reaching():
+            self._client.update_run(run_id, name=name)
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """End a run as FINISHED, FAILED or KILLED."""
+        with reaching():
+            self._client.set_terminated(run_id, status)
+
+    def end_lost_runs(self, experiment: str, tags: Mapping[str, str]) -> int:
+        """End as KILLED every RUNNING run with all of `tags`; return how many there were.
+
+        A process that is killed cannot end its run. Whoever does its work again does.
+        """
+        with reaching():
+            found = self._client.get_experiment_by_name(experiment)
+            lost = found and self._client.search_runs(
+                [found.experiment_id],
+                " and ".join(["attributes.status = 'RUNNING'", _tagged(tags)]),
+            )
+            for run in lost or []:
+                self._client.set_terminated(run.info.run_id, "KILLED")
+            return len(lost or [])
+
+    def run_url(self, run_id: str) -> str:
+        """Return the address of a run's page."""
+        with reaching():
+            experiment_id = self._client.get_run(run_id).info.experiment_id
+        address = load_settings().mlflow_tracking_uri
+        return f"{address}/#/experiments/{experiment_id}/runs/{run_id}"
+
+    def version_url(self, model_name: str, version: int) -> str:
+        """Return the address of a registered version's page."""
+        return f"{load_settings().mlflow_tracking_uri}/#/models/{model_name}/versions/{version}"
+
+    def register(
+        self, model_name: str, run_id: str, tags: Mapping[str, str], description: str = ""
+    ) -> int:
         """Register the model of a run as a new version, and return its number."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-        with _reaching():
+        with reaching():
             client = self._client
             try:
                 client.get_registered_model(model_name)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                client.create_registered_model(model_name)
+                client.create_registered_model(model_name, description=MODEL_DESCRIPTION)
             source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
             version = client.create_model_version(
-                model_name, source=source, run_id=run_id, tags=dict(tags)
+                model_name,
+                source=source,
+                run_id=run_id,
+                tags=dict(tags),
+                description=description,
             )
             return int(version.version)
 
     def version_run_id(self, model_name: str, version: int) -> str:
         """Run that a registered version came from."""
-        with _reaching():
+        with reaching():
             return str(self._client.get_model_version(model_name, str(version)).run_id)
 
     def find_version(self, model_name: str, tags: Mapping[str, str]) -> tuple[int, str] | None:
         """Newest version that carries all of `tags`, with its run id."""
-        conditions = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        with _reaching():
+        with reaching():
             versions = self._client.search_model_versions(
-                f"name = '{model_name}' and {conditions}", order_by=["version_number DESC"]
+                f"name = '{model_name}' and {_tagged(tags)}", order_by=["version_number DESC"]
             )
         return (int(versions[0].version), str(versions[0].run_id)) if versions else None
 
     def tag_version(self, model_name: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a registered version."""
-        with _reaching():
+        with reaching():
             for key, value in tags.items():
                 self._client.set_model_version_tag(model_name, str(version), key, value)
 
+    def tell_verdict(self, model_name: str, version: int, told: str) -> None:
+        """Put the gate's words at the end of a version's description, in place of older ones."""
+        with reaching():
+            described = self._client.get_model_version(model_name, str(version)).description or ""
+            trained = described.partition(VERDICT_HEADING)[0].rstrip()
+            described = f"{trained}\n\n{VERDICT_HEADING}\n{told}".lstrip()
+            self._client.update_model_version(model_name, str(version), description=described)
+
     def set_champion(self, model_name: str, version: int) -> None:
         """Point the champion alias at a version. The catalog's releases stay the truth."""
-        with _reaching():
+        with reaching():
             self._client.set_registered_model_alias(model_name, CHAMPION_ALIAS, str(version))
 
     def log_file(self, run_id: str, path: Path, folder: str = MODEL_FOLDER) -> None:
         """Add a file to the artifacts of a run that may have ended."""
-        with _reaching():
+        with reaching():
             self._client.log_artifact(run_id, str(path), folder)
 
     def download(self, run_id: str, artifact_path: str, to: Path) -> Path:
@@ -129,15 +152,26 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         Raises:
             NotFoundError: the run has no such artifact.
         """
-        with _reaching():
+        with reaching():
             found = self._client.download_artifacts(run_id, artifact_path, str(to))
         if not Path(found).is_file():
             raise NotFoundError(f"MLflow run {run_id} has no artifact {artifact_path!r}.")
         return Path(found)
 
 
+def _tagged(tags: Mapping[str, str]) -> str:
+    """Write the condition of a search that all of `tags` are there."""
+    return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+
+
 @contextmanager
-def _reaching() -> Iterator[None]:
+def reaching() -> Iterator[None]:
+    """Tell of what MLflow refuses as errors of ours.
+
+    Raises:
+        NotFoundError: it has no such thing.
+        ServerUnreachableError: it does not answer, or failed.
+    """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:

@@ -16,7 +16,7 @@ from visionops_assets.contracts import Candidate, GateVerdict, ModelCard
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
@@ -121,6 +121,7 @@ def model_evaluation(
         add_verdict(session, verdict, context.run_id)
     tags = {"gate": verdict.state.value, "holdout_accuracy": str(verdict.accuracy)}
     tracking.tag_version(name, version, tags)
+    tracking.tell_verdict(name, version, _told(settings, verdict, context.run_id))
     said = {MODEL_TAG: f"{name} {version}", GATE_TAG: verdict.state.value}
     context.instance.add_run_tags(context.run.run_id, said)
     return dg.MaterializeResult(
@@ -134,9 +135,19 @@ def model_evaluation(
             "model_version": version,
             "gate": verdict.state.value,
             "verdict": verdict.reason,
+            "mlflow": dg.MetadataValue.url(tracking.version_url(name, version)),
             "reference": dg.MetadataValue.path(f"s3://{settings.s3_bucket}/{reference_key}"),
             **_pictures(holdout, answers),
         },
+    )
+
+
+def _told(settings: Settings, verdict: GateVerdict, dagster_run_id: str) -> str:
+    """Put a verdict into the Markdown of a version's description."""
+    run = f"[Dagster run {dagster_run_id[:8]}]({settings.dagster_url}/runs/{dagster_run_id})"
+    return (
+        f"{verdict.reason}\n\nHoldout accuracy {verdict.accuracy:.4f} "
+        f"({verdict.accuracy_low:.4f} to {verdict.accuracy_high:.4f} at 95 %), by {run}."
     )
 
 

@@ -10,11 +10,18 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.resources.training_run import training_run
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.sentences import fail_in_words
+from visionops_assets.stages.training.description import (
+    NOTE_TAG,
+    dataset_of,
+    origin_of,
+    run_name,
+)
 from visionops_assets.stages.training.request import TrainingRequest, check_request, wanted_snapshot
 from visionops_assets.vision.plots import training_curves
 
@@ -52,20 +59,36 @@ def trained_model(
     version is tagged with snapshot, spec, seed, code version and Dagster run. A run that Dagster
     retries takes the version that its first attempt registered.
     """
-    settings = load_settings()
-    root_run_id = context.run.root_run_id or context.run_id
+    model_name = load_settings().model_name
     check_request(config)
     with catalog.begin() as session:
         snapshot = wanted_snapshot(session, config.snapshot_id)
-    origin = {ROOT_RUN_TAG: root_run_id, "snapshot_id": snapshot.snapshot_id}
-    registered = tracking.find_version(settings.model_name, origin)
+    origin = {
+        ROOT_RUN_TAG: context.run.root_run_id or context.run_id,
+        "snapshot_id": snapshot.snapshot_id,
+    }
+    registered = tracking.find_version(model_name, origin)
     if registered:
-        model_version, mlflow_run_id = registered
-        context.log.info("Version %d was registered by an earlier attempt", model_version)
-        return _result(_candidate(settings, snapshot, model_version, mlflow_run_id), {})
+        context.log.info("Version %d was registered by an earlier attempt", registered[0])
+        return _result(tracking, _candidate(snapshot, *registered), {})
+    if lost := tracking.end_lost_runs(model_name, origin):
+        context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
+    return _train(context, config, snapshot, object_store, tracking, origin)
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    config: TrainingRequest,
+    snapshot: Snapshot,
+    object_store: ObjectStore,
+    tracking: Tracking,
+    origin: dict[str, str],
+) -> dg.MaterializeResult[Candidate]:
+    """Train within an MLflow run, and register the version that comes of it."""
     # Two seconds of every run, and most runs do not train.
     from visionops_assets.stages.training import fitting  # noqa: PLC0415
 
+    settings = load_settings()
     training = fitting.training_recipe(settings, config)
     tags = origin | {
         "spec_id": snapshot.spec_id,
@@ -73,44 +96,50 @@ def trained_model(
         "code_version": version("visionops"),
         "dagster_run_id": context.run_id,
     }
-    with tracking.run(settings.model_name, tags) as run:
+    told = origin_of(settings, snapshot, context.run_id)
+    name = run_name(settings, snapshot, context.run_id)
+    noted = tags | {NOTE_TAG: told}
+    with training_run(tracking, context, settings.model_name, name, noted) as run:
+        run.log_dataset(*dataset_of(settings, snapshot))
         trained = fitting.fit(context, run, snapshot, training, object_store)
         run.log_params(fitting.parameters(training, trained.budget, snapshot))
         curves = training_curves(trained.history)
         fitting.log_model(run, trained, curves)
-    model_version = tracking.register(settings.model_name, run.run_id, tags)
+    accuracy = trained.best.validation_accuracy
+    told = f"{told} Validation accuracy {accuracy:.4f}."
+    model_version = tracking.register(settings.model_name, run.run_id, tags, told)
     return _result(
-        _candidate(settings, snapshot, model_version, run.run_id),
+        tracking,
+        _candidate(snapshot, model_version, run.run_id),
         {
             "training_curves": picture(curves, "training curves"),
-            "validation_accuracy": trained.best.validation_accuracy,
+            "validation_accuracy": accuracy,
             "steps": trained.history[-1].step,
             "train_frames": snapshot.train_frames,
-            "mlflow": dg.MetadataValue.url(
-                f"{settings.mlflow_tracking_uri}/#/models/{settings.model_name}"
-                f"/versions/{model_version}"
-            ),
         },
     )
 
 
-def _candidate(
-    settings: Settings, snapshot: Snapshot, model_version: int, mlflow_run_id: str
-) -> Candidate:
+def _candidate(snapshot: Snapshot, model_version: int, mlflow_run_id: str) -> Candidate:
     return Candidate(
-        model_name=settings.model_name,
+        model_name=load_settings().model_name,
         model_version=model_version,
         mlflow_run_id=mlflow_run_id,
         snapshot_id=snapshot.snapshot_id,
     )
 
 
-def _result(candidate: Candidate, metadata: dict[str, Any]) -> dg.MaterializeResult[Candidate]:
+def _result(
+    tracking: Tracking, candidate: Candidate, metadata: dict[str, Any]
+) -> dg.MaterializeResult[Candidate]:
+    page = tracking.version_url(candidate.model_name, candidate.model_version)
     return dg.MaterializeResult(
         value=candidate,
         metadata={
             "model_version": candidate.model_version,
             "snapshot_id": candidate.snapshot_id,
+            "mlflow": dg.MetadataValue.url(page),
+            "mlflow_run": dg.MetadataValue.url(tracking.run_url(candidate.mlflow_run_id)),
             **metadata,
         },
     )

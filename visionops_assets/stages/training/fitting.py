@@ -11,9 +11,11 @@ import numpy as np
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tracking import MODEL_FOLDER, TrackingRun
+from visionops_assets.resources.tracking import MODEL_FOLDER
+from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
+from visionops_assets.stages.training.description import inputs, outputs
 from visionops_assets.stages.training.request import TrainingRequest
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
@@ -51,7 +53,7 @@ def parameters(training: TrainingConfig, budget: Budget, snapshot: Snapshot) -> 
 
 def fit(
     context: dg.AssetExecutionContext,
-    run: TrackingRun,
+    run: TrainingRun,
     snapshot: Snapshot,
     training: TrainingConfig,
     object_store: ObjectStore,
@@ -84,8 +86,8 @@ def fit(
     )
 
 
-def log_model(run: TrackingRun, trained: TrainedModel, curves: bytes) -> None:
-    """Keep weights, card and curves in the MLflow run."""
+def log_model(run: TrainingRun, trained: TrainedModel, curves: bytes) -> None:
+    """Keep weights, card, signature and curves in the MLflow run."""
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
         save_weights(trained.module, folder / "model.safetensors")
@@ -94,3 +96,4 @@ def log_model(run: TrackingRun, trained: TrainedModel, curves: bytes) -> None:
         run.log_file(folder / "model.safetensors", MODEL_FOLDER)
         run.log_file(folder / "model.json", MODEL_FOLDER)
         run.log_file(folder / "training_curves.png", "plots")
+        run.log_interface(inputs(), outputs(trained.card), folder)

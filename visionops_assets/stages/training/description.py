@@ -1,0 +1,61 @@
+"""How a training and its model version are described to who reads MLflow's pages."""
+
+from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.contracts import ModelCard
+from visionops_assets.resources.training_run import Tensor
+from visionops_assets.settings import Settings
+
+ANY = -1
+NOTE_TAG = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run."""
+
+
+def run_name(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
+    """Name an MLflow run by the model, the snapshot and the Dagster run."""
+    return f"{settings.model_name} {snapshot.snapshot_id} run {dagster_run_id[:8]}"
+
+
+def origin_of(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
+    """Say in Markdown what is learnt from, and which run of Dagster does it, with links."""
+    dagster = settings.dagster_url.rstrip("/")
+    spec = snapshot.spec
+    return (
+        f"Trained on [{snapshot.snapshot_id}]({dagster}/assets/dataset_snapshot): "
+        f"{snapshot.train_frames:,} frames of {spec['size_px']} px in {len(snapshot.classes)} "
+        f"classes ({_listed(snapshot.classes)}), {snapshot.holdout_frames:,} more held out. "
+        f"By [Dagster run {dagster_run_id[:8]}]({dagster}/runs/{dagster_run_id}) of the asset "
+        f"[trained_model]({dagster}/assets/trained_model)."
+    )
+
+
+def dataset_of(settings: Settings, snapshot: Snapshot) -> tuple[str, str, str, dict[str, int]]:
+    """Return the snapshot as MLflow knows datasets: name, digest, address, counts."""
+    return (
+        f"{settings.model_name} frames",
+        snapshot.snapshot_id,
+        f"s3://{settings.s3_bucket}/{snapshot.object_prefix}",
+        {
+            "train_frames": snapshot.train_frames,
+            "holdout_frames": snapshot.holdout_frames,
+            "classes": len(snapshot.classes),
+        },
+    )
+
+
+def _listed(classes: list[str], shown: int = 10) -> str:
+    more = len(classes) - shown
+    return ", ".join(classes[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def inputs() -> list[Tensor]:
+    """Describe what the served model takes: N encoded images."""
+    return [Tensor("IMAGE", "bytes", (ANY, 1))]
+
+
+def outputs(card: ModelCard) -> list[Tensor]:
+    """Describe what the served model says of N images."""
+    return [
+        Tensor("LABEL", "bytes", (ANY, 1)),
+        Tensor("PROBABILITIES", "float32", (ANY, len(card.classes))),
+        Tensor("EMBEDDING", "float32", (ANY, card.embedding_size)),
+    ]
