@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos releases hosts pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos acceptance releases hosts pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -89,6 +89,9 @@ bench: install ## Measure ours against named limits, into build/bench
 
 chaos: install ## Kill every process under load and check that nothing was lost, into build/
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --uploads $(UPLOADS) --kills $(KILLS)
+
+acceptance: install ## Import folders as a newcomer would, by default, until a model serves, into build/
+	$(BIN)/python -m tests.acceptance $(if $(CASE),--case $(CASE))
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100
