@@ -15,9 +15,10 @@ def test_the_readme_can_be_read_in_three_minutes() -> None:
     assert len(TEXT.split()) <= MAX_WORDS
 
 
-def test_it_has_one_sentence_two_commands_ten_lines_and_five_promises() -> None:
+def test_it_has_one_picture_two_commands_ten_lines_and_five_promises() -> None:
     two, ten = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     promises = TEXT.partition("## What is promised")[2].partition("\n## ")[0]
+    assert TEXT.count("![") == 1
     assert len(two.splitlines()) == 2
     assert len(ten.splitlines()) == 10
     assert promises.count("\n- **") == 5

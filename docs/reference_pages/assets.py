@@ -10,7 +10,8 @@ from visionops_assets.definitions import definitions
 
 _INTRODUCTION = """\
 Dagster shows the same graph at its page *Lineage* (`visionops status` prints the address), with
-the newest materialization of each asset, its metadata and its checks."""
+the newest materialization of each asset, its metadata and its checks. A dashed box is not made by
+Dagster."""
 
 
 def build() -> str:
