@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from visionops_assets.cli.root import INTERRUPTED
 from visionops_assets.cli.screen import AsJson, print_fact
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.settings import load_settings
@@ -16,29 +17,34 @@ if TYPE_CHECKING:
 
 JOB = "train_and_release"
 POLL_S = 1.0
-INTERRUPTED = 130
 # Progress is for people: standard output holds the result alone.
 _side_console = Console(stderr=True, highlight=False)
 
 
 def train(
     snapshot: Annotated[
-        str | None, typer.Option(metavar="S", help="Its id.", show_default="the newest")
+        str | None,
+        typer.Option(metavar="ID", help="Snapshot to train on.", show_default="the newest"),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", help="At most.", show_default="from the data")
+        int | None,
+        typer.Option(metavar="N", help="Largest number of steps.", show_default="from the data"),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Peak of its schedule.", show_default="as set"),
+        typer.Option(
+            metavar="R", help="Highest learning rate of the schedule.", show_default="as set"
+        ),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="N", help="By its name.", show_default="as set")
+        str | None, typer.Option(metavar="NAME", help="Network to train.", show_default="as set")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it has ended.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on a snapshot, and release it if it passes the gate; also after a refusal."""
+    """Train a model on a snapshot, and promote it if it passes the gate; also after a refusal."""
     from visionops_assets.client.dagster import DagsterClient
 
     config = _checked(snapshot, steps, learning_rate, network)
