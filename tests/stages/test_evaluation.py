@@ -176,6 +176,14 @@ def test_a_later_model_must_not_lose_a_class_that_the_champion_knows() -> None:
     assert kept.passed
 
 
+def test_a_later_model_may_lose_a_class_of_few_groups() -> None:
+    """One in ten classes of one group is lost by chance: that is to hold up no other."""
+    labels = np.repeat(["common", "rare"], [1999, 1])
+    answers = HoldoutAnswers(labels, np.arange(2000).astype(np.str_), labels == "common")
+    champion = ChampionAnswers(2, np.ones(2000, np.bool_))
+    assert judge(CANDIDATE, answers, champion, RULE).passed
+
+
 def test_an_absolute_floor_counts_where_somebody_sets_one() -> None:
     """95 of 1,000 wrong is an accuracy above 0.9, but not certainly so."""
     floor = replace(RULE, min_accuracy=0.9)
@@ -202,6 +210,15 @@ def test_an_undecided_verdict_says_how_many_groups_would_tell(wrong: int) -> Non
     overall = -(-verdict.groups_needed * 100 // 20)
     assert f"about {verdict.groups_needed} more labelled groups in it" in verdict.reason
     assert f"about {overall} more labelled groups in all" in verdict.reason
+
+
+def test_groups_are_asked_for_and_not_frames() -> None:
+    """Videos that are wholly right or wrong tell as much as images do, and as many are needed."""
+    images = judge(CANDIDATE, holdout(correct(24, 60), 2), None, RULE)
+    videos = judge(CANDIDATE, holdout(np.repeat(correct(24, 60), 25), 2, 25), None, RULE)
+    assert images.state is videos.state is GateState.UNDECIDED
+    assert images.groups_needed is not None
+    assert videos.groups_needed == pytest.approx(images.groups_needed, rel=0.1, abs=2)
 
 
 def test_twice_the_missing_groups_tell_two_models_apart() -> None:
