@@ -22,6 +22,8 @@ MODEL_DESCRIPTION = (
     "One version per training. The alias `champion` is what serves; each version says what it was "
     "trained on and what the gate found."
 )
+# Else MLflow shows an experiment as one with language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 VERDICT_HEADING = "### Verdict of the gate"
 MODEL_FOLDER = "model"
 """Artifact folder of a run that holds `model.safetensors`, `model.json` and exports."""
@@ -46,7 +48,11 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         with reaching():
             client = self._client
             found = client.get_experiment_by_name(experiment)
-            experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+            experiment_id = (
+                found.experiment_id
+                if found
+                else client.create_experiment(experiment, tags=EXPERIMENT_TAGS)
+            )
             return str(client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
     def rename_run(self, run_id: str, name: str) -> None:
@@ -78,12 +84,11 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         """Return the address of a run's page."""
         with reaching():
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        address = load_settings().mlflow_tracking_uri
-        return f"{address}/#/experiments/{experiment_id}/runs/{run_id}"
+        return _page(f"experiments/{experiment_id}/runs/{run_id}")
 
     def version_url(self, model_name: str, version: int) -> str:
         """Return the address of a registered version's page."""
-        return f"{load_settings().mlflow_tracking_uri}/#/models/{model_name}/versions/{version}"
+        return _page(f"models/{model_name}/versions/{version}")
 
     def register(
         self, model_name: str, run_id: str, tags: Mapping[str, str], description: str = ""
@@ -157,6 +162,11 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         if not Path(found).is_file():
             raise NotFoundError(f"MLflow run {run_id} has no artifact {artifact_path!r}.")
         return Path(found)
+
+
+def _page(path: str) -> str:
+    """Return the address of a page in the view for trained models, not for language models."""
+    return f"{load_settings().mlflow_tracking_uri}/#/{path}?workflowType=machine_learning"
 
 
 def _tagged(tags: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from visionops_assets.stages.presentation import picture
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.training.description import (
     NOTE_TAG,
+    SOURCE_TAGS,
     dataset_of,
     origin_of,
     run_name,
@@ -98,7 +99,7 @@ def _train(
     }
     told = origin_of(settings, snapshot, context.run_id)
     name = run_name(settings, snapshot, context.run_id)
-    noted = tags | {NOTE_TAG: told}
+    noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
     with training_run(tracking, context, settings.model_name, name, noted) as run:
         run.log_dataset(*dataset_of(settings, snapshot))
         trained = fitting.fit(context, run, snapshot, training, object_store)

@@ -6,6 +6,12 @@ from visionops_assets.resources.training_run import Tensor
 from visionops_assets.settings import Settings
 
 ANY = -1
+SOURCE_TAGS = {
+    "mlflow.user": "dagster",
+    "mlflow.source.name": "trained_model",
+    "mlflow.source.type": "JOB",
+}
+"""Tags that MLflow shows as who made a run, and where."""
 NOTE_TAG = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run."""
 
