@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from tests.deploy.monitoring import alerts
 from visionops_assets.cli import app
@@ -19,6 +20,7 @@ from visionops_assets.services.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^ *```(?:sh)?\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 LOADED = re.compile(r'<(?:script|img|link)[^>]*\b(?:src|href)="(https?://[^"]*)"')
 
 
@@ -55,6 +57,29 @@ def leaf_commands(path: str, command: object) -> Iterator[str]:
         yield path
 
 
+def documented_calls() -> list[list[str]]:
+    """Return the calls of `visionops` in blocks of all pages, as words after that one."""
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "deploy" / "RUNBOOKS.md"]
+    blocks = [block for page in pages for block in BLOCK.findall(page.read_text())]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    calls = [line.removeprefix(".venv/bin/") for line in lines]
+    return [shlex.split(call, comments=True)[1:] for call in calls if call.startswith("visionops ")]
+
+
+def unknown_words(words: list[str]) -> list[str]:
+    """Return the words of a call that name no command, and the options that it does not have."""
+    command: object = typer.main.get_command(app)
+    rest = list(words)
+    while isinstance(command, TyperGroup):
+        name = rest.pop(0)
+        if name not in command.commands or command.commands[name].hidden:
+            return [name]
+        command = command.commands[name]
+    assert isinstance(command, TyperCommand)
+    known = {name for parameter in command.params for name in parameter.opts}
+    return [word for word in rest if word.startswith("-") and word not in known]
+
+
 def codes_in_source() -> set[str]:
     """Return each error code of the package: of classes, and given to `problem` by itself."""
     codes = set()
@@ -77,6 +102,17 @@ def test_every_setting_is_there_and_says_what_it_means(site: Path) -> None:
 def test_every_command_is_there(site: Path) -> None:
     commands = set(leaf_commands("visionops", typer.main.get_command(app)))
     assert commands == headings_of(site, "commands")
+
+
+def test_every_call_of_the_pages_can_be_made() -> None:
+    calls = documented_calls()
+    assert len(calls) > 50
+    assert {" ".join(call): unknown for call in calls if (unknown := unknown_words(call))} == {}
+
+
+@pytest.mark.parametrize("call", ["camera list", "import x --label-by-file", "no-such"])
+def test_a_call_that_cannot_be_made_is_found(call: str) -> None:
+    assert unknown_words(call.split())
 
 
 def test_every_error_code_is_there(site: Path) -> None:

@@ -14,7 +14,7 @@ from tests.integration.conftest import keep_off_default_ports
 from visionops_assets.settings import Settings
 
 README = Settings.model_fields["project_root"].default / "README.md"
-RUN_TIMEOUT_S = 480
+RUN_TIMEOUT_S = 600
 PHOTOS_PER_CLASS = 80
 # Quicker than the defaults, and nothing else: a batch need not wait for others to fill it.
 SOONER = {"VISIONOPS_BATCH_MAX_WAIT_S": "2"}
