@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Snapshot
@@ -14,7 +15,7 @@ from visionops_assets.resources.training_run import training_run
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture
+from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.training.description import (
     NOTE_TAG,
@@ -113,6 +114,7 @@ def _train(
         tracking,
         _candidate(snapshot, model_version, run.run_id),
         {
+            "rounds": table(pd.DataFrame(map(vars, trained.history)).round(4)),
             "training_curves": picture(curves, "training curves"),
             "validation_accuracy": accuracy,
             "steps": trained.history[-1].step,
