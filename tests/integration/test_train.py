@@ -1,0 +1,133 @@
+"""Training by hand, by the command and by the launchpad: a wrong value is refused at once."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import select
+
+from tests.integration.conftest import visionops
+from tests.waiting import eventually
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.releases import champion
+from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.client.dagster import DagsterClient, RunState
+from visionops_assets.demo.clients import PublicApi
+from visionops_assets.demo.media import digits
+from visionops_assets.settings import Settings
+
+DIGITS = 300
+TIMEOUT_S = 450
+JOB = "train_and_release"
+EVENTS = """
+query Events($run: ID!) {
+  logsForRun(runId: $run, limit: 1000) {
+    ... on EventConnection {
+      events {
+        __typename
+        ... on ExecutionStepFailureEvent { stepKey failureMetadata { description } }
+      }
+    }
+  }
+}
+"""
+RUNS = """
+query Runs { runsOrError(filter: {pipelineName: "train_and_release"}) {
+  ... on Runs { results { runId } }
+} }
+"""
+
+
+@pytest.fixture(scope="module")
+def served(stack: Settings, api: PublicApi) -> int:
+    """Return the version that a stack of some digits serves: that of another test, or its own."""
+    uploaded, _ = digits()
+    list(api.upload_all(uploaded[:DIGITS]))
+
+    def version() -> int | None:
+        with Catalog().begin() as session:
+            release = champion(session, stack.model_name)
+        return release.model_version if release else None
+
+    return eventually("a first model", version, TIMEOUT_S)
+
+
+@pytest.fixture
+def dagster(stack: Settings) -> Iterator[DagsterClient]:
+    with closing(DagsterClient(stack.dagster_url)) as client:
+        yield client
+
+
+def runs(dagster: DagsterClient) -> set[str]:
+    return {run["runId"] for run in dagster.query(RUNS, {})["runsOrError"]["results"]}
+
+
+def test_a_model_is_trained_by_hand_and_the_verdict_is_told(
+    served: int, dagster: DagsterClient
+) -> None:
+    """Also after a refusal: the second is of the same snapshot."""
+    words = ("train", "--steps", "1", "--learning-rate", "1e-9", "--json")
+    first, second = (json.loads(visionops(*words).stdout) for _ in range(2))
+    with Catalog().begin() as session:
+        query = select(Snapshot.snapshot_id).order_by(Snapshot.watermark.desc()).limit(1)
+        assert second["snapshot_id"] == session.scalar(query)
+        serving = champion(session, "classifier")
+    assert served < first["model_version"] < second["model_version"]
+    assert second["snapshot_id"] == first["snapshot_id"]
+    assert (second["verdict"], second["serves"]) == ("refused", False)
+    assert second["reason"].startswith("Refused: ")
+    assert second["run_url"] == dagster.run_url(second["run_id"])
+    assert serving is not None
+    assert serving.model_version == served
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--snapshot", "ds-none"], "There is no snapshot 'ds-none'; the newest is 'ds-"),
+        (["--steps", "0"], "steps is 0"),
+    ],
+)
+@pytest.mark.usefixtures("served")
+def test_the_command_refuses_before_anything_runs(
+    dagster: DagsterClient, words: list[str], told: str
+) -> None:
+    before = runs(dagster)
+    refused = visionops("train", *words)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.startswith(f"visionops: {told}")
+    assert runs(dagster) == before
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"steps": 0}, "steps is 0, and must be from 1 to 1,000,000."),
+        ({"network": "resnet-huge"}, "There is no network 'resnet-huge'"),
+        ({"snapshot_id": "ds-none"}, "There is no snapshot 'ds-none'"),
+    ],
+    ids=["steps", "network", "snapshot"],
+)
+@pytest.mark.usefixtures("served")
+def test_from_the_launchpad_the_first_step_refuses_in_one_sentence_without_a_retry(
+    dagster: DagsterClient, config: dict[str, object], told: str
+) -> None:
+    before = runs(dagster)
+    run_id = dagster.launch(JOB, {"ops": {"trained_model": {"config": config}}})
+
+    def ended() -> RunState | None:
+        state = dagster.run_state(run_id)
+        return state if state.has_ended else None
+
+    assert eventually("the run's end", ended, TIMEOUT_S).status == "FAILURE"
+    events = dagster.query(EVENTS, {"run": run_id})["logsForRun"]["events"]
+    kinds = [event["__typename"] for event in events]
+    assert "ExecutionStepUpForRetryEvent" not in kinds
+    (failure,) = (e for e in events if e["__typename"] == "ExecutionStepFailureEvent")
+    assert failure["stepKey"] == "trained_model"
+    assert failure["failureMetadata"]["description"].startswith(told)
+    assert "\n" not in failure["failureMetadata"]["description"]
+    assert dagster.why_failed(run_id) == failure["failureMetadata"]["description"]
+    assert runs(dagster) == before | {run_id}
