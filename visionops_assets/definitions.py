@@ -11,7 +11,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tables import RecordIOManager, TableIOManager, TableStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import Settings, let_waiting_threads_sleep, load_settings
 from visionops_assets.stages import (
     datasets,
     evaluation,
@@ -51,6 +51,9 @@ def _resources() -> dict[str, object]:
         "records": RecordIOManager(s3=s3),
     }
 
+
+# No run has imported PyTorch yet.
+let_waiting_threads_sleep()
 
 definitions = dg.Definitions.merge(
     *(stage.definitions for stage in STAGES),

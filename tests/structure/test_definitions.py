@@ -1,5 +1,6 @@
 """What Dagster is given: every asset is wired, described and owned."""
 
+import os
 import subprocess
 import sys
 
@@ -188,6 +189,15 @@ def test_a_run_imports_nothing_slow_that_most_runs_do_not_need() -> None:
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "visionops_assets.definitions" in loaded
     assert not {"antlr4", "mlflow", "tensorrt", "torch"}.intersection(loaded)
+
+
+def test_threads_of_a_run_do_not_spin_while_they_wait() -> None:
+    """PyTorch's OpenMP reads it when it is loaded: beside other processes it decides the pace."""
+    code = "import os, visionops_assets.definitions; print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout.strip() == "passive"
 
 
 def test_every_table_describes_its_columns() -> None:
