@@ -4,6 +4,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from visionops_assets.client.dagster import DagsterClient
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import VisionOpsError
@@ -26,7 +27,9 @@ def api(sent: list[httpx.Request]) -> PublicApi:
         return httpx.Response(200, json={"data": data})
 
     api = PublicApi("http://ingest", "http://gateway", "http://dagster", SecretStr("secret-key"))
-    api._http = httpx.Client(transport=httpx.MockTransport(answer))
+    transport = httpx.MockTransport(answer)
+    api._http = httpx.Client(transport=transport)
+    api._dagster = DagsterClient("http://dagster", transport)
     return api
 
 
