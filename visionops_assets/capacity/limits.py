@@ -70,7 +70,7 @@ def _of_dagster(demand: Demand) -> list[Limit]:
             m.MAX_RUN_S.value,
             "s",
             Basis.EXTRAPOLATED,
-            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in dagster.yaml.",
+            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in deploy/dagster.yaml.",
         ),
         Limit(
             "concurrent_runs",
@@ -79,7 +79,7 @@ def _of_dagster(demand: Demand) -> list[Limit]:
             m.MAX_CONCURRENT_RUNS.value,
             "runs",
             Basis.EXTRAPOLATED,
-            "Raise max_concurrent_runs in dagster.yaml, and set VISIONOPS_EXECUTOR=k8s.",
+            "Raise max_concurrent_runs in deploy/dagster.yaml, and set VISIONOPS_EXECUTOR=k8s.",
         ),
     ]
 

@@ -92,7 +92,7 @@ SENSOR_INTERVAL_S = _given(5, "s", "from one tick to the next")
 PARTITION_BUDGET = _given(
     25_000, "partitions", "what keeps Dagster's UI quick (docs/explanation/guarantees.md)"
 )
-MAX_RUN_S = _given(7_200, "s", "max_runtime_seconds in dagster.yaml")
+MAX_RUN_S = _given(7_200, "s", "max_runtime_seconds in deploy/dagster.yaml")
 
 EVENT_BYTES = _measured(500, "bytes", f"a media event with its headers, {_HAND}")
 PREDICTION_BYTES = _measured(620, "bytes", f"a prediction's record without embedding, {_HAND}")
@@ -119,7 +119,7 @@ STORE_WRITES_HZ = _assumed(3_500, "writes/s", "Amazon S3 below one prefix, as do
 POSTGRES_WRITES_HZ = _assumed(2_000, "row writes/s", "of one core, indexes and WAL included")
 RUN_LOG_BYTES = _assumed(200_000, "bytes", "one run in Dagster's event log")
 MIN_REPLICAS = _given(2, "pods", "one may fail")
-MAX_CONCURRENT_RUNS = _given(2, "runs", "max_concurrent_runs in dagster.yaml")
+MAX_CONCURRENT_RUNS = _given(2, "runs", "max_concurrent_runs in deploy/dagster.yaml")
 GPU_POD_CORES = _given(8, "cores", "that decode images beside one GPU")
 POD_CORES = _given(2, "cores", "one pod of ingest, gateway or Triton: as measured")
 
