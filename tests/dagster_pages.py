@@ -57,7 +57,7 @@ def sensor(browser: Browser, url: str) -> bytes:
         for text in ("new_snapshot", "health_schedule"):
             _see(page, text)
         page.get_by_text("new_labels", exact=True).first.click()
-        _see(page, "Starts build_dataset when enough frames")
+        _see(page, "Starts build_dataset when")
         return page.screenshot()
 
 
