@@ -70,7 +70,8 @@ def _of_dagster(demand: Demand) -> list[Limit]:
             m.MAX_RUN_S.value,
             "s",
             Basis.EXTRAPOLATED,
-            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in deploy/dagster.yaml.",
+            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in "
+            "deploy/dagster.yaml.",
         ),
         Limit(
             "concurrent_runs",

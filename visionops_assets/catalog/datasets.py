@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from sqlalchemy import Select, exists, func, select
@@ -25,7 +26,7 @@ class LabelBacklog:
     oldest_new_age_s: float
     """Age of the oldest label since the watermark, 0 without one."""
     newest_age_s: float
-    """Age of the newest label since the watermark, 0 without one."""
+    """Age of the newest label since the watermark, infinite without one."""
     media_waiting: int
     """Media on their way to frames."""
     snapshot_frames: int
@@ -97,7 +98,7 @@ def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
         new_frames=max(0, _count_labelled(session, spec_id) - known)
         + _count_relabelled(session, spec_id, watermark),
         oldest_new_age_s=float(oldest_age_s or 0.0),
-        newest_age_s=float(newest_age_s or 0.0),
+        newest_age_s=inf if newest_age_s is None else float(newest_age_s),
         media_waiting=session.execute(waiting).scalar_one(),
         snapshot_frames=known,
     )

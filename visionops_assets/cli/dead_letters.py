@@ -105,7 +105,7 @@ def _read_letters() -> dict[str, DeadLetter]:
 
     address = load_settings().kafka_bootstrap_servers
     # Its client would try for 30 s.
-    if not accepts_connections(address)(0.0):
+    if not any(accepts_connections(each)(0.0) for each in address.split(",")):
         raise ServerUnreachableError(f"The queue at {address} does not answer.")
     letters: dict[str, DeadLetter] = {}
     with Broker().reader() as reader:

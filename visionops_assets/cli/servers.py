@@ -70,9 +70,12 @@ def _model(state: StackState) -> str | None:
     catalog = next((server for server in state.servers if server.name == CATALOG), None)
     if catalog is None or catalog.status not in USABLE:
         return None
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         return models.in_one_sentence()
-    except VisionOpsError:
+    except (VisionOpsError, SQLAlchemyError):
+        # Also while an upgrade has not migrated the catalog yet: the servers are to be shown.
         return None
 
 

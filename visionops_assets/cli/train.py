@@ -46,11 +46,14 @@ def train(
 ) -> None:
     """Train a model on a snapshot, and promote it if it passes the gate; also after a refusal."""
     from visionops_assets.client.dagster import DagsterClient
+    from visionops_assets.stages.training.sensors import SNAPSHOT_TAG
 
     config = _checked(snapshot, steps, learning_rate, network)
     run_config = {"ops": {"trained_model": {"config": config}}}
+    # By the snapshot, the sensor sees that it need not ask for a training itself.
+    tags = {"visionops/started_by": "visionops train", SNAPSHOT_TAG: config["snapshot_id"]}
     with closing(DagsterClient(load_settings().dagster_url)) as dagster:
-        run_id = dagster.launch(JOB, run_config, {"visionops/started_by": "visionops train"})
+        run_id = dagster.launch(JOB, run_config, tags)
         fact = {
             "run_id": run_id,
             "run_url": dagster.run_url(run_id),

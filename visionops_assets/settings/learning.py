@@ -102,7 +102,7 @@ class LearningSettings(BaseSettings):
         0.02, ge=0, le=1, description="Accuracy that a candidate may lose to the champion."
     )
     gate_min_accuracy: float | None = Field(
-        None, ge=0, le=1, description="Accuracy that every model must certainly reach. Unset: none."
+        None, ge=0, lt=1, description="Accuracy that every model must certainly reach. Unset: none."
     )
     signing_key_file: Path | None = Field(
         None,

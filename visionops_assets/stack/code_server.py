@@ -4,12 +4,14 @@
 each run as a new interpreter, and imports are most of a short run. On a cluster, a run is a pod.
 """
 
+import json
 import multiprocessing
 from multiprocessing import forkserver
 from typing import Any
 
 import dagster as dg
 from dagster._cli.api import grpc_command
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc import server
 
 # This module is imported again by each run, as that of its parent; the storages once they are used.
@@ -31,16 +33,23 @@ class ForkingCodeServer(server.DagsterApiServer):
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> int:
-    """Mark every run that counts as under way as failed; return how many.
+    """Mark every run of the code server before this one as failed, if it counts as under way.
 
-    They ended with the code server before this one. Dagster's launcher cannot tell: they would
-    count as started for hours, and keep their places among those that may run at once.
+    Those ended with it. Dagster's launcher cannot tell: they would count as started for hours, and
+    keep their places among those that may run at once. Runs of a `dagster dev` that is attached
+    live in a server of its own, on a socket. Returns how many were marked.
     """
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    lost = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    found = instance.get_runs(dg.RunsFilter(statuses=under_way))
+    lost = [run for run in found if not _is_on_a_socket(run)]
     for run in lost:
         instance.report_run_failed(run, "The process of this run ended with its code server.")
     return len(lost)
+
+
+def _is_on_a_socket(run: dg.DagsterRun) -> bool:
+    server_of_run = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return bool(server_of_run.get("socket"))
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """How the gateway's page signs in and out: by an API key, or by a link that is valid once."""
 
+import logging
 from http import HTTPStatus
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -11,11 +12,14 @@ from starlette.concurrency import run_in_threadpool
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.sign_in import SESSION_LIFETIME, end_session, redeem
 from visionops_assets.contracts import Record, Scope
+from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services import cookies
 from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.http_server import LOOPBACK_HOSTS
 from visionops_assets.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 SESSION_PATH = "/v1/session"
 MAX_BODY_BYTES = 4 * 1024
@@ -85,8 +89,12 @@ def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings:
         response: Response,
         principal: Annotated[Principal, Depends(access.require(Scope.PREDICT))],
     ) -> None:
-        await run_in_threadpool(end, principal.prefix)
         cookies.forget(response)
+        try:
+            await run_in_threadpool(end, principal.prefix)
+        except ServerUnreachableError:
+            # A browser that is left alone must not stay signed in; the key expires by itself.
+            _log.warning("The key of a session could not be revoked: the catalog does not answer.")
 
 
 def _signed_in(principal: Principal, settings: Settings) -> SignedIn:
@@ -101,8 +109,11 @@ def _signed_in(principal: Principal, settings: Settings) -> SignedIn:
 def version_url(settings: Settings) -> str | None:
     """Return MLflow's page of a version, if MLflow is on this machine, else None.
 
-    On a cluster the settings hold a name that browsers do not know.
+    On a cluster the settings hold a name that browsers do not know. Credentials that they hold are
+    left out.
     """
-    if urlsplit(settings.mlflow_tracking_uri).hostname not in LOOPBACK_HOSTS:
+    address = urlsplit(settings.mlflow_tracking_uri)
+    if address.hostname not in LOOPBACK_HOSTS:
         return None
-    return f"{settings.mlflow_tracking_uri}/#/models/{settings.model_name}/versions/{{version}}"
+    mlflow = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+    return f"{mlflow}/#/models/{settings.model_name}/versions/{{version}}"

@@ -1,5 +1,6 @@
 """Why no model serves, for the clients that ask for one: from the catalog, by the common rule."""
 
+import asyncio
 import logging
 import time
 
@@ -26,13 +27,14 @@ class Unserved:
         self._settings = settings
         self._said = UNKNOWN
         self._asked_at_s: float | None = None
+        self._asking = asyncio.Lock()
 
     async def error(self) -> NoModelServedError:
         """Return the error for a client. It names no address."""
-        now_s = time.monotonic()
-        if self._asked_at_s is None or now_s > self._asked_at_s + KEPT_S:
-            self._asked_at_s = now_s
-            self._said = await run_in_threadpool(self._ask)
+        async with self._asking:
+            if self._asked_at_s is None or time.monotonic() > self._asked_at_s + KEPT_S:
+                self._said = await run_in_threadpool(self._ask)
+                self._asked_at_s = time.monotonic()
         return NoModelServedError(self._said)
 
     def _ask(self) -> str:

@@ -41,7 +41,7 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     """Ask for a snapshot when the catalog says that it is time.
 
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between
-    ticks. A snapshot that failed its checks is tried again when a tenth more labels have come.
+    ticks. A snapshot that failed its checks is tried again when more labels have come.
     """
     settings = load_settings()
     with catalog.begin() as session:
@@ -57,13 +57,17 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     if retraining is not None and is_awaited:
         # One snapshot a decision, however many labels come while its run waits.
         work += f"-decision-{retraining.decision.decision_id}"
+    elif backlog.new_frames < settings.snapshot_min_new_labels:
+        # After a pause: labels that make up for what a cut lacked may be few.
+        work += f"-of-{backlog.new_frames}"
     else:
         step = math.ceil(settings.snapshot_min_new_labels / STEPS)
         work += f"-{backlog.new_frames // step}"
     attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
     if attempt is None:
         return dg.SensorResult(skip_reason=f"{work} needs no further run now.")
-    if not backlog.snapshot_frames and (missing := _missing_for_a_first(catalog, settings)):
+    is_first = not backlog.snapshot_frames and not is_awaited
+    if is_first and (missing := _missing_for_a_first(catalog, settings)):
         return dg.SensorResult(skip_reason=missing)
     request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
     return dg.SensorResult(run_requests=[request])

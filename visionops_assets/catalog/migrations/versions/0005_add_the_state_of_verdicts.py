@@ -16,7 +16,11 @@ def upgrade() -> None:
     op.add_column("verdict", sa.Column("state", sa.String, comment=COMMENT))
     # The table refuses changes to everybody, this one too.
     op.execute("ALTER TABLE verdict DISABLE TRIGGER append_only")
-    op.execute("UPDATE verdict SET state = CASE WHEN passed THEN 'passed' ELSE 'refused' END")
+    # After a downgrade the record still says what was undecided.
+    op.execute(
+        "UPDATE verdict SET state = coalesce(verdict->>'state', "
+        "CASE WHEN passed THEN 'passed' ELSE 'refused' END)"
+    )
     op.execute("ALTER TABLE verdict ENABLE TRIGGER append_only")
 
 

@@ -24,6 +24,7 @@ function say(id, text) {
 function showSignIn(reason = "") {
   session = null;
   stopCamera();
+  forget(); // The next person is to see nothing of this one.
   show("work", false);
   show("sign-out", false);
   show("sign-in");
@@ -73,7 +74,6 @@ async function signInWithKey(event) {
 async function signOut() {
   try {
     await api.signOut();
-    forget();
     showSignIn("You are signed out.");
   } catch (problem) {
     report(problem);
@@ -155,9 +155,7 @@ function stopCamera() {
   camera.stop(at("camera"));
   show("camera", false);
   show("take", false);
-  // The edge of a cluster shows the API's documentation to nobody.
-show("api", ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname));
-show("start-camera", camera.hasCamera());
+  show("start-camera", camera.hasCamera());
 }
 
 // An answer out
@@ -246,6 +244,8 @@ document.addEventListener("dragover", (event) => {
 document.addEventListener("dragleave", () => at("drop").classList.remove("over"));
 document.addEventListener("drop", dropped);
 document.addEventListener("paste", (event) => send(event.clipboardData.files[0]));
+// The edge of a cluster shows the API's documentation to nobody.
+show("api", ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname));
 show("start-camera", camera.hasCamera());
 show("take-file", !camera.hasCamera());
 show("photo", !camera.hasCamera());
