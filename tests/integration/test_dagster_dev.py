@@ -15,10 +15,10 @@ import pytest
 
 from tests.integration.dagster_graphql import START_TIMEOUT_S, loaded, run_health_check, ticks
 from tests.waiting import eventually
+from visionops_assets.resources.sentences import ADVICE
 from visionops_assets.settings import Settings
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.ports import is_free
-from visionops_assets.stages.sentences import ADVICE
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -19,6 +19,7 @@ from dagster_aws.s3 import S3Resource
 from pydantic import BaseModel, TypeAdapter
 
 from visionops_assets.errors import NotFoundError, ServerUnreachableError
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
 
 URI_METADATA_KEY = "uri"
@@ -67,6 +68,7 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager):
         folder = "/".join([TABLES_PREFIX, *context.asset_key.path, *partition])
         return f"{folder}/{context.run_id}{self._suffix}"
 
+    @fail_in_words
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         data, metadata = self._encode(obj)
         key = self._key(context)
@@ -76,6 +78,7 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager):
         uri = dg.MetadataValue.path(f"s3://{bucket}/{key}")
         context.add_output_metadata({URI_METADATA_KEY: uri, **metadata})
 
+    @fail_in_words
     def load_input(self, context: dg.InputContext) -> Any:
         key = self._written_uri(context).removeprefix("s3://").partition("/")[2]
         with _reaching(key):

@@ -11,6 +11,7 @@ from visionops_assets.catalog.datasets import add_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import shown
 from visionops_assets.stages.datasets.members import (
@@ -23,7 +24,6 @@ from visionops_assets.stages.datasets.members import (
 )
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
     MEMBERS,

@@ -12,11 +12,11 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames, now
 from visionops_assets.catalog.decisions import newest_retraining
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
 from visionops_assets.stages.datasets.members import assign_splits, what_is_missing
 from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
-from visionops_assets.stages.sentences import skip_without_servers
 
 WORK_TAG = "visionops/work"
 STEPS = 10

@@ -15,6 +15,7 @@ from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate, GateVerdict, ModelCard
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.columns import fields_of, shown
@@ -26,7 +27,6 @@ from visionops_assets.stages.reference_files import (
     choose_frames,
     write_reference,
 )
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
     TRAIN,

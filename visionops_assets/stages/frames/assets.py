@@ -18,12 +18,12 @@ from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_png
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame

@@ -11,12 +11,12 @@ from visionops_assets.catalog.outbox import add_dead_letters
 from visionops_assets.catalog.schema import Media
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.media.events import dead_letters, parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import table
-from visionops_assets.stages.sentences import fail_in_words
 
 COLUMNS = columns(
     ("media_id", TEXT, "Id that the ingest API gave the file."),

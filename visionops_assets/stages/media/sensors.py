@@ -8,11 +8,11 @@ import dagster as dg
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.resources.broker import Broker, TopicReader
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import media_batches
-from visionops_assets.stages.sentences import skip_without_servers
 
 MAX_BATCHES_PER_TICK = 10
 MAX_RETIRED_PER_TICK = 1_000

@@ -5,9 +5,9 @@ import dagster as dg
 from visionops_assets.catalog.alerts import firing_alerts
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Alert
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.stages.monitoring.health import check_health
 from visionops_assets.stages.monitoring.sensors import monitor
-from visionops_assets.stages.sentences import skip_without_servers
 
 CALLS_FOR = "calls_for"
 """The label of an alert that names a job: `monitor` or `check_health`. Other repairs, such as

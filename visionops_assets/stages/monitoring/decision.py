@@ -18,6 +18,7 @@ from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.contracts import Outcome
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring import arbiter
 from visionops_assets.stages.monitoring.asking import choose
@@ -26,7 +27,6 @@ from visionops_assets.stages.monitoring.gathering import Gathered, gather
 from visionops_assets.stages.monitoring.performance import model_performance
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
 DECISION_TAG = "visionops/decision"

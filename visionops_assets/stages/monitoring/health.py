@@ -16,6 +16,7 @@ from visionops_assets.catalog.health import (
 )
 from visionops_assets.catalog.schema import HealthWindow
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.pipeline_health import (
@@ -27,7 +28,6 @@ from visionops_assets.stages.monitoring.pipeline_health import (
 from visionops_assets.stages.monitoring.server_health import measure_servers
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.vision.health_plots import lines_over_time
 
 SHOWN_WINDOWS = 288

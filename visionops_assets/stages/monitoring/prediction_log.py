@@ -17,11 +17,11 @@ from visionops_assets.catalog.predictions import (
 from visionops_assets.contracts import Prediction
 from visionops_assets.resources.broker import Broker, QueuedEvent
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
-from visionops_assets.stages.sentences import fail_in_words
 
 COLUMNS = columns(
     ("model_name", TEXT, "Name of the model."),

@@ -15,8 +15,8 @@ from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
-from visionops_assets.stages.sentences import skip_without_servers
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -10,12 +10,12 @@ from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ReleasedModel
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.sentences import fail_in_words
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser, as_record

@@ -14,10 +14,10 @@ from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.contracts import Outcome
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.sentences import skip_without_servers
 from visionops_assets.stages.serving.audit import ARBITER, Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge

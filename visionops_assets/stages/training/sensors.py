@@ -14,9 +14,9 @@ from visionops_assets.catalog.datasets import newest_snapshot
 from visionops_assets.catalog.decisions import decision_answered_by
 from visionops_assets.catalog.releases import was_refused
 from visionops_assets.catalog.rollouts import active_rollout
+from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt, one_ahead
-from visionops_assets.stages.sentences import skip_without_servers
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
 DECISION_TAG = "visionops/decision_id"

@@ -36,7 +36,7 @@ def skip_without_servers(
 
 
 def fail_in_words(compute: Callable[Given, Told]) -> Callable[Given, Told]:
-    """Make an asset's function fail with the sentence of an error of ours.
+    """Make a function of an asset or an IO manager fail with the sentence of an error of ours.
 
     It goes below `dg.asset`. Dagster shows the sentence first, and below it only where it came
     from; the libraries' traces beneath are left out. Any other exception passes as it is.

@@ -10,8 +10,8 @@ import pytest
 from visionops_assets.definitions import definitions
 from visionops_assets.errors import NotFoundError, ServerUnreachableError
 from visionops_assets.resources import broker
+from visionops_assets.resources.sentences import ADVICE, fail_in_words
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.sentences import ADVICE, fail_in_words
 
 # kafka-python leaves the socket of a consumer that found no broker to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
