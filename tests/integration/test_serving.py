@@ -83,7 +83,7 @@ def test_what_must_not_serve_is_refused_and_the_champion_serves_on(serving: Serv
         with pytest.raises(GateRefusedError, match="never evaluated"):
             serving.releaser.promote(serving.model, 2, ORDER)
         serving.judge(2, passed=False)
-        with pytest.raises(GateRefusedError, match="refused"):
+        with pytest.raises(GateRefusedError, match="did not pass"):
             serving.releaser.promote(serving.model, 2, ORDER)
         serving.judge(2)
         serving.export(2, b"no model")
