@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,3 +109,13 @@ def test_a_greater_share_only_adds(label_of: dict[str, str], percent: int) -> No
 def test_the_split_never_changes() -> None:
     held = hold_out({str(UUID(int=i)): "a" for i in range(24)}, {}, 20)
     assert [UUID(group).int for group, is_held in held.items() if is_held] == [3, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("known_held", [0, 1_000])
+def test_new_groups_are_on_both_sides_whatever_was_before(known_held: int) -> None:
+    """Of 1,000 known groups none, or all, are held out; 100 new ones come at 20 %."""
+    known = {f"old-{i}": i < known_held for i in range(1_000)}
+    new = [f"new-{i}" for i in range(100)]
+    held = hold_out(dict.fromkeys([*known, *new], "a"), known, 20)
+    assert sum(held[group] for group in new) == (10 if known_held else 40)
+    assert {group: held[group] for group in known} == known

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from uuid import UUID
 
 BLANK_HASH = "0" * 16
@@ -65,7 +66,9 @@ def hold_out(
 
     What is `known` stays for ever. Of the others each class holds out those of the lowest hashes,
     until its share is held out: by chance alone a class of 25 groups would be left with fewer than
-    5 as often as not. The same groups are split alike on any machine.
+    5 as often as not. Where known groups were split otherwise, new ones make up for it little by
+    little, with between half and twice their own share: both sides are to see what is new. The same
+    groups are split alike on any machine.
     """
     of_class: dict[str, list[str]] = defaultdict(list)
     for group, label in label_of.items():
@@ -73,8 +76,9 @@ def hold_out(
     held = {group: known.get(group, False) for group in label_of}
     for groups in of_class.values():
         wanted = (len(groups) * holdout_percent + 50) // 100
-        missing = max(0, wanted - sum(held[group] for group in groups))
         new = sorted((group for group in groups if group not in known), key=_rank)
+        least, most = len(new) * holdout_percent // 200, ceil(len(new) * holdout_percent / 50)
+        missing = min(max(wanted - sum(held[group] for group in groups), least), most)
         held |= dict.fromkeys(new[:missing], True)
     return held
 
