@@ -84,11 +84,11 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         """Return the address of a run's page."""
         with reaching():
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        return _page(f"experiments/{experiment_id}/runs/{run_id}")
+        return _page(f"/experiments/{experiment_id}/runs/{run_id}")
 
     def version_url(self, model_name: str, version: int) -> str:
         """Return the address of a registered version's page."""
-        return _page(f"models/{model_name}/versions/{version}")
+        return _page(f"/models/{model_name}/versions/{version}")
 
     def register(
         self, model_name: str, run_id: str, tags: Mapping[str, str], description: str = ""
@@ -166,7 +166,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
 def _page(path: str) -> str:
     """Return the address of a page in the view for trained models, not for language models."""
-    return f"{load_settings().mlflow_tracking_uri}/#/{path}?workflowType=machine_learning"
+    return f"{load_settings().mlflow_tracking_uri}/#{path}?workflowType=machine_learning"
 
 
 def _tagged(tags: Mapping[str, str]) -> str:
