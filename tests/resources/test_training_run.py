@@ -40,7 +40,10 @@ assert "ValueError" in str(failed)
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an empty tracking store; to make one takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
-    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    with pytest.MonkeyPatch.context() as patch:
+        # Artifacts go below the folder in which the store is made.
+        patch.chdir(folder)
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
     return folder
 
 
