@@ -13,13 +13,14 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tests.integration.conftest import visionops
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import now
+from visionops_assets.catalog.datasets import add_snapshot, label_backlog, now
 from visionops_assets.catalog.decisions import (
     Retraining,
     add_decision,
@@ -33,6 +34,7 @@ from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.rollouts import ArmEvidence, active_rollout, put_evidence
 from visionops_assets.catalog.schema import (
     Decision,
+    Frame,
     Release,
     RolloutRow,
     Snapshot,
@@ -47,7 +49,7 @@ from visionops_assets.contracts import (
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.datasets.sensors import new_labels
 from visionops_assets.stages.monitoring.decision import retrain_decision
 from visionops_assets.stages.serving.assets import model_release
@@ -376,6 +378,43 @@ def retrain(serving: Serving, uncommitted: Session) -> Decision:
         evidence={},
         dagster_run_id="test",
     )
+
+
+def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> None:
+    label_frames(2)
+    spec_id = current_spec(load_settings()).spec_id
+    labelled = uncommitted.scalar(select(func.count(Frame.frame_id))) or 0
+    snapshot = snapshot_row(now(uncommitted) + timedelta(minutes=1))
+    snapshot.left_out_frames = labelled - 3  # It has 3 frames.
+    assert add_snapshot(uncommitted, snapshot)
+    assert label_backlog(uncommitted, spec_id).new_frames == 0
+    label_frames(1)
+    assert label_backlog(uncommitted, spec_id).new_frames == 1
+
+    # Cut again, nothing came of it: equal content has an equal id, and the frame is no news now.
+    again = snapshot_row(snapshot.watermark + timedelta(minutes=1))
+    again.snapshot_id, again.left_out_frames = snapshot.snapshot_id, labelled - 2
+    assert not add_snapshot(uncommitted, again)
+    found = label_backlog(uncommitted, spec_id)
+    assert (found.new_frames, found.watermark) == (0, again.watermark)
+    assert not add_snapshot(uncommitted, snapshot)
+    assert label_backlog(uncommitted, spec_id).watermark == again.watermark
+
+
+def test_the_snapshot_of_the_champion_is_not_trained_on_again(serving: Serving) -> None:
+    with serving.catalog.begin() as session:
+        snapshot = snapshot_row(now(session) + timedelta(minutes=1))
+        session.add(snapshot)
+    assert len(requests_of(new_snapshot)) == 1
+    with serving.catalog.begin() as session:
+        current = champion(session, serving.model)
+        assert current is not None
+        current.snapshot_id = snapshot.snapshot_id
+    try:
+        assert requests_of(new_snapshot) == []
+    finally:
+        with serving.catalog.begin() as session:
+            session.delete(session.get(Snapshot, snapshot.snapshot_id))
 
 
 def came_to(session: Session, serving: Serving, max_s: float = MAX_S) -> str | None:

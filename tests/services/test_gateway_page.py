@@ -17,7 +17,7 @@ from tests.services.asgi_client import AsgiClient
 from tests.services.gateway_fakes import PNG, FakeCatalog, FakeTriton, gateway_of
 from tests.vision.corpus import png_bomb
 from visionops_assets.catalog.keys import bearer_header
-from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.catalog.schema import ApiKey, Snapshot
 from visionops_assets.contracts import PreprocessingSpec, Scope
 from visionops_assets.errors import UnauthenticatedError
 from visionops_assets.services.gateway import frames, sessions
@@ -164,7 +164,7 @@ def test_a_sign_in_is_by_one_thing(client: AsgiClient, body: dict[str, str]) -> 
 
 
 def test_guesses_of_links_are_limited(client: AsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_session: object, _secret: str) -> SecretStr:
+    def refuse(_session: object, _secret: str) -> tuple[ApiKey, SecretStr]:
         raise UnauthenticatedError("This link is not known here.")
 
     def guess() -> httpx.Response:
@@ -178,9 +178,12 @@ def test_a_link_signs_in_by_the_key_that_it_is_exchanged_for(
     client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = catalog.issue(Scope.PREDICT, Scope.LABEL, name="link-1")
-    monkeypatch.setattr(sessions, "redeem", lambda _session, _secret: key)
+    row = next(iter(catalog.keys.values()))
+    monkeypatch.setattr(sessions, "redeem", lambda _session, _secret: (row, key))
     answer = client.post(SESSION, json={"once": "x" * 43}, headers=FROM_THE_PAGE)
-    assert answer.json()["name"] == "link-1"
+    # Nothing but the exchange may refuse: the link is used up.
+    assert catalog.queries == 0
+    assert (answer.json()["name"], answer.json()["may_label"]) == ("link-1", True)
     assert answer.headers["set-cookie"].startswith(f"visionops_key={key.get_secret_value()};")
 
 

@@ -1,6 +1,7 @@
 """The object store as a dictionary."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from visionops_assets.errors import NotFoundError
 
@@ -15,6 +16,9 @@ class MemoryStore(dict[str, bytes]):
     def put(self, key: str, data: bytes) -> None:
         self[key] = data
         self.written.append(key)
+
+    def upload(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
 
     def get(self, key: str) -> bytes:  # type: ignore[override]
         if key not in self:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -22,7 +22,7 @@ class LabelBacklog:
     watermark: datetime
     """Of the newest snapshot of the spec; 1970 without one."""
     new_frames: int
-    """Frames that the newest snapshot lacks, or may have under another label."""
+    """Frames that the newest snapshot did not look at, or may have under another label."""
     oldest_new_age_s: float
     """Age of the oldest label since the watermark, 0 without one."""
     newest_age_s: float
@@ -85,7 +85,8 @@ def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
         .limit(1)
     ).first()
     watermark = snapshot.watermark if snapshot else datetime.fromtimestamp(0, UTC)
-    known = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
+    frames = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
+    known = frames + snapshot.left_out_frames if snapshot else 0
     waiting = select(func.count()).select_from(Media).where(Media.status.in_(WAITING))
     recent = (Label.media_id.is_not(None), Label.labelled_at > watermark)
     ages = select(
@@ -100,7 +101,7 @@ def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
         oldest_new_age_s=float(oldest_age_s or 0.0),
         newest_age_s=inf if newest_age_s is None else float(newest_age_s),
         media_waiting=session.execute(waiting).scalar_one(),
-        snapshot_frames=known,
+        snapshot_frames=frames,
     )
 
 
@@ -126,14 +127,26 @@ def _count_relabelled(session: Session, spec_id: str, watermark: datetime) -> in
 
 
 def add_snapshot(session: Session, snapshot: Snapshot) -> bool:
-    """Record a snapshot; False when it exists already, since equal content has an equal id."""
+    """Record a snapshot; False when it exists already, since equal content has an equal id.
+
+    One that exists is moved on to the newer watermark: what was labelled until then is no news,
+    though it changed nothing.
+    """
     values = {
         column.name: getattr(snapshot, column.name)
         for column in Snapshot.__table__.columns
-        if column.name != "created_at"
+        if getattr(snapshot, column.name) is not None
     }
     statement = insert(Snapshot).values(values).on_conflict_do_nothing()
-    return bool(session.execute(statement.returning(Snapshot.snapshot_id)).scalar())
+    if session.execute(statement.returning(Snapshot.snapshot_id)).scalar():
+        return True
+    session.execute(
+        update(Snapshot)
+        .where(Snapshot.snapshot_id == snapshot.snapshot_id)
+        .where(Snapshot.watermark < snapshot.watermark)
+        .values(watermark=snapshot.watermark, left_out_frames=snapshot.left_out_frames)
+    )
+    return False
 
 
 def newest_snapshot(session: Session) -> Snapshot | None:

@@ -39,7 +39,7 @@ def create_link(session: Session, page_url: str) -> SecretStr:
     return SecretStr(f"{page_url.rstrip('/')}/#{FRAGMENT}={secret}")
 
 
-def redeem(session: Session, secret: str) -> SecretStr:
+def redeem(session: Session, secret: str) -> tuple[ApiKey, SecretStr]:
     """Use a link up and return the key that it is exchanged for: predict and label, for 12 hours.
 
     Raises:
@@ -62,7 +62,7 @@ def redeem(session: Session, secret: str) -> SecretStr:
     name = f"link-{digest[:12]}"
     row, key = keys.create(session, name, SESSION_SCOPES, lifetime=SESSION_LIFETIME)
     link.key_prefix = row.prefix
-    return key
+    return row, key
 
 
 def end_session(session: Session, prefix: str) -> None:

@@ -1,7 +1,9 @@
 """The files of a dataset snapshot: how they are written once, and read by several stages."""
 
 import io
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,9 +54,11 @@ def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotF
     prefix = snapshot_prefix(snapshot_id)
     if object_store.exists(f"{prefix}/members.parquet"):
         return
-    buffer = io.BytesIO()
-    np.save(buffer, files.images, allow_pickle=False)
-    object_store.put(f"{prefix}/images.npy", buffer.getvalue())
+    # By way of the disk: the pixels may fill most of the memory.
+    with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
+        path = Path(folder) / "images.npy"
+        np.save(path, files.images, allow_pickle=False)
+        object_store.upload(f"{prefix}/images.npy", path)
     object_store.put(f"{prefix}/members.parquet", files.members.to_parquet(index=False))
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint, func
+from sqlalchemy import ForeignKey, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from visionops_assets.catalog.schema.base import Base
@@ -83,6 +83,9 @@ class Snapshot(Base):
     classes: Mapped[list[str]]
     train_frames: Mapped[int]
     holdout_frames: Mapped[int]
+    left_out_frames: Mapped[int] = mapped_column(
+        server_default=text("0"), comment="Labelled, of classes with too few to be judged."
+    )
     object_prefix: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

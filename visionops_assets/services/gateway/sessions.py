@@ -54,9 +54,10 @@ class SignedIn(Record):
 def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings: Settings) -> None:
     """Add the routes. They are the page's own, and not part of the documented API."""
 
-    def exchange(secret: SecretStr) -> SecretStr:
+    def exchange(secret: SecretStr) -> tuple[Principal, SecretStr]:
         with catalog.begin() as session:
-            return redeem(session, secret.get_secret_value())
+            row, key = redeem(session, secret.get_secret_value())
+            return Principal(row.name, row.prefix, frozenset(map(Scope, row.scopes))), key
 
     def end(prefix: str) -> None:
         with catalog.begin() as session:
@@ -71,10 +72,11 @@ def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings:
         said = read_json(SignIn, await whole(body))
         if said.once is not None:
             access.count_guess(request)
-            key = await run_in_threadpool(exchange, said.once)
+            # Nothing may refuse after this: the link is used up.
+            principal, key = await run_in_threadpool(exchange, said.once)
         else:
             key = SecretStr(said.key.get_secret_value().strip() if said.key else "")
-        principal = await access.admit(request, key.get_secret_value(), Scope.PREDICT)
+            principal = await access.admit(request, key.get_secret_value(), Scope.PREDICT)
         cookies.keep(response, request, key, SESSION_LIFETIME)
         return _signed_in(principal, settings)
 

@@ -73,6 +73,7 @@ def dataset_snapshot(
     sides = _sides_of(newest, object_store)
     members = assign_splits(labels, settings.holdout_percent, sides)
     stray = stray_classes(members, known, settings.min_holdout_per_class)
+    labelled_frames = len(labels)
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
         labels = labels[~labels["label"].isin(stray)]
@@ -89,6 +90,7 @@ def dataset_snapshot(
         classes=sorted(members["label"].unique()),
         train_frames=int(counts.get(TRAIN, 0)),
         holdout_frames=int(counts.get(HOLDOUT, 0)),
+        left_out_frames=labelled_frames - len(labels),
         object_prefix=snapshot_prefix(snapshot_id),
     )
     if is_sound(members, settings.min_holdout_per_class):

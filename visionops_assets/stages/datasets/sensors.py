@@ -10,7 +10,12 @@ import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import label_backlog, labelled_frames, now
+from visionops_assets.catalog.datasets import (
+    label_backlog,
+    labelled_frames,
+    newest_snapshot,
+    now,
+)
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
@@ -47,6 +52,7 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     with catalog.begin() as session:
         backlog = label_backlog(session, current_spec(settings).spec_id)
         retraining = newest_retraining(session, settings.model_name, settings.retrain_max_s)
+        is_first = newest_snapshot(session) is None
     is_awaited = (
         retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
     )
@@ -66,8 +72,7 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
     if attempt is None:
         return dg.SensorResult(skip_reason=f"{work} needs no further run now.")
-    is_first = not backlog.snapshot_frames and not is_awaited
-    if is_first and (missing := _missing_for_a_first(catalog, settings)):
+    if is_first and not is_awaited and (missing := _missing_for_a_first(catalog, settings)):
         return dg.SensorResult(skip_reason=missing)
     request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
     return dg.SensorResult(run_requests=[request])

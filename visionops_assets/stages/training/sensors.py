@@ -12,7 +12,7 @@ import dagster as dg
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import newest_snapshot
 from visionops_assets.catalog.decisions import decision_answered_by
-from visionops_assets.catalog.releases import was_refused
+from visionops_assets.catalog.releases import champion, was_refused
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
@@ -54,10 +54,14 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
         if snapshot is not None:
             decision = decision_answered_by(session, settings.model_name, snapshot)
         rollout = active_rollout(session, settings.model_name)
+        current = champion(session, settings.model_name)
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
     if refused:
         reason = f"The gate did not pass a model of {snapshot.snapshot_id}."
+        return dg.SensorResult(skip_reason=reason)
+    if current is not None and current.snapshot_id == snapshot.snapshot_id:
+        reason = f"Version {current.model_version}, trained on {snapshot.snapshot_id}, is champion."
         return dg.SensorResult(skip_reason=reason)
     if rollout is not None:
         tried = f"The {rollout.role.value} of version {rollout.model_version}"
