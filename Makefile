@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench chaos acceptance releases hosts pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,7 +52,7 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest -m integration --ignore tests/integration/test_hosts.py
+	$(BIN)/pytest -m "integration and not rates" --ignore tests/integration/test_hosts.py
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"
@@ -92,6 +92,9 @@ chaos: install ## Kill every process under load and check that nothing was lost,
 
 acceptance: install ## Import folders as a newcomer would, by default, until a model serves, into build/
 	$(BIN)/python -m tests.acceptance $(if $(CASE),--case $(CASE))
+
+attacks: install ## Attack a running stack as strangers and clients might, into build/
+	$(BIN)/pytest tests/attacks -p tests.attacks.table
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100

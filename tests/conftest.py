@@ -2,6 +2,8 @@
 
 import signal
 
+pytest_plugins = ["tests.stacks"]
+
 
 def pytest_configure() -> None:
     """Do not ignore SIGINT, as what is run in the background does.

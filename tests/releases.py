@@ -18,7 +18,6 @@ import httpx
 import numpy as np
 import onnxruntime as ort
 
-from tests.integration.conftest import key_header, running_stack
 from tests.integration.released_models import (
     CARD,
     IMAGE,
@@ -32,6 +31,7 @@ from tests.integration.released_models import (
     steady_load,
 )
 from tests.integration.second_triton import SecondTriton, two_servers
+from tests.stacks import key_header, running_stack
 from visionops_assets.contracts import Scope
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from tests.acceptance.case import CASES, Figures, run
-from tests.integration.conftest import running_stack
+from tests.stacks import running_stack
 
 
 def main(

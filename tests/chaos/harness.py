@@ -16,7 +16,7 @@ from tests.chaos.observing import observe, unfinished
 from tests.chaos.records import KillRecord
 from tests.chaos.report import Report, summarise
 from tests.chaos.schedule import draw_waves
-from tests.integration.conftest import key_for, running_stack
+from tests.stacks import key_for, running_stack
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.settings import Settings

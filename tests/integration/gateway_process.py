@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.integration.conftest import key_for
 from tests.integration.released_models import CARD, network
+from tests.stacks import key_for
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Role, Scope
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from tests.integration.conftest import key_for
 from tests.integration.gateway_process import ServedModel
+from tests.stacks import key_for
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.case import SHORT_PHOTOS, run
-from tests.integration.conftest import running_stack
+from tests.stacks import running_stack
 
 
 @pytest.mark.timeout(900)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.integration.conftest import key_for, visionops
+from tests.stacks import key_for, visionops
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import Scope

@@ -10,8 +10,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import png, store
+from tests.stacks import running_stack, visionops
 from visionops_assets.backup import databases as backup_databases
 from visionops_assets.backup.archive import Archive
 from visionops_assets.backup.databases import Database

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from tests.integration.conftest import running_stack, visionops
+from tests.stacks import running_stack, visionops
 from tests.vision.camera_files import FRAME_RATE_HZ, film
 from tests.waiting import eventually
 from visionops_assets.catalog import media as media_queries

@@ -6,8 +6,8 @@ from itertools import count
 import dagster as dg
 import pytest
 
-from tests.integration.conftest import key_for, visionops
 from tests.integration.released_models import IMAGE, Serving, steady_load
+from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Scope

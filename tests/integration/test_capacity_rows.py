@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from tests.integration.conftest import running_stack
+from tests.stacks import running_stack
 from visionops_assets.capacity import measurements as m
 from visionops_assets.settings import Settings
 

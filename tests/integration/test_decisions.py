@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.integration.conftest import visionops
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving
+from tests.stacks import visionops
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import add_snapshot, label_backlog, now
 from visionops_assets.catalog.decisions import (

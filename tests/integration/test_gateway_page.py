@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from sqlalchemy import select
 
 from tests.browser import running_browser, visit
-from tests.integration.conftest import visionops
 from tests.integration.gateway_process import GatewayProcess, ServedModel, running_gateway
 from tests.integration.released_models import CARD, SIZE_PX
+from tests.stacks import visionops
 from tests.vision.corpus import picture, saved
 from tests.waiting import eventually
 from visionops_assets.catalog import keys

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.integration.conftest import key_for, running_stack, visionops
 from tests.integration.ingest.content import png
+from tests.stacks import key_for, running_stack, visionops
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Label, Media

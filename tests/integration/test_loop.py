@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import func, select
 
-from tests.integration.conftest import key_for
+from tests.stacks import key_for
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames

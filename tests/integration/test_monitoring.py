@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 from tritonclient.grpc import InferenceServerClient
 
-from tests.integration.conftest import key_for
 from tests.integration.released_models import CARD, Serving
+from tests.stacks import key_for
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK

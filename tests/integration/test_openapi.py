@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import key_for
+from tests.stacks import key_for
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings
 

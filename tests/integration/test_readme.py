@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.integration.conftest import keep_off_default_ports
+from tests.stacks import keep_off_default_ports
 from visionops_assets.settings import Settings
 
 README = Settings.model_fields["project_root"].default / "README.md"

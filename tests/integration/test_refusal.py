@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import visionops
 from tests.integration.gateway_process import running_gateway
+from tests.stacks import visionops
 from tests.vision.corpus import picture, saved
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.conftest import visionops
 from tests.integration.released_models import ORDER, Serving, over_grpc, steady_load
 from tests.integration.releasing import ReleasingProcess, releasing_process
 from tests.integration.second_triton import SecondTriton, two_servers
 from tests.releases import all_doors, expected_probabilities, switch_under_load
+from tests.stacks import visionops
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.errors import (
     GateRefusedError,

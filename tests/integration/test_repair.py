@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.integration.conftest import key_for
+from tests.stacks import key_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.limits import accuracy_limit

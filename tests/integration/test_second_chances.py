@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import look, png, store
 from tests.services.asgi_client import AsgiClient
+from tests.stacks import running_stack, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cli.commands import COMMANDS, options
-from tests.integration.conftest import visionops
+from tests.stacks import visionops
 from tests.waiting import eventually
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from tests.integration.conftest import visionops
+from tests.stacks import visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import null, select, update
 
-from tests.integration.conftest import running_stack, visionops
 from tests.integration.media_rows import begin_upload, look, png, store
+from tests.stacks import running_stack, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.conftest import key_header, running_stack
 from tests.integration.ingest.sending import Client, replica
+from tests.stacks import key_header, running_stack
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings
 

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.conftest import key_header
 from tests.integration.ingest.conftest import MAX_UPLOAD_BYTES
 from tests.integration.ingest.content import png
 from tests.integration.ingest.observing import kept, row_of
 from tests.integration.ingest.sending import TUS, Client, Wire
+from tests.stacks import key_header
 from tests.vision.corpus import CASES, Case
 from tests.waiting import eventually
 from visionops_assets.contracts import Scope

@@ -14,12 +14,12 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 from tusclient.uploader.uploader import Uploader
 
-from tests.integration.conftest import key_header
 from tests.integration.ingest.conftest import MAX_UPLOAD_BYTES
 from tests.integration.ingest.content import png
 from tests.integration.ingest.observing import kept, row_of
 from tests.integration.ingest.sending import PART, TUS, Client, replica
 from tests.integration.ingest.test_uploads import at_once
+from tests.stacks import key_header
 from tests.vision.corpus import CASES, png_bomb
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog

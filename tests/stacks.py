@@ -1,4 +1,4 @@
-"""One real stack for all integration tests, in a state folder of its own."""
+"""One real stack for all tests that need servers, in a state folder of its own."""
 
 import os
 import random
@@ -38,7 +38,7 @@ SMALL = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "/integration/" in str(item.path):
+        if {"integration", "attacks"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
