@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from visionops_assets.contracts import Candidate, GateState
-from visionops_assets.stages.evaluation.assets import Answers, reference_of
+from visionops_assets.stages.evaluation.answering import Answers
+from visionops_assets.stages.evaluation.assets import reference_of
 from visionops_assets.stages.evaluation.gate import (
     ChampionAnswers,
     GateRule,

@@ -1,9 +1,6 @@
 """`model_evaluation`: the gate's verdict on a candidate."""
 
-import tempfile
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,15 +8,19 @@ import numpy as np
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion
-from visionops_assets.catalog.schema import Release
-from visionops_assets.contracts import Candidate, GateVerdict, ModelCard
-from visionops_assets.errors import SnapshotError
+from visionops_assets.contracts import Candidate, GateVerdict
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.columns import fields_of, shown
-from visionops_assets.stages.evaluation.gate import ChampionAnswers, GateRule, HoldoutAnswers, judge
+from visionops_assets.stages.evaluation.answering import (
+    Answers,
+    answer,
+    champion_answers_of,
+    holdout_of,
+)
+from visionops_assets.stages.evaluation.gate import GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.stages.reference_files import (
@@ -27,13 +28,7 @@ from visionops_assets.stages.reference_files import (
     choose_frames,
     write_reference,
 )
-from visionops_assets.stages.snapshot_files import (
-    HOLDOUT,
-    TRAIN,
-    SnapshotFiles,
-    read_members,
-    read_snapshot,
-)
+from visionops_assets.stages.snapshot_files import SnapshotFiles
 from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage
@@ -64,20 +59,6 @@ GATE_TAG = "visionops/gate"
 MISTAKES_SHOWN = 24
 
 
-@dataclass(frozen=True)
-class Answers:
-    """A model's answers to N holdout frames: the class, and whether it was right (both N).
-
-    `probabilities` are float32 (N, C), in the order of `classes`, `embeddings` float32 (N, E).
-    """
-
-    classes: tuple[str, ...]
-    labels: np.ndarray
-    correct: np.ndarray
-    probabilities: np.ndarray
-    embeddings: np.ndarray
-
-
 @dg.asset(
     group_name="model",
     io_manager_key="records",
@@ -103,9 +84,9 @@ def model_evaluation(
     settings = load_settings()
     with catalog.begin() as session:
         current = champion(session, trained_model.model_name)
-    holdout = _holdout(object_store, trained_model, current)
-    answers = _answer(tracking, trained_model.mlflow_run_id, holdout)
-    champion_answers = _champion_answers(tracking, current, trained_model, holdout)
+    holdout = holdout_of(object_store, trained_model, current)
+    answers = answer(tracking, trained_model.mlflow_run_id, holdout)
+    champion_answers = champion_answers_of(tracking, current, trained_model, holdout)
     rule = GateRule(
         min_margin=settings.gate_min_margin,
         max_regression=settings.gate_max_regression,
@@ -168,55 +149,6 @@ def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
             "champion_version": model_evaluation.champion_version,
         },
     )
-
-
-def _holdout(
-    object_store: ObjectStore, candidate: Candidate, current: Release | None
-) -> SnapshotFiles:
-    """Holdout frames that neither model was trained on."""
-    holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
-    if current is not None and current.snapshot_id != candidate.snapshot_id:
-        # Sides never change since snapshots look at the one before; those of before it may have,
-        # where groups grew together.
-        known = read_members(object_store, current.snapshot_id)
-        trained_on = known.loc[known["split"] == TRAIN, "media_id"]
-        holdout = holdout.where(~holdout.members["media_id"].isin(trained_on).to_numpy())
-    if holdout.members.empty:
-        raise SnapshotError(
-            f"Snapshot {candidate.snapshot_id} has no holdout frame that the champion was not "
-            "trained on. Add labelled media."
-        )
-    return holdout
-
-
-def _champion_answers(
-    tracking: Tracking, current: Release | None, candidate: Candidate, holdout: SnapshotFiles
-) -> ChampionAnswers | None:
-    """Return the champion's answers; None without one, or if it is the candidate."""
-    if current is None or current.model_version == candidate.model_version:
-        return None
-    run_id = tracking.version_run_id(current.model_name, current.model_version)
-    return ChampionAnswers(current.model_version, _answer(tracking, run_id, holdout).correct)
-
-
-def _answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
-    """Label the holdout with a registered model; a class it does not know counts as wrong."""
-    # PyTorch takes two seconds to import, and most runs evaluate nothing.
-    from visionops_assets.vision.inference import (  # noqa: PLC0415
-        load_model,
-        predict_probabilities,
-    )
-
-    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
-        folder = Path(name)
-        weights = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.safetensors", folder)
-        card_path = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.json", folder)
-        card = ModelCard.model_validate_json(card_path.read_bytes())
-        module = load_model(weights, card)
-    probabilities, embeddings = predict_probabilities(module, holdout.images, card)
-    labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
-    correct = labels == holdout.members["label"].to_numpy()
-    return Answers(card.classes, labels, correct, probabilities, embeddings)
 
 
 def _of_holdout(holdout: SnapshotFiles, answers: Answers) -> HoldoutAnswers:

@@ -1,0 +1,84 @@
+"""The frames that a candidate is judged on, and what it and the champion answer to them."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from visionops_assets.catalog.schema import Release
+from visionops_assets.contracts import Candidate, ModelCard
+from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.stages.evaluation.gate import ChampionAnswers
+from visionops_assets.stages.snapshot_files import (
+    HOLDOUT,
+    TRAIN,
+    SnapshotFiles,
+    read_members,
+    read_snapshot,
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to N holdout frames: the class, and whether it was right (both N).
+
+    `probabilities` are float32 (N, C), in the order of `classes`, `embeddings` float32 (N, E).
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    correct: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
+
+
+def holdout_of(
+    object_store: ObjectStore, candidate: Candidate, current: Release | None
+) -> SnapshotFiles:
+    """Holdout frames that neither model was trained on."""
+    holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
+    if current is not None and current.snapshot_id != candidate.snapshot_id:
+        # Sides never change since snapshots look at the one before; those of before it may have,
+        # where groups grew together.
+        known = read_members(object_store, current.snapshot_id)
+        trained_on = known.loc[known["split"] == TRAIN, "media_id"]
+        holdout = holdout.where(~holdout.members["media_id"].isin(trained_on).to_numpy())
+    if holdout.members.empty:
+        raise SnapshotError(
+            f"Snapshot {candidate.snapshot_id} has no holdout frame that the champion was not "
+            "trained on. Add labelled media."
+        )
+    return holdout
+
+
+def champion_answers_of(
+    tracking: Tracking, current: Release | None, candidate: Candidate, holdout: SnapshotFiles
+) -> ChampionAnswers | None:
+    """Return the champion's answers; None without one, or if it is the candidate."""
+    if current is None or current.model_version == candidate.model_version:
+        return None
+    run_id = tracking.version_run_id(current.model_name, current.model_version)
+    return ChampionAnswers(current.model_version, answer(tracking, run_id, holdout).correct)
+
+
+def answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
+    """Label the holdout with a registered model; a class it does not know counts as wrong."""
+    # PyTorch takes two seconds to import, and most runs evaluate nothing.
+    from visionops_assets.vision.inference import (  # noqa: PLC0415
+        load_model,
+        predict_probabilities,
+    )
+
+    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
+        folder = Path(name)
+        weights = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.safetensors", folder)
+        card_path = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.json", folder)
+        card = ModelCard.model_validate_json(card_path.read_bytes())
+        module = load_model(weights, card)
+    probabilities, embeddings = predict_probabilities(module, holdout.images, card)
+    labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
+    correct = labels == holdout.members["label"].to_numpy()
+    return Answers(card.classes, labels, correct, probabilities, embeddings)
