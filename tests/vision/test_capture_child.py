@@ -4,7 +4,6 @@ import contextlib
 import io
 import struct
 import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from visionops_assets.vision.capture.messages import (
     HeartbeatReply,
     OpenedReply,
 )
+from visionops_assets.vision.sandbox.isolation import isolated
 from visionops_assets.vision.sandbox.messages import encode_message, read_message
 
 RULES = CutRules(mode="still", every_s=1)
@@ -34,7 +34,7 @@ RULES = CutRules(mode="still", every_s=1)
 def replies_to(request: CaptureRequest) -> Generator[tuple[CaptureReply, bytes], None, None]:
     """Run a child for as long as its replies are asked for."""
     with subprocess.Popen(
-        [sys.executable, "-I", "-m", capture_child.__name__],
+        isolated(capture_child.__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

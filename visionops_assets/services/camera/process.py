@@ -2,7 +2,6 @@
 
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from threading import Event
@@ -14,6 +13,7 @@ from visionops_assets.vision.capture.messages import (
     CaptureReply,
     CaptureRequest,
 )
+from visionops_assets.vision.sandbox.isolation import isolated
 from visionops_assets.vision.sandbox.messages import PipeReader, encode_message, read_message
 from visionops_assets.vision.sandbox.process import CHILD_ENVIRONMENT
 
@@ -38,7 +38,7 @@ class CaptureProcess:
     def __init__(self, request: CaptureRequest, stop: Event) -> None:
         self._stop = stop
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", CHILD_MODULE],
+            isolated(CHILD_MODULE),
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

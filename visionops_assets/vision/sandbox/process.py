@@ -9,6 +9,7 @@ from functools import partial
 from typing import IO
 
 from visionops_assets.errors import DecoderCrashedError
+from visionops_assets.vision.sandbox.isolation import isolated
 from visionops_assets.vision.sandbox.messages import (
     REPLY,
     Limits,
@@ -33,7 +34,7 @@ class ChildProcess:
         self._deadline_s = time.monotonic() + START_TIMEOUT_S
         self._is_ready = False
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", CHILD_MODULE, limits.model_dump_json()],
+            isolated(CHILD_MODULE, limits.model_dump_json()),
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
