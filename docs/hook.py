@@ -1,4 +1,4 @@
-"""Adds to the site what is not written by hand: the reference, and documents kept elsewhere."""
+"""Adds the generated reference and the documents kept elsewhere to the site."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -13,7 +13,7 @@ RUNBOOKS = "../how-to/runbooks.md"
 _RULES = "deploy/monitoring/rules/alerts.yml"
 
 _INTRODUCTION = f"""\
-The rules are in `{_RULES}`. `page` wants somebody now, `ticket` on the next working day. An alert
+The rules are in `{_RULES}`. `page` needs somebody now, `ticket` on the next working day. An alert
 that calls for a job has started that Dagster job once. The link of each leads to its runbook."""
 
 

@@ -11,9 +11,9 @@ from visionops_assets.cli import app
 Parameter = TyperArgument | TyperOption
 
 _INTRODUCTION = """\
-Every command says with `--help` what is said here. The exit code is 0 on success, 1 where a
-command answers "no" (`status` while a server is down), and 2 with one line that says what was
-wrong and what to do."""
+`--help` of a command prints the same text. The exit code is 0 on success, 1 where a command answers
+"no" (`status` while a server is down), and 2 with one line that says what was wrong and what to
+do."""
 
 
 def build() -> str:

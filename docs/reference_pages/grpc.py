@@ -25,7 +25,7 @@ nothing. C is the number of classes, D the size of the embedding."""
 _MEANINGS = {
     "IMAGE": "Encoded images, such as the bytes of JPEG or PNG files.",
     "LABEL": "The class of the largest probability, as UTF-8.",
-    "PROBABILITIES": "Of each class, in the order of the model's parameter `classes`.",
+    "PROBABILITIES": "One per class, in the order of the model's parameter `classes`.",
     "EMBEDDING": "The vector before the last layer.",
     "PREDICTION_ID": "The UUID to label the prediction by.",
     "MODEL_VERSION": "The version that answered, as MLflow numbers it.",
