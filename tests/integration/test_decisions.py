@@ -13,7 +13,8 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from sqlalchemy import func, select
+from dagster._core.test_utils import create_run_for_test
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
@@ -46,7 +47,7 @@ from visionops_assets.contracts import (
     Outcome,
     Role,
 )
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, current_spec, load_settings
@@ -57,7 +58,8 @@ from visionops_assets.stages.serving.audit import ARBITER
 from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.judging import RolloutRule
 from visionops_assets.stages.serving.sensors import roll_back_as_decided
-from visionops_assets.stages.training.sensors import new_snapshot
+from visionops_assets.stages.training import assets as training
+from visionops_assets.stages.training.sensors import new_snapshot, run_config_of
 
 MAX_S = 7_200.0
 
@@ -242,12 +244,13 @@ def test_another_champion_or_its_age_closes_a_batch(
     assert all(batch.closed_at for batch in both)
 
 
-def requests_of(sensor: dg.SensorDefinition) -> list[dg.RunRequest]:
-    """Evaluate a sensor once, on an instance that has no runs."""
-    context = dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(), resources={"catalog": Catalog()}
-    )
-    return list(sensor.evaluate_tick(context).run_requests or [])
+def requests_of(sensor: dg.SensorDefinition, *waiting: str) -> list[dg.RunRequest]:
+    """Evaluate a sensor once, on an instance that has no runs but those that wait."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job in waiting:
+            create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.NOT_STARTED)
+        context = dg.build_sensor_context(instance=instance, resources={"catalog": Catalog()})
+        return list(sensor.evaluate_tick(context).run_requests or [])
 
 
 def retraining_of(serving: Serving) -> Retraining:
@@ -271,6 +274,8 @@ def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> Non
     (cut,) = requests_of(new_labels)
     assert cut.run_key
     assert f"decision-{decision.decision_id}" in cut.run_key
+    assert len(requests_of(new_labels, "train_and_release")) == 1
+    assert requests_of(new_labels, "build_dataset") == []
     with serving.catalog.begin() as session:
         snapshot = snapshot_row(now(session))
         session.add(snapshot)
@@ -415,6 +420,56 @@ def test_the_snapshot_of_the_champion_is_not_trained_on_again(serving: Serving) 
     finally:
         with serving.catalog.begin() as session:
             session.delete(session.get(Snapshot, snapshot.snapshot_id))
+
+
+def test_a_training_ends_at_its_start_once_its_snapshot_is_not_the_newest(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by hand, of a snapshot that is named, trains all the same."""
+    asked: list[str] = []
+
+    def train(context: Any, config: Any, snapshot: Snapshot, *given: Any) -> Any:
+        asked.append(snapshot.snapshot_id)
+        raise VisionOpsError("Enough is seen.")
+
+    monkeypatch.setattr(training, "_train", train)
+    with serving.catalog.begin() as session:
+        older, newer = (snapshot_row(now(session) + timedelta(minutes=n)) for n in (1, 2))
+        session.add_all([older, newer])
+        ids = [older.snapshot_id, newer.snapshot_id]
+    resources = {
+        "catalog": serving.catalog,
+        "object_store": serving.store,
+        "tracking": Tracking(),
+        "records": dg.mem_io_manager,
+    }
+
+    def run(config: dict[str, Any], instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [training.trained_model],
+            instance=instance,
+            run_config={"ops": {"trained_model": {"config": config}}},
+            resources=resources,
+            raise_on_error=False,
+        )
+
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            ended = run(run_config_of(ids[0])["ops"]["trained_model"]["config"], instance)
+            assert ended.success
+            assert ended.asset_materializations_for_node("trained_model") == []
+            kept = instance.get_run_by_id(ended.run_id)
+            assert kept is not None
+            assert kept.tags["visionops/superseded_by"] == ids[1]
+            (said,) = [e for e in ended.all_events if e.is_asset_observation]
+            assert ids[1] in (said.asset_observation_data.asset_observation.description or "")
+            assert asked == []
+            run({"snapshot_id": ids[0]}, instance)
+            run(run_config_of(ids[1])["ops"]["trained_model"]["config"], instance)
+            assert asked == ids
+    finally:
+        with serving.catalog.begin() as session:
+            session.execute(delete(Snapshot).where(Snapshot.snapshot_id.in_(ids)))
 
 
 def came_to(session: Session, serving: Serving, max_s: float = MAX_S) -> str | None:

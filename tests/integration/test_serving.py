@@ -8,7 +8,6 @@ from uuid import UUID
 import dagster as dg
 import onnxruntime as ort
 import pytest
-from mlflow import MlflowClient
 
 from tests.integration.released_models import (
     CARD,
@@ -29,10 +28,11 @@ from visionops_assets.errors import (
     UntrustedArtifactError,
 )
 from visionops_assets.resources.broker import Broker
-from visionops_assets.resources.tracking import CHAMPION_ALIAS, Tracking
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import Answer
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving import sensors
+from visionops_assets.stages.serving import alias, sensors
+from visionops_assets.stages.serving.alias import champion_alias
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.release import Releaser
@@ -178,7 +178,8 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_own_name = serving.settings.model_copy(update={"model_name": serving.model})
-    monkeypatch.setattr(sensors, "load_settings", lambda: with_own_name)
+    for module in (sensors, alias):
+        monkeypatch.setattr(module, "load_settings", lambda: with_own_name)
     tracking = Tracking()
     run_id = tracking.create_run("releases", "a training", {})
     version = tracking.register(serving.model, run_id, {})
@@ -188,7 +189,6 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     resources = {
         "catalog": serving.catalog,
         "object_store": serving.store,
-        "tracking": tracking,
         "triton": serving.triton,
     }
     with dg.DagsterInstance.ephemeral() as instance:
@@ -209,10 +209,10 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     )
     assert isinstance(again, dg.SensorResult)
     assert again.asset_events == []
-    aliased = MlflowClient(serving.settings.mlflow_tracking_uri).get_model_version_by_alias(
-        serving.model, CHAMPION_ALIAS
-    )
-    assert int(aliased.version) == version
+    assert tracking.champion_version(serving.model) is None
+    context = dg.build_sensor_context(resources={"catalog": serving.catalog, "tracking": tracking})
+    champion_alias(context)
+    assert tracking.champion_version(serving.model) == version
 
 
 @pytest.fixture

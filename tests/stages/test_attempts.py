@@ -11,11 +11,16 @@ from visionops_assets.stages.attempts import (
     FIRST_BACK_OFF_S,
     MAX_ATTEMPTS,
     MAX_BACK_OFF_S,
+    SUPERSEDED_TAG,
+    UNDER_WAY,
     due_attempt,
+    is_under_way,
+    was_cancelled,
 )
 
 TAGS = {"visionops/work": "snapshot-1"}
 FAILED = dg.DagsterRunStatus.FAILURE
+FINISHED = {FAILED, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED}
 
 
 @pytest.fixture
@@ -58,3 +63,40 @@ def test_failures_are_followed_by_a_growing_wait(instance: dg.DagsterInstance) -
 def test_after_many_failures_a_person_must_look(instance: dg.DagsterInstance) -> None:
     add_runs(instance, *[FAILED] * MAX_ATTEMPTS)
     assert due_attempt(instance, TAGS, now_s=time.time() + 10 * MAX_BACK_OFF_S) is None
+
+
+def test_what_a_person_cancelled_is_not_asked_for_again(instance: dg.DagsterInstance) -> None:
+    add_runs(instance, FAILED, dg.DagsterRunStatus.CANCELED)
+    assert due_attempt(instance, TAGS, now_s=time.time() + 10 * MAX_BACK_OFF_S) is None
+
+
+def test_what_a_person_started_after_cancelling_is_tried_again(
+    instance: dg.DagsterInstance,
+) -> None:
+    add_runs(instance, dg.DagsterRunStatus.CANCELED, FAILED)
+    assert due_attempt(instance, TAGS, now_s=time.time() + 10 * MAX_BACK_OFF_S) == 2
+
+
+def test_a_run_that_was_superseded_did_not_do_the_work(instance: dg.DagsterInstance) -> None:
+    superseded = TAGS | {SUPERSEDED_TAG: "another"}
+    create_run_for_test(instance, status=dg.DagsterRunStatus.SUCCESS, tags=superseded)
+    assert due_attempt(instance, TAGS, now_s=time.time() + MAX_BACK_OFF_S) == 1
+
+
+def test_a_job_is_under_way_until_its_runs_have_ended(instance: dg.DagsterInstance) -> None:
+    create_run_for_test(instance, job_name="another", status=dg.DagsterRunStatus.STARTED)
+    for status in FINISHED:
+        create_run_for_test(instance, job_name="asked", status=status)
+    assert not is_under_way(instance, "asked")
+    create_run_for_test(instance, job_name="asked", status=dg.DagsterRunStatus.CANCELING)
+    assert is_under_way(instance, "asked")
+    assert set(UNDER_WAY) == set(dg.DagsterRunStatus) - FINISHED
+
+
+def test_the_newest_run_tells_whether_a_job_was_cancelled(instance: dg.DagsterInstance) -> None:
+    assert not was_cancelled(instance, "asked")
+    create_run_for_test(instance, job_name="asked", status=dg.DagsterRunStatus.CANCELED)
+    create_run_for_test(instance, job_name="another", status=dg.DagsterRunStatus.SUCCESS)
+    assert was_cancelled(instance, "asked")
+    create_run_for_test(instance, job_name="asked", status=dg.DagsterRunStatus.NOT_STARTED)
+    assert not was_cancelled(instance, "asked")

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from pydantic import BaseModel
 
@@ -14,6 +16,7 @@ from visionops_assets.definitions import definitions
 from visionops_assets.settings import Settings
 from visionops_assets.stages.training.sensors import run_config_of
 
+ROOT = Path(__file__).parents[2]
 LINEAGE: dict[str, set[str]] = {
     "raw_media": {"media_topic"},
     "processed_frames": {"raw_media"},
@@ -144,13 +147,33 @@ def test_training_takes_the_configuration_of_its_sensor(canary_percent: float | 
     assert dg.validate_run_config(job, run_config_of("ds-1", canary_percent))
 
 
-def test_a_repair_waits_for_no_new_media() -> None:
-    priority = {
-        job.name: int(job.tags.get("dagster/priority", 0))
-        for job in definitions.resolve_all_job_defs()
-    }
-    assert priority["build_dataset"] > priority["process_media"]
-    assert priority["train_and_release"] > priority["process_media"]
+def tag_of_jobs(tag: str) -> dict[str, str | None]:
+    jobs = definitions.resolve_all_job_defs()
+    return {job.name: job.tags.get(tag) for job in jobs if not job.name.startswith("__")}
+
+
+def test_neither_repair_nor_measurement_waits_for_new_media() -> None:
+    priority = {name: int(tag or 0) for name, tag in tag_of_jobs("dagster/priority").items()}
+    media = priority.pop("process_media")
+    assert all(other > media for other in priority.values())
+    # What was to be trained on may be old by the time that it starts.
+    assert priority["build_dataset"] > priority["train_and_release"]
+
+
+@pytest.mark.parametrize(
+    "path", ["dagster.yaml", "deploy/dagster.yaml", "deploy/kubernetes/base/dagster/dagster.yaml"]
+)
+def test_media_keep_a_slot_of_the_run_queue(path: str) -> None:
+    """All other jobs are in groups, one run of each at a time, and there is a slot more."""
+    groups = tag_of_jobs("visionops/exclusive")
+    assert groups.pop("process_media") is None
+    assert None not in groups.values()
+    runs = yaml.safe_load((ROOT / path).read_text())["concurrency"]["runs"]
+    assert runs["max_concurrent_runs"] > len(set(groups.values()))
+    (limit,) = runs["tag_concurrency_limits"]
+    assert limit["key"] == "visionops/exclusive"
+    assert limit["value"] == {"applyLimitPerUniqueValue": True}
+    assert limit["limit"] == 1
 
 
 def test_sensors_run_from_the_start() -> None:
@@ -163,6 +186,7 @@ def test_sensors_run_from_the_start() -> None:
         "rollout_rule",
         "decided_rollback",
         "serving_convergence",
+        "champion_alias",
         "new_predictions",
         "alert_calls",
     }

@@ -119,7 +119,7 @@ STORE_WRITES_HZ = _assumed(3_500, "writes/s", "Amazon S3 below one prefix, as do
 POSTGRES_WRITES_HZ = _assumed(2_000, "row writes/s", "of one core, indexes and WAL included")
 RUN_LOG_BYTES = _assumed(200_000, "bytes", "one run in Dagster's event log")
 MIN_REPLICAS = _given(2, "pods", "one may fail")
-MAX_CONCURRENT_RUNS = _given(2, "runs", "max_concurrent_runs in deploy/dagster.yaml")
+MAX_CONCURRENT_RUNS = _given(3, "runs", "max_concurrent_runs in deploy/dagster.yaml")
 GPU_POD_CORES = _given(8, "cores", "that decode images beside one GPU")
 POD_CORES = _given(2, "cores", "one pod of ingest, gateway or Triton: as measured")
 

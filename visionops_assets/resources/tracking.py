@@ -141,6 +141,12 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             described = f"{trained}\n\n{VERDICT_HEADING}\n{told}".lstrip()
             self._client.update_model_version(model_name, str(version), description=described)
 
+    def champion_version(self, model_name: str) -> int | None:
+        """Return the version that the champion alias names, or None."""
+        with reaching():
+            aliases = self._client.get_registered_model(model_name).aliases
+        return int(aliases[CHAMPION_ALIAS]) if CHAMPION_ALIAS in aliases else None
+
     def set_champion(self, model_name: str, version: int) -> None:
         """Point the champion alias at a version. The catalog's releases stay the truth."""
         with reaching():

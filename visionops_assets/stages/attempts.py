@@ -1,8 +1,11 @@
-"""When work that failed is asked for again, and which work is not done twice at a time.
+"""When work that failed is asked for again, and which work waits for which.
 
 Dagster never repeats a run key, not even of a run that failed. So each attempt has a key of its
 own, and the tags of the runs say how many there were. Runs whose worker died are retried by
 Dagster itself (`run_retries` in dagster.yaml), under the same tags.
+
+Learning takes one slot of the queue at most, and so does watching. There are more than two
+(`max_concurrent_runs`), so that media always have one.
 """
 
 from collections.abc import Mapping
@@ -13,28 +16,52 @@ EXCLUSIVE_TAG = "visionops/exclusive"
 """Runs with an equal value of this tag wait for each other (`concurrency` in dagster.yaml)."""
 PRIORITY_TAG = "dagster/priority"
 """Of runs that wait, those with the greatest value start first; 0 is the default."""
+BUILD_DATASET = "build_dataset"
+TRAIN_AND_RELEASE = "train_and_release"
+# A snapshot comes before a training that waits: it may be of an older one, and end at its start.
+CUTTING = {EXCLUSIVE_TAG: "learning", PRIORITY_TAG: "2"}
+TRAINING = {EXCLUSIVE_TAG: "learning", PRIORITY_TAG: "1"}
+"""Tags of the jobs that a repair is made by. They run once at a time, since a candidate is compared
+with one champion, and ahead of media, that may come for hours while the model is wrong."""
+WATCHING = {EXCLUSIVE_TAG: "watching", PRIORITY_TAG: "1"}
+"""Tags of the jobs that measure: media that wait must not hide that the model is wrong."""
+SUPERSEDED_TAG = "visionops/superseded_by"
+"""On a run that did nothing since its snapshot was no longer the newest: the id of that one."""
+_ENDED = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+)
+UNDER_WAY = tuple(status for status in dg.DagsterRunStatus if status not in _ENDED)
 MAX_ATTEMPTS = 30
 FIRST_BACK_OFF_S = 30.0
 MAX_BACK_OFF_S = 600.0
 
 
-def one_ahead(job_name: str) -> dict[str, str]:
-    """Return tags of a job that runs once at a time, ahead of what else waits for a slot.
+def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Say whether a run of a job waits or runs."""
+    wanted = dg.RunsFilter(job_name=job_name, statuses=list(UNDER_WAY))
+    return bool(instance.get_runs(wanted, limit=1))
 
-    For what a repair is made by: new media may come for hours, while the model is wrong.
-    """
-    return {EXCLUSIVE_TAG: job_name, PRIORITY_TAG: "1"}
+
+def was_cancelled(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Say whether a person cancelled the newest run of a job."""
+    newest = instance.get_runs(dg.RunsFilter(job_name=job_name), limit=1)
+    return bool(newest) and _is_cancelled(newest[0])
 
 
 def due_attempt(instance: dg.DagsterInstance, tags: Mapping[str, str], now_s: float) -> int | None:
     """Return how many runs with these tags there were, if another is due; else None.
 
-    None is due while one is unfinished, once one succeeded, within a back-off that doubles with
-    each failure, and after `MAX_ATTEMPTS`, when a person must look.
+    None is due while one is unfinished, once one did the work, within a back-off that doubles with
+    each failure, after `MAX_ATTEMPTS`, when a person must look, and after a person cancelled the
+    newest one: whoever did that starts the next.
     """
     records = instance.get_run_records(dg.RunsFilter(tags=dict(tags)), limit=MAX_ATTEMPTS)
     runs = [record.dagster_run for record in records]
-    if len(runs) == MAX_ATTEMPTS or any(run.is_success or not run.is_finished for run in runs):
+    if len(runs) == MAX_ATTEMPTS or any(_did_it(run) or not run.is_finished for run in runs):
+        return None
+    if runs and _is_cancelled(runs[0]):
         return None
     if runs:
         last_end_s = max(record.end_time or 0.0 for record in records)
@@ -42,3 +69,12 @@ def due_attempt(instance: dg.DagsterInstance, tags: Mapping[str, str], now_s: fl
         if now_s < last_end_s + back_off_s:
             return None
     return len(runs)
+
+
+def _did_it(run: dg.DagsterRun) -> bool:
+    return run.is_success and SUPERSEDED_TAG not in run.tags
+
+
+def _is_cancelled(run: dg.DagsterRun) -> bool:
+    """Say whether a run was cancelled: by a person alone, since what is lost or too long fails."""
+    return run.status is dg.DagsterRunStatus.CANCELED

@@ -19,7 +19,13 @@ from visionops_assets.catalog.datasets import (
 from visionops_assets.catalog.decisions import newest_retraining
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
-from visionops_assets.stages.attempts import due_attempt, one_ahead
+from visionops_assets.stages.attempts import (
+    BUILD_DATASET,
+    CUTTING,
+    TRAIN_AND_RELEASE,
+    due_attempt,
+    is_under_way,
+)
 from visionops_assets.stages.datasets.members import assign_splits, what_is_missing
 from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
 
@@ -27,10 +33,10 @@ WORK_TAG = "visionops/work"
 STEPS = 10
 
 build_dataset = dg.define_asset_job(
-    "build_dataset",
+    BUILD_DATASET,
     selection=dg.AssetSelection.assets("labels", "dataset_snapshot"),
     description="Reads the labels and cuts a dataset snapshot. Started by `new_labels`.",
-    tags=one_ahead("build_dataset"),
+    tags=CUTTING,
 )
 
 
@@ -57,6 +63,7 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
         retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
     )
     reason = why_wait(backlog, settings, is_retraining=is_awaited)
+    reason = reason or what_is_under_way(context.instance, is_awaited)
     if reason:
         return dg.SensorResult(skip_reason=reason)
     work = f"snapshot-{backlog.watermark.timestamp():.0f}"
@@ -76,6 +83,19 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
         return dg.SensorResult(skip_reason=missing)
     request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
     return dg.SensorResult(run_requests=[request])
+
+
+def what_is_under_way(instance: dg.DagsterInstance, is_awaited: bool) -> str | None:
+    """Say which run makes a snapshot wait: no two are pending, and the next one has all labels.
+
+    One that answers a decision to retrain waits for no training: that ends at its start if it has
+    not begun, for its snapshot is the newest no longer.
+    """
+    if is_under_way(instance, BUILD_DATASET):
+        return "A snapshot is being cut: the next one comes after it."
+    if not is_awaited and is_under_way(instance, TRAIN_AND_RELEASE):
+        return "A training is under way: a snapshot of all labels is cut once it has ended."
+    return None
 
 
 def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:

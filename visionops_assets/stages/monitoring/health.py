@@ -18,6 +18,7 @@ from visionops_assets.catalog.schema import HealthWindow
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.attempts import WATCHING
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.pipeline_health import (
     measure_catalog,
@@ -96,6 +97,7 @@ check_health = dg.define_asset_job(
     selection=dg.AssetSelection.assets("serving_health"),
     description="Measures the servers and the pipeline itself. Started by `health_schedule`, or by "
     "an alert.",
+    tags=WATCHING,
 )
 
 health_schedule = dg.ScheduleDefinition(

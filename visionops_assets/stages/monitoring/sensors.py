@@ -17,13 +17,7 @@ from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
+from visionops_assets.stages.attempts import WATCHING, is_under_way, was_cancelled
 
 monitor = dg.define_asset_job(
     "monitor",
@@ -36,6 +30,7 @@ monitor = dg.define_asset_job(
     ),
     description="Takes predictions from the queue, measures the served model and decides whether "
     "to retrain. Started by `new_predictions`, or by an alert.",
+    tags=WATCHING,
 )
 
 
@@ -61,14 +56,17 @@ def new_predictions(
     waited_s = time.time() - last["asked_at_s"]
     if waited_s < settings.monitoring_interval_s:
         return dg.SensorResult(skip_reason="The last measurement was asked for just now.")
-    under_way = dg.RunsFilter(job_name=monitor.name, statuses=UNFINISHED)
-    if context.instance.get_runs(under_way, limit=1):
+    if is_under_way(context.instance, monitor.name):
         return dg.SensorResult(skip_reason="A measurement is under way.")
+    is_hourly_due = waited_s >= settings.monitoring_max_interval_s
+    if was_cancelled(context.instance, monitor.name) and not is_hourly_due:
+        said = "The last measurement was cancelled: the next one comes within the hour."
+        return dg.SensorResult(skip_reason=said)
     with catalog.begin() as session:
         label_id = newest_prediction_label_id(session)
         is_due = _retraining_is_due(session, settings)
         is_serving = champion(session, settings.model_name) is not None
-    is_due = is_due or (is_serving and waited_s >= settings.monitoring_max_interval_s)
+    is_due = is_due or (is_serving and is_hourly_due)
     if not (is_due or label_id != last["label_id"] or _predictions_wait(broker, catalog)):
         return dg.SensorResult(skip_reason="No new prediction, and no new label for one.")
     return dg.SensorResult(

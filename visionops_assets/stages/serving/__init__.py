@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from visionops_assets.stages.serving.alias import champion_alias
 from visionops_assets.stages.serving.assets import model_release
 from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
 from visionops_assets.stages.serving.sensors import (
@@ -13,5 +14,5 @@ from visionops_assets.stages.serving.sensors import (
 definitions = dg.Definitions(
     assets=[exported_model, model_release],
     asset_checks=[onnx_matches_pytorch],
-    sensors=[rollout_rule, decided_rollback, serving_convergence],
+    sensors=[rollout_rule, decided_rollback, serving_convergence, champion_alias],
 )

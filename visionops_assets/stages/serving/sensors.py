@@ -15,7 +15,6 @@ from visionops_assets.contracts import Outcome
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.serving.audit import ARBITER, Order
@@ -38,7 +37,6 @@ def serving_convergence(
     context: dg.SensorEvaluationContext,
     catalog: Catalog,
     object_store: ObjectStore,
-    tracking: Tracking,
     triton: TritonServer,
 ) -> dg.SensorResult:
     """Bring every Triton server to what the catalog says.
@@ -49,7 +47,7 @@ def serving_convergence(
     model_name = load_settings().model_name
     reported_id = int(context.cursor or 0)
     said = converge(Controller.of(catalog, object_store, triton), model_name)
-    materializations, reported_id = _untold(catalog, tracking, model_name, reported_id)
+    materializations, reported_id = _untold(catalog, model_name, reported_id)
     return dg.SensorResult(asset_events=materializations, cursor=str(reported_id), skip_reason=said)
 
 
@@ -129,7 +127,7 @@ def roll_back_as_decided(controller: Controller, model_name: str) -> str:
 
 
 def _untold(
-    catalog: Catalog, tracking: Tracking, model_name: str, after_id: int
+    catalog: Catalog, model_name: str, after_id: int
 ) -> tuple[list[dg.AssetMaterialization], int]:
     """Return what Dagster was not told of, and the id of the last of it."""
     with catalog.begin() as session:
@@ -137,9 +135,6 @@ def _untold(
         if not releases:
             return [], after_id
         told = [_materialization(release, event_of(session, release)) for release in releases]
-        current = champion(session, model_name)
-    if current is not None:
-        tracking.set_champion(model_name, current.model_version)
     return told, releases[-1].release_id
 
 

@@ -1,5 +1,6 @@
 """`trained_model`: a model version trained on one snapshot, registered in MLflow."""
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +15,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.training_run import training_run
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.attempts import SUPERSEDED_TAG
 from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -24,7 +26,12 @@ from visionops_assets.stages.training.description import (
     origin_of,
     run_name,
 )
-from visionops_assets.stages.training.request import TrainingRequest, check_request, wanted_snapshot
+from visionops_assets.stages.training.request import (
+    TrainingRequest,
+    check_request,
+    newer_snapshot,
+    wanted_snapshot,
+)
 from visionops_assets.vision.plots import training_curves
 
 FIELDS = fields_of(
@@ -46,6 +53,8 @@ ROOT_RUN_TAG = "dagster_root_run_id"
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
+    # An asset without an output is not materialized, and Dagster skips those that need it.
+    output_required=False,
 )
 @fail_in_words
 def trained_model(
@@ -54,9 +63,10 @@ def trained_model(
     catalog: Catalog,
     object_store: ObjectStore,
     tracking: Tracking,
-) -> dg.MaterializeResult[Candidate]:
+) -> Iterator[dg.MaterializeResult[Candidate]]:
     """Model version trained on a snapshot's training side, registered in MLflow.
 
+    A training that waited while a newer snapshot came ends here: the sensor asks for one on that.
     Its MLflow run holds parameters, curves, `model/model.safetensors` and `model/model.json`; the
     version is tagged with snapshot, spec, seed, code version and Dagster run. A run that Dagster
     retries takes the version that its first attempt registered.
@@ -65,6 +75,7 @@ def trained_model(
     check_request(config)
     with catalog.begin() as session:
         snapshot = wanted_snapshot(session, config.snapshot_id)
+        newer = newer_snapshot(session, config)
     origin = {
         ROOT_RUN_TAG: context.run.root_run_id or context.run_id,
         "snapshot_id": snapshot.snapshot_id,
@@ -72,10 +83,26 @@ def trained_model(
     registered = tracking.find_version(model_name, origin)
     if registered:
         context.log.info("Version %d was registered by an earlier attempt", registered[0])
-        return _result(tracking, _candidate(snapshot, *registered), {})
+        yield _result(tracking, _candidate(snapshot, *registered), {})
+        return
+    if newer is not None:
+        _end_superseded(context, snapshot, newer)
+        return
     if lost := tracking.end_lost_runs(model_name, origin):
         context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
-    return _train(context, config, snapshot, object_store, tracking, origin)
+    yield _train(context, config, snapshot, object_store, tracking, origin)
+
+
+def _end_superseded(context: dg.AssetExecutionContext, snapshot: Snapshot, newer: Snapshot) -> None:
+    """Say in the run, and where the asset's events are shown, why nothing is trained."""
+    said = (
+        f"Nothing is trained on {snapshot.snapshot_id}: while this run waited, {newer.snapshot_id} "
+        "was cut, and is trained on in its place. For a model of the older one: "
+        f"visionops train --snapshot {snapshot.snapshot_id}"
+    )
+    context.log.warning("%s", said)
+    context.instance.add_run_tags(context.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
+    context.log_event(dg.AssetObservation("trained_model", description=said))
 
 
 def _train(

@@ -19,10 +19,12 @@ class TrainingRequest(dg.Config):
     """The snapshot to train on, the newest when none is named, and changes of the recipe.
 
     `steps` are the most it may take, `learning_rate` is the peak of the schedule. A field that is
-    left out is as the settings say. Dagster does not check bounds: `check_request` does.
+    left out is as the settings say. Dagster does not check bounds: `check_request` does. With
+    `only_if_newest`, nothing is trained on a snapshot that is no longer the newest.
     """
 
     snapshot_id: str | None = None
+    only_if_newest: bool = False
     steps: int | None = None
     learning_rate: float | None = None
     network: str | None = None
@@ -45,6 +47,13 @@ def check_request(request: TrainingRequest) -> None:
         raise InvalidRequestError(
             f"There is no network {request.network!r}: choose one of {', '.join(NETWORKS)}."
         )
+
+
+def newer_snapshot(session: Session, request: TrainingRequest) -> Snapshot | None:
+    """Return the snapshot that came after the one asked for, if that is to be the newest."""
+    newest = newest_snapshot(session)
+    is_asked_for = newest is None or newest.snapshot_id == request.snapshot_id
+    return newest if request.only_if_newest and not is_asked_for else None
 
 
 def wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:

@@ -16,19 +16,19 @@ from visionops_assets.catalog.releases import champion, was_refused
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.attempts import due_attempt, one_ahead
+from visionops_assets.stages.attempts import TRAIN_AND_RELEASE, TRAINING, due_attempt
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
 DECISION_TAG = "visionops/decision_id"
 
 train_and_release = dg.define_asset_job(
-    "train_and_release",
+    TRAIN_AND_RELEASE,
     selection=dg.AssetSelection.assets(
         "trained_model", "model_evaluation", "exported_model", "model_release"
     ),
     description="Trains on a snapshot, and releases the model if it passes the gate. Started by "
     "`new_snapshot`, or by hand with `visionops train`.",
-    tags=one_ahead("train_and_release"),
+    tags=TRAINING,
 )
 
 
@@ -81,8 +81,14 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
 
 
 def run_config_of(snapshot_id: str, canary_percent: float | None = None) -> dict[str, Any]:
-    """Return the configuration of a run: what to train on, and on which share to try it first."""
-    ops: dict[str, Any] = {"trained_model": {"config": {"snapshot_id": snapshot_id}}}
-    if canary_percent is not None:
+    """Return the configuration of a run: what to train on, and on which share to try it first.
+
+    A training that nobody decided on ends at its start if a newer snapshot came while it waited.
+    """
+    config: dict[str, Any] = {"snapshot_id": snapshot_id}
+    ops: dict[str, Any] = {"trained_model": {"config": config}}
+    if canary_percent is None:
+        config["only_if_newest"] = True
+    else:
         ops["model_release"] = {"config": {"canary_percent": canary_percent}}
     return {"ops": ops}
