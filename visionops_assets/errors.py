@@ -8,9 +8,17 @@ from typing import ClassVar
 
 
 class VisionOpsError(Exception):
-    """Base of every error a user may see. `str(error)` is the message for that user."""
+    """Base of every error a user may see. `str(error)` is the message for that user.
+
+    `public` says that a failure's message names no server and no path of ours, so that clients of
+    a service may read it; they are told no other message of a failure of ours.
+    """
 
     code: ClassVar[str] = "internal_error"
+
+    def __init__(self, *args: object, public: bool = False) -> None:
+        super().__init__(*args)
+        self.public = public
 
 
 class SettingsError(VisionOpsError):

@@ -183,8 +183,8 @@ def test_what_a_look_at_the_header_tells_is_refused_without_triton(
     ("error", "status"),
     [
         (CorruptMediaError("It is truncated."), 422),
-        (ServerUnreachableError("It is down."), 503),
-        (DeadlineExceededError("Too slow."), 504),
+        (ServerUnreachableError("It is down.", public=True), 503),
+        (DeadlineExceededError("Too slow.", public=True), 504),
         (OverloadedError("The queue is full."), 429),
     ],
 )

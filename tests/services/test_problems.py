@@ -11,6 +11,7 @@ from visionops_assets import errors
 from visionops_assets.services.problems import (
     STATUS_BY_CODE,
     Problem,
+    detail_of,
     install_problem_handlers,
     problems,
 )
@@ -21,6 +22,15 @@ def _subclasses(cls: type[errors.VisionOpsError]) -> Iterator[type[errors.Vision
     for subclass in cls.__subclasses__():
         if subclass.__module__.startswith("visionops_assets."):
             yield from _subclasses(subclass)
+
+
+FAILURES = [
+    error
+    for error in _subclasses(errors.VisionOpsError)
+    if error.__init__ is errors.VisionOpsError.__init__ and STATUS_BY_CODE[error.code] >= 500
+]
+WHERE = "10.1.2.3:9000, https://ann:hunter2@store.internal/a and /srv/visionops/a.py:3 failed."
+WHERE_HIDDEN = "***, *** and *** failed."
 
 
 @pytest.fixture
@@ -59,8 +69,6 @@ def test_every_error_code_has_a_status() -> None:
         (errors.TooLargeError, 413),
         (errors.EmptyMediaError, 422),
         (errors.NotFoundError, 404),
-        (errors.ServerUnreachableError, 503),
-        (errors.ReleaseError, 500),
         (errors.UnauthenticatedError, 401),
         (errors.ForbiddenError, 403),
     ],
@@ -78,7 +86,25 @@ def test_an_error_is_answered_as_a_problem(
         "detail": "What to do.",
         "code": error.code,
     }
-    assert ("retry-after" in response.headers) == (status == 503)
+    assert "retry-after" not in response.headers
+
+
+@pytest.mark.parametrize(("public", "detail"), [(True, WHERE_HIDDEN), (False, None)])
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: error.__name__)
+def test_a_failure_of_ours_names_no_server_and_no_path(
+    error: type[errors.VisionOpsError], public: bool, detail: str | None
+) -> None:
+    told = detail_of(error(WHERE, public=public))
+    assert told == detail if detail else told.endswith((".", "again.", "soon."))
+    for secret in ("10.1.2.3", "hunter2", "/srv", "store.internal"):
+        assert secret not in told
+
+
+def test_a_failure_says_when_to_come_again(client: AsgiClient) -> None:
+    response = client.get("/raise/ServerUnreachableError")
+    assert (response.status_code, response.json()["code"]) == (503, "server_unreachable")
+    assert "What to do." not in response.text
+    assert "retry-after" in response.headers
 
 
 def test_a_refusal_says_by_headers_what_to_do(client: AsgiClient) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "visionops_assets"
-BASE = {"contracts", "errors"}
+BASE = {"contracts", "errors", "redaction"}
 MAY_IMPORT = {
     "contracts": {"errors"},
     "errors": {"contracts"},
+    "redaction": set(),
     "settings": BASE,
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.schema import Camera
 from visionops_assets.contracts import Record
 from visionops_assets.errors import InvalidRequestError, NotFoundError
-from visionops_assets.vision.capture.address import checked_address, masked
+from visionops_assets.redaction import masked
+from visionops_assets.vision.capture.address import checked_address
 from visionops_assets.vision.capture.messages import CutRules
 
 # Part of the source of media, of metrics and of log lines.

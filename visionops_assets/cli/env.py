@@ -4,12 +4,12 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
 from visionops_assets.cli import failures
 from visionops_assets.cli.screen import AsJson, print_json
+from visionops_assets.redaction import without_credentials
 from visionops_assets.settings import (
     STACK_ENV_FILE,
     child_environment,
@@ -63,12 +63,7 @@ def _addresses(is_planned: bool) -> dict[str, str]:
     settings = load_settings()
     given = load_external_settings().model_fields_set
     return {
-        name: _without_password(str(getattr(settings, field)))
+        name: without_credentials(str(getattr(settings, field)))
         for name, field in _ADDRESSES.items()
         if is_planned or field in given
     }
-
-
-def _without_password(address: str) -> str:
-    user_and_host = urlsplit(address).netloc
-    return address.replace(user_and_host, user_and_host.rpartition("@")[2], 1)

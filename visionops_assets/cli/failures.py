@@ -4,6 +4,7 @@ import tempfile
 import traceback
 
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.redaction import redacted
 from visionops_assets.settings import STACK_ENV_FILE, settings_home
 
 # Packages whose exceptions may come through, by the server that they speak to. They are told by
@@ -25,10 +26,14 @@ _SERVERS = {
 
 
 def sentence(error: Exception) -> str:
-    """Say what was wrong and what to do about it.
+    """Say what was wrong and what to do about it, without a secret that the error may hold.
 
     A failure that nobody foresaw is a bug: its trace goes into a file, whose name is said.
     """
+    return redacted(_sentence(error))
+
+
+def _sentence(error: Exception) -> str:
     if isinstance(error, ServerUnreachableError):
         return f"{error} {advice()}"
     if isinstance(error, VisionOpsError):
@@ -76,5 +81,5 @@ def _first_line(error: Exception) -> str:
 
 def _saved_trace(error: Exception) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="visionops-", suffix=".log", delete=False) as file:
-        file.writelines(traceback.format_exception(error))
+        file.write(redacted("".join(traceback.format_exception(error))))
     return file.name

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar, cast
 import dagster as dg
 
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.redaction import redacted
 
 ADVICE = "On one machine, `visionops up` starts it."
 
@@ -67,4 +68,5 @@ def _in_words() -> Iterator[None]:
 
 
 def _sentence(error: VisionOpsError) -> str:
-    return f"{error} {ADVICE}" if isinstance(error, ServerUnreachableError) else str(error)
+    text = redacted(str(error))
+    return f"{text} {ADVICE}" if isinstance(error, ServerUnreachableError) else text

@@ -86,7 +86,7 @@ class KnownKeys:
         query = self._queries.get(prefix)
         if query is None:
             if len(self._queries) >= MAX_QUERIES:
-                raise ServerUnreachableError("Too many API keys wait to be checked.")
+                raise ServerUnreachableError("Too many API keys wait to be checked.", public=True)
             query = self._queries[prefix] = self._threads.submit(self._query, prefix)
             query.add_done_callback(lambda _: self._queries.pop(prefix, None))
         # Shielded: one request that is given up must not end the query of the others.
@@ -112,7 +112,8 @@ class KnownKeys:
         now_s = time.monotonic()
         if last is None or last.key is None or now_s > last.given_at_s + KEPT_WITHOUT_CATALOG_S:
             raise ServerUnreachableError(
-                "The API key cannot be checked: the catalog does not answer. Try again soon."
+                "The API key cannot be checked: the catalog does not answer. Try again soon.",
+                public=True,
             ) from error
         self._remember(prefix, _Answer(last.key, last.given_at_s, now_s + FRESH_S))
         return last.key

@@ -6,6 +6,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from visionops_assets.redaction import redacted
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -18,13 +20,16 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
         }
         if current := request_id.get():
             line["request_id"] = current
-        line |= getattr(record, "fields", {})
+        line |= {
+            name: redacted(value) if isinstance(value, str) else value
+            for name, value in getattr(record, "fields", {}).items()
+        }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = redacted(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 

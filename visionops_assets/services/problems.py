@@ -1,6 +1,6 @@
 """Errors as HTTP answers: RFC 9457 problem documents, alike in every service.
 
-Here alone error codes meet HTTP status codes.
+Here alone error codes meet HTTP status codes, and what clients hear of a failure is chosen.
 """
 
 import logging
@@ -22,6 +22,7 @@ from visionops_assets.errors import (
     UnauthenticatedError,
     VisionOpsError,
 )
+from visionops_assets.redaction import for_clients, redacted
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -67,6 +68,15 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "backup_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+UNTOLD = "Something went wrong here. It is in this service's log."
+# Clients hear this of our failures, since messages from below name servers, paths and keys.
+_TOLD_BY_CODE = {
+    "server_unreachable": "A server that this service needs does not answer. Try again soon.",
+    "deadline_exceeded": "A server that this service needs did not answer in time. Try again.",
+    "no_model_served": "No model is served now. Try again soon.",
+    "publish_failed": "The queue took nothing for now. Try again soon.",
+}
+
 # Refusals of the framework itself, by the status it chose.
 _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -91,6 +101,18 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_on_validation_error)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.exception_handler(Exception)(_on_unexpected)
+
+
+def status_of(error: VisionOpsError) -> HTTPStatus:
+    """Return the status of the answer that tells this error."""
+    return STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def detail_of(error: VisionOpsError) -> str:
+    """Say of an error what a client may hear: no address, path or secret of ours."""
+    if status_of(error) < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return redacted(str(error))
+    return for_clients(str(error)) if error.public else _TOLD_BY_CODE.get(error.code, UNTOLD)
 
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -134,10 +156,10 @@ def problem(
 
 
 def _on_visionops_error(_: Request, error: VisionOpsError) -> JSONResponse:
-    status = STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", error.code, error)
-    return problem(status, error.code, str(error), _headers_of(error))
+    return problem(status, error.code, detail_of(error), _headers_of(error))
 
 
 def _headers_of(error: VisionOpsError) -> dict[str, str] | None:
@@ -178,5 +200,5 @@ def _on_unexpected(_request: Request, _error: Exception) -> JSONResponse:
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         VisionOpsError.code,
-        "Something went wrong here. It is in this service's log.",
+        UNTOLD,
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from visionops_assets.contracts import Record, Role
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.inference import Inference
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.problems import detail_of, status_of
 
 _PREDICTION = {
     "label": "car",
@@ -70,7 +70,7 @@ class Refusal(Record):
     @classmethod
     def of(cls, error: VisionOpsError) -> Self:
         """Say it of an error."""
-        return cls(status=STATUS_BY_CODE[error.code], code=error.code, detail=str(error))
+        return cls(status=status_of(error), code=error.code, detail=detail_of(error))
 
 
 class ImageResult(Record):

@@ -65,7 +65,8 @@ class CircuitBreaker:
             self._on_refusal()
             raise ServerUnreachableError(
                 f"Triton failed {self._max_failures} times in a row and is left alone for "
-                f"{self._open_s:g} s. Try again then."
+                f"{self._open_s:g} s. Try again then.",
+                public=True,
             )
         self._is_probed = state is BreakerState.HALF_OPEN
         try:

@@ -38,6 +38,7 @@ ASKED_AGAIN_AFTER_S = (0.05, 0.2)
 CLASSES_ASKED_FOR = 4
 """While a release goes from server to server, only some of them have a version."""
 
+_SILENT = "The model server does not answer. Try again soon."
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
 _log = logging.getLogger(__name__)
 _LENGTH = struct.Struct("<I")
@@ -193,7 +194,7 @@ class TritonChannel:
     ) -> Any:
         left_s = due_at_s - time.monotonic()
         if left_s <= 0:
-            raise DeadlineExceededError(_TOO_LATE)
+            raise DeadlineExceededError(_TOO_LATE, public=True)
         try:
             return await method(make_request(left_s), timeout=left_s)
         except grpc.aio.AioRpcError as error:
@@ -207,9 +208,9 @@ class TritonChannel:
         match translated:
             case ServerUnreachableError():
                 _log.warning("%s", translated)
-                return ServerUnreachableError("The model server does not answer. Try again soon.")
+                return ServerUnreachableError(_SILENT, public=True)
             case DeadlineExceededError():
-                return DeadlineExceededError(_TOO_LATE)
+                return DeadlineExceededError(_TOO_LATE, public=True)
         return translated
 
 

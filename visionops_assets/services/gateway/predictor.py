@@ -59,7 +59,9 @@ class Ask:
         """
         left_s = self.due_at_s - time.monotonic()
         if left_s <= 0:
-            raise DeadlineExceededError("The deadline of the request is over. Allow it more time.")
+            raise DeadlineExceededError(
+                "The deadline of the request is over. Allow it more time.", public=True
+            )
         return left_s
 
 

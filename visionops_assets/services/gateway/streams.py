@@ -97,7 +97,7 @@ class Streams:
     async def _admit(self, websocket: WebSocket) -> tuple[Principal, PredictQuery]:
         principal = await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
         if self._is_draining:
-            raise ServerUnreachableError("This gateway stops. Connect again.")
+            raise ServerUnreachableError("This gateway stops. Connect again.", public=True)
         limit = self._settings.gateway_max_in_flight
         if len(self._open) >= limit:
             self._metrics.count_rejected("streams")

@@ -35,7 +35,7 @@ class Unserved:
             if self._asked_at_s is None or time.monotonic() > self._asked_at_s + KEPT_S:
                 self._said = await run_in_threadpool(self._ask)
                 self._asked_at_s = time.monotonic()
-        return NoModelServedError(self._said)
+        return NoModelServedError(self._said, public=True)
 
     def _ask(self) -> str:
         try:

@@ -15,6 +15,7 @@ from visionops_assets.catalog import media
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.contracts import Scope
+from visionops_assets.redaction import for_clients
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.access import PROTECTED, Access
 from visionops_assets.services.api_pages import OPERATION, Tag, create_api
@@ -130,7 +131,9 @@ def _state_of(session: Session, media_id: UUID) -> MediaState:
         for frame in media.frames_of(session, media_id)
     ]
     reason = (
-        Reason(code=row.reason_code, detail=row.reason_detail or "") if row.reason_code else None
+        Reason(code=row.reason_code, detail=for_clients(row.reason_detail or ""))
+        if row.reason_code
+        else None
     )
     described = {
         name: getattr(row, name)

@@ -15,7 +15,7 @@ from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, R
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery, display_name
 from visionops_assets.services.ingest.repetition import RepeatedRequest
 from visionops_assets.services.ingest.upload import Acknowledgement, Uploads
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.problems import detail_of, status_of
 from visionops_assets.settings import Settings
 
 MAX_BATCH_FILES = 500
@@ -155,4 +155,4 @@ def _describe(
 
 
 def _refusal(error: MediaError) -> Refusal:
-    return Refusal(status=STATUS_BY_CODE[error.code], code=error.code, detail=str(error))
+    return Refusal(status=status_of(error), code=error.code, detail=detail_of(error))

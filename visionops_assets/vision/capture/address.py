@@ -1,6 +1,6 @@
-"""Where a camera's pictures come from: which addresses are accepted, and how one is shown.
+"""Where a camera's pictures come from: which addresses are accepted.
 
-An address may hold a password, and must never be shown or logged but by `masked`.
+An address may hold a password, and must never be shown or logged but by `redaction.masked`.
 """
 
 import re
@@ -9,14 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.redaction import masked
 
 MAX_ADDRESS_CHARACTERS = 2_000
 FILE_PREFIX = "file:"
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-# Greedy: a password may hold any character, so what is before the last @ is never shown.
-_CREDENTIALS = re.compile(r"//(?P<user>[^:@/?#]*)(?P<rest>.*)@", re.DOTALL)
-_HIDDEN = "***"
 
 
 class Transport(StrEnum):
@@ -65,24 +63,6 @@ def checked_address(address: str) -> str:
             "as in %40 for @."
         )
     return address
-
-
-def masked(address: str) -> str:
-    """Return an address fit to be shown: without password and query, which may hold secrets."""
-    if address.startswith(FILE_PREFIX):
-        return address
-    before_at, at, _ = address.rpartition("@")
-    if at and re.search(r"[?#]", before_at):
-        # The @ ends a password, or lies in a query: what follows it may be a secret too.
-        return f"{address.partition('://')[0]}://{_HIDDEN}"
-    without_query = re.sub(r"[?#].*", f"?{_HIDDEN}", address, flags=re.DOTALL)
-    return _CREDENTIALS.sub(_shown_credentials, without_query)
-
-
-def _shown_credentials(match: re.Match[str]) -> str:
-    # A name without a password may be a token.
-    user = f"{match['user']}:" if match["rest"].startswith(":") else ""
-    return f"//{user}{_HIDDEN}@"
 
 
 def _checked_file(path: str) -> str:

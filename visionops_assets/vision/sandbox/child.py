@@ -9,6 +9,7 @@ import numpy as np
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
 from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
@@ -66,7 +67,9 @@ def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: Stan
     except MediaError as error:
         _send_error(replies, error.code, str(error))
     except Exception as error:  # whatever a decoder throws, this file is its cause
-        _send_error(replies, DecoderCrashedError.code, f"{type(error).__name__}: {error}")
+        _send_error(
+            replies, DecoderCrashedError.code, for_clients(f"{type(error).__name__}: {error}")
+        )
         sys.exit(1)
 
 
