@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from visionops_assets.backup.databases import Database
-from visionops_assets.contracts import Record
+from visionops_assets.contracts import TolerantRecord
 from visionops_assets.errors import BackupError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 
@@ -24,7 +24,7 @@ ID_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 _ID = re.compile(rf"{PREFIX}/(\d{{8}}T\d{{6}}\.\d{{6}}Z)/")
 
 
-class DumpedDatabase(Record):
+class DumpedDatabase(TolerantRecord):
     """One dump of a backup. `schema_revision` is its newest migration, where it has any."""
 
     name: str
@@ -33,7 +33,7 @@ class DumpedDatabase(Record):
     schema_revision: str | None
 
 
-class Backup(Record):
+class Backup(TolerantRecord):
     """One backup. Each database is of one moment, at or after `taken_at`."""
 
     backup_id: str

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.schema import Camera
-from visionops_assets.contracts import Record
+from visionops_assets.contracts import TolerantRecord
 from visionops_assets.errors import InvalidRequestError, NotFoundError
 from visionops_assets.redaction import masked
 from visionops_assets.vision.capture.address import checked_address
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 MAX_LABEL_CHARACTERS = 200
 
 
-class CameraSettings(Record):
+class CameraSettings(TolerantRecord):
     """How a camera is cut, and the label its media get, if they all show the same."""
 
     rules: CutRules

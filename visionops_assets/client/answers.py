@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from visionops_assets.contracts import MediaKind, MediaStatus, Record
+from visionops_assets.contracts import MediaKind, MediaStatus, TolerantRecord
 
 
-class Receipt(Record, extra="ignore"):
+class Receipt(TolerantRecord):
     """The acknowledgement: these bytes are stored under this id, and will be processed."""
 
     media_id: UUID
@@ -16,13 +16,13 @@ class Receipt(Record, extra="ignore"):
     status: MediaStatus
 
 
-class BegunUpload(Record, extra="ignore"):
+class BegunUpload(TolerantRecord):
     """A resumable upload that has no bytes yet."""
 
     upload_id: UUID
 
 
-class FinishedUpload(Record, extra="ignore"):
+class FinishedUpload(TolerantRecord):
     """A resumable upload that has all its bytes."""
 
     receipt: Receipt

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from uuid import UUID
 
-from visionops_assets.contracts import Record, Role
+from visionops_assets.contracts import Role, TolerantRecord
 
 
-class PredictedImage(Record, extra="ignore"):
+class PredictedImage(TolerantRecord):
     """The model's answer to one image; the gateway's API says the order of `probabilities`."""
 
     label: str
@@ -19,7 +19,7 @@ class PredictedImage(Record, extra="ignore"):
     role: Role
 
 
-class RefusedImage(Record, extra="ignore"):
+class RefusedImage(TolerantRecord):
     """Why one image of several has no prediction."""
 
     status: int
@@ -27,7 +27,7 @@ class RefusedImage(Record, extra="ignore"):
     detail: str
 
 
-class ImageOutcome(Record, extra="ignore"):
+class ImageOutcome(TolerantRecord):
     """The result of one image: a prediction or a refusal."""
 
     prediction: PredictedImage | None
@@ -50,19 +50,19 @@ class ImageOutcome(Record, extra="ignore"):
         )
 
 
-class ListedImages(Record, extra="ignore"):
+class ListedImages(TolerantRecord):
     """The results of a list of images, in their order."""
 
     results: list[ImageOutcome]
 
 
-class StreamedFrame(ImageOutcome, extra="ignore"):
+class StreamedFrame(ImageOutcome):
     """The result of one frame of a stream; `sequence` counts its frames from 0."""
 
     sequence: int
 
 
-class GivenLabel(Record, extra="ignore"):
+class GivenLabel(TolerantRecord):
     """A label as it was added."""
 
     label_id: int

@@ -4,7 +4,7 @@ What travels by Kafka, by HTTP or beside model weights is one of these; anything
 own business. Must stay importable inside Triton's environment: pydantic and the standard library.
 """
 
-from visionops_assets.contracts.base import Record, Scope
+from visionops_assets.contracts.base import Record, Scope, TolerantRecord
 from visionops_assets.contracts.media import (
     DeadLetter,
     MediaEvent,
@@ -55,4 +55,5 @@ __all__ = [
     "Role",
     "Rollout",
     "Scope",
+    "TolerantRecord",
 ]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
-from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.base import Record, TolerantRecord
 
 
 class MediaKind(StrEnum):
@@ -28,7 +28,7 @@ class MediaStatus(StrEnum):
     QUARANTINED = "quarantined"
 
 
-class MediaEvent(Record):
+class MediaEvent(TolerantRecord):
     """Says that one media file is stored. At least once delivered.
 
     `event_id` follows from the media id and the number of the announcement: an event that is
@@ -48,7 +48,7 @@ class MediaEvent(Record):
     stored_at: datetime
 
 
-class DeadLetter(Record):
+class DeadLetter(TolerantRecord):
     """A message that could not be handled: where it lay, what it said (Base64), and why not."""
 
     schema_version: Literal[1] = 1
@@ -70,6 +70,10 @@ class PreprocessingSpec(Record):
     """How media become frames: used alike by the frames stage, training and serving.
 
     A frame is a `uint8` array of shape (size_px, size_px, 3), channels in RGB order.
+
+    A spec is read strictly wherever it lies: whoever ignores an option makes other frames than the
+    model was trained on. So an option added later is left out of what is written while it has its
+    default (`Field(exclude_if=...)`), and only specs that use it are unreadable to older versions.
     """
 
     size_px: int = Field(64, ge=8, le=4096)

@@ -3,16 +3,16 @@
 from enum import StrEnum
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.base import TolerantRecord
 from visionops_assets.contracts.media import PreprocessingSpec
 
 Network = Literal["resnet-tiny", "resnet-18"]
 """The networks that can be trained; `vision.architectures.BODIES` builds them."""
 
 
-class ModelCard(Record):
+class ModelCard(TolerantRecord):
     """The facts needed to run a model's weights; stored beside them as `model.json`.
 
     `mean` and `std` are per channel, of pixels scaled to 0..1.
@@ -28,7 +28,7 @@ class ModelCard(Record):
     seed: int
 
 
-class Candidate(Record):
+class Candidate(TolerantRecord):
     """One registered version of a model: the identity that evaluation, export and release use."""
 
     model_name: str
@@ -49,7 +49,7 @@ def _state_of_old_verdicts(fields: dict[str, Any]) -> GateState:
     return GateState.PASSED if fields.get("passed") else GateState.REFUSED
 
 
-class GateVerdict(Record):
+class GateVerdict(TolerantRecord):
     """The gate's answer for one candidate on one frozen holdout.
 
     The limits of accuracy are at 95 % and count groups. `trivial_accuracy` is that of always naming
@@ -90,7 +90,7 @@ class Artifact(StrEnum):
     TENSORRT_INT8 = "tensorrt-int8"
 
 
-class ParityBound(Record):
+class ParityBound(TolerantRecord):
     """How far an artifact may be from PyTorch. The defaults bind nothing."""
 
     min_label_agreement: float = Field(0.0, ge=0, le=1)
@@ -98,7 +98,7 @@ class ParityBound(Record):
     max_accuracy_drop: float = Field(1.0, ge=0, le=1)
 
 
-class ArtifactReport(Record):
+class ArtifactReport(TolerantRecord):
     """One artifact beside PyTorch on the same holdout images.
 
     `max_probability_error` is the largest difference of any probability. `latency_ms` is the median
@@ -140,11 +140,8 @@ class ArtifactReport(Record):
         return not self.shortfalls
 
 
-class ExportedModel(Record):
+class ExportedModel(TolerantRecord):
     """The files of a candidate below `object_prefix`, and how each artifact keeps to PyTorch."""
-
-    # Records of earlier versions have fields that are gone: they are read all the same.
-    model_config = ConfigDict(extra="ignore")
 
     model_name: str
     model_version: int = Field(gt=0)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
-from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.base import TolerantRecord
 
 
 class Role(StrEnum):
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     ROLL_BACK = "roll_back"
 
 
-class ReleasedModel(Record):
+class ReleasedModel(TolerantRecord):
     """One promotion: which version serves since when, and in whose place."""
 
     release_id: int
@@ -45,7 +45,7 @@ class ReleasedModel(Record):
     released_at: datetime
 
 
-class Rollout(Record):
+class Rollout(TolerantRecord):
     """A candidate that is being tried beside the champion, as `role` canary or shadow.
 
     `share_percent` is the part of the traffic that it gets. `min_agreement` is the share of images
@@ -63,7 +63,7 @@ class Rollout(Record):
     started_at: datetime
 
 
-class Prediction(Record):
+class Prediction(TolerantRecord):
     """One answer of the served pipeline, as recorded by its last step.
 
     `latency_ms` is from the start of the batch to its answer. `image` is that of a sample of the

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from visionops_assets.contracts import MediaKind, MediaStatus, Record
+from visionops_assets.contracts import MediaKind, MediaStatus, Record, TolerantRecord
 
 _RECEIPT = {
     "media_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
@@ -17,7 +17,7 @@ _RECEIPT = {
 _REFUSAL = {"status": 422, "code": "empty", "detail": "The file is empty."}
 
 
-class UploadReceipt(Record, json_schema_extra={"examples": [_RECEIPT]}):
+class UploadReceipt(TolerantRecord, json_schema_extra={"examples": [_RECEIPT]}):
     """Acknowledges one file: it is stored, under this id, and will be processed.
 
     `duplicate` says that this source had sent the same bytes before; `status` is that of the file

@@ -123,7 +123,7 @@ class ResumableUploads:
     async def _complete(
         self, state: ResumableState, owner: str, part_keys: Sequence[str]
     ) -> ResumableState:
-        fields = UploadQuery.model_validate(state.description)
+        fields = UploadQuery.model_validate(state.description, extra="ignore")
         deposit = await self._uploads.deposit(self._joined(part_keys))
         content_type = deposit.content.content_type
         description = fields.describe(fields.filename, content_type, uploaded_by=owner)

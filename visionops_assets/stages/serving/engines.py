@@ -6,7 +6,7 @@
 A key is the name of a target and a precision: `nvidia-l4-sm89-trt11.4.0-fp16`.
 """
 
-from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, Record
+from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, TolerantRecord
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.serving.exports import FILE_BY_ARTIFACT, serving_report
@@ -24,7 +24,7 @@ TIMINGS_FILE = "timing.cache"
 SOURCE_FILE = FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
 
 
-class EngineRecord(Record):
+class EngineRecord(TolerantRecord):
     """Which ONNX file an engine was built from, and how it keeps to PyTorch."""
 
     key: str

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from visionops_assets.contracts import MediaKind, Record
+from visionops_assets.contracts import MediaKind, Record, TolerantRecord
 
 # One clip or still. The clip ends earlier rather than grow larger.
 MAX_CUT_BYTES = 32 * 1024**2
@@ -16,7 +16,7 @@ MAX_CLIP_S = 300.0
 MAX_PREROLL_S = 60.0
 
 
-class CutRules(Record):
+class CutRules(TolerantRecord):
     """When a stream is cut and into what.
 
     `every_s` from the beginning of one clip or still to the next; `min_area` is the share of the
