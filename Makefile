@@ -8,8 +8,8 @@ UV := $(BIN)/uv pip install --quiet
 # lock files hold everything else.
 TORCH := torch==2.13.0
 
-# Tests of servers run alone: on two cores, two stacks at once are too slow for their patience. The test
-# of several hosts needs root and minutes of its own: `make hosts`.
+# Tests that share a stack run one after the other, and two groups of them at once. The test of several
+# hosts needs root and minutes of its own: `make hosts`.
 PARALLEL := --numprocesses 2 --dist loadfile
 
 # Of `make chaos`; without SEED one is drawn, and printed.
@@ -52,7 +52,8 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest -m "integration and not rates" --ignore tests/integration/test_hosts.py
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "integration and not rates" \
+	  --ignore tests/integration/test_hosts.py
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

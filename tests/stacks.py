@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"integration", "attacks"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
@@ -49,6 +50,18 @@ def order_of(fixtures: list[str]) -> tuple[bool, ...]:
     The loop is the first of them: it is looked at from its beginning.
     """
     return "stack" in fixtures, "quiet_stack" in fixtures, "loop" not in fixtures
+
+
+def group_of(item: pytest.Item) -> str:
+    """Name the tests that run one after the other: they share a stack, a folder's or a file's.
+
+    Two groups run at once: most of the time a test waits for servers.
+    """
+    for shared in ("stack", "quiet_stack"):
+        if shared in fixtures_of(item):
+            return shared
+    folder = item.path.parent.name
+    return folder if folder == "ingest" else item.path.stem
 
 
 def fixtures_of(item: pytest.Item) -> list[str]:
