@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from visionops_assets.contracts import Scope
+from visionops_assets.services.access import Principal
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
     MediaFields,
@@ -144,8 +146,13 @@ def test_a_field_that_cannot_be_used_is_named(fields: dict[str, str]) -> None:
     assert raised.value.errors()[0]["loc"] == ("body", *fields)
 
 
-def test_a_description_says_now_and_knows_a_wrong_name() -> None:
+@pytest.mark.parametrize(
+    ("scopes", "may"), [({Scope.INGEST}, False), ({Scope.LABEL}, True), ({Scope.ADMIN}, True)]
+)
+def test_a_description_says_now_and_knows_a_wrong_name(scopes: set[Scope], may: bool) -> None:
     before = datetime.now(UTC)
-    said = MediaFields(source="gate").describe("a\0.jpg", "image/png", uploaded_by="client")
+    sender = Principal("client", "00000000", frozenset(scopes))
+    said = MediaFields(source="gate").describe("a\0.jpg", "image/png", sender)
+    assert said.may_relabel is may
     assert before <= said.captured_at <= datetime.now(UTC)
     assert (said.filename, said.name_mismatch, said.uploaded_by) == ("a\ufffd.jpg", True, "client")

@@ -15,6 +15,7 @@ from tests.vision.corpus import mp4
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.contracts import MediaEvent
 from visionops_assets.errors import (
+    ForbiddenError,
     IdempotencyKeyReusedError,
     InvalidLengthError,
     MediaError,
@@ -126,8 +127,9 @@ def uploads_of(notes: Notes, **settings: Any) -> Uploads:
     return Uploads(Settings(**settings), fake, fake, fake)
 
 
-def described(label: str | None = None) -> Description:
-    return Description("gate", "a.png", datetime(2026, 3, 1, tzinfo=UTC), label, False, "client")
+def described(label: str | None = None, *, may_relabel: bool = True) -> Description:
+    captured_at = datetime(2026, 3, 1, tzinfo=UTC)
+    return Description("gate", "a.png", captured_at, label, False, "client", may_relabel)
 
 
 def upload(
@@ -205,6 +207,27 @@ def test_a_duplicate_leaves_neither_object_nor_intent(label: str | None, added: 
     assert notes.events == []
     transaction = ["begin", "settle", *added, "commit"] if label else ["settle"]
     assert notes.steps == ["intent", "put", *transaction, "delete", "forget"]
+
+
+@pytest.mark.parametrize(
+    ("known", "label", "is_refused"), [("cat", "dog", True), ("cat", "cat", False)]
+)
+def test_a_label_is_changed_only_by_those_who_may(known: str, label: str, is_refused: bool) -> None:
+    notes = Notes()
+    notes.known_media_id, notes.newest_label = uuid4(), known
+
+    async def run() -> None:
+        uploads = uploads_of(notes)
+        deposit = await uploads.deposit(arriving([PNG_HEAD]))
+        await uploads.acknowledge([(deposit, described(label, may_relabel=False))])
+
+    if is_refused:
+        with pytest.raises(ForbiddenError, match="scope 'label'"):
+            asyncio.run(run())
+    else:
+        asyncio.run(run())
+    assert "add label" not in notes.steps
+    assert notes.steps[-2:] == ["delete", "forget"]
 
 
 def test_a_race_of_equal_uploads_is_decided_again() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.schema import Frame, Label, Media
+from visionops_assets.catalog.schema import Frame, Label, Media, MediaUploader
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import NotFoundError
 
@@ -27,14 +27,18 @@ def newest_label(session: Session, media_id: UUID) -> str | None:
     )
 
 
-def get_acknowledged(session: Session, media_id: UUID) -> Media:
-    """Return a media file that was acknowledged to its sender.
+def get_acknowledged(session: Session, media_id: UUID, reader: str | None) -> Media:
+    """Return a media file that was acknowledged to a sender: to the key `reader`, None for any.
 
     Raises:
-        NotFoundError: no file has this id, or its upload is still under way.
+        NotFoundError: no file has this id, its upload is still under way, or the key never sent it.
+            All sound alike, so that nobody learns of another's files.
     """
     media = session.get(Media, media_id)
-    if media is None or media.status is MediaStatus.RECEIVING:
+    is_there = media is not None and media.status is not MediaStatus.RECEIVING
+    if is_there and reader is not None:
+        is_there = session.get(MediaUploader, (media_id, reader)) is not None
+    if media is None or not is_there:
         raise NotFoundError(f"There is no media file {media_id}. Upload it with POST /v1/media.")
     return media
 

@@ -23,7 +23,7 @@ from visionops_assets.catalog.connection import LIVENESS
 from visionops_assets.catalog.media import FIRST_ATTEMPT
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.contracts import MediaEvent, MediaKind, MediaStatus
-from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
+from visionops_assets.errors import ForbiddenError, ServerUnreachableError, UploadExpiredError
 
 POOL_CONNECTIONS = 10
 CONNECTION_TIMEOUT_S = 5.0
@@ -61,6 +61,8 @@ class Description:
     label: str | None
     name_mismatch: bool
     uploaded_by: str
+    may_relabel: bool
+    """Whether its sender may change the label that a file has."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,11 @@ WITH known AS (
     WHERE media_id = %(media_id)s AND attempt = %(attempt)s AND status = 'receiving'
         AND NOT EXISTS (SELECT FROM known)
     RETURNING media_id, status
+), sent AS (
+    INSERT INTO media_uploader (media_id, key_name)
+    SELECT media_id, %(uploaded_by)s
+    FROM (SELECT media_id FROM known UNION ALL SELECT media_id FROM stored) AS file
+    ON CONFLICT DO NOTHING
 ), owed AS (
     INSERT INTO outbox (event_id, topic, message_key, payload)
     SELECT %(event_id)s, %(topic)s, %(message_key)s, %(payload)s FROM stored
@@ -216,14 +223,26 @@ SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, fals
 """
 
 
-async def add_differing_label(connection: Connection, media_id: UUID, label: str) -> None:
-    """Add a label to a media file, unless its newest one says the same; in a transaction."""
+async def add_differing_label(
+    connection: Connection, media_id: UUID, label: str, *, may_relabel: bool
+) -> None:
+    """Add a label to a media file, unless its newest one says the same; in a transaction.
+
+    Raises:
+        ForbiddenError: the file has another label, which this sender may not change.
+    """
     # Without the lock, two equal labels that come at once would both be added.
     await connection.execute("SELECT FROM media WHERE media_id = %s FOR UPDATE", (media_id,))
     newest = await connection.execute(
         "SELECT label FROM label WHERE media_id = %s ORDER BY label_id DESC LIMIT 1", (media_id,)
     )
-    if await newest.fetchone() != (label,):
+    known = await newest.fetchone()
+    if known is not None and known != (label,) and not may_relabel:
+        raise ForbiddenError(
+            f"The media file {media_id} has another label. A key needs the scope 'label' to change "
+            "it. Send the file without a label, or with that one."
+        )
+    if known != (label,):
         await connection.execute(
             "INSERT INTO label (media_id, label, origin) VALUES (%s, %s, %s)",
             (media_id, label, LABEL_ORIGIN),

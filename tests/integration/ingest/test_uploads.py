@@ -14,11 +14,13 @@ from sqlalchemy import select
 from tests.integration.ingest.content import png
 from tests.integration.ingest.observing import kept, labels_of, row_of
 from tests.integration.ingest.sending import Client
+from tests.stacks import key_header
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Outbox
-from visionops_assets.contracts import MediaEvent
+from visionops_assets.contracts import MediaEvent, Scope
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.settings import Settings
 
 SAID = {"source": "gate 7", "captured_at": "2026-03-01T12:00:00+02:00", "label": "cat"}
 
@@ -127,7 +129,8 @@ def test_a_batch_that_cannot_be_described_leaves_nothing(client: Client) -> None
     assert kept() == before
 
 
-def test_same_bytes_again_are_a_duplicate_whose_label_may_differ(client: Client) -> None:
+def test_same_bytes_again_are_a_duplicate_whose_label_may_differ(ingest: Settings) -> None:
+    client = Client(ingest.ingest_url, key_header(Scope.INGEST, Scope.LABEL))
     data = png()
     first = client.upload(data, label="cat").json()
     before = kept()

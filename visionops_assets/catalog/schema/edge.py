@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, false, func, text
+from sqlalchemy import ForeignKey, Index, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from visionops_assets.catalog.schema.base import Base
@@ -51,6 +51,15 @@ class Media(Base):
         server_default=false(), comment="The file name claims another type than the content has."
     )
     uploaded_by: Mapped[str | None] = mapped_column(comment="Name of the API key.")
+
+
+class MediaUploader(Base):
+    """A key that sent the bytes of a media file from its source, and so may read what it is."""
+
+    __tablename__ = "media_uploader"
+
+    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"), primary_key=True)
+    key_name: Mapped[str] = mapped_column(primary_key=True, comment="Name of the API key.")
 
 
 class Acknowledgement(Base):

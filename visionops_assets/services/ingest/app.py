@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Response
@@ -17,7 +18,7 @@ from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.contracts import Scope
 from visionops_assets.redaction import for_clients
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import PROTECTED, Access
+from visionops_assets.services.access import PROTECTED, Access, Principal
 from visionops_assets.services.api_pages import OPERATION, Tag, create_api
 from visionops_assets.services.health import catalog_check, install_health
 from visionops_assets.services.http_server import RequestLog
@@ -39,8 +40,11 @@ processed, whatever crashes.
 **Key.** Send an API key with the scope `ingest` as `Authorization: Bearer KEY` or
 `X-API-Key: KEY`. An operator makes one by `visionops keys add NAME --scope ingest`.
 
-**The same bytes from the same source are one media file**; an `Idempotency-Key` gets the same
-answer again. A file is judged by its content, not by its name.
+**The same bytes from the same source are one media file**, which the keys that sent them may
+read, and no others. A file's first label comes with it; to change it, a key needs the scope `label`
+too.
+
+An `Idempotency-Key` gets the same answer again. A file is judged by its content, not by its name.
 """
 STATE = Tag("state", "The state of media.")
 TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE)
@@ -98,13 +102,18 @@ def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
         "/v1/media/{media_id:uuid}",
         tags=[STATE.name],
         summary="The state of a file",
-        dependencies=needs_key,
         responses=state_problems,
     )
-    def media_state(media_id: UUID) -> MediaState:
-        """Return the file's status, its label and its frames; if it is in quarantine, why."""
+    def media_state(
+        media_id: UUID, principal: Annotated[Principal, Depends(access.require(Scope.INGEST))]
+    ) -> MediaState:
+        """Return the file's status, its label and its frames; if it is in quarantine, why.
+
+        Only to the keys that sent it, and to those with the scope `admin`.
+        """
+        reader = None if principal.may(Scope.ADMIN) else principal.name
         with catalog.begin() as session:
-            return _state_of(session, media_id)
+            return _state_of(session, media_id, reader)
 
     @app.get(
         "/v1/stats",
@@ -119,8 +128,8 @@ def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
             return Stats(media=media.count_by_status(session), frames=media.count_frames(session))
 
 
-def _state_of(session: Session, media_id: UUID) -> MediaState:
-    row = media.get_acknowledged(session, media_id)
+def _state_of(session: Session, media_id: UUID, reader: str | None) -> MediaState:
+    row = media.get_acknowledged(session, media_id, reader)
     frames = [
         FrameSummary(
             frame_id=frame.frame_id,

@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from visionops_assets.catalog.uploads import Description
-from visionops_assets.contracts import Record
+from visionops_assets.contracts import Record, Scope
+from visionops_assets.services.access import Principal
 from visionops_assets.services.text import PlainText, is_control
 
 MAX_FILENAME_CHARACTERS = 255
@@ -70,7 +71,7 @@ class MediaFields(Record):
             problems = [{**invalid, "loc": ("body", *invalid["loc"])} for invalid in error.errors()]
             raise RequestValidationError(problems) from None
 
-    def describe(self, filename: str | None, content_type: str, uploaded_by: str) -> Description:
+    def describe(self, filename: str | None, content_type: str, sender: Principal) -> Description:
         """Describe one file, by these fields and its own name."""
         return Description(
             source=self.source,
@@ -78,7 +79,8 @@ class MediaFields(Record):
             captured_at=self.captured_at or datetime.now(UTC),
             label=self.label,
             name_mismatch=contradicts(filename, content_type),
-            uploaded_by=uploaded_by,
+            uploaded_by=sender.name,
+            may_relabel=sender.may(Scope.LABEL),
         )
 
 

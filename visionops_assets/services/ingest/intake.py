@@ -8,6 +8,7 @@ from fastapi import Request
 
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.errors import InvalidRequestError, MediaError
+from visionops_assets.services.access import Principal
 from visionops_assets.services.body import body_of
 from visionops_assets.services.forms import FormReader, is_form
 from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
@@ -39,7 +40,7 @@ class Intake:
         self._uploads = uploads
 
     async def one(
-        self, request: Request, query: UploadQuery, owner: str, idempotency_key: str | None
+        self, request: Request, query: UploadQuery, sender: Principal, idempotency_key: str | None
     ) -> Acknowledgement:
         """Take in the one file of a raw body or of a form.
 
@@ -55,10 +56,10 @@ class Intake:
         refusal = files[0].outcome
         if isinstance(refusal, MediaError):
             raise refusal
-        return await self._acknowledge(files, fields, owner, idempotency_key)
+        return await self._acknowledge(files, fields, sender, idempotency_key)
 
     async def batch(
-        self, request: Request, query: MediaFields, owner: str, idempotency_key: str | None
+        self, request: Request, query: MediaFields, sender: Principal, idempotency_key: str | None
     ) -> tuple[BatchAnswer, bool]:
         """Take in the files of a form; returns also whether the answer was given before.
 
@@ -69,7 +70,7 @@ class Intake:
             raise InvalidRequestError("A batch is a multipart form with a `file` for each file.")
         body = self._body(request, max_files=MAX_BATCH_BODIES)
         fields, files = await self._read_form(request, body, query, max_files=MAX_BATCH_FILES)
-        answer = await self._acknowledge(files, fields, owner, idempotency_key)
+        answer = await self._acknowledge(files, fields, sender, idempotency_key)
         receipts = iter(answer.receipts)
         results = [
             BatchResult(
@@ -118,11 +119,11 @@ class Intake:
         self,
         files: Sequence[ReceivedFile],
         fields: MediaFields,
-        owner: str,
+        sender: Principal,
         idempotency_key: str | None,
     ) -> Acknowledgement:
         accepted = [
-            (file.outcome, _describe(file.filename, file.outcome, fields, owner))
+            (file.outcome, _describe(file.filename, file.outcome, fields, sender))
             for file in files
             if isinstance(file.outcome, Deposit)
         ]
@@ -132,7 +133,7 @@ class Intake:
                 file.outcome.content.sha256 if isinstance(file.outcome, Deposit) else None
                 for file in files
             ]
-            memory = RepeatedRequest(owner, idempotency_key, fields, sha256s)
+            memory = RepeatedRequest(sender.name, idempotency_key, fields, sha256s)
         return await self._uploads.acknowledge(accepted, memory)
 
     async def _discard(self, files: Sequence[ReceivedFile]) -> None:
@@ -149,9 +150,9 @@ def _require(fits: bool, problem: str) -> None:
 
 
 def _describe(
-    filename: str | None, deposit: Deposit, fields: MediaFields, owner: str
+    filename: str | None, deposit: Deposit, fields: MediaFields, sender: Principal
 ) -> Description:
-    return fields.describe(filename, deposit.content.content_type, uploaded_by=owner)
+    return fields.describe(filename, deposit.content.content_type, sender)
 
 
 def _refusal(error: MediaError) -> Refusal:

@@ -85,7 +85,7 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
         """
         try:
             with UPLOAD_SECONDS.time():
-                answer = await intake.one(request, query, principal.name, idempotency_key)
+                answer = await intake.one(request, query, principal, idempotency_key)
         except VisionOpsError as error:
             UPLOADS.labels(error.code).inc()
             raise
@@ -110,7 +110,7 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
         The form holds several `file`. One that is refused does not stop the others: it has a
         refusal where they have a receipt.
         """
-        answer, replayed = await intake.batch(request, query, principal.name, idempotency_key)
+        answer, replayed = await intake.batch(request, query, principal, idempotency_key)
         if replayed:
             response.headers[REPLAYED_HEADER] = "true"
         for result in answer.results:

@@ -15,6 +15,7 @@ from visionops_assets.catalog.uploads import Connection, UploadLedger
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import (
     EmptyMediaError,
+    ForbiddenError,
     InvalidLengthError,
     MediaError,
     NotFoundError,
@@ -24,6 +25,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.services.access import Principal
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.fields import UploadQuery
 from visionops_assets.services.ingest.measuring import in_chunks
@@ -75,12 +77,13 @@ class ResumableUploads:
             return await resumable.get(connection, upload_id, owner)
 
     async def write(
-        self, state: ResumableState, owner: str, body: AsyncIterator[bytes]
+        self, state: ResumableState, sender: Principal, body: AsyncIterator[bytes]
     ) -> ResumableState:
         """Store the next bytes of an upload, also those that came before an interruption.
 
         Raises:
             MediaError: the file is refused; the upload is gone.
+            ForbiddenError: it is known by another label, which may not be changed; the same.
             ResumableConflictError: another request went on with the upload.
             InvalidLengthError: the body was cut off; what came of it is kept.
             SlowBodyError: the same.
@@ -88,8 +91,8 @@ class ResumableUploads:
         received = _Interruptible(body)
         try:
             async for part in in_chunks(received.pieces(), PART_BYTES):
-                state = await self._take(state, owner, part)
-        except MediaError:
+                state = await self._take(state, sender, part)
+        except (MediaError, ForbiddenError):
             await self.delete(state)
             raise
         if received.interruption:
@@ -102,7 +105,7 @@ class ResumableUploads:
         async with self._ledger.transaction() as connection:
             await resumable.delete(connection, state.upload_id)
 
-    async def _take(self, state: ResumableState, owner: str, part: bytes) -> ResumableState:
+    async def _take(self, state: ResumableState, sender: Principal, part: bytes) -> ResumableState:
         is_last = state.offset_bytes + len(part) == state.total_bytes
         if state.offset_bytes == 0 and (is_last or len(part) >= SNIFF_BYTES):
             sniff(part[:SNIFF_BYTES])  # Else one might send gigabytes before a refusal.
@@ -111,7 +114,7 @@ class ResumableUploads:
         crash_point(CrashPoint.RESUMABLE_PART_STORED)
         try:
             if is_last:
-                return await self._complete(state, owner, [*state.part_keys, key])
+                return await self._complete(state, sender, [*state.part_keys, key])
             async with self._ledger.transaction() as connection:
                 return await resumable.append(
                     connection, state, key, len(part), self._settings.resumable_expiry_s
@@ -121,16 +124,16 @@ class ResumableUploads:
             raise
 
     async def _complete(
-        self, state: ResumableState, owner: str, part_keys: Sequence[str]
+        self, state: ResumableState, sender: Principal, part_keys: Sequence[str]
     ) -> ResumableState:
         fields = UploadQuery.model_validate(state.description, extra="ignore")
         deposit = await self._uploads.deposit(self._joined(part_keys))
         content_type = deposit.content.content_type
-        description = fields.describe(fields.filename, content_type, uploaded_by=owner)
+        description = fields.describe(fields.filename, content_type, sender)
         await self._uploads.acknowledge([(deposit, description)], _Completion(state))
         crash_point(CrashPoint.RESUMABLE_COMPLETED)
         await self._delete_parts(state.upload_id)
-        return await self.state(state.upload_id, owner)
+        return await self.state(state.upload_id, sender.name)
 
     async def _joined(self, part_keys: Sequence[str]) -> AsyncIterator[bytes]:
         for key in part_keys:

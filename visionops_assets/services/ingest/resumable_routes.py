@@ -168,7 +168,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
             max_bytes=state.total_bytes - state.offset_bytes,
             idle_timeout_s=settings.body_idle_timeout_s,
         )
-        _describe(response, await uploads.write(state, principal.name, body))
+        _describe(response, await uploads.write(state, principal, body))
 
     @router.delete(
         "/{upload_id}",

@@ -125,6 +125,7 @@ class Uploads:
         Raises:
             ServerUnreachableError: not acknowledged. To send the request again is safe.
             UploadExpiredError: not acknowledged, a lease ran out.
+            ForbiddenError: a file is known by another label, which the sender may not change.
             VisionOpsError: of `memory`; nothing is acknowledged, and nothing is left.
         """
         try:
@@ -175,7 +176,12 @@ class Uploads:
     ) -> Settled:
         outcome = await settle(connection, deposit, description, self._settings.kafka_media_topic)
         if outcome.duplicate and description.label:
-            await add_differing_label(connection, outcome.media_id, description.label)
+            await add_differing_label(
+                connection,
+                outcome.media_id,
+                description.label,
+                may_relabel=description.may_relabel,
+            )
         return outcome
 
     async def _put(self, object_key: str, upload: MeasuredUpload) -> None:

@@ -1,0 +1,82 @@
+"""Keys of ingest against each other: media belong to those who sent them."""
+
+import base64
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.ingest.content import png
+from tests.integration.ingest.sending import Client
+from tests.stacks import key_header
+from visionops_assets.contracts import Scope
+from visionops_assets.settings import Settings
+
+
+@pytest.fixture
+def owner(stack: Settings) -> Client:
+    return Client(stack.ingest_url, key_header(Scope.INGEST))
+
+
+@pytest.fixture
+def stranger(stack: Settings) -> Client:
+    return Client(stack.ingest_url, key_header(Scope.INGEST))
+
+
+def test_media_of_another_key_are_not_found(owner: Client, stranger: Client) -> None:
+    """Read another key's media: 404, as of one that is not there; only `admin` reads all."""
+    path = f"/v1/media/{owner.upload(png(), source='mine', label='cat').json()['media_id']}"
+    answer = stranger.request("GET", path)
+    nothing = stranger.request("GET", f"/v1/media/{uuid4()}")
+    assert answer.status_code == nothing.status_code == 404
+    assert answer.json()["code"] == nothing.json()["code"]
+    assert owner.request("GET", path).json()["label"] == "cat"
+    admin = Client(owner.url, key_header(Scope.ADMIN))
+    assert admin.request("GET", path).json()["source"] == "mine"
+
+
+def test_who_sends_the_same_bytes_reads_the_same_file(owner: Client, stranger: Client) -> None:
+    """Send another key's bytes: the same file, read by both, only if the source is the same."""
+    data = png()
+    first = owner.upload(data, source="shared").json()
+    assert stranger.upload(data, source="other").json()["media_id"] != first["media_id"]
+    assert stranger.request("GET", f"/v1/media/{first['media_id']}").status_code == 404
+    again = stranger.upload(data, source="shared").json()
+    assert (again["media_id"], again["duplicate"]) == (first["media_id"], True)
+    assert stranger.request("GET", f"/v1/media/{first['media_id']}").status_code == 200
+
+
+@pytest.mark.parametrize("way", ["form", "raw", "batch", "tus"])
+def test_a_label_is_not_replaced_without_the_scope(
+    owner: Client, stranger: Client, way: str
+) -> None:
+    """Replace a label by sending the same bytes again: 403 without the scope `label`."""
+    data, said = png(), {"source": "gate", "label": "dog"}
+    first = owner.upload(data, source="gate", label="cat").json()
+    for sender in (owner, stranger):
+        match way:
+            case "form":
+                answer = sender.upload(data, **said)
+            case "raw":
+                answer = sender.upload_raw(data, None, **said)
+            case "batch":
+                answer = sender.upload_batch([("a.png", data)], None, **said)
+            case _:
+                metadata = ",".join(
+                    f"{name} {base64.b64encode(value.encode()).decode()}"
+                    for name, value in said.items()
+                )
+                answer = sender.patch(sender.begin(len(data), metadata), 0, data)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert owner.state(first["media_id"])["label"] == "cat"
+    labeller = Client(owner.url, key_header(Scope.INGEST, Scope.LABEL))
+    assert labeller.upload(data, **said).status_code == 201
+    assert owner.state(first["media_id"])["label"] == "dog"
+
+
+def test_the_first_label_comes_with_a_later_upload(owner: Client, stranger: Client) -> None:
+    """Label an unlabelled file by sending it again: the scope `ingest` is enough, once."""
+    data = png()
+    first = owner.upload(data, source="plain").json()
+    assert stranger.upload(data, source="plain", label="cat").status_code == 201
+    assert owner.upload(data, source="plain", label="dog").status_code == 403
+    assert owner.state(first["media_id"])["label"] == "cat"
