@@ -111,6 +111,18 @@ class UnsupportedCodecError(MediaError):
     code = "unsupported_codec"
 
 
+class MissingMediaError(MediaError):
+    """The file was acknowledged, and the object store has it no more."""
+
+    code = "missing"
+
+
+class AlteredMediaError(MediaError):
+    """The object store has other bytes than those that were acknowledged."""
+
+    code = "altered"
+
+
 class NotFoundError(VisionOpsError):
     """The thing asked for does not exist."""
 
@@ -213,6 +225,12 @@ class PublishError(VisionOpsError):
     """The queue did not acknowledge an event; it stays in the outbox."""
 
     code = "publish_failed"
+
+
+class DamagedShardError(VisionOpsError):
+    """A shard of frames is gone, or has other bytes than those that were written."""
+
+    code = "damaged_shard"
 
 
 class SnapshotError(VisionOpsError):

@@ -31,9 +31,6 @@ class FileStore(MemoryStore):
         assert key not in self
         self.put(key, data)
 
-    def download(self, key: str, path: Path) -> None:
-        path.write_bytes(self.get(key))
-
 
 @dataclass
 class FakeDatabase:

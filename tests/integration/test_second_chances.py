@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import pandas as pd
 import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
@@ -21,7 +22,7 @@ from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of, media_event
-from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch, Outbox
+from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, MediaBatch, Outbox
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import InvalidRequestError, NotFoundError
@@ -29,7 +30,9 @@ from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.datasets.assets import dataset_snapshot
 from visionops_assets.stages.frames.assets import processed_frames
+from visionops_assets.stages.labels.assets import labels
 from visionops_assets.stages.media.assets import raw_media
 
 WAIT_S = 30
@@ -207,6 +210,72 @@ def test_a_released_file_is_processed_by_todays_limits(
     assert (sorted(effects(media)[0]), effects(media)[1]) == (sorted(events), 1)
 
 
+def test_a_file_that_the_store_lost_is_quarantined_alone_and_comes_back(relayed: Settings) -> None:
+    data = png()
+    gone, altered, good = store(data), store(png()), store(png())
+    ObjectStore().delete(gone.object_key)
+    ObjectStore().put(altered.object_key, png())
+    take_new_messages()
+    assert [now(media).reason_code for media in (gone, altered)] == ["missing", "altered"]
+    assert now(good).status is MediaStatus.PROCESSED
+    assert "the object is gone" in said("quarantine", "show", str(gone.media_id))
+    ObjectStore().put(gone.object_key, data)
+    said("quarantine", "retry", str(gone.media_id))
+    take_new_messages()
+    assert now(gone).status is MediaStatus.PROCESSED
+    assert now(altered).status is MediaStatus.QUARANTINED
+
+
+def test_a_damaged_shard_is_left_out_told_of_and_made_again(
+    relayed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISIONOPS_MIN_HOLDOUT_PER_CLASS", "1")
+    load_settings.cache_clear()
+    batches = []
+    for _ in range(2):
+        batches.append([store(png()) for _ in range(8)])
+        with Catalog().begin() as session:
+            for number, media in enumerate(batches[-1]):
+                label = Label(media_id=media.media_id, label="ab"[number % 2], origin="test")
+                session.add(label)
+        take_new_messages()
+    before = cut_snapshot()
+    assert len(before) == 16
+    first = {str(media.media_id) for media in batches[0]}
+    with Catalog().begin() as session:
+        frames = select(Frame.shard_key).where(Frame.media_id == batches[0][0].media_id)
+        key = session.scalars(frames).one()
+    shard = ObjectStore().get(key)
+    ObjectStore().put(key, shard[:5_000] + bytes([shard[5_000] ^ 1]) + shard[5_001:])
+    assert set(cut_snapshot()["media_id"]) == set(before["media_id"]) - first
+    assert {now(media).status for media in batches[0]} == {MediaStatus.STORED}
+    assert "visionops_shards_damaged 1.0" in exported()
+    take_new_messages()
+    assert {now(media).status for media in batches[0]} == {MediaStatus.PROCESSED}
+    again = cut_snapshot()
+    columns = ["frame_id", "label", "split"]
+    assert again[columns].equals(before[columns])
+    monkeypatch.undo()
+    load_settings.cache_clear()
+
+
+def cut_snapshot() -> pd.DataFrame:
+    """Run the two assets on the labels of now, and return the members."""
+    resources = {
+        "catalog": Catalog(),
+        "object_store": ObjectStore(),
+        "tables": dg.mem_io_manager,
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize([labels, dataset_snapshot], instance=instance, resources=resources)
+        members: pd.DataFrame = run.output_for_node("dataset_snapshot")
+    return members
+
+
+def exported() -> str:
+    return AsgiClient(create_app(Catalog(), load_settings())).get("/metrics").text
+
+
 def test_only_what_is_in_quarantine_is_retried_all_or_nothing(relayed: Settings) -> None:
     truncated, good = store(png()[:900]), store(png())
     take_new_messages()
@@ -220,5 +289,4 @@ def test_only_what_is_in_quarantine_is_retried_all_or_nothing(relayed: Settings)
         with pytest.raises((NotFoundError, InvalidRequestError)):
             said("quarantine", "retry", *words)
     assert "corrupt" in said("quarantine", "ls")
-    metrics = AsgiClient(create_app(Catalog(), load_settings())).get("/metrics").text
-    assert 'visionops_media_quarantined{code="corrupt"} 1.0' in metrics
+    assert 'visionops_media_quarantined{code="corrupt"} 1.0' in exported()

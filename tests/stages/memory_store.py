@@ -1,5 +1,6 @@
 """The object store as a dictionary."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,10 @@ class MemoryStore(dict[str, bytes]):
 
     def upload(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())
+
+    def download(self, key: str, path: Path) -> str:
+        path.write_bytes(self.get(key))
+        return hashlib.sha256(self.get(key)).hexdigest()
 
     def get(self, key: str) -> bytes:  # type: ignore[override]
         if key not in self:

@@ -1,13 +1,22 @@
 """What a montage shows, and where frames lie in shards."""
 
+import hashlib
+from pathlib import Path
+from typing import cast
 from uuid import UUID
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.stages.memory_store import MemoryStore
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.errors import MediaError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.frames import assets
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
+from visionops_assets.stages.frames.fetching import fetch
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
@@ -53,6 +62,65 @@ def test_every_frame_lies_where_its_record_says(
         expected = media[record.media_id][record.frame_index].png
         assert shard[record.shard_offset :][: record.frame_bytes] == expected
     assert len({record.frame_id for record in records}) == len(records)
+
+
+class Sandbox:
+    """Stands in for the decoder: a file is one frame, of its own bytes."""
+
+    def __init__(self, **_limits: object) -> None: ...
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def decode(self, path: Path, _kind: MediaKind, _spec: PreprocessingSpec) -> list[EncodedFrame]:
+        return [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16)]
+
+
+def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assets, "DecoderSandbox", Sandbox)
+    files = {"good": b"1", "gone": b"2", "flipped": b"3", "cut": b"45", "empty": b"6", "last": b"7"}
+    store = MemoryStore(files | {"flipped": b"2", "cut": b"4", "empty": b""})
+    del store["gone"]
+    media = pd.DataFrame(
+        {
+            "media_id": str(UUID(int=number)),
+            "object_key": key,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "kind": "image",
+        }
+        for number, (key, data) in enumerate(files.items())
+    )
+    came_to = {
+        key: outcome.code if isinstance(outcome, MediaError) else outcome[0].png
+        for key, (_, outcome) in zip(
+            files,
+            assets._decode_all(media, cast("ObjectStore", store), PreprocessingSpec()),
+            strict=True,
+        )
+    }
+    altered = dict.fromkeys(("flipped", "cut", "empty"), "altered")
+    assert came_to == {"good": b"1", "last": b"7", "gone": "missing"} | altered
+
+
+def test_bytes_that_were_damaged_on_their_way_are_read_again(tmp_path: Path) -> None:
+    class Noisy(MemoryStore):
+        readings = 0
+
+        def get(self, key: str) -> bytes:  # type: ignore[override]
+            self.readings += 1
+            return b"noise" if self.readings == 1 else super().get(key)
+
+        def download(self, key: str, path: Path) -> str:
+            path.write_bytes(self.get(key))
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    store = cast("ObjectStore", Noisy({"key": b"data"}))
+    fetch(store, "key", hashlib.sha256(b"data").hexdigest(), tmp_path / "media")
+    assert (tmp_path / "media").read_bytes() == b"data"
 
 
 def test_a_batch_that_runs_again_writes_the_same_shards() -> None:

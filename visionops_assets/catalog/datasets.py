@@ -1,5 +1,6 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -152,6 +153,11 @@ def add_snapshot(session: Session, snapshot: Snapshot) -> bool:
 def newest_snapshot(session: Session) -> Snapshot | None:
     """Return the snapshot with the latest watermark."""
     return session.scalars(select(Snapshot).order_by(Snapshot.watermark.desc()).limit(1)).first()
+
+
+def snapshots_newest_first(session: Session) -> Sequence[Snapshot]:
+    """Return all snapshots, the one with the latest watermark first."""
+    return session.scalars(select(Snapshot).order_by(Snapshot.watermark.desc())).all()
 
 
 def find_snapshot(session: Session, snapshot_id: str) -> Snapshot | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.outbox import announce
+from visionops_assets.catalog.damage import announce_anew
 from visionops_assets.catalog.schema import Media
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import NotFoundError
@@ -37,18 +37,10 @@ def get_quarantined(session: Session, media_id: UUID, *, lock: bool = False) -> 
 def retry(session: Session, topic: str, media_id: UUID) -> None:
     """Let a media file be processed again, by today's code and limits.
 
-    It is a new announcement: the event of the one before was consumed and would have no effect.
-
     Raises:
         NotFoundError: there is no such file, or it is not in quarantine.
     """
-    media = get_quarantined(session, media_id, lock=True)
-    media.status = MediaStatus.STORED
-    media.announcement += 1
-    media.processed_at = None
-    media.reason_code = None
-    media.reason_detail = None
-    announce(session, topic, media)
+    announce_anew(session, topic, get_quarantined(session, media_id, lock=True))
 
 
 def count_by_code(session: Session) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`visionops quarantine ls | show | retry`: media that could not be decoded."""
+"""`visionops quarantine ls | show | retry`: media that cannot be used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 
 from visionops_assets.cli.screen import AsJson, print_fact, print_fields, print_rows
+from visionops_assets.errors import NotFoundError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _COLUMNS = {
     for name in ("media_id", "reason_code", "bytes", "source", "filename", "processed_at")
 }
 
-app = typer.Typer(help="Quarantine: media that could not be decoded.", no_args_is_help=True)
+app = typer.Typer(help="Quarantine: media that cannot be used.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -53,11 +54,16 @@ def show(
 
     with Catalog().begin() as session:
         media = get_quarantined(session, media_id)
-    head = ObjectStore().get_range(media.object_key, 0, FIRST_BYTES)
+    try:
+        head = ObjectStore().get_range(media.object_key, 0, FIRST_BYTES).hex(" ")
+    except NotFoundError:
+        if save:
+            raise
+        head = "none: the object is gone"
     if save:
         ObjectStore().download(media.object_key, save)
     saved = {"saved_as": str(save)} if save else {}
-    print_fields(_described(media) | {"first_bytes": head.hex(" ")} | saved, as_json)
+    print_fields(_described(media) | {"first_bytes": head} | saved, as_json)
 
 
 @app.command()

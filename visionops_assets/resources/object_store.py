@@ -3,6 +3,7 @@
 Tables do not come by here: they go through the IO manager (`resources/tables.py`).
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -110,11 +111,18 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         with self._errors(key):
             return bytes(obstore.get_range(self._bucket, key, start=start, length=count))
 
-    def download(self, key: str, path: Path) -> None:
-        """Write an object to a file, in chunks."""
+    def download(self, key: str, path: Path) -> str:
+        """Write an object to a file, in chunks; return the SHA-256 of what came, in hexadecimal.
+
+        Raises:
+            NotFoundError: no object has this key.
+        """
+        digest = hashlib.sha256()
         with self._errors(key), path.open("wb") as file:
             for chunk in obstore.get(self._bucket, key):
                 file.write(chunk)
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def size_bytes(self, key: str) -> int | None:
         """Return the size of an object, or None without one."""

@@ -3,6 +3,7 @@
 One object per frame would cost one request per frame; of a shard, a range request reads one frame.
 """
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Iterable
@@ -38,6 +39,11 @@ def pack(frames: Iterable[tuple[str, bytes]]) -> tuple[bytes, list[ShardEntry]]:
             entries[name] = ShardEntry(name, shard.tell() + header_bytes, len(data))
             tar.addfile(member, io.BytesIO(data))
     return shard.getvalue(), list(entries.values())
+
+
+def digest_of(shard: bytes) -> str:
+    """Return the first 64 bits of a shard's SHA-256, in hexadecimal: its name."""
+    return hashlib.sha256(shard).hexdigest()[:16]
 
 
 def unpack(shard: bytes) -> dict[str, bytes]:

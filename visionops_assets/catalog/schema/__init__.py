@@ -26,6 +26,7 @@ from visionops_assets.catalog.schema.monitoring import (
 )
 from visionops_assets.catalog.schema.pipeline import (
     ConsumedEvent,
+    DamagedShard,
     Frame,
     Label,
     MediaBatch,
@@ -49,6 +50,7 @@ __all__ = [
     "Base",
     "Camera",
     "ConsumedEvent",
+    "DamagedShard",
     "Decision",
     "DriftWindow",
     "Frame",

@@ -50,11 +50,21 @@ class Frame(Base):
     frame_index: Mapped[int]
     time_s: Mapped[float] = mapped_column(comment="From the start of the video; 0 in an image.")
     perceptual_hash: Mapped[str] = mapped_column(comment="64-bit difference hash, 16 hex digits.")
-    shard_key: Mapped[str]
+    shard_key: Mapped[str] = mapped_column(index=True)
     shard_offset: Mapped[int] = mapped_column(comment="Of the PNG's first byte.")
     frame_bytes: Mapped[int]
     batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class DamagedShard(Base):
+    """A shard that was found gone or altered. Its media were announced again."""
+
+    __tablename__ = "damaged_shard"
+
+    shard_key: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    found_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Label(Base):

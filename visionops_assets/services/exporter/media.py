@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog import media, outbox, quarantine, sweeping
+from visionops_assets.catalog import damage, media, outbox, quarantine, sweeping
 from visionops_assets.catalog.schema import Label, Snapshot
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.services.exporter.families import gauge, gauges
@@ -26,6 +26,11 @@ def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     owed = outbox.backlog(session)
     yield gauge("frames", "Processed frames.", frames)
     yield gauge("labels", "Labels, of media and of predictions.", labels)
+    yield gauge(
+        "shards_damaged",
+        "Shards found damaged within a day, or whose frames are not made again yet.",
+        damage.count_damaged_shards(session),
+    )
     yield gauge("snapshots", "Dataset snapshots.", snapshots)
     yield gauge("outbox_unpublished", "Events owed to the queue.", owed.events)
     yield gauge(

@@ -3,11 +3,11 @@
 from collections import Counter
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import add_snapshot, newest_snapshot
+from visionops_assets.catalog.damage import announced_anew, make_again
+from visionops_assets.catalog.datasets import add_snapshot, snapshots_newest_first
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
@@ -19,9 +19,12 @@ from visionops_assets.stages.datasets.members import (
     classes_short_of_holdout,
     groups_on_both_sides,
     is_sound,
+    only_whole,
+    sides_of,
     snapshot_id_of,
     stray_classes,
 )
+from visionops_assets.stages.datasets.pixels import read_pixels
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.stages.snapshot_files import (
@@ -29,13 +32,10 @@ from visionops_assets.stages.snapshot_files import (
     MEMBERS,
     TRAIN,
     SnapshotFiles,
-    read_members,
     snapshot_prefix,
     write_snapshot,
 )
 from visionops_assets.vision.plots import montage
-from visionops_assets.vision.preprocessing import decode_png
-from visionops_assets.vision.shards import unpack
 
 SAMPLE_FRAMES = 40
 
@@ -60,26 +60,34 @@ def dataset_snapshot(
 
     It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), and its members, row i for
     image i. The id is a hash over members, labels, spec and split, so equal content is one
-    snapshot. New classes with too few frames to be judged are left out until there are more. Only a
-    snapshot that passes its checks enters the catalog and is trained on.
+    snapshot. New classes with too few frames to be judged are left out until there are more, and
+    frames of damaged shards until they are made again. Only a snapshot that passes its checks
+    enters the catalog and is trained on.
     """
     settings = load_settings()
     spec = current_spec(settings)
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
+    labels = labels.sort_values("frame_id", ignore_index=True)
+    images, damaged = read_pixels(labels, object_store, spec.size_px)
     with catalog.begin() as session:
-        newest = newest_snapshot(session)
-    known = newest.classes if newest else []
-    sides = _sides_of(newest, object_store)
+        snapshots = snapshots_newest_first(session)
+        made_again = {str(media_id) for media_id in announced_anew(session)}
+    known = snapshots[0].classes if snapshots else []
+    if damaged:
+        _have_made_again(context, catalog, damaged)
+        is_whole = ~labels["shard_key"].isin(damaged)
+        labels, images = only_whole(labels, is_whole, known), images[is_whole]
+    sides = sides_of(snapshots, object_store, made_again & set(labels["media_id"]))
     members = assign_splits(labels, settings.holdout_percent, sides)
     stray = stray_classes(members, known, settings.min_holdout_per_class)
     labelled_frames = len(labels)
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
-        labels = labels[~labels["label"].isin(stray)]
+        is_kept = ~labels["label"].isin(stray)
+        labels, images = labels[is_kept], images[is_kept]
         members = assign_splits(labels, settings.holdout_percent, sides)
     snapshot_id = snapshot_id_of(members, spec)
-    images = _load_frames(labels, members, object_store)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
     counts = members["split"].value_counts()
     snapshot = Snapshot(
@@ -104,6 +112,7 @@ def dataset_snapshot(
             "train_frames": snapshot.train_frames,
             "holdout_frames": snapshot.holdout_frames,
             "classes_left_out": ", ".join(stray) or "none",
+            "damaged_shards": len(damaged),
             "groups": int(members["group_id"].nunique()),
             "megabytes": images.nbytes / 1e6,
             "class_counts": bars(
@@ -154,23 +163,12 @@ def _described(short: dict[str, int], minimum: int) -> str:
     )
 
 
-def _sides_of(newest: Snapshot | None, object_store: ObjectStore) -> dict[str, str]:
-    """Return the side of each media id in the newest snapshot: none of them ever changes it."""
-    if newest is None:
-        return {}
-    members = read_members(object_store, newest.snapshot_id)
-    return dict(zip(members["media_id"], members["split"], strict=True))
-
-
-def _load_frames(
-    labels: pd.DataFrame, members: pd.DataFrame, object_store: ObjectStore
-) -> np.ndarray:
-    """Read the members' pixels shard by shard, in the members' order."""
-    row_of = {frame_id: row for row, frame_id in enumerate(members["frame_id"])}
-    spec = current_spec(load_settings())
-    images = np.empty((len(members), spec.size_px, spec.size_px, 3), dtype=np.uint8)
-    for shard_key, frames in labels.groupby("shard_key", sort=True):
-        shard = unpack(object_store.get(str(shard_key)))
-        for frame_id in frames["frame_id"]:
-            images[row_of[frame_id]] = decode_png(shard[f"{frame_id}.png"])
-    return images
+def _have_made_again(
+    context: dg.AssetExecutionContext, catalog: Catalog, damaged: dict[str, str]
+) -> None:
+    """Say which shards are damaged, raise the alarm, and announce their media once more."""
+    for reason in damaged.values():
+        context.log.error("Left out: %s", reason)
+    with catalog.begin() as session:
+        media = make_again(session, load_settings().kafka_media_topic, damaged)
+    context.log.warning("%d media files are announced again to make their frames anew", media)

@@ -1,15 +1,18 @@
 """The members of a snapshot, their sides, and the id of the snapshot."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
 import pandas as pd
 
+from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.columns import frame_of
-from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN
+from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read_members
 from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
 MIN_CLASSES = 2
@@ -58,6 +61,40 @@ def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[st
         if media_id in known:
             held[group] = held.get(group, True) and known[media_id] == HOLDOUT
     return held
+
+
+def only_whole(labels: pd.DataFrame, is_whole: pd.Series, known: Collection[str]) -> pd.DataFrame:
+    """Return the labelled frames whose pixels are whole.
+
+    Raises:
+        SnapshotError: a class of a snapshot before has none. A model without it would be a step
+            back, and its frames are about to be made again.
+    """
+    whole = labels[is_whole]
+    lost = sorted(set(labels["label"]) & set(known) - set(whole["label"]))
+    if lost or whole.empty:
+        classes = f" of {', '.join(lost)}" if lost else ""
+        raise SnapshotError(
+            f"All frames{classes} lie in damaged shards. They are made again from the media first."
+        )
+    return whole
+
+
+def sides_of(
+    snapshots: Sequence[Snapshot], object_store: ObjectStore, made_again: Collection[str]
+) -> dict[str, str]:
+    """Return the side of each media id in the newest snapshot: none of them ever changes it.
+
+    Snapshots may have been cut without media of damaged shards. So of media whose frames were
+    `made_again` the side is looked for in earlier ones. `snapshots` begin with the newest.
+    """
+    sides: dict[str, str] = {}
+    for snapshot in snapshots:
+        members = read_members(object_store, snapshot.snapshot_id)
+        sides = dict(zip(members["media_id"], members["split"], strict=True)) | sides
+        if sides.keys() >= set(made_again):
+            break
+    return sides
 
 
 def classes_to_learn(members: pd.DataFrame, min_holdout_per_class: int) -> list[str]:

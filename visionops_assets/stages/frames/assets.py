@@ -21,6 +21,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
+from visionops_assets.stages.frames.fetching import fetch
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
@@ -60,8 +61,8 @@ def processed_frames(
     """Frames of one batch: decoded in a sandbox, preprocessed by one spec, one row per frame.
 
     Pixels are packed into shards first; then frames and the state of their media are committed in
-    one transaction. A file that does not decode is quarantined with its reason and does not stop
-    the others.
+    one transaction. A file that does not decode, that is gone or that has other bytes than were
+    acknowledged is quarantined with its reason and does not stop the others.
     """
     started = time.monotonic()
     settings = load_settings()
@@ -111,7 +112,7 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
 def _decode_all(
     media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
 ) -> Iterator[tuple[UUID, list[EncodedFrame] | MediaError]]:
-    """Decode each media file, or say why it cannot be decoded."""
+    """Decode each media file, or say why it cannot be used."""
     settings = load_settings()
     with (
         tempfile.TemporaryDirectory(prefix="visionops-") as folder,
@@ -123,11 +124,10 @@ def _decode_all(
         ) as sandbox,
     ):
         path = Path(folder) / "media"
-        for media_id, key, kind in media[["media_id", "object_key", "kind"]].itertuples(
-            index=False
-        ):
-            object_store.download(key, path)
+        fields = media[["media_id", "object_key", "sha256", "kind"]]
+        for media_id, key, sha256, kind in fields.itertuples(index=False):
             try:
+                fetch(object_store, key, sha256, path)
                 yield UUID(media_id), _decode(sandbox, path, MediaKind(kind), spec)
             except MediaError as error:
                 yield UUID(media_id), error

@@ -1,12 +1,12 @@
 """Packs frames into shards of the object store as they come."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from visionops_assets.catalog.batches import FrameRecord
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.shard_files import shard_key
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 from visionops_assets.vision.shards import pack
 
@@ -45,8 +45,7 @@ class ShardWriter:
         ids = [self._frame_id(media_id, frame.index) for media_id, frame in self._pending]
         named = [(f"{i}.png", frame.png) for i, (_, frame) in zip(ids, self._pending, strict=True)]
         data, entries = pack(named)
-        digest = hashlib.sha256(data).hexdigest()[:16]
-        key = f"shards/{self.spec_id}/{self.batch_key}/{digest}.tar"
+        key = shard_key(self.spec_id, self.batch_key, data)
         self.object_store.put(key, data)
         for frame_id, (media_id, frame), entry in zip(ids, self._pending, entries, strict=True):
             self._records.append(

@@ -1,0 +1,86 @@
+"""Shards that are gone or altered: found by their names, left out, and no class lost for them."""
+
+from datetime import UTC, datetime
+from typing import cast
+from uuid import UUID
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.stages.memory_store import MemoryStore
+from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.errors import DamagedShardError, SnapshotError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.datasets.members import only_whole, sides_of
+from visionops_assets.stages.datasets.pixels import read_pixels
+from visionops_assets.stages.shard_files import read_shard, shard_key
+from visionops_assets.stages.snapshot_files import snapshot_prefix
+from visionops_assets.vision.shards import pack
+
+SIDE_PX = 8
+
+
+def written(store: MemoryStore, batch: str, values: list[int]) -> pd.DataFrame:
+    """Write a shard of plain frames, and return its rows of the labels."""
+    frames = {str(UUID(int=value)): np.full((SIDE_PX, SIDE_PX, 3), value) for value in values}
+    named = [(f"{name}.png", cv2.imencode(".png", f)[1].tobytes()) for name, f in frames.items()]
+    data, _ = pack(named)
+    key = shard_key("pp-1", batch, data)
+    store.put(key, data)
+    return pd.DataFrame({"frame_id": list(frames), "shard_key": key})
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(position: int, bit: int) -> None:
+    store = MemoryStore()
+    key = written(store, "media-0-0-2", [1, 2])["shard_key"][0]
+    assert len(read_shard(cast("ObjectStore", store), key)) == 2
+    flipped = bytearray(store[key])
+    flipped[position % len(flipped)] ^= 1 << bit
+    store.put(key, bytes(flipped))
+    with pytest.raises(DamagedShardError, match="not those that were written"):
+        read_shard(cast("ObjectStore", store), key)
+
+
+def test_frames_of_whole_shards_are_read_beside_damaged_ones() -> None:
+    store = MemoryStore()
+    shards = [written(store, f"media-0-{n}", [n, n + 10]) for n in (1, 2, 3, 4)]
+    keys = [rows["shard_key"][0] for rows in shards]
+    labels = pd.concat(shards).sort_values("frame_id", ignore_index=True)
+    store.put(keys[1], store[keys[1]][:-700])
+    del store[keys[2]]
+    images, damaged = read_pixels(labels, cast("ObjectStore", store), SIDE_PX)
+    assert set(damaged) == {keys[1], keys[2]}
+    assert "gone" in damaged[keys[2]]
+    is_whole = ~labels["shard_key"].isin(damaged)
+    values = [UUID(frame_id).int for frame_id in labels[is_whole]["frame_id"]]
+    assert values == [1, 4, 11, 14]
+    assert [image[0, 0, 0] for image in images[is_whole]] == values
+
+
+def test_a_snapshot_loses_frames_but_no_class_of_the_one_before() -> None:
+    labels = pd.DataFrame({"label": ["a", "a", "b", "new"]})
+    whole = only_whole(labels, pd.Series([True, False, True, False]), known=["a", "b"])
+    assert list(whole["label"]) == ["a", "b"]
+    with pytest.raises(SnapshotError, match="of b lie in damaged"):
+        only_whole(labels, pd.Series([True, True, False, True]), known=["a", "b"])
+    with pytest.raises(SnapshotError, match="All frames lie"):
+        only_whole(labels, pd.Series([False] * 4), known=[])
+
+
+def test_files_made_again_keep_the_side_that_they_had_before_they_were_left_out() -> None:
+    store = MemoryStore()
+    snapshots: list[Snapshot] = []
+    for number, sides in enumerate([{"a": "holdout", "b": "train"}, {"b": "train"}, {}]):
+        members = pd.DataFrame({"media_id": list(sides), "split": list(sides.values())})
+        store.put(f"{snapshot_prefix(str(number))}/members.parquet", members.to_parquet())
+        snapshots.insert(0, Snapshot(snapshot_id=str(number), watermark=datetime.now(UTC)))
+    objects = cast("ObjectStore", store)
+    assert sides_of(snapshots, objects, set()) == {}
+    assert sides_of(snapshots, objects, {"b"}) == {"b": "train"}
+    assert sides_of(snapshots, objects, {"a", "c"}) == {"a": "holdout", "b": "train"}
+    assert sides_of([], objects, {"a"}) == {}
