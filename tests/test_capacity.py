@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -318,3 +319,28 @@ def test_costs_are_in_order_and_make_a_whole() -> None:
 def test_a_demand_that_cannot_be_is_refused(field: str, value: float | str) -> None:
     with pytest.raises(InvalidRequestError, match=r"\d|must|share|figures"):
         replace(Demand(media_per_day=1), **{field: value})  # type: ignore[arg-type]
+
+
+def test_brokers_are_enough_for_the_bytes_of_all_replicas() -> None:
+    """10,000 predictions/s of 2,540 bytes are 25.4 MB/s: at three replicas 76, and 50 a broker."""
+    demand = Demand(
+        media_per_day=0,
+        video_hours_per_day=0,
+        predictions_per_second=10_000,
+        peak_factor=1,
+        queue_retention_days=0.01,
+        kept_image_share=0,
+        model="resnet-tiny-64",
+    )
+
+    def brokers(**changes: Any) -> float:
+        figures = {figure.key: figure.value for figure in figures_of(replace(demand, **changes))}
+        return figures["brokers"]
+
+    assert m.PREDICTION_BYTES.value + 96 * m.FLOAT_BYTES.value == 2_540
+    assert brokers(replication=1) == 1
+    assert brokers(replication=3) == 3, "one for each replica"
+    assert brokers(replication=1, peak_factor=4) == 3  # 101.6 MB/s
+    assert brokers(replication=3, peak_factor=4) == 7  # 304.8 MB/s
+    # The disk: 25.4 MB/s x 86,400 s x 3 are 6.6 TB a day, and 1.4 TB a broker.
+    assert brokers(replication=3, queue_retention_days=1) == 5

@@ -1,6 +1,7 @@
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -25,6 +26,12 @@ class FakeArchive:
 
     restored: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
+    pruned: list[timedelta] = field(default_factory=list)
+
+    def prune(self, older_than: timedelta, now: datetime) -> list[str]:
+        assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+        self.pruned.append(older_than)
+        return ["20260101T000000.000000Z"]
 
     def take(self, databases: Sequence[Database]) -> Backup:
         self.taken += [database.name for database in databases]
@@ -52,6 +59,19 @@ def test_dagster_is_dumped_before_the_catalog_and_mlflow_after_it(archive: FakeA
     result = CliRunner().invoke(app, ["backups", "add"])
     assert archive.taken == ["dagster", "catalog", "mlflow"]
     assert "20261126T021700.000000Z: catalog 2.5 MB (0004)" in result.stdout
+
+
+def test_old_backups_are_deleted_after_one_was_taken_if_that_was_asked_for(
+    archive: FakeArchive,
+) -> None:
+    assert CliRunner().invoke(app, ["backups", "add"]).exit_code == 0
+    assert archive.pruned == []
+    result = CliRunner().invoke(app, ["backups", "add", "--keep-days", "30"])
+    assert archive.pruned == [timedelta(days=30)]
+    assert "Deleted backup 20260101T000000.000000Z." in result.stdout
+    as_json = CliRunner().invoke(app, ["backups", "add", "--keep-days", "1", "--json"]).stdout
+    assert json.loads(as_json)["deleted"] == ["20260101T000000.000000Z"]
+    assert CliRunner().invoke(app, ["backups", "add", "--keep-days", "0"]).exit_code == 2
 
 
 def test_a_restore_asks_first(archive: FakeArchive) -> None:

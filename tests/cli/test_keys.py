@@ -1,4 +1,5 @@
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import typer
@@ -6,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tests.cli import catalogs
+from visionops_assets.catalog import keys
+from visionops_assets.catalog.schema import ApiKey
 from visionops_assets.cli import app
 from visionops_assets.cli.keys import duration
 
@@ -44,3 +48,30 @@ def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], ["valid", "expires later"]),
+        (["--all"], ["valid", "expires later", "expired", "revoked"]),
+    ],
+)
+def test_keys_that_are_good_for_nothing_are_hidden_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], shown: list[str]
+) -> None:
+    catalogs.install(monkeypatch)
+    now = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    rows = [
+        ApiKey(prefix="p", name=name, scopes=[], created_at=now, expires_at=end, revoked_at=revoked)
+        for name, end, revoked in (
+            ("valid", None, None),
+            ("expires later", now + hour, None),
+            ("expired", now - hour, None),
+            ("revoked", None, now - hour),
+        )
+    ]
+    monkeypatch.setattr(keys, "list_all", lambda _session: rows)
+    lines = CliRunner().invoke(app, ["keys", "ls", "--json", *options]).stdout.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == shown

@@ -79,8 +79,3 @@ def test_grafana_finds_every_dashboard(overlay: str) -> None:
     [name] = [n for n in of_kind(overlay, "ConfigMap") if n.startswith("dashboards-")]
     assert of_kind(overlay, "ConfigMap")[name]["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert config_map(overlay, name) == {file.name: file.read_text() for file in DASHBOARDS}
-
-
-@pytest.mark.parametrize("file", sorted((KUBERNETES / "helm").glob("*.yaml")), ids=lambda f: f.stem)
-def test_values_of_charts_are_mappings(file: Path) -> None:
-    assert isinstance(yaml.safe_load(file.read_text()), dict)

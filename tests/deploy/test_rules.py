@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 
 from tests.deploy.monitoring import DEPLOY, MONITORING, RULES, alerts
 from visionops_assets.cli import app
@@ -95,9 +94,3 @@ def test_runbooks_name_commands_that_exist() -> None:
     for name, sub in named:
         assert name in known
         assert not known[name] or sub in known[name], f"visionops {name} {sub}"
-
-
-def test_provisioning_is_yaml() -> None:
-    for name in ("datasources", "dashboards"):
-        read = yaml.safe_load((MONITORING / "provisioning" / f"{name}.yml").read_text())
-        assert read["apiVersion"] == 1

@@ -107,6 +107,27 @@ def test_a_failure_says_when_to_come_again(client: AsgiClient) -> None:
     assert "retry-after" in response.headers
 
 
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (errors.NotFoundError, []),
+        (errors.UnauthenticatedError, []),
+        (errors.ServerUnreachableError, ["server_unreachable: What to do."]),
+        (errors.ReleaseError, ["release_failed: What to do."]),
+    ],
+)
+def test_what_is_our_fault_is_in_the_log_and_nothing_else_is(
+    client: AsgiClient,
+    caplog: pytest.LogCaptureFixture,
+    error: type[errors.VisionOpsError],
+    logged: list[str],
+) -> None:
+    """Anybody can send wrong requests, and would fill the log with them."""
+    client.get(f"/raise/{error.__name__}")
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("visionops_assets")]
+    assert said == logged
+
+
 def test_a_refusal_says_by_headers_what_to_do(client: AsgiClient) -> None:
     assert client.get("/raise/UnauthenticatedError").headers["www-authenticate"] == "Bearer"
     often = client.get("/often")

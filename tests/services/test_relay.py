@@ -14,7 +14,14 @@ from visionops_assets.catalog.schema import Outbox
 from visionops_assets.contracts import MediaEvent, MediaKind
 from visionops_assets.errors import PublishError, ServerUnreachableError
 from visionops_assets.resources.broker import OutgoingEvent
-from visionops_assets.services.relay import FIRST_BACKOFF_S, MAX_BACKOFF_S, Relay, outgoing
+from visionops_assets.services.relay import (
+    BATCH_EVENTS,
+    FIRST_BACKOFF_S,
+    GATHER_S,
+    MAX_BACKOFF_S,
+    Relay,
+    outgoing,
+)
 
 
 def _row(source: str = "camera") -> Outbox:
@@ -69,24 +76,31 @@ class FakeOutbox:
 
 
 class FakeBroker:
-    """A broker whose first answers are the given errors; stops the relay when all is sent."""
+    """A broker whose first answers are the given errors; stops the relay when all is sent.
 
-    def __init__(self, stop: Event, *errors: Exception) -> None:
+    `None` among them is an answer without one.
+    """
+
+    def __init__(self, stop: Event, *errors: Exception | None) -> None:
         self.published: list[OutgoingEvent] = []
         self._stop = stop
         self._errors = list(errors)
 
     @contextmanager
     def producer(self) -> Iterator["FakeBroker"]:
-        if self._errors and isinstance(self._errors[0], ServerUnreachableError):
-            raise self._errors.pop(0)
+        first = self._errors[0] if self._errors else None
+        if isinstance(first, ServerUnreachableError):
+            del self._errors[0]
+            raise first
         yield self
 
     def publish_all(self, events: Sequence[OutgoingEvent]) -> None:
-        if self._errors:
-            raise self._errors.pop(0)
+        error = self._errors.pop(0) if self._errors else None
+        if error is not None:
+            raise error
         self.published += events
-        self._stop.set()
+        if not self._errors:
+            self._stop.set()
 
 
 class PatientEvent(Event):
@@ -120,7 +134,7 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> FakeOutbox:
     return fake
 
 
-def _run(owed: FakeOutbox, *errors: Exception) -> tuple[FakeBroker, PatientEvent]:
+def _run(owed: FakeOutbox, *errors: Exception | None) -> tuple[FakeBroker, PatientEvent]:
     stop = PatientEvent()
     broker = FakeBroker(stop, *errors)
     heart = Heart()
@@ -144,6 +158,16 @@ def test_while_the_broker_is_down_events_stay_owed_and_waits_grow(owed: FakeOutb
     assert backoffs_s[0] == FIRST_BACKOFF_S
     assert backoffs_s == sorted(backoffs_s)
     assert backoffs_s[-1] == MAX_BACKOFF_S
+
+
+def test_after_a_success_the_waits_begin_again(owed: FakeOutbox) -> None:
+    """An outage of last week is no reason to wait long in this one."""
+    owed.unpublished += [_row() for _ in range(BATCH_EVENTS)]  # two batches
+    down: list[Exception | None] = [PublishError("not acked")] * 3
+    _, stop = _run(owed, *down, None, *down, None)
+    growing = [FIRST_BACKOFF_S, 2 * FIRST_BACKOFF_S, 4 * FIRST_BACKOFF_S]
+    # The first batch is full, so that none is waited for; the second one is not.
+    assert stop.waits_s == [*growing, *growing, GATHER_S]
 
 
 def test_what_was_not_acknowledged_is_not_marked(owed: FakeOutbox) -> None:

@@ -1,6 +1,7 @@
 """Which kinds of drift are found between a release's reference and its newest predictions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -117,6 +118,17 @@ def test_predictions_without_quality_are_compared_by_the_rest(
 ) -> None:
     traffic.quality = np.empty((COUNT, 0))
     compared = compare(known, traffic.seen(), traffic.embeddings, SIGNIFICANCE)
+    assert list(compared.results) == ["embedding", "class_share", "confidence"]
+
+
+@pytest.mark.parametrize("without", [1, COUNT - 1])
+def test_quality_is_compared_only_where_every_prediction_has_it(
+    known: Reference, traffic: Traffic, without: int
+) -> None:
+    """During an upgrade a window holds predictions of before quality was measured."""
+    seen = traffic.seen()
+    mixed = [replace(one, quality=()) for one in seen[:without]] + seen[without:]
+    compared = compare(known, mixed, traffic.embeddings, SIGNIFICANCE)
     assert list(compared.results) == ["embedding", "class_share", "confidence"]
 
 

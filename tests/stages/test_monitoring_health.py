@@ -17,7 +17,12 @@ from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
 from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring import alert_sensors, server_health
 from visionops_assets.stages.monitoring.alert_sensors import alert_calls
-from visionops_assets.stages.monitoring.health import as_table, health_schedule, series_over
+from visionops_assets.stages.monitoring.health import (
+    _metadata,
+    as_table,
+    health_schedule,
+    series_over,
+)
 from visionops_assets.stages.monitoring.pipeline_health import (
     measure_queue,
     measure_runs,
@@ -319,3 +324,16 @@ def test_without_a_call_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not result.run_requests
     assert result.skip_reason is not None
     assert "1 alert(s) fire" in str(result.skip_reason.skip_message)
+
+
+@pytest.mark.parametrize(
+    ("down", "shown"),
+    [([], "none"), (["gateway"], "gateway"), (["kafka", "triton"], "kafka, triton")],
+)
+def test_the_servers_that_are_down_are_named(down: list[str], shown: str) -> None:
+    servers = ["kafka", "triton", "gateway", "ingest"]
+    measured = [
+        Measurement("up", {"server": server}, float(server not in down), "") for server in servers
+    ]
+    measured.append(Measurement("cpu", {"server": "ingest"}, 0.0, ""))
+    assert _metadata(measured, [])["servers_down"] == shown

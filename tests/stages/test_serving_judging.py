@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from visionops_assets.catalog.rollouts import LATENCY_BOUNDS_MS, ArmEvidence
 from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.judging import Judgement, Outcome, RolloutRule, as_json, judge
+from visionops_assets.stages.serving.judging import (
+    EARLY_MIN_SEEN,
+    Judgement,
+    Outcome,
+    RolloutRule,
+    as_json,
+    judge,
+)
 
 RULE = RolloutRule(
     min_requests=200,
@@ -153,9 +160,39 @@ def test_only_with_enough_requests_does_one_pass(
 
 
 def test_the_rule_is_that_of_the_settings() -> None:
-    settings = Settings(rollout_min_requests=7, rollout_min_agreement=0.5)
-    rule = RolloutRule.of(settings)
-    assert (rule.min_requests, rule.min_agreement) == (7, 0.5)
+    settings = Settings(
+        rollout_min_requests=7,
+        rollout_max_error_increase=0.2,
+        rollout_max_latency_ratio=3,
+        rollout_min_agreement=0.5,
+        rollout_max_s=60,
+    )
+    assert RolloutRule.of(settings) == RolloutRule(
+        min_requests=7,
+        max_error_increase=0.2,
+        max_latency_ratio=3,
+        min_agreement=0.5,
+        max_s=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "outcome"),
+    [(12, Outcome.PASS), (18, Outcome.FAIL)],  # 14.75 ms and 19.75 ms against 9.85 ms
+)
+def test_latency_is_allowed_to_grow_by_a_factor(latency_ms: float, outcome: Outcome) -> None:
+    """Not by a number of milliseconds: 14.75 ms are within 1.5 times 9.85 ms."""
+    found = judged(arm(200, latency_ms=latency_ms), arm(2_000, latency_ms=8))
+    assert found.outcome is outcome, found.reason
+
+
+def test_nothing_is_beyond_doubt_before_twenty_were_seen() -> None:
+    """However bad they were: the first seconds of a version are like no others."""
+    seen = EARLY_MIN_SEEN - 1
+    assert judged(arm(seen, errors=seen)).outcome is Outcome.WAIT
+    assert judged(arm(seen, compared=seen)).outcome is Outcome.WAIT
+    assert judged(arm(seen + 1, errors=seen + 1)).outcome is Outcome.FAIL
+    assert judged(arm(seen + 1, compared=seen + 1)).outcome is Outcome.FAIL
 
 
 def test_evidence_becomes_json_without_infinity() -> None:

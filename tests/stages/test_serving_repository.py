@@ -3,7 +3,7 @@ from typing import cast
 import pytest
 
 from tests.stages.memory_store import MemoryStore
-from visionops_assets.errors import ReleaseError, UntrustedArtifactError
+from visionops_assets.errors import ReleaseError, ServerUnreachableError, UntrustedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.serving.golden import GoldenSet
 from visionops_assets.stages.serving.repository import ModelRepository
@@ -50,6 +50,26 @@ def test_what_a_failed_release_left_is_replaced(repository: ModelRepository) -> 
     changed = FILES | {"model.onnx": b"other weights"}
     assert repository.publish(1, changed) == changed
     assert repository.manifest_sha256(1) != first
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_release_that_dies_half_way_leaves_nothing_that_could_serve(
+    repository: ModelRepository, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """Not even where it writes the very bytes of the release before it."""
+    repository.publish(1, FILES)
+    real_put = store.put
+
+    def put(key: str, data: bytes) -> None:
+        if key.endswith(f"/{file}"):
+            raise ServerUnreachableError("killed")
+        real_put(key, data)
+
+    monkeypatch.setattr(store, "put", put)
+    with pytest.raises(ServerUnreachableError):
+        repository.publish(1, FILES | {"model.onnx": b"other weights"})
+    with pytest.raises(ReleaseError, match="not complete"):
+        repository.read(1)
 
 
 def test_the_same_folder_has_the_same_manifest(repository: ModelRepository) -> None:

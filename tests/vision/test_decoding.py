@@ -1,4 +1,8 @@
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import cv2
@@ -100,6 +104,92 @@ def test_pixels_are_counted_before_decoding(tmp_path: Path) -> None:
         decode(path, limit=64 * 48 - 1)
 
 
+def write_growing_video(path: Path, *sizes: tuple[int, int]) -> Path:
+    """Write JPEG frames of these sizes into a stream whose header has the first one's."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        assert isinstance(stream, av.VideoStream)
+        (stream.width, stream.height), stream.pix_fmt = sizes[0], "yuvj420p"
+        for second, (width, height) in enumerate(sizes):
+            jpeg = cv2.imencode(".jpg", np.full((height, width, 3), 90, np.uint8))[1].tobytes()
+            packet = av.Packet(jpeg)
+            packet.stream, packet.time_base = stream, Fraction(1, 1)
+            packet.pts = packet.dts = second
+            packet.is_keyframe = True
+            container.mux(packet)
+    return path
+
+
+def test_pixels_of_each_frame_are_counted_whatever_the_header_said(tmp_path: Path) -> None:
+    """FFmpeg's own limit counts its padding, and so lets through 17 million pixels more."""
+    path = write_growing_video(tmp_path / "video.mkv", (64, 48), (64, 48), (128, 96))
+    assert len(decode(path, limit=128 * 96)) == 3
+    with pytest.raises(TooManyPixelsError, match="128 x 96"):
+        decode(path, limit=128 * 96 - 1)
+
+
+@dataclass
+class Packet:
+    """One packet of a demuxer, and the frames that a decoder makes of it."""
+
+    frames: list[Any]
+    is_corrupt: bool = False
+    size: int = 100
+
+    def decode(self) -> list[Any]:
+        if self.frames == ["invalid"]:
+            raise av.InvalidDataError(1, "invalid")
+        return self.frames
+
+
+GOOD, BAD = SimpleNamespace(is_corrupt=False), SimpleNamespace(is_corrupt=True)
+
+
+def sound(packets: list[Packet], container: str = "matroska,webm", indexed: int = 0) -> int:
+    """Count the frames that are found sound."""
+    demuxer = SimpleNamespace(
+        format=SimpleNamespace(name=container), demux=lambda _stream: iter(packets)
+    )
+    stream = SimpleNamespace(index_entries=[SimpleNamespace(size=1)] * indexed)
+    return len(list(decoding._sound_frames(cast("Any", demuxer), cast("Any", stream))))
+
+
+@pytest.mark.parametrize(
+    ("packets", "complaint"),
+    [
+        ([Packet([GOOD]), Packet([BAD])], "A frame of the video is damaged"),
+        ([Packet([GOOD]), Packet([GOOD], is_corrupt=True)], "A packet of the video is damaged"),
+        ([Packet([GOOD]), Packet([], is_corrupt=True)], "A packet of the video is damaged"),
+        ([Packet([], is_corrupt=True), Packet([GOOD])], "A packet of the video is damaged"),
+    ],
+)
+def test_what_is_damaged_is_no_frame(packets: list[Packet], complaint: str) -> None:
+    """The demuxer may know it of a packet whose frames look sound to the decoder."""
+    with pytest.raises(CorruptMediaError, match=complaint):
+        sound(packets)
+
+
+def test_a_broadcast_may_begin_amid_a_picture_and_is_sound_from_there() -> None:
+    start = [Packet(["invalid"]), Packet([BAD]), Packet([], is_corrupt=True)]
+    assert sound([*start, Packet([GOOD]), Packet([GOOD])], decoding.MPEG_TS) == 2
+    with pytest.raises(CorruptMediaError, match="A frame"):
+        sound([*start, Packet([GOOD]), Packet([BAD])], decoding.MPEG_TS)
+    with pytest.raises(CorruptMediaError, match="A packet"):
+        sound([*start, Packet([GOOD]), Packet([GOOD], is_corrupt=True)], decoding.MPEG_TS)
+    with pytest.raises(av.InvalidDataError):
+        sound([*start, Packet([GOOD]), Packet(["invalid"])], decoding.MPEG_TS)
+    with pytest.raises(av.InvalidDataError):
+        sound(start)
+
+
+def test_every_packet_of_the_index_must_come() -> None:
+    packets = [Packet([GOOD]), Packet([GOOD]), Packet([GOOD], size=0)]
+    assert sound(packets, "avi", indexed=2) == 3
+    with pytest.raises(CorruptMediaError, match="packets of the video are missing"):
+        sound(packets, "avi", indexed=3)
+    assert sound(packets, "matroska,webm", indexed=3) == 3, "its index is of key frames alone"
+
+
 def test_a_container_without_pictures_says_so(tmp_path: Path) -> None:
     with pytest.raises(NoVideoStreamError):
         decode(write_audio(tmp_path / "video.mp4"))
@@ -127,13 +217,19 @@ def test_noise_behind_a_good_signature_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_kind_must_be_the_announced_one(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "video.mp4", [0.0, 0.1])
-    with pytest.raises(UnsupportedMediaError):
-        list(
-            decode_media(
-                path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60
-            )
-        )
+    """By its content, and before a decoder of either kind sees it."""
+    video = write_video(tmp_path / "video.mp4", [0.0, 0.1])
+    image = tmp_path / "image.png"
+    image.write_bytes(cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    for path, found, announced in (
+        (video, MediaKind.VIDEO, MediaKind.IMAGE),
+        (image, MediaKind.IMAGE, MediaKind.VIDEO),
+    ):
+        frames = decode_media(path, announced, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60)
+        with pytest.raises(
+            UnsupportedMediaError, match=f"is a {found}, but was announced as a {announced}"
+        ):
+            list(frames)
 
 
 SCRIPTS = {

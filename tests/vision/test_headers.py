@@ -1,9 +1,17 @@
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
 from visionops_assets.errors import CorruptMediaError, UnsupportedMediaError
-from visionops_assets.vision.headers import ImageFormat, image_format, image_size
+from visionops_assets.vision.headers import (
+    MAX_JPEG_SEGMENTS,
+    MAX_TIFF_ENTRIES,
+    ImageFormat,
+    image_format,
+    image_size,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
 
@@ -63,3 +71,43 @@ def test_zero_pixels_are_corrupt_and_text_is_unsupported() -> None:
         image_size(bytes(data))
     with pytest.raises(UnsupportedMediaError):
         image_size(b"BMW is a car maker and this is a sentence about it")
+
+
+def tiff(*entries: tuple[int, int]) -> bytes:
+    """Return the header of a TIFF with these tags, each a number of 32 bits."""
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + directory
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+def test_of_equal_tags_the_first_counts_as_it_does_for_the_decoder(tag: int) -> None:
+    """Else a small size hides the bomb that is decoded, or a large one a sound picture."""
+    size = {256: 48, 257: 32}
+    first = [(each, value) for each, value in size.items() if each == tag]
+    rest = [(each, value) for each, value in size.items() if each != tag]
+    assert image_size(tiff(*first, (tag, 65_500), *rest)) == (48, 32)
+    huge = image_size(tiff((tag, 65_500), *first, *rest))
+    assert huge == ((65_500, 32) if tag == 256 else (48, 65_500))
+
+
+def test_the_walk_through_a_tiff_ends() -> None:
+    filler, size = [(315, 0)], [(256, 48), (257, 32)]
+    assert image_size(tiff(*filler * (MAX_TIFF_ENTRIES - 2), *size)) == (48, 32)
+    with pytest.raises(CorruptMediaError, match="does not give its size"):
+        image_size(tiff(*filler * (MAX_TIFF_ENTRIES - 1), *size))
+
+
+def test_the_walk_through_a_jpeg_ends() -> None:
+    """However many segments a hostile file has: no camera writes more before the size."""
+    frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
+    start, filler = b"\xff\xd8", b"\xff\xe1\0\2"
+    assert image_size(start + filler * (MAX_JPEG_SEGMENTS - 1) + frame) == (48, 32)
+    with pytest.raises(CorruptMediaError, match="no start of frame"):
+        image_size(start + filler * MAX_JPEG_SEGMENTS + frame)
+    assert max(MAX_JPEG_SEGMENTS, MAX_TIFF_ENTRIES) <= 2_000
+
+
+def test_a_jpeg_whose_pixels_begin_has_no_later_size() -> None:
+    frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
+    with pytest.raises(CorruptMediaError, match="no start of frame"):
+        image_size(b"\xff\xd8\xff\xda\0\2" + frame)

@@ -53,6 +53,17 @@ def test_noise_is_found_in_spite_of_the_scene(deviation: float) -> None:
     assert measured(SCENE + noise)["noise"] * 255 == pytest.approx(deviation, rel=0.1)
 
 
+def test_noise_is_not_sought_at_the_border() -> None:
+    """Of y * x^2 the kernel sees nothing but at the border, where it sees mirrored pixels."""
+    rows, columns = np.arange(8.0)[:, None], np.arange(6.0)
+    curved = gray(rows * columns**2)
+    assert measured(curved)["noise"] == 0
+    assert measured(curved.transpose(1, 0, 2))["noise"] == 0
+    levels = curved[..., 0].astype(np.uint8)
+    kernel = np.array([1.0, -2.0, 1.0])
+    assert np.abs(cv2.sepFilter2D(levels, cv2.CV_16S, kernel, kernel)).sum() > 0
+
+
 def test_sharpness_is_the_logarithm_of_the_variance_of_the_laplacian() -> None:
     frame = RNG.integers(0, 256, (24, 24, 3), dtype=np.uint8)
     laplacian = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_64F)

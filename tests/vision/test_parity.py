@@ -43,12 +43,16 @@ def test_an_answer_that_is_no_number_is_as_wrong_as_can_be(value: float) -> None
     answered = reference.copy()
     answered[2] = value
     # Where every probability is the same, argmax gives class 0: that must not count as right.
-    truth = np.zeros(4, np.int64)
-    parity = compare(reference, answered, truth)
+    assert reference.argmax(axis=1).tolist() == [2, 2, 3, 1]
+    parity = compare(reference, answered, np.zeros(4, np.int64))
     assert parity.label_agreement == 0.75
     assert parity.max_probability_error == 1
     assert parity.errors[[0, 1, 3]].max() == 0
-    assert parity.accuracy <= 0.75
+    assert parity.accuracy == 0
+    # Nor does it agree with a reference that gives class 0, too.
+    only_first = np.eye(4, dtype=np.float32)[[0, 0]]
+    assert compare(only_first, np.full((2, 4), value), np.zeros(2, np.int64)).label_agreement == 0
+    assert compare(only_first, np.full((2, 4), value), np.zeros(2, np.int64)).accuracy == 0
 
 
 def test_no_images_are_no_proof() -> None:

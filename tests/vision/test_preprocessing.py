@@ -12,7 +12,9 @@ from visionops_assets.errors import (
     UnsupportedMediaError,
 )
 from visionops_assets.vision.preprocessing import (
+    REDUCED_READS,
     Frame,
+    _reduction,
     decode_png,
     encode_png,
     perceptual_hash,
@@ -83,11 +85,47 @@ def test_empty_and_foreign_bytes_are_told_apart() -> None:
         preprocess_image(b"hello", SPEC, max_pixels=MAX_PIXELS)
 
 
-def test_a_reduced_jpeg_decode_stays_close_to_the_full_one() -> None:
-    data = encode(photo(800, 640), ".jpg")
-    reduced = preprocess_image(data, SPEC, max_pixels=MAX_PIXELS).astype(int)
-    full = preprocess_pixels(photo(800, 640), SPEC).astype(int)
-    assert np.abs(reduced - full).max() <= 4
+def texture(height: int, width: int) -> Frame:
+    """Return a picture of squares of 4 pixels, which fewer pixels cannot show."""
+    rows, columns = np.arange(height) // 4, np.arange(width) // 4
+    levels = np.where((rows[:, None] + columns) % 2, 220, 30).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=2)
+
+
+def decoded(data: bytes) -> Frame:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(127, 127), (127, 300), (300, 127), (64, 64)])
+def test_a_jpeg_of_less_than_twice_the_frame_is_decoded_whole(height: int, width: int) -> None:
+    """Of fine texture every pixel counts: a reduced decode and an enlargement would blur it."""
+    data = encode(texture(height, width), ".jpg")
+    spec = PreprocessingSpec(size_px=64)
+    whole = preprocess_pixels(decoded(data), spec)
+    assert np.array_equal(preprocess_image(data, spec, max_pixels=MAX_PIXELS), whole)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_reduced_jpeg_decode_stays_close_to_the_full_one(factor: int) -> None:
+    """Where the frame has as many pixels as the reduced picture, and where it has fewer."""
+    size_px = 800 // factor
+    data = encode(texture(800, 1000), ".jpg")
+    for size in (size_px, size_px // 2 + 3):
+        spec = PreprocessingSpec(size_px=size)
+        reduced = preprocess_image(data, spec, max_pixels=MAX_PIXELS).astype(int)
+        full = preprocess_pixels(decoded(data), spec).astype(int)
+        assert np.abs(reduced - full).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("shorter_side_px", "factor"), [(512, 8), (511, 4), (256, 4), (255, 2), (128, 2), (127, 1)]
+)
+def test_a_jpeg_is_reduced_as_far_as_the_frame_allows(shorter_side_px: int, factor: int) -> None:
+    flag = REDUCED_READS.get(factor, 0)
+    assert _reduction(shorter_side_px, 64) == flag
+    half = cv2.imdecode(np.frombuffer(encode(photo(80, 80), ".jpg"), np.uint8), flag or 1)
+    assert half is not None
+    assert len(half) == 80 // factor, "the flag is that of the factor"
 
 
 def test_exif_orientation_is_applied() -> None:

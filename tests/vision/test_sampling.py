@@ -30,6 +30,17 @@ def test_small_classes_give_more_of_themselves_and_none_gives_all(groups: int) -
         assert held >= int(0.1 * groups)
 
 
+def test_a_class_of_two_groups_keeps_both_to_train_on() -> None:
+    groups = [f"a{i}" for i in range(20)] + ["rare-1", "rare-1", "rare-2"]
+    labels = np.array([0] * 20 + [1] * 3)
+    for seed in range(5):
+        training, _ = split_validation(labels, groups, np.random.default_rng(seed))
+        assert {20, 21, 22} <= set(training)
+    assert [validation_groups(groups) for groups in (0, 1, 2, 3, 75, 150, 151, 160)] == [
+        *(0, 0, 0, 1, 15, 15, 15, 16)
+    ]
+
+
 @given(counts=st.lists(st.integers(1, 60), min_size=1, max_size=5), seed=st.integers(0, 1_000))
 def test_every_frame_has_its_turn_before_one_comes_again(counts: list[int], seed: int) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)

@@ -119,3 +119,14 @@ def test_new_groups_are_on_both_sides_whatever_was_before(known_held: int) -> No
     held = hold_out(dict.fromkeys([*known, *new], "a"), known, 20)
     assert sum(held[group] for group in new) == (10 if known_held else 40)
     assert {group: held[group] for group in known} == known
+
+
+@pytest.mark.parametrize(
+    ("groups", "percent", "expected"),
+    [(5_000, 0, 0), (5_000, 20, 1_000), (5_000, 1, 50), (5_000, 100, 5_000), (1, 0, 0),
+     (7, 50, 4), (12, 20, 2), (13, 20, 3), (24, 2, 0), (25, 2, 1)],
+)  # fmt: skip
+def test_the_share_is_exact(groups: int, percent: int, expected: int) -> None:
+    """None at 0 %, all at 100 %, and half a group is one."""
+    held = hold_out({str(i): "a" for i in range(groups)}, {}, percent)
+    assert sum(held.values()) == expected

@@ -101,6 +101,28 @@ def test_rows_name_the_images_and_the_others_do_not_count(digits: Digits) -> Non
         assert torch.equal(one, other)
 
 
+def test_brightness_is_learned_from_the_frames_that_train_alone(digits: Digits) -> None:
+    """What validates is to be new, its light too."""
+    config = TrainingConfig(steps=1, seed=3)
+    rng = np.random.default_rng(config.seed)
+    training, held = split_validation(digits.labels[:120], digits.groups[:120], rng)
+    images = digits.images[:120].copy()
+    images[held] = 255
+    card = train(
+        images,
+        digits.labels[:120],
+        digits.groups[:120],
+        classes=CLASSES,
+        spec=SPEC,
+        snapshot_id="s",
+        config=config,
+        on_round=lambda _: None,
+    ).card
+    seen = images[training] / 255
+    assert card.mean == pytest.approx(seen.mean(axis=(0, 1, 2)), abs=1e-4)
+    assert card.std == pytest.approx(seen.std(axis=(0, 1, 2)), abs=1e-4)
+
+
 def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> None:
     seen: list[int] = []
     train(

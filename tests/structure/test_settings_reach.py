@@ -1,0 +1,37 @@
+"""A setting arrives where its name says, wherever an argument is given one."""
+
+import ast
+from collections.abc import Iterator
+
+from tests.structure.test_rooms import MODULES
+
+# Arguments of others' functions, and of ours that say no more than a unit, with their settings.
+NAMED_OTHERWISE = {
+    ("enable_idempotence", "kafka_idempotent_producer"),
+    ("region_name", "s3_region"),
+    ("seconds", "announce_again_after_s"),
+    ("seconds", "idempotency_expiry_s"),
+    ("seconds", "upload_lease_s"),
+}
+
+
+def given_settings() -> Iterator[tuple[str, str]]:
+    """Yield each argument that is given a setting, with the setting's name."""
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg and isinstance(node.value, ast.Attribute):
+                owner = ast.unparse(node.value.value)
+                if owner.rpartition(".")[2].strip("_") in {"settings", "load_settings()"}:
+                    yield node.arg, node.value.attr
+
+
+def test_each_argument_takes_the_setting_of_its_name() -> None:
+    """`max_s=settings.rollout_max_s`: exchanged limits are exchanged rules."""
+    given = set(given_settings())
+    assert len(given) > 30
+    otherwise = {
+        (argument, setting)
+        for argument, setting in given
+        if not set(argument.lower().split("_")) <= set(setting.split("_"))
+    }
+    assert otherwise <= NAMED_OTHERWISE, "exchanged? If not: give it the setting's name"
