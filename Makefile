@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts mutants pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +16,9 @@ PARALLEL := --numprocesses 2 --dist loadfile
 SEED ?=
 UPLOADS ?= 2000
 KILLS ?= 100
+
+# Of `make mutants`; SEED as above.
+MUTANTS ?= 300
 
 # Without cached bytecode every server and every run would compile its imports again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -103,6 +106,9 @@ releases: install ## Promote and roll back a hundred times under load, into buil
 hosts: install .venv/.tools ## Run the pods of the manifests on two hosts and kill them, into build/ (as root)
 	$(BIN)/pytest tests/integration/test_hosts.py
 	$(BIN)/python -m tests.hosts
+
+mutants: install .venv/.tools ## Change the code in small ways and list what no test notices, into build/
+	$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED)) --count $(MUTANTS)
 
 pictures: install ## Take the documentation's pictures of the stack that runs, after a demo
 	$(BIN)/python -m tests.pictures
