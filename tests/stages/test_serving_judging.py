@@ -9,7 +9,6 @@ from visionops_assets.catalog.rollouts import LATENCY_BOUNDS_MS, ArmEvidence
 from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.judging import (
-    EARLY_MIN_SEEN,
     Judgement,
     Outcome,
     RolloutRule,
@@ -188,11 +187,10 @@ def test_latency_is_allowed_to_grow_by_a_factor(latency_ms: float, outcome: Outc
 
 def test_nothing_is_beyond_doubt_before_twenty_were_seen() -> None:
     """However bad they were: the first seconds of a version are like no others."""
-    seen = EARLY_MIN_SEEN - 1
-    assert judged(arm(seen, errors=seen)).outcome is Outcome.WAIT
-    assert judged(arm(seen, compared=seen)).outcome is Outcome.WAIT
-    assert judged(arm(seen + 1, errors=seen + 1)).outcome is Outcome.FAIL
-    assert judged(arm(seen + 1, compared=seen + 1)).outcome is Outcome.FAIL
+    assert judged(arm(19, errors=19)).outcome is Outcome.WAIT
+    assert judged(arm(19, compared=19)).outcome is Outcome.WAIT
+    assert judged(arm(20, errors=20)).outcome is Outcome.FAIL
+    assert judged(arm(20, compared=20)).outcome is Outcome.FAIL
 
 
 def test_evidence_becomes_json_without_infinity() -> None:
