@@ -1,4 +1,4 @@
-"""The table of contents: every stage in the order data flows, and what the stages run on."""
+"""The table of contents: every stage in the order data flows, and the stages' resources."""
 
 import gc
 
@@ -29,7 +29,7 @@ STAGES = (media, frames, labels, datasets, training, evaluation, serving, monito
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:
     if settings.executor == "k8s":
-        # Every run imports this module; Kubernetes' client is half a second of that.
+        # Every run imports this module; importing Kubernetes' client takes half a second.
         from dagster_k8s import k8s_job_executor  # noqa: PLC0415
 
         file = settings.k8s_steps_file
@@ -61,6 +61,6 @@ definitions = dg.Definitions.merge(
     dg.Definitions(resources=_resources(), executor=_executor(load_settings())),
 )
 
-# Each run imports all of this and drops none of it. To look for garbage in it took a second,
-# most of it at the run's end.
+# Each run imports all of this and drops none of it. Looking for garbage in it took a second, most
+# of it at the run's end.
 gc.freeze()

@@ -1,4 +1,4 @@
 """Backups of the databases: taken by `pg_dump`, kept in the object store, restored as a whole.
 
-Not here: objects. They are written once and never changed, so the bucket's versioning keeps them.
+Objects are not part of a backup: they are written once, and the bucket's versioning keeps them.
 """

@@ -1,6 +1,6 @@
-"""Where backups lie: `backups/<backup_id>/<database>.dump`, and a manifest that is written last.
+"""Backups in the bucket: `backups/<backup_id>/<database>.dump`, and a manifest, written last.
 
-A backup without a manifest was broken off, and does not count. Its dumps go with the next pruning.
+A backup without a manifest was interrupted, and does not count. The next pruning removes its dumps.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _ID = re.compile(rf"{PREFIX}/(\d{{8}}T\d{{6}}\.\d{{6}}Z)/")
 
 
 class DumpedDatabase(TolerantRecord):
-    """One dump of a backup. `schema_revision` is its newest migration, where it has any."""
+    """One dump of a backup. `schema_revision` is its newest migration, None without migrations."""
 
     name: str
     bytes: int
@@ -52,7 +52,7 @@ class Archive:
 
         Raises:
             BackupError: a dump failed; there is no backup.
-            ServerUnreachableError: a database or the store does not answer; neither.
+            ServerUnreachableError: a database or the store does not answer; there is no backup.
         """
         taken_at = datetime.now(UTC)
         backup_id = taken_at.strftime(ID_FORMAT)
@@ -82,7 +82,7 @@ class Archive:
         """Return one backup.
 
         Raises:
-            NotFoundError: no backup has that id, or it was broken off.
+            NotFoundError: no backup has that id, or it was interrupted.
             BackupError: its manifest is unreadable.
         """
         try:
@@ -95,12 +95,12 @@ class Archive:
     def restore(self, backup: Backup, databases: Sequence[Database]) -> None:
         """Put databases back as the backup has them, each as a whole.
 
-        All dumps are fetched and compared with the manifest before any database is touched, and
-        nobody may be connected to one: whoever writes on would mix two histories.
+        All dumps are fetched and compared with the manifest before any database is touched. Nobody
+        may be connected to one: a client that goes on writing would mix two histories.
 
         Raises:
             BackupError: somebody is connected, a dump is missing or damaged, or PostgreSQL refused
-                it; the message names the database, and those before it are restored.
+                it. The message names the database; those before it are restored.
         """
         dumps = {dumped.name: dumped for dumped in backup.databases}
         for database in databases:
@@ -139,7 +139,7 @@ class Archive:
                 keys_by_id.setdefault(ours[1], []).append(key)
         old = [found for found in keys_by_id if found != newest and _begun_at(found) < now - keep]
         for backup_id in old:
-            # The manifest first: what is half deleted is no backup.
+            # The manifest goes first: a half deleted backup must not count.
             for key in sorted(keys_by_id[backup_id], key=lambda key: not key.endswith(MANIFEST)):
                 self._store.delete(key)
         return old

@@ -1,7 +1,7 @@
 """Dumps one PostgreSQL database into a file, and puts one back.
 
-The work is PostgreSQL's own programs'. They must be at least as new as the server: the ones that
-came with the local server are taken where there are any, else those on PATH.
+PostgreSQL's own programs do the work. They must be at least as new as the server: those that came
+with the local server are used if there are any, else those on PATH.
 """
 
 import shutil
@@ -23,10 +23,10 @@ from visionops_assets.errors import BackupError, ServerUnreachableError
 CONNECT_TIMEOUT_S = 10
 LEAVING_S = 3.0
 LOCK_TIMEOUT = "30s"
-"""A restore waits no longer for a table that somebody uses."""
+"""The longest wait of a restore for a table that somebody uses."""
 EMPTY_SCHEMA = (
     f"SET lock_timeout = '{LOCK_TIMEOUT}'",
-    # Else each table that goes is told of.
+    # Else PostgreSQL reports each table that it drops.
     "SET client_min_messages = warning",
     "DROP SCHEMA public CASCADE",
     "CREATE SCHEMA public",
@@ -38,7 +38,7 @@ EMPTY_SCHEMA = (
 
 @dataclass(frozen=True)
 class Database:
-    """One database: what a backup calls it, and how it is reached.
+    """One database: its name in backups, and how it is reached.
 
     `environment` is what the programs run in, without secrets.
     """
@@ -49,7 +49,7 @@ class Database:
 
     @property
     def _conninfo(self) -> str:
-        """Return libpq's connection string; no password, since all see the process list."""
+        """Return libpq's connection string, without the password: process lists are public."""
         options: dict[str, Any] = {
             "host": self.url.host,
             "port": self.url.port,
@@ -87,11 +87,12 @@ class Database:
     def other_clients(self) -> int:
         """Count the connections of others to the database.
 
-        One that was closed just now is still counted for a moment: that is waited for.
+        PostgreSQL still counts a connection for a moment after its end, so this looks more than
+        once.
         """
         query = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            # Of other users' backends the type is hidden; PostgreSQL's own have no user.
+            # The type of other users' backends is hidden; PostgreSQL's own have no user.
             " AND pid <> pg_backend_pid() AND usesysid IS NOT NULL"
             " AND coalesce(backend_type, 'client backend') = 'client backend'"
         )
@@ -114,12 +115,12 @@ class Database:
         self._run("pg_dump", "--format=custom", "--no-owner", f"--file={path}", connect=True)
 
     def restore(self, path: Path) -> None:
-        """Replace all of the database by what `dump` wrote, in one transaction.
+        """Replace the content of the database by that of a dump, in one transaction.
 
-        When it fails the database is as it was before. Until it ends, old and new take up space.
+        If that fails, the database is unchanged. Until it ends, old and new take up space.
 
         Raises:
-            BackupError: the file is no dump, or PostgreSQL refused it; nothing was changed.
+            BackupError: the file is not a dump, or PostgreSQL refused it; nothing was changed.
         """
         script = path.with_suffix(".sql")
         try:

@@ -1,4 +1,4 @@
-"""Prices a plan per month, at assumed unit prices: to compare plans, not to budget with."""
+"""Prices a plan per month, at assumed unit prices: for comparing plans, not for a budget."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,8 @@ def costs_of(demand: Demand) -> list[Cost]:
     """Return the drivers, the dearest first.
 
     Object storage, disks and cores at their unit prices; Triton on CPUs or on GPUs, whichever is
-    cheaper. Kept bytes are those at the end of the retention time. Not in it: traffic, people.
+    cheaper. Kept bytes are those at the end of the retention time. Traffic and people are not
+    included.
     """
     spent = _storage(demand) | _compute(demand)
     total = sum(spent.values())

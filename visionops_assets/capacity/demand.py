@@ -11,7 +11,7 @@ BYTES_PER_MB = 1e6
 
 @dataclass(frozen=True)
 class Demand:
-    """A day's load, on average, and what it is planned for.
+    """A day's load, on average, with the assumptions of the plan.
 
     `media_per_day` are image files; `video_hours_per_day` come on top, in clips of `clip_s`.
     `peak_factor` is the busiest second's load over the average one's. `labelled_share` of the
@@ -39,14 +39,14 @@ class Demand:
     gpu_inferences_per_second: float = 2_000.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Refuse impossible values.
 
         Raises:
             InvalidRequestError: a value is out of its range, or the model was never measured.
         """
         if self.model not in MODELS:
             raise InvalidRequestError(
-                f"There are no figures of a model {self.model!r}, only of {', '.join(MODELS)}."
+                f"There are no figures for a model {self.model!r}, only of {', '.join(MODELS)}."
             )
         for field in fields(self):
             value = getattr(self, field.name)
@@ -57,7 +57,7 @@ class Demand:
                 raise InvalidRequestError(f"{name} must be above 0.")
         if self.peak_factor < 1 or self.replication < 1 or self.batch_max_messages < 1:
             raise InvalidRequestError(
-                "Peak factor, replication and messages of a batch must be at least 1."
+                "Peak factor, replication and messages per batch must be at least 1."
             )
         if self.gpu_inferences_per_second <= 0:
             raise InvalidRequestError("gpu_inferences_per_second must be above 0.")

@@ -14,7 +14,7 @@ DAYS_PER_YEAR = 365
 
 @dataclass(frozen=True)
 class Limit:
-    """One limited thing, and the way out when it does not suffice."""
+    """One limited quantity, and the remedy when the limit is reached."""
 
     key: str
     name: str
@@ -31,7 +31,7 @@ class Limit:
 
 
 def limits_of(demand: Demand) -> list[Limit]:
-    """Return every known limit, the one that is nearest first."""
+    """Return every known limit, the nearest first."""
     limits = [*_of_dagster(demand), *_of_postgres(demand), _taking(demand), _store(demand)]
     return sorted(limits, key=lambda limit: limit.load / limit.limit, reverse=True)
 
@@ -49,14 +49,14 @@ def batch_that_keeps(demand: Demand, days: float) -> tuple[int, float]:
 
 
 def _of_dagster(demand: Demand) -> list[Limit]:
-    """Limit runs and partitions. After an outage batches are full, of the dearest media."""
+    """Limit runs and partitions. After an outage batches are full of the most expensive media."""
     file_s = load.image_core_s(demand)
     if demand.video_hours_per_day:
         file_s = max(file_s, demand.clip_s * load.video_core_s(demand))
     return [
         Limit(
             "dagster_partitions",
-            "partitions of a year",
+            "partitions per year",
             load.batches_per_day(demand) * DAYS_PER_YEAR,
             m.PARTITION_BUDGET.value,
             "partitions",
@@ -70,7 +70,7 @@ def _of_dagster(demand: Demand) -> list[Limit]:
             m.MAX_RUN_S.value,
             "s",
             Basis.EXTRAPOLATED,
-            "Set fewer VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in "
+            "Lower VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in "
             "deploy/dagster.yaml.",
         ),
         Limit(
@@ -106,7 +106,7 @@ def _of_postgres(demand: Demand) -> list[Limit]:
             m.POSTGRES_WRITES_HZ.value * m.POSTGRES_MAX_CORES.value * m.UTILISATION.value,
             "/s",
             Basis.ASSUMED,
-            "Partition the large tables by time; more primaries need a catalog a region.",
+            "Partition the large tables by time; more primaries need one catalog per region.",
         ),
         Limit(
             "postgres_connections",

@@ -1,6 +1,6 @@
 """The arithmetic of a demand: rates, bytes and busy machines. Planning rounds them to figures.
 
-"Busy" counts whole machines, pods or cores at full load in the busiest second.
+"Busy" is a number of machines, pods or cores at full load in the busiest second.
 """
 
 import math
@@ -10,7 +10,7 @@ from visionops_assets.capacity.demand import BYTES_PER_MB, SECONDS_PER_DAY, Dema
 
 
 def media_partitions(demand: Demand) -> int:
-    """Return the partitions that the media topic needs for a tick of the sensor to keep up."""
+    """Return the partitions that the media topic needs, so that the sensor keeps up."""
     cut_hz = m.SENSOR_BATCHES.value * demand.batch_max_messages / m.SENSOR_INTERVAL_S.value
     peak_hz = demand.files_hz * demand.peak_factor
     return max(1, math.ceil(peak_hz / (cut_hz * m.UTILISATION.value)))
@@ -53,7 +53,7 @@ def postgres_writes_hz(demand: Demand) -> float:
 
 
 def image_core_s(demand: Demand) -> float:
-    """Return the CPU seconds that decoding and preprocessing one image takes."""
+    """Return the CPU seconds of decoding and preprocessing one image."""
     return m.IMAGE_FRAME_S.value + m.IMAGE_FRAME_S_PER_MP.value * demand.image_pixels / BYTES_PER_MB
 
 
@@ -103,7 +103,7 @@ def kept_image_bytes(demand: Demand) -> float:
 
 
 def queued_hz(demand: Demand) -> float:
-    """Return the bytes per second that are published, on average, before replication."""
+    """Return the average bytes per second that are published, before replication."""
     embedding = m.MODELS[demand.model].embedding_size * m.FLOAT_BYTES.value
     # An image travels in Base64.
     image = demand.kept_image_share * kept_image_bytes(demand) * 4 / 3
@@ -112,6 +112,6 @@ def queued_hz(demand: Demand) -> float:
 
 
 def queued_bytes(demand: Demand) -> float:
-    """Return the bytes that the queue holds, all replicas."""
+    """Return the bytes that all replicas of the queue hold."""
     seconds = demand.queue_retention_days * SECONDS_PER_DAY
     return queued_hz(demand) * seconds * demand.replication

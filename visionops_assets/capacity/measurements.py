@@ -1,9 +1,8 @@
 """Every constant of the capacity model, once, with its unit and where it comes from.
 
-Measured ones were taken on one machine with 2 cores, client and servers together, mostly by
-`make bench` (docs/explanation/figures.md). So they err to the safe side: servers alone would do
-more.
-Assumed ones could not be measured there. They are round, and to be replaced by your own.
+Measured ones were taken on one machine with 2 cores, client and servers together, mostly by `make
+bench` (docs/explanation/figures.md). So they are on the safe side: servers alone would do more.
+Assumed ones could not be measured there. They are round numbers; replace them by your own.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class Basis(StrEnum):
-    """How well a number is founded. `given` is by a setting, or by the demand itself."""
+    """The foundation of a number. `given` means by a setting, or by the demand itself."""
 
     GIVEN = "given"
     MEASURED = "measured"
@@ -31,7 +30,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A network as it was served on CPUs by one Triton on both cores, by the table of figures.
+    """The figures of a network on CPUs, served by one Triton on both cores.
 
     `peak_hz` is with 32 requests in flight, `p99_ms` at 0.7 of that rate. `frame_bytes` is the mean
     PNG of ten photographs at this size, measured by hand.
@@ -70,8 +69,8 @@ def _assumed(value: float, unit: str, source: str) -> Constant:
 
 UTILISATION = _given(0.7, "of peak", "the load at which p99 latency is measured, make bench")
 
-# The line through uploads of 20 KB (405 /s) and 20 MB (4.8 /s), which lies above those of 200 KB:
-# 4.3 ms where they took 3.3.
+# The line through uploads of 20 KB (405 /s) and 20 MB (4.8 /s). It errs on the safe side for those
+# of 200 KB: 4.3 ms, where they took 3.3.
 UPLOAD_S = _measured(0.00226, "s on 2 cores", f"uploads of 20 KB and 20 MB, {_BENCH}")
 UPLOAD_S_PER_MB = _measured(0.0103, "s on 2 cores", f"the same, {_BENCH}")
 
@@ -87,7 +86,7 @@ RUN_CPU_S = _measured(6, "core s", f"a Dagster run, 3 to 6, {_HAND}")
 MONITOR_RUN_S = _measured(16, "s", "monitoring in make demo, build/demo.json")
 MONITORING_INTERVAL_S = _given(30, "s", "VISIONOPS_MONITORING_INTERVAL_S")
 HEALTH_RUNS_PER_DAY = _given(288, "runs", "the schedule of check_health")
-SENSOR_BATCHES = _given(10, "batches", "that one tick of the sensor media_events cuts")
+SENSOR_BATCHES = _given(10, "batches", "cut by one tick of the sensor media_events, at most")
 SENSOR_INTERVAL_S = _given(5, "s", "from one tick to the next")
 PARTITION_BUDGET = _given(
     25_000, "partitions", "what keeps Dagster's UI quick (docs/explanation/guarantees.md)"
@@ -96,16 +95,16 @@ MAX_RUN_S = _given(7_200, "s", "max_runtime_seconds in deploy/dagster.yaml")
 
 EVENT_BYTES = _measured(500, "bytes", f"a media event with its headers, {_HAND}")
 PREDICTION_BYTES = _measured(620, "bytes", f"a prediction's record without embedding, {_HAND}")
-FLOAT_BYTES = _measured(20, "bytes", f"a float of an embedding in JSON, {_HAND}")
+FLOAT_BYTES = _measured(20, "bytes", f"per float of an embedding in JSON, {_HAND}")
 KEPT_IMAGE_BYTES = _given(262_144, "bytes", "at most, before an image is scaled down")
 
 MEDIA_ROW_BYTES = _measured(1_650, "bytes", f"media, outbox, consumed event, indexes, {_ROWS}")
 FRAME_ROW_BYTES = _measured(340, "bytes", f"with indexes, {_ROWS}")
 LABEL_ROW_BYTES = _measured(160, "bytes", f"with indexes, {_ROWS}")
 PREDICTION_ROW_BYTES = _measured(610, "bytes", f"without embedding, with indexes, {_ROWS}")
-EMBEDDING_VALUE_BYTES = _measured(13, "bytes", f"a float of a JSON column, {_ROWS}")
+EMBEDDING_VALUE_BYTES = _measured(13, "bytes", f"per float of a JSON column, {_ROWS}")
 TAKEN_S = _measured(0.000425, "s", f"a prediction into the catalog, without the queue, {_HAND}")
-TAKEN_S_PER_FLOAT = _measured(1.37e-6, "s", f"a float of its embedding, {_HAND}")
+TAKEN_S_PER_FLOAT = _measured(1.37e-6, "s", f"per float of its embedding, {_HAND}")
 WRITES_PER_FILE = _given(7, "row writes", "intent, stored, outbox twice, event, queued, done")
 
 PARTITION_BYTES_HZ = _assumed(10e6, "bytes/s", "into one partition of a topic")

@@ -1,6 +1,6 @@
-"""Plans for a demand: each figure with its unit, its foundation and the rule it follows.
+"""Plans for a demand: each figure with its unit, its foundation and its rule.
 
-Not here: limits that do not grow by adding machines (`limits.py`).
+Limits that more machines do not raise are in `limits.py`.
 """
 
 import math
@@ -53,7 +53,7 @@ def pods(demand: Demand) -> list[Figure]:
     because = "instead of those on CPU: the network's rate, or decoding on 8 cores"
     figures.append(_pods("triton_gpu", "Triton on GPU, 8 cores", gpu, Basis.ASSUMED, because))
     workers = load.worker_load(demand)
-    because = "decoding at the peak, and 6 core s a Dagster run"
+    because = "decoding at the peak, and 6 core s per Dagster run"
     figures.append(
         _pods("frame_workers", "frame workers, 1 core", workers, _founded(workers), because)
     )
@@ -79,16 +79,16 @@ def storage(demand: Demand) -> list[Figure]:
         ("run_log", "Dagster's event log", run_log, Basis.ASSUMED),
     )
     return [
-        Figure(f"{key}_bytes", "storage", name, value, "bytes", basis, "a day x days of retention")
+        Figure(f"{key}_bytes", "storage", name, value, "bytes", basis, "daily x days of retention")
         for key, name, value, basis in rows
     ]
 
 
 def queue(demand: Demand) -> list[Figure]:
-    """Partitions and brokers.
+    """Plan partitions and brokers.
 
-    A tick of the sensor cuts 10 batches of a partition each 5 s, which bounds its rate. Brokers: as
-    many as replicas, or what the bytes written or kept ask for.
+    Every 5 s, a tick of the sensor cuts up to 10 batches per partition, which bounds its rate.
+    There are as many brokers as replicas, or as the bytes written or kept need.
     """
     cut_hz = m.SENSOR_BATCHES.value * demand.batch_max_messages / m.SENSOR_INTERVAL_S.value
     written_hz = load.queued_hz(demand) * demand.peak_factor
@@ -138,7 +138,7 @@ def postgres(demand: Demand) -> list[Figure]:
             writes_hz,
             "/s",
             Basis.GIVEN,
-            "7 a file, 1 a frame, a label, a prediction",
+            "7 per file, 1 per frame, label and prediction",
         ),
         Figure(
             "postgres_cores",
@@ -147,15 +147,15 @@ def postgres(demand: Demand) -> list[Figure]:
             cores,
             "",
             Basis.ASSUMED,
-            "writes/s of a core",
+            "writes/s per core",
         ),
     ]
 
 
 def dagster(demand: Demand) -> list[Figure]:
-    """Runs and partitions.
+    """Plan runs and partitions.
 
-    A batch is cut when it is full, or when its oldest event waited for `batch_max_wait_s`; of a
+    A batch is cut when it is full, or when its oldest event waited for `batch_max_wait_s`. In a
     topic partition with r events/s that is every min(messages / r, wait) s, and never more often
     than events come.
     """
@@ -173,7 +173,7 @@ def dagster(demand: Demand) -> list[Figure]:
 
 
 def _founded(busy: float) -> Basis:
-    """Say how well a load is founded: one machine's was measured, more is extrapolated."""
+    """Return the foundation of a load: that of one machine was measured, more is extrapolated."""
     return Basis.MEASURED if busy <= 1 else Basis.EXTRAPOLATED
 
 

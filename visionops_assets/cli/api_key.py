@@ -14,7 +14,7 @@ from visionops_assets.settings import Settings
 def given_or_own_key(
     settings: Settings, given: str | None, name: str, scope: Scope
 ) -> Iterator[SecretStr]:
-    """Yield the key that was given or set, or one that is made under `name` and revoked after."""
+    """Yield the key that was given or set, or make one under `name` and revoke it afterwards."""
     if key := SecretStr(given) if given else settings.api_key:
         yield key
         return
@@ -24,6 +24,6 @@ def given_or_own_key(
     try:
         yield keys.own_key(settings, Catalog(), name, [scope])
     finally:
-        # One that stays behind is in nobody's hands, and the next of its name revokes it.
+        # Nobody holds a key that stays behind, and the next one of its name revokes it.
         with suppress(ServerUnreachableError, NotFoundError), Catalog().begin() as session:
             keys.revoke(session, name)

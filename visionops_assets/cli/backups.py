@@ -104,8 +104,9 @@ def _archive() -> "Archive":
 def _databases(mlflow_url: str | None = None) -> "list[Database]":
     """Return what is backed up, in the order of the dumps.
 
-    Dagster comes before the catalog: a batch that is asked for twice has no effect, one that is not
-    asked for does. MLflow comes after it: the catalog must name no model that MLflow does not know.
+    Dagster comes before the catalog: a batch that is asked for twice has no effect, but one that is
+    never asked for is missing. MLflow comes after it: the catalog must name no model that MLflow
+    does not know.
     """
     from sqlalchemy.engine import make_url
 

@@ -28,7 +28,11 @@ def capacity(
     ] = 0.0,
     predictions_per_second: Annotated[
         float | None,
-        typer.Option(min=0, help="On average. Default: one per media file.", show_default=False),
+        typer.Option(
+            min=0,
+            help="Predictions per second on average. Default: one per media file.",
+            show_default=False,
+        ),
     ] = None,
     retention_days: Annotated[
         float, typer.Option(help="Days that media, frames and rows are kept.")
@@ -56,7 +60,10 @@ def capacity(
     model: Annotated[str, typer.Option(help="A measured model and frame size.")] = "resnet-tiny-64",
     gpu_inferences_per_second: Annotated[
         float,
-        typer.Option(help="Of the network on your GPU, by perf_analyzer. We have not measured it."),
+        typer.Option(
+            help="Images per second of the network on your GPU, by perf_analyzer. We "
+            "have not measured it."
+        ),
     ] = 2_000.0,
     as_json: AsJson = False,
 ) -> None:

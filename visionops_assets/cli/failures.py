@@ -7,8 +7,8 @@ from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.redaction import redacted
 from visionops_assets.settings import STACK_ENV_FILE, settings_home
 
-# Packages whose exceptions may come through, by the server that they speak to. They are told by
-# their names: importing them all would take seconds.
+# Packages whose exceptions may come through, by the server that they speak to. Names are enough to
+# recognise them: importing them all would take seconds.
 _SERVERS = {
     "botocore": "The object store",
     "grpc": "Triton",
@@ -28,7 +28,7 @@ _SERVERS = {
 def sentence(error: Exception) -> str:
     """Say what was wrong and what to do about it, without a secret that the error may hold.
 
-    A failure that nobody foresaw is a bug: its trace goes into a file, whose name is said.
+    A failure that nobody foresaw is a bug: its trace goes into a file, and the sentence names that.
     """
     return redacted(_sentence(error))
 

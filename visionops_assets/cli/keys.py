@@ -35,7 +35,7 @@ def duration(text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no time. Write it like 30m, 24h or 90d.")
+        raise typer.BadParameter(f"{text!r} is not a time. Write it like 30m, 24h or 90d.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

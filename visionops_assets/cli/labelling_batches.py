@@ -132,7 +132,7 @@ def read_labels(path: Path) -> dict[UUID, str]:
     """Read the filled-in labels of a CSV file; the last one of a prediction counts.
 
     Raises:
-        InvalidRequestError: it is not such a file, or holds no label. Nothing was sent yet.
+        InvalidRequestError: it is not such a file, or holds no label. Nothing has been sent.
     """
     try:
         # Spreadsheets put a byte order mark before UTF-8.
@@ -160,7 +160,7 @@ def _labels(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[UUID, s
             yield UUID(row["prediction_id"]), label
         except (ValueError, TypeError, AttributeError):
             raise InvalidRequestError(
-                f"{path}, line {reader.line_num}: {row['prediction_id']!r} is no prediction id."
+                f"{path}, line {reader.line_num}: {row['prediction_id']!r} is not a prediction id."
             ) from None
 
 
@@ -168,7 +168,7 @@ def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
     """Save images and the CSV file, and return how many images there are.
 
     Raises:
-        InvalidRequestError: the CSV file is there already: it may have been filled in.
+        InvalidRequestError: the CSV file exists already, and may have been filled in.
     """
     from visionops_assets.resources.object_store import ObjectStore
 
@@ -191,7 +191,7 @@ def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
 
 
 def _suffix(image: bytes) -> str:
-    """Name a kind of image as files do, so that viewers open it."""
+    """Return the file extension of a kind of image, so that viewers open it."""
     from visionops_assets.vision.headers import image_format
 
     found = image_format(image)

@@ -19,7 +19,7 @@ def link(
 ) -> None:
     """Print a link to the gateway's page that signs one browser in.
 
-    It is valid once, within 15 minutes. Whoever has it may predict and label for 12 hours.
+    It works once, within 15 minutes. Whoever has it may predict and label for 12 hours.
     """
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.sign_in import create_link

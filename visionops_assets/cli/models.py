@@ -78,7 +78,7 @@ def show(
 
 
 def why_no_model_serves(otherwise: str) -> str:
-    """Say why the configured model was never released and what to do; `otherwise` if it was."""
+    """Say why the configured model was never released, and what to do; `otherwise` if it was."""
     from visionops_assets.catalog.next_steps import why_nothing_serves
 
     standing = _standing(None)
@@ -86,7 +86,7 @@ def why_no_model_serves(otherwise: str) -> str:
 
 
 def in_one_sentence() -> str:
-    """Say how the configured model stands."""
+    """Say what serves of the configured model, and what the next version waits for."""
     from visionops_assets.catalog import next_steps
 
     return next_steps.in_one_sentence(_standing(None))
@@ -134,7 +134,7 @@ def _fact(found: "VersionStanding", standing: "ModelStanding") -> dict[str, Any]
 
 
 def _readable(fact: Fact) -> dict[str, Any]:
-    """Say the interval in one field, and leave out what is not known."""
+    """Put the interval into one field, and leave out unknown fields."""
     shown = dict(fact) | {"accuracy": f"{_accuracy(fact)}, with 95 % confidence"}
     hidden = {name for name, value in shown.items() if value is None}
     hidden |= {"accuracy_low", "accuracy_high"}

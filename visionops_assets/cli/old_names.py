@@ -1,4 +1,4 @@
-"""Old names of commands: they still work, and say the new name on standard error."""
+"""Old names of commands: they still work, and name the new one on standard error."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _BARE = ("decisions", "decisions ls")
 
 
 def old_and_new_name(words: Sequence[str]) -> tuple[str, str] | None:
-    """Return the old name that the words of a command begin with, and the new one; else None."""
+    """Return the old name that a command begins with, and its new name; None without one."""
     old, new = _BARE
     rest = words[1:2]
     if list(words[:1]) == [old] and (not rest or (rest[0][:1] == "-" and rest[0] != "--help")):

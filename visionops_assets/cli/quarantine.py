@@ -97,6 +97,6 @@ def retry(
 
 
 def _described(media: "Media") -> dict[str, Any]:
-    """Return all that the catalog knows of a file."""
+    """Return everything that the catalog knows about a file."""
     names = [column.name for column in media.__table__.columns if column.name not in UNSHOWN]
     return {name: getattr(media, name) for name in names}

@@ -20,10 +20,10 @@ EPILOG = (
 
 
 class Commands(TyperGroup):
-    """The group of all commands, which takes old names for new ones."""
+    """The group of all commands. It understands old names, too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Replace an old name at the front of `args`, and say so once."""
+        """Replace an old name at the front of `args`, and say so on standard error."""
         renamed = old_and_new_name(args)
         if renamed:
             old, new = renamed

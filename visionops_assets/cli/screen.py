@@ -24,13 +24,13 @@ console = Console(width=None if sys.stdout.isatty() else 200)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines and nothing else.")]
 Fact = Mapping[str, Any]
 Columns = Mapping[str, str | Callable[[Fact], object]]
-"""Headings of a table, each with the name of a fact's field, or with what makes its cell."""
+"""Headings of a table, each with the name of a fact's field, or with a function for its cell."""
 
 ABSENT = "-"
 
 
 def printable(value: object) -> str:
-    """Show foreign text as it is: no markup in it counts, no control character gets through."""
+    """Show foreign text as it is: its markup has no effect, its control characters are escaped."""
     return escape(foreign_text.printable(str(value)))
 
 
@@ -62,7 +62,7 @@ def print_json(fact: object) -> None:
 
 
 def print_rows(facts: Sequence[Fact], columns: Columns, as_json: bool, nothing: str) -> None:
-    """Print facts of one kind: a line each, or a table, or `nothing` without any."""
+    """Print facts of one kind: a line each, or a table, or the sentence `nothing` without any."""
     if as_json:
         for fact in facts:
             print_json(fact)
@@ -73,7 +73,7 @@ def print_rows(facts: Sequence[Fact], columns: Columns, as_json: bool, nothing: 
 
 
 def print_fields(fact: Fact, as_json: bool) -> None:
-    """Print all that is known of one thing: one line, or a line per field."""
+    """Print everything known about one thing: one line, or a line per field."""
     if as_json:
         print_json(fact)
         return
@@ -83,7 +83,7 @@ def print_fields(fact: Fact, as_json: bool) -> None:
 
 
 def print_fact(fact: object, as_json: bool, *sentences: str) -> None:
-    """Print what was done: one line of JSON, or sentences."""
+    """Print the result of a command: one line of JSON, or sentences."""
     if as_json:
         print_json(fact)
         return
@@ -92,7 +92,7 @@ def print_fact(fact: object, as_json: bool, *sentences: str) -> None:
 
 
 def table(facts: Sequence[Fact], columns: Columns) -> Table:
-    """Lay out facts as a table, a row each."""
+    """Lay out facts as a table, one row per fact."""
     shown = Table(*columns)
     for fact in facts:
         values = (

@@ -50,7 +50,7 @@ def train(
 
     config = _checked(snapshot, steps, learning_rate, network)
     run_config = {"ops": {"trained_model": {"config": config}}}
-    # By the snapshot, the sensor sees that it need not ask for a training itself.
+    # The tag of the snapshot tells the sensor that it need not ask for a training itself.
     tags = {"visionops/started_by": "visionops train", SNAPSHOT_TAG: config["snapshot_id"]}
     with closing(DagsterClient(load_settings().dagster_url)) as dagster:
         run_id = dagster.launch(JOB, run_config, tags)
@@ -74,7 +74,7 @@ def train(
 def _checked(
     snapshot: str | None, steps: int | None, learning_rate: float | None, network: str | None
 ) -> dict[str, Any]:
-    """Check all that was asked for, before anything runs; return the configuration of the asset."""
+    """Check the whole request before anything runs; return the configuration of the asset."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.stages.training.request import (
         TrainingRequest,
@@ -95,7 +95,7 @@ def _checked(
 
 
 def _followed(dagster: "DagsterClient", run_id: str) -> "RunState":
-    """Tell of each step as it begins and ends, until the run has ended."""
+    """Print each step as it begins and ends, until the run has ended."""
     told: dict[str, str] = {}
     try:
         while True:
@@ -113,7 +113,7 @@ def _followed(dagster: "DagsterClient", run_id: str) -> "RunState":
 
 
 def _tell(fact: dict[str, Any], as_json: bool) -> None:
-    """Say which version came of it, and what the gate says."""
+    """Say which version the run made, and the gate's verdict on it."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.releases import champion, verdict_of_run
 

@@ -1,4 +1,4 @@
-"""Tells from a service's address how to reach it."""
+"""Says how to reach a service by its address."""
 
 from urllib.parse import urlsplit
 
@@ -6,5 +6,5 @@ _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether it is of this machine. A proxy of the environment has no business on the way."""
+    """Say whether an address is on this machine: the environment's proxy is not for such ones."""
     return urlsplit(url).hostname in _LOOPBACK_HOSTS

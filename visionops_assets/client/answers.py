@@ -1,4 +1,4 @@
-"""The answers of ingest, as far as clients need them. Unknown fields are ignored."""
+"""The answers of ingest, with the fields that clients need. Others are ignored."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Requests to one service, each sent once: no answer, or a refusal, is an error of ours."""
+"""Requests to one service, each sent once. No answer, or a refusal, raises one of our errors."""
 
 import time
 from abc import ABC, abstractmethod
@@ -16,8 +16,8 @@ from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.contracts import Record
 from visionops_assets.errors import RefusedError, ServerUnreachableError, SettingsError
 
-# A request may be sent again after each of these: equal bytes of a source are one media file, and
-# a prediction is only a question.
+# After each of these a request may be sent again: equal bytes of a source are one media file, and a
+# prediction changes nothing.
 _TEMPORARY_STATUSES = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -67,7 +67,7 @@ class Connection:
         """Send a request once, and return the answer to it.
 
         Raises:
-            TemporaryError: no answer, or one that says to come again.
+            TemporaryError: no answer, or one that asks to try again.
             RefusedError: any other answer than success.
         """
         try:
@@ -82,7 +82,7 @@ class Connection:
 
 
 def failure_of(url: str, response: httpx.Response) -> TemporaryError | RefusedError:
-    """Return the error that an answer other than success means."""
+    """Return the error that an unsuccessful answer stands for."""
     reason, detail = _problem(response)
     if response.status_code in _TEMPORARY_STATUSES:
         return TemporaryError(
@@ -117,7 +117,7 @@ def read_as(model: type[_Answer], response: httpx.Response) -> _Answer:
     """Read the body of an answer.
 
     Raises:
-        ServerUnreachableError: it does not fit `model`: another server is at this address.
+        ServerUnreachableError: it does not fit `model`, so another server is at this address.
     """
     try:
         return model.model_validate_json(response.content)
@@ -132,7 +132,7 @@ def not_ours(response: httpx.Response) -> ServerUnreachableError:
 
 
 def _problem(response: httpx.Response) -> tuple[str, str]:
-    """Return code and detail of a problem document (RFC 9457), or the best of what there is."""
+    """Return code and detail of a problem document (RFC 9457), or the best substitute for them."""
     try:
         document = response.json()
         return str(document["code"]), str(document["detail"])

@@ -11,7 +11,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 class Content(Protocol):
-    """Bytes of a known number, which every reading of them yields alike."""
+    """A known number of bytes; every reading yields the same ones."""
 
     @property
     def size_bytes(self) -> int:
@@ -42,7 +42,7 @@ class MemoryContent:
 
 
 class FileContent:
-    """A file on disk, of the size it has now; a chunk of it is in memory at a time."""
+    """A file on disk, of the size it has now; one chunk at a time is in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Dagster from outside, by the GraphQL of its webserver: jobs are launched, runs looked at."""
+"""Launches jobs and looks at runs from outside, by the GraphQL of Dagster's webserver."""
 
 import time
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ query Failures($id: ID!) {
 
 @dataclass(frozen=True)
 class RunState:
-    """How a run stands: Dagster's status of it, and of each step that has begun, by its name."""
+    """The state of a run: Dagster's status of it, and of each step that has begun, by its name."""
 
     run_id: str
     status: str
@@ -79,7 +79,7 @@ class DagsterClient:
 
     def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
-        # A proxy of the environment has no business with the servers of this machine.
+        # The environment's proxy is not for the servers of this machine.
         self._http = httpx.Client(
             timeout=TIMEOUT_S, trust_env=not is_loopback(url), transport=transport
         )
@@ -95,7 +95,7 @@ class DagsterClient:
     def launch(
         self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None
     ) -> str:
-        """Start a job, as one who launches it in Dagster's UI; return the id of its run."""
+        """Start a job as the launchpad of Dagster's UI does; return the id of its run."""
         labels = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         target = {"repository": REPOSITORY, "location": LOCATION, "job": job}
         answer = self.query(LAUNCH, target | {"config": run_config, "tags": labels})["launchRun"]

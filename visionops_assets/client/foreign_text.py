@@ -2,5 +2,5 @@
 
 
 def printable(text: str) -> str:
-    """Make any text fit to be printed: what controls a terminal, or is no text, is escaped."""
+    """Make any text printable: terminal controls, and bytes that are not text, are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

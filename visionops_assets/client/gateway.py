@@ -23,15 +23,15 @@ __all__ = ["GatewayClient", "PredictedImage", "RefusedImage", "StreamedFrame"]
 
 MAX_LIST_IMAGES = 64
 MAX_LIST_BYTES = 32 * 1024**2
-"""An image of more bytes goes by itself."""
+"""A larger image is sent by itself."""
 
 
 class GatewayClient(ServiceClient):
     """Predicts by one gateway. Safe to use from several threads.
 
     `timeout_s` is for connecting, and for each wait for the gateway to read or to answer;
-    `retry_for_s` is how long one call is tried, from its first attempt to its last. Of a request
-    whose answer was lost, the prediction is made and recorded again.
+    `retry_for_s` is how long one call is tried, from its first attempt to its last. If an answer is
+    lost, the prediction is made and recorded again.
 
     Raises:
         SettingsError: `url` is no HTTP address.
@@ -67,10 +67,10 @@ class GatewayClient(ServiceClient):
     ) -> PredictedImage:
         """Predict one encoded image.
 
-        `top_k` is the number of classes whose probabilities are returned, best first; without an
-        answer within `timeout_s` the call fails. Requests with the same `sticky_key` are answered
-        by the same version while a canary goes on. `keep_image` asks for the image to be kept, so
-        that a model can be trained on it once the prediction has a label.
+        `top_k` is the number of classes whose probabilities are returned, best first. The call
+        fails without an answer within `timeout_s`. One version answers all requests with the same
+        `sticky_key` while a canary goes on. `keep_image` asks for the image to be kept, so that a
+        model can be trained on it once the prediction has a label.
 
         Raises:
             RefusedError: the gateway refuses this image or this key.
@@ -100,9 +100,9 @@ class GatewayClient(ServiceClient):
         sticky_key: str | None = None,
         keep_image: bool = False,
     ) -> list[PredictedImage | RefusedImage]:
-        """Predict images; answers are in their order, and one that is refused harms no other.
+        """Predict images, with answers in their order; an image that is refused harms no other.
 
-        They are sent in lists, and `timeout_s` holds for a list. The rest is as with `predict`.
+        Images are sent in lists, and `timeout_s` holds for a list. The rest is as with `predict`.
 
         Raises:
             RefusedError: the gateway refuses this key.
@@ -122,7 +122,7 @@ class GatewayClient(ServiceClient):
         headers: dict[str, str],
         within_s: float | None,
     ) -> list[PredictedImage | RefusedImage]:
-        """Send a list, and again what of it came at a bad time."""
+        """Send a list, and send again those images that met a temporary error."""
         outcomes: dict[int, PredictedImage | RefusedImage] = {}
 
         def attempt() -> None:
@@ -166,10 +166,10 @@ class GatewayClient(ServiceClient):
         sticky_key: str | None = None,
         keep_image: bool = False,
     ) -> Iterator[StreamedFrame]:
-        """Send encoded frames as they come, and yield what became of each, in their order.
+        """Send encoded frames as they come, and yield the answer to each, in their order.
 
-        A frame is taken from `frames` as soon as there is room for it, by a thread of its own.
-        A connection that is lost is not made again: where to go on is the caller's to say.
+        A frame is taken from `frames` as soon as there is room for it, by a thread of its own. A
+        lost connection is not made again: the caller decides where to go on.
 
         Raises:
             RefusedError: the gateway refuses this key, or a frame that is too large.

@@ -49,7 +49,7 @@ class IngestClient(ServiceClient):
         self._connection.close()
 
     def stop_retrying(self) -> None:
-        """Let requests under way end, and send none of them again."""
+        """Let requests under way end, and repeat none of them."""
         self._retrying.stop()
 
     def check(self) -> None:
@@ -115,7 +115,7 @@ class IngestClient(ServiceClient):
 
 
 def _shown_name(filename: str) -> str:
-    """Make a name of any bytes fit for a URL; the end of a long one is kept, with the extension."""
+    """Make a name of any bytes fit for a URL; a long one keeps its end, with the extension."""
     return filename.encode(errors="replace").decode()[-MAX_FILENAME_CHARACTERS:]
 
 

@@ -19,7 +19,7 @@ from visionops_assets.errors import RefusedError, ServerUnreachableError, Vision
 
 CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME_BYTES = 16 * 1024**2
-"""The gateway cuts the connection at more, often before it can say why."""
+"""The gateway cuts the connection at a larger frame, often before it can say why."""
 
 _PROBLEM_BY_CLOSING = {
     CloseCode.UNSUPPORTED_DATA: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -72,7 +72,7 @@ class _Sender(threading.Thread):
                 with self._progress:
                     self._sent += 1
                     self._progress.notify()
-        except Exception as error:  # Of `frames` or the connection: whoever reads is to know.
+        except Exception as error:  # From `frames` or the connection: the reader must know.
             self._failure = error
         finally:
             with self._progress:
@@ -80,13 +80,13 @@ class _Sender(threading.Thread):
                 self._progress.notify()
 
     def is_answered(self, answered: int) -> bool:
-        """Say whether all frames are answered; waits until one is on its way if none is."""
+        """Say whether all frames are answered; without one under way, wait for the next."""
         with self._progress:
             self._progress.wait_for(lambda: self._sent > answered or self._is_done)
             return self._sent <= answered
 
     def raise_failure(self) -> None:
-        """Raise what ended it before the last frame was sent."""
+        """Raise the error that ended the stream before the last frame was sent."""
         if self._failure is not None:
             raise self._failure
 
@@ -110,7 +110,7 @@ def _connected(
         additional_headers={**headers, **key},
         compression=None,
         open_timeout=timeout_s,
-        # Answers are few and small: unread ones must not hide that the connection ends.
+        # Answers are few and small: unread ones must not hide the end of the connection.
         max_queue=None,
         close_timeout=CLOSE_TIMEOUT_S,
         proxy=None if is_loopback(address) else True,
@@ -120,7 +120,7 @@ def _connected(
 
 @contextmanager
 def _errors(url: str) -> Iterator[None]:
-    """Translate what websockets raises."""
+    """Turn errors of websockets into ours."""
     try:
         yield
     except InvalidStatus as error:

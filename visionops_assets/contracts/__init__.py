@@ -1,7 +1,7 @@
 """The records that cross rooms. Each is immutable and says its units.
 
-What travels by Kafka, by HTTP or beside model weights is one of these; anything else is a room's
-own business. Must stay importable inside Triton's environment: pydantic and the standard library.
+Records of Kafka, of HTTP and beside model weights are here; all others belong to a room. Must stay
+importable inside Triton's environment: pydantic and the standard library only.
 """
 
 from visionops_assets.contracts.base import Record, Scope, TolerantRecord

@@ -1,4 +1,4 @@
-"""Media files, what is said of them by the queue, and how they become frames."""
+"""Media files, their messages in the queue, and how they become frames."""
 
 import hashlib
 from datetime import datetime
@@ -29,7 +29,7 @@ class MediaStatus(StrEnum):
 
 
 class MediaEvent(TolerantRecord):
-    """Says that one media file is stored. At least once delivered.
+    """Says that one media file is stored. Delivered at least once.
 
     `event_id` follows from the media id and the number of the announcement: an event that is
     published again is the same event, and a file that is processed again gets a new one.
@@ -49,7 +49,7 @@ class MediaEvent(TolerantRecord):
 
 
 class DeadLetter(TolerantRecord):
-    """A message that could not be handled: where it lay, what it said (Base64), and why not."""
+    """A message that could not be handled: its place, its bytes (Base64), and the reason."""
 
     schema_version: Literal[1] = 1
     topic: str
@@ -62,12 +62,12 @@ class DeadLetter(TolerantRecord):
 
     @property
     def place(self) -> str:
-        """Name the letter by where its message lay: `<topic>-<partition>-<offset>`."""
+        """Name the letter by the place of its message: `<topic>-<partition>-<offset>`."""
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
 class PreprocessingSpec(Record):
-    """How media become frames: used alike by the frames stage, training and serving.
+    """How media become frames, in the frames stage, in training and in serving.
 
     A frame is a `uint8` array of shape (size_px, size_px, 3), channels in RGB order.
 
@@ -83,5 +83,5 @@ class PreprocessingSpec(Record):
 
     @property
     def spec_id(self) -> str:
-        """Identify the spec by its content, so that equal specs are one spec."""
+        """Return the id of the spec, a hash of its content, so that equal specs are one spec."""
         return "pp-" + hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]

@@ -38,7 +38,7 @@ class Candidate(TolerantRecord):
 
 
 class GateState(StrEnum):
-    """The gate's word on a candidate; undecided where the holdout has too few groups."""
+    """The gate's verdict in a word; undecided where the holdout has too few groups."""
 
     PASSED = "passed"
     REFUSED = "refused"
@@ -50,12 +50,12 @@ def _state_of_old_verdicts(fields: dict[str, Any]) -> GateState:
 
 
 class GateVerdict(TolerantRecord):
-    """The gate's answer for one candidate on one frozen holdout.
+    """The gate's verdict on one candidate, by one frozen holdout.
 
     The limits of accuracy are at 95 % and count groups. `trivial_accuracy` is that of always naming
-    the commonest class; `groups_needed` is how many more holdout groups would tell, of a verdict
-    that is undecided, None where no number would. Verdicts of before there were three states lack
-    the fields that have defaults.
+    the commonest class. `groups_needed` is the number of further holdout groups that an undecided
+    verdict lacks, None where no number would help. Older verdicts lack the fields that have
+    defaults.
     """
 
     model_name: str
@@ -117,13 +117,13 @@ class ArtifactReport(TolerantRecord):
 
     @property
     def accuracy_drop(self) -> float:
-        """Return the accuracy lost against PyTorch; below zero if it won some."""
+        """Return the accuracy lost against PyTorch; below zero if some was gained."""
         # Shares of images are not exact in binary: 0.97 - 0.96 is more than 0.01.
         return round(self.reference_accuracy - self.accuracy, 9)
 
     @property
     def shortfalls(self) -> tuple[str, ...]:
-        """Say in words where it misses its bound."""
+        """Say in words which bounds the artifact misses."""
         bound, found = self.bound, []
         if self.label_agreement < bound.min_label_agreement:
             found.append(f"label agreement {self.label_agreement} < {bound.min_label_agreement}")
@@ -136,12 +136,12 @@ class ArtifactReport(TolerantRecord):
 
     @property
     def usable(self) -> bool:
-        """Say whether it may be served in the place of PyTorch."""
+        """Say whether the artifact may be served in place of PyTorch."""
         return not self.shortfalls
 
 
 class ExportedModel(TolerantRecord):
-    """The files of a candidate below `object_prefix`, and how each artifact keeps to PyTorch."""
+    """The files of a candidate below `object_prefix`, each artifact compared with PyTorch."""
 
     model_name: str
     model_version: int = Field(gt=0)

@@ -1,4 +1,4 @@
-"""The applications of the drift demo: they never stop asking, and tell later what was right."""
+"""The applications of the drift demo: they never stop asking, and label each answer later."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ from visionops_assets.errors import VisionOpsError
 
 WORKERS = 4
 REQUESTS_HZ = 20.0
-"""Of all together: little enough to leave the cores to training."""
+"""Requests per second of all threads: few enough to leave the cores to training."""
 STICKY_KEYS = 200
 KEPT_ONE_IN = 4
-"""So many images are kept while `keeps_images`, to be trained on once their truth is known."""
+"""One in this many images is kept while `keeps_images`, to be trained on once labelled."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Seen:
 
 
 class Applications:
-    """Sends what `next_image` gives through the gateway, and the truth of each after it.
+    """Sends the images of `next_image` through the gateway, and then a label for each.
 
-    What fails is never sent again, so that each failure is counted.
+    A failed request is never repeated, so that each failure is counted.
     """
 
     def __init__(self, gateway: GatewayClient, next_image: Callable[[], DemoFile]) -> None:

@@ -19,11 +19,10 @@ NOISE_SIGMA = 8.0
 
 
 def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
-    """Return the same scan, blurred, with less contrast and with noise; each time otherwise.
+    """Return the same scan, blurred, with less contrast and with noise; each time different.
 
-    It is enlarged first: 8 x 8 pixels are too few to blur. By these amounts, a model that never saw
-    such images gets half of them wrong, though training changes light and contrast; people get
-    none wrong.
+    It is enlarged first: 8 x 8 pixels are too few to blur. A model that never saw images changed so
+    gets half of them wrong, though training changes light and contrast; people get none wrong.
     """
     gray = decode_png(file.data)[:, :, 0].astype(np.float32)
     large = cv2.resize(gray, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
@@ -35,7 +34,7 @@ def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
 
 
 class World:
-    """The images that there are: some for the applications, others to measure accuracy by."""
+    """The images: some for the applications, others for measuring accuracy."""
 
     def __init__(self, held_back: Sequence[DemoFile]) -> None:
         self._rng = np.random.default_rng(SEED)
@@ -45,6 +44,6 @@ class World:
         self.is_changed = False
 
     def next_image(self) -> DemoFile:
-        """Return what the next application sees."""
+        """Return the image that the next application sends."""
         file = next(self._stream)
         return changed(file, self._rng) if self.is_changed else file

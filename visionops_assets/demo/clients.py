@@ -1,4 +1,4 @@
-"""The public APIs as the demo uses them: ingest, gateway, Dagster's GraphQL."""
+"""Calls the public APIs for the demo: ingest, gateway, Dagster's GraphQL."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ class PublicApi:
         self._dagster = DagsterClient(dagster_url)
         self._api_key = api_key
         limits = httpx.Limits(max_connections=PARALLEL_REQUESTS)
-        # A proxy of the environment has no business with the servers of this machine.
+        # The environment's proxy is not for the servers of this machine.
         self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False)
 
     def close(self) -> None:
@@ -105,12 +105,12 @@ class PublicApi:
         return answer
 
     def media(self, media_id: str) -> dict[str, Any]:
-        """Status and frames of one media file."""
+        """Return status and frames of one media file."""
         answer: dict[str, Any] = self._call("GET", f"{self._ingest_url}/v1/media/{media_id}")
         return answer
 
     def stats(self) -> dict[str, Any]:
-        """Media by status, and frames."""
+        """Count media by status, and frames."""
         answer: dict[str, Any] = self._call("GET", f"{self._ingest_url}/v1/stats")
         return answer
 
@@ -123,7 +123,7 @@ class PublicApi:
         return answer
 
     def label_all(self, labels: Iterable[tuple[UUID, str]]) -> int:
-        """Tell the gateway what predictions should have been; returns how many."""
+        """Send labels of predictions to the gateway; return how many."""
         with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
             return len(list(pool.map(self._label, labels)))
 
@@ -133,7 +133,7 @@ class PublicApi:
         self._call("POST", url, json={"label": label})
 
     def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
-        """Newest materialization of each asset that has one."""
+        """Return the newest materialization of each asset that has one."""
         keys = [{"path": [name]} for name in assets]
         data = self._dagster.query(MATERIALIZATIONS, {"keys": keys})
         return {
@@ -143,12 +143,12 @@ class PublicApi:
         }
 
     def failed_runs(self) -> list[str]:
-        """Addresses of the newest failed runs."""
+        """Return the addresses of the newest failed runs."""
         runs = self._dagster.query(FAILED_RUNS, {})["runsOrError"]["results"]
         return [f"{run['jobName']}: {self._dagster.run_url(run['runId'])}" for run in runs]
 
     def launch(self, job: str, run_config: Mapping[str, Any]) -> None:
-        """Start a job, as one who launches it in Dagster's UI."""
+        """Start a job as the launchpad of Dagster's UI does."""
         self._dagster.launch(job, run_config)
 
 

@@ -1,6 +1,6 @@
-"""`visionops demo --drift`: the world changes, and the loop repairs itself.
+"""`visionops demo --drift`: the images change, and the loop repairs itself.
 
-What happens is caused by the public APIs alone, and seen in the catalog, where it is kept.
+The demo acts by the public APIs alone, and reads the results from the catalog.
 """
 
 import time
@@ -28,14 +28,14 @@ from visionops_assets.errors import VisionOpsError
 from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
 
 ACCURACY_OVER = 100
-"""Answers over which the plotted accuracy is taken."""
+"""Number of answers per point of the plotted accuracy."""
 SETTLED_LABELS = 50
-"""Labels of a new version before the next thing is done to it."""
+"""Labels that a new version gets before the next change."""
 USELESS_RECIPE = {"steps": 1, "learning_rate": 1e-9}
 
 
 class DriftDemo:
-    """Runs once: a model that has seen the changed images is not surprised again."""
+    """Runs once per home: a model that has seen the changed images answers them right."""
 
     def __init__(
         self,
@@ -55,11 +55,10 @@ class DriftDemo:
         self.figures = DriftFigures(seconds_by_stage=stages.seconds_by_stage)
 
     def run(self, plot_path: Path) -> DriftFigures:
-        """Go through all of it, and draw it.
+        """Run all steps, and draw what happened.
 
         Raises:
-            VisionOpsError: a step took too long or came out otherwise; the message says where to
-                look.
+            VisionOpsError: a step took too long or failed; the message says where to look.
         """
         figures = self.figures
         self._labels_of_others = self._labels(self._champion())
@@ -90,13 +89,13 @@ class DriftDemo:
             )
             done(
                 f"version {release.model_version} answers {self.figures.accuracy_before:.3f} of "
-                "the held-back images right"
+                "new images right"
             )
 
     def _see_change(self) -> Decision:
         with self._stages.stage("change") as done:
             release = self._champion()
-            # The catalog knows fewer: a label counts there once a run has brought its prediction.
+            # The catalog may know fewer: a label counts there once a run has taken its prediction.
             labels_before = self._labels_of_others + len(self._applications.seen)
             self._world.is_changed = True
             self._note("images change")
@@ -111,7 +110,8 @@ class DriftDemo:
             decision = self._await_decision(Outcome.RETRAIN, release)
             self.figures.labels_to_alarm = decision.evidence["alarm_at"] - labels_before
             self._note("alarm: retrain")
-            # More labels would make a dataset by themselves, and a model that the story lacks.
+            # More labels would make a dataset by themselves, and a model that is not part of the
+            # demo.
             self._applications.keeps_images = False
             done(
                 f"{self.figures.accuracy_drifted:.3f} of them, blurred and noisy; alarm after "
@@ -160,7 +160,7 @@ class DriftDemo:
             done(f"version {version} was refused by the gate: {verdict.reason}")
 
     def _see_rollback(self) -> None:
-        """Mix up labels: in the holdout too, so that the gate sees nothing, but the truth does."""
+        """Mix up labels, in the holdout too: only labels of predictions can show it."""
         with self._stages.stage("bad labels") as done:
             good = self._champion()
             self._world.is_changed = False
@@ -196,7 +196,7 @@ class DriftDemo:
         return self._stages.until(outcome.value, decided)
 
     def _settle(self, release: Release) -> None:
-        """Wait until a release has enough labels to be known by."""
+        """Wait until a release has enough labels to be judged by."""
         self._stages.screen.detail(f"waiting for {SETTLED_LABELS} labels")
         self._stages.until("labels", lambda: self._labels(release) >= SETTLED_LABELS or None)
 
@@ -245,7 +245,7 @@ class DriftDemo:
         return time.monotonic() - self._started_s
 
     def _accuracy_over_time(self) -> list[tuple[float, float]]:
-        """Seconds since the start, and the accuracy of the answers just before."""
+        """Return the seconds since the start, and the accuracy of the answers just before."""
         seen = self._applications.seen
         right = np.cumsum([0, *(answer.right for answer in seen)])
         ends = range(ACCURACY_OVER, len(seen) + 1, ACCURACY_OVER // 10)
@@ -259,5 +259,5 @@ class DriftDemo:
 
 
 def _another(label: str | None) -> str:
-    """Return the digit that is taken for this one, wherever it is: each for one other."""
+    """Return the wrong label of a digit: always the same other digit."""
     return str((int(label or 0) + 5) % 10)

@@ -22,9 +22,9 @@ class Figures:
 class DriftFigures(Figures):
     """The figures of the drift demo; written to `build/drift.json`.
 
-    Accuracies are of the same images, none of them ever trained on: before the change, changed
-    and answered by the old model, and changed and answered by the new one. `timeline` says what
-    happened after how many seconds.
+    Accuracies are of the same images, none of them ever trained on: unchanged, changed and answered
+    by the old model, changed and answered by the new one. `timeline` has the events with their
+    seconds.
     """
 
     labels_to_alarm: int = 0

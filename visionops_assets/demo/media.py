@@ -30,7 +30,7 @@ class DemoFile:
 
 
 def digits() -> tuple[list[DemoFile], list[DemoFile]]:
-    """Return the digits to upload and every fifth one, which is held back, as PNG files."""
+    """Return, as PNG files, the digits to upload, and every fifth one, which is never uploaded."""
     scans = load_digits()
     files = []
     for index, (scan, target) in enumerate(zip(scans.images, scans.target, strict=True)):

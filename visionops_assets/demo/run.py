@@ -1,4 +1,4 @@
-"""The demo's steps: upload, wait for the sensors to do the rest, predict, tell the truth."""
+"""The demo's steps: upload, wait for the sensors to do the rest, predict, label."""
 
 import time
 from contextlib import closing
@@ -66,7 +66,7 @@ def run_demo(
         figures.write(figures_path)
         tables.append(summary_table("Measured by the demo", vars(figures)))
         if drift_path is not None:
-            # Nothing is sent again: the demo counts what fails.
+            # Nothing is sent again: the demo counts failures.
             with GatewayClient(settings.gateway_url, key, retry_for_s=0) as gateway:
                 drift = DriftDemo(Stages(settings, api, screen), gateway, *digits())
                 plot_path = drift_path.with_suffix(".png")
@@ -109,7 +109,7 @@ class DemoFigures(Figures):
 
 
 class Demo:
-    """Runs the loop once. A second run finds what the first one made, and says so."""
+    """Runs the loop once. A second run finds the first one's results, and says so."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
@@ -206,7 +206,7 @@ class Demo:
                 raise VisionOpsError(
                     f"The gateway says {by_http!r} where gRPC says {self._answers[0].label!r}."
                 )
-            done(f"{right} of {len(self._answers)} held-back images right, over gRPC")
+            done(f"{right} of {len(self._answers)} digits, never uploaded, right over gRPC")
 
     def _tell_truth(self) -> None:
         with self._stages.stage("monitoring") as done:
@@ -228,7 +228,7 @@ class Demo:
 
 
 def _scalars(found: Materialization) -> str:
-    """One line of the materialization's most telling metadata."""
+    """Return one line with the materialization's most telling metadata."""
     telling = (
         "snapshot_id",
         "train_frames",

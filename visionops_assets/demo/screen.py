@@ -1,4 +1,4 @@
-"""Shows the demo in the terminal: one line per stage, and tables at the end."""
+"""Shows the demo in the terminal: a line per stage, and tables at the end."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -43,14 +43,14 @@ class Screen:
     def track(
         self, items: Iterable[dict[str, Any]], total: int, stage: str
     ) -> Iterator[dict[str, Any]]:
-        """Show how many of `total` items came by."""
+        """Show how many of `total` items are done."""
         self._progress.update(self._task, total=total, description=stage)
         for item in items:
             self._progress.advance(self._task)
             yield item
 
     def end(self, stage: str, seconds: float, summary: str | None) -> None:
-        """Leave a line for a stage; without a summary it failed."""
+        """Print the last line of a stage; without a summary it failed."""
         mark = "[red]✗[/]" if summary is None else "[green]✓[/]"
         self._progress.update(self._task, visible=False)
         self._console.print(
@@ -58,7 +58,7 @@ class Screen:
         )
 
     def note(self, text: str) -> None:
-        """Leave a line of text."""
+        """Print a line of text."""
         self._console.print(f"  {text}", style="cyan")
 
 
@@ -75,7 +75,7 @@ def summary_table(title: str, figures: dict[str, Any]) -> Table:
 
 
 def timeline_table(seconds_by_event: dict[str, float]) -> Table:
-    """Lay out what happened when."""
+    """Lay out the events with their times."""
     table = Table(title="Timeline", title_justify="left", show_header=False)
     table.add_column(justify="right")
     table.add_column()
@@ -85,7 +85,7 @@ def timeline_table(seconds_by_event: dict[str, float]) -> Table:
 
 
 def show_link(console: Console, link: SecretStr) -> None:
-    """Say where a picture can be tried. On a line of its own: in a table it might be broken."""
+    """Print the link to the gateway's page on a line of its own: in a table it might be broken."""
     console.print(
         "Send the model a picture, in the browser (this link signs in once, within 15 minutes; "
         "`visionops link` makes another):",
@@ -95,7 +95,7 @@ def show_link(console: Console, link: SecretStr) -> None:
 
 
 def places_table(places: dict[str, str]) -> Table:
-    """Lay out what to open."""
+    """Lay out the pages to open."""
     table = Table(title="Pages to open", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""How a demo goes on: stage by stage, each timed and shown, each waited for with patience."""
+"""Runs a demo stage by stage: each is timed, shown and waited for."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Show and time a stage. Call the function that it gives to say the result."""
+        """Show and time a stage. Call the function that it yields with the result."""
         said: list[str] = []
         started_s = time.monotonic()
         self.screen.begin(name)
@@ -43,10 +43,11 @@ class Stages:
             self.seconds_by_stage[name] = round(seconds, 2)
 
     def until(self, stage: str, look: Callable[[], _Found | None]) -> _Found:
-        """Look again and again until there is something, and return that.
+        """Look repeatedly until there is something, and return that.
 
         Raises:
-            VisionOpsError: there is nothing after `timeout_s`; the message says where to look.
+            VisionOpsError: there is still nothing after `timeout_s`; the message says where to
+                look.
         """
         deadline = time.monotonic() + self.timeout_s
         while time.monotonic() < deadline:

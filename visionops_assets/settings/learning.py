@@ -1,4 +1,4 @@
-"""From labelled frames to a model that may be released."""
+"""Settings of the way from labelled frames to a verdict: snapshots, training and the gate."""
 
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,7 @@ class LearningSettings(BaseSettings):
         20,
         gt=0,
         lt=100,
-        description="Percentage of the groups that are held out, never trained on.",
+        description="Percentage of the groups that make the holdout, which is never trained on.",
     )
     min_holdout_per_class: int = Field(
         5, gt=0, description="Frames of each class that the holdout needs, at least."
@@ -88,8 +88,8 @@ class LearningSettings(BaseSettings):
     )
     augment_flip: Literal["none", "horizontal"] = Field(
         "none",
-        description="`horizontal` mirrors half of the training images. Not for letters, signs, or "
-        "other things that have a left and a right.",
+        description="`horizontal` mirrors half of the training images. Do not use it for "
+        "letters, signs, or other things that have a left and a right.",
     )
     gate_min_margin: float = Field(
         0.1,

@@ -8,9 +8,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores(cgroups: Path = CGROUPS) -> int:
-    """Count the cores that this process may use: by its affinity, and by its container's limit.
+    """Count the cores that this process may use, by its affinity and its container's limit.
 
-    A pod with a limit of two cores sees all cores of its node, and loses time if it acts on that.
+    A pod with a limit of two cores sees all cores of its node, and loses time if it uses as many
+    threads.
     """
     allowed = len(os.sched_getaffinity(0))
     limit = _limit_v2(cgroups) or _limit_v1(cgroups)

@@ -1,4 +1,4 @@
-"""When monitoring looks, and what it decides by."""
+"""Settings of monitoring: its intervals, tests and decisions."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
@@ -20,8 +20,8 @@ class MonitoringSettings(BaseSettings):
         None,
         gt=0,
         lt=1,
-        description="The limit: below it the model is to be replaced. Unset: it follows from what "
-        "the gate measured of the served model.",
+        description="The limit of accuracy: below it the model must be replaced. Unset: it "
+        "follows from what the gate measured of the served model.",
     )
     monitoring_average_run_length: float = Field(
         5_000.0,

@@ -1,1 +1,1 @@
-"""The bulk importer: what there is, what is done already, several files in flight."""
+"""The bulk importer: lists files, leaves out those done before, and sends several at a time."""

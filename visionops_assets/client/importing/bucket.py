@@ -1,7 +1,7 @@
 """A prefix of an S3 bucket as a place to import from.
 
-By boto3, which other rooms do without: it knows AWS's whole chain of credentials, and lists keys
-that obstore takes for invalid paths (and then ends the whole listing).
+It uses boto3, unlike other rooms: boto3 knows AWS's whole chain of credentials, and lists keys that
+obstore takes for invalid paths (and then ends the whole listing).
 """
 
 from collections.abc import Generator, Iterator
@@ -60,7 +60,7 @@ class Bucket:
         if parts.scheme != "s3" or not parts.netloc:
             raise InvalidRequestError(f"An address in S3 is s3://bucket/prefix, not {address}")
         self._bucket = parts.netloc
-        # A `?` or `#` begins no query or fragment here: it is part of the key.
+        # Here `?` and `#` do not begin a query or fragment: they are part of the key.
         self._prefix = address.removeprefix(f"s3://{self._bucket}").removeprefix("/")
         self._folder = self._prefix[: self._prefix.rfind("/") + 1]
         self._endpoint_url = endpoint_url
@@ -91,13 +91,13 @@ class Bucket:
         return listing
 
     def open(self, item: Item) -> Content:
-        """Make an object's bytes readable. Nothing is asked of the store yet."""
+        """Make an object's bytes readable. The store is not asked yet."""
         return _ObjectContent(self._s3, self._bucket, self._folder + item.path, item)
 
 
 @dataclass(frozen=True)
 class _ObjectContent:
-    """An object of the version that was listed; a chunk of it is in memory at a time."""
+    """An object of the version that was listed; one chunk at a time is in memory."""
 
     s3: Any
     bucket: str
@@ -141,7 +141,7 @@ def _connect(endpoint_url: str | None, access_key: AccessKey | None, connections
 
 @contextmanager
 def _errors(what: str) -> Iterator[None]:
-    """Raise what boto3 raises as errors of files (OSError), or as what may pass by itself."""
+    """Turn boto3's errors into errors of files (OSError), or into temporary ones."""
     try:
         yield
     except NoCredentialsError:

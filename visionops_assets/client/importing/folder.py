@@ -12,8 +12,8 @@ from visionops_assets.client.importing.listing import Failure, Item, Listing, is
 class Folder:
     """The regular files below a folder, by the bytes of their names.
 
-    Symbolic links below it are left out: what they lead to in the folder is found anyway, and
-    what lies outside was not asked for.
+    Symbolic links below it are left out: targets within the folder are found anyway, and targets
+    outside were not asked for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class Folder:
         """Walk the folder.
 
         Raises:
-            OSError: the folder itself cannot be read. One below it that cannot is a failure.
+            OSError: the folder itself cannot be read. An unreadable folder below it is a failure.
         """
         listing = Listing()
         if self._path.is_file():
@@ -39,7 +39,7 @@ class Folder:
             try:
                 listing.items.append(_item(path, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
-                continue  # Removed since: then it is not there.
+                continue  # Removed meanwhile.
         return listing
 
     def open(self, item: Item) -> Content:
@@ -47,7 +47,7 @@ class Folder:
         return FileContent(self._root / item.path)
 
     def _walk(self, folder: str, listing: Listing) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """Yield files with their relative paths; note in `listing` what is left out."""
+        """Yield files with their relative paths; note in `listing` those that are left out."""
         try:
             with os.scandir(self._root / folder) as entries:
                 ordered = sorted(entries, key=lambda entry: os.fsencode(entry.name))

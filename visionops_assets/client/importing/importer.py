@@ -1,6 +1,6 @@
 """The import of many files: several in flight, each noted once it is acknowledged.
 
-A worker takes a file, uploads it and reports; the thread that calls `run` alone keeps the journal
+A worker takes a file, uploads it and reports. Only the thread that calls `run` keeps the journal
 and the result.
 """
 
@@ -22,7 +22,7 @@ _KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class Watcher(Protocol):
-    """Is told how an import goes."""
+    """Receives the progress of an import."""
 
     def sent(self, size_bytes: int) -> None:
         """Note bytes that any thread sent; negative if they must be sent again."""
@@ -33,7 +33,7 @@ class Watcher(Protocol):
 
 @dataclass
 class ImportResult:
-    """The results of the files that were tried. `stopped_by` says why the rest was not."""
+    """The results of the files that were tried. `stopped_by` says why others were not."""
 
     stored: int = 0
     duplicates: int = 0
@@ -58,17 +58,17 @@ class Importer:
         self._stopping = Event()
 
     def stop(self) -> None:
-        """Begin no other file; `run` returns once those in flight have ended."""
+        """Begin no further file; `run` returns once those in flight have ended."""
         self._stopping.set()
         self._client.stop_retrying()
 
     def run(self, items: list[Item], journal: Journal, watcher: Watcher) -> ImportResult:
-        """Import files, and return when the last is settled or it was stopped."""
+        """Import files, and return once the last one is settled, or after `stop`."""
         result = ImportResult()
         answers: SimpleQueue[_Answer | None] = SimpleQueue()
         source = _Shared(iter(items))
         for _ in range(self._parallel):
-            # A daemon, so that one who cannot wait for the files in flight can end the process.
+            # A daemon, so that the process can end without waiting for the files in flight.
             Thread(target=self._work, args=(source, answers, watcher), daemon=True).start()
         working = self._parallel
         while working:
@@ -86,7 +86,7 @@ class Importer:
         while not self._stopping.is_set() and (item := source.take()):
             try:
                 answers.put(_Answer(item, self._upload(item, watcher)))
-            except Exception as error:  # Whatever it is: it ends this file, not this thread.
+            except Exception as error:  # Any error ends this file, not this thread.
                 answers.put(_Answer(item, error))
         answers.put(None)
 
@@ -111,7 +111,7 @@ class Importer:
             result.stored += not outcome.duplicate
             result.stored_bytes += 0 if outcome.duplicate else outcome.bytes
         elif isinstance(outcome, VisionOpsError) and _concerns_all_files(outcome):
-            # Without a connection, what was in flight when it was stopped is simply not done.
+            # Without a connection, files in flight at the stop are simply not done.
             if not self._stopping.is_set():
                 result.stopped_by = outcome
                 self.stop()
@@ -140,7 +140,7 @@ class _Shared:
 
 
 class _Counted:
-    """Content that tells how much of it is read; what is read again is taken back before."""
+    """Content that reports how much of it is read; a new reading first takes the old count back."""
 
     def __init__(self, content: Content, told: Callable[[int], None]) -> None:
         self._content = content
@@ -158,13 +158,13 @@ class _Counted:
             self.settle(self._told_bytes + len(chunk))
 
     def settle(self, size_bytes: int) -> None:
-        """Correct the count of reported bytes to this number."""
+        """Correct the reported number of bytes to this one."""
         self._tell(size_bytes - self._told_bytes)
         self._told_bytes = size_bytes
 
 
 def label_of(path: str, order: Order) -> str | None:
-    """Return the label of a file: the order's, or the name of the folder it lies in."""
+    """Return the label of a file: that of the order, or the name of the file's folder."""
     if not order.label_by_folder:
         return order.label
     folder, _, _ = path.rpartition("/")

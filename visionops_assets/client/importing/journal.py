@@ -1,4 +1,4 @@
-"""Notes the progress of an import, so that it can be broken off anywhere and run again.
+"""Notes the progress of an import, so that an interrupted import can be run again.
 
 Each line is a JSON object; the first says which import it is. A line is written once its file is
 acknowledged; a file whose line was lost is uploaded again, and is then a duplicate.
@@ -21,7 +21,7 @@ ID_CHARACTERS = 16
 
 @dataclass(frozen=True)
 class Order:
-    """The order of an import: from where, to where, described how. One order has one journal."""
+    """The order of an import: source, destination and description. One order has one journal."""
 
     address: str
     ingest_url: str
@@ -37,7 +37,7 @@ class Order:
 
 
 class Journal:
-    """The journal of one order, open and locked. `afresh` forgets what was done before.
+    """The journal of one order, open and locked. `afresh` forgets earlier progress.
 
     Raises:
         VisionOpsError: the same import is running.
@@ -98,7 +98,7 @@ def _lock(file: IO[bytes]) -> None:
 
 
 def _read(file: IO[bytes]) -> set[tuple[str, int, str]]:
-    """Return what is done, and cut off what a crash left behind the last whole line."""
+    """Return the files that are done, and cut off a last line that a crash left incomplete."""
     file.seek(0)
     done = set()
     whole_bytes = 0

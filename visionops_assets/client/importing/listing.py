@@ -1,4 +1,4 @@
-"""Lists the files of a place that can be imported, whatever kind of place it is."""
+"""Describes the files of a place to import from, for any kind of place."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Failure:
 
 @dataclass
 class Listing:
-    """The files of a place in order, what was left out (counted by reason), and what failed."""
+    """The files of a place in order, the number left out by reason, and the failures."""
 
     items: list[Item] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -44,10 +44,10 @@ class Place(Protocol):
 
     @property
     def address(self) -> str:
-        """Return the name of the place, the same from wherever the command runs."""
+        """Return the name of the place; it does not depend on the working folder."""
 
     def list_files(self) -> Listing:
-        """Look what is there.
+        """List the files.
 
         Raises:
             OSError: the place itself cannot be read.
@@ -57,7 +57,7 @@ class Place(Protocol):
         """Make a file's bytes readable.
 
         Raises:
-            OSError: it is gone, or may not be read.
+            OSError: it is gone, or cannot be read.
         """
 
 

@@ -1,4 +1,4 @@
-"""How an import goes, for people: a bar, or lines where there is no terminal."""
+"""Shows people the progress of an import: a bar, or lines where there is no terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ class Lines:
         self._started_s = self._shown_s = self.clock_s()
 
     def sent(self, size_bytes: int) -> None:
-        """Count bytes. A count that a race of threads spoils is only shown, never used."""
+        """Count bytes. A race of threads may spoil the count, which is only shown."""
         self._bytes += size_bytes
 
     def settled(self) -> None:

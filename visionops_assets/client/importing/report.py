@@ -19,7 +19,7 @@ MAX_FAILURES_SHOWN = 50
 
 @dataclass(frozen=True)
 class Report:
-    """One run of an import: what there was, what was to be done, and what came of it."""
+    """One run of an import: the files found, those to do, and the results."""
 
     order: Order
     listing: Listing
@@ -29,7 +29,7 @@ class Report:
 
     @property
     def failures(self) -> list[Failure]:
-        """Return the problems by path: of files not readable, and of files not imported."""
+        """Return the problems by path: of unreadable files, and of files that were not imported."""
         failures = self.listing.failures + self.result.failures
         return sorted(failures, key=lambda failure: failure.path)
 
