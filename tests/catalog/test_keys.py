@@ -80,7 +80,7 @@ def test_a_key_expires_only_if_it_was_said(session: Session) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "a\n", "ä", "x" * 65])
 def test_an_unusable_name_is_refused(session: Session, name: str) -> None:
-    with pytest.raises(InvalidRequestError, match="no name for a key"):
+    with pytest.raises(InvalidRequestError, match="not a name for a key"):
         create(session, name, [Scope.INGEST])
 
 
@@ -91,7 +91,7 @@ def test_a_key_without_a_scope_is_refused_with_what_there_is(session: Session) -
 
 @pytest.mark.parametrize("text", ["", "0/second", "5", "5/eon", "-1/second", "1/second;2/hour"])
 def test_an_unusable_rate_limit_is_refused(session: Session, text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="no rate limit"):
+    with pytest.raises(InvalidRequestError, match="not a rate limit"):
         create(session, "client", [Scope.INGEST], rate_limit=text)
 
 

@@ -47,7 +47,7 @@ def test_an_undecided_version_wants_as_many_groups_as_the_verdict_says() -> None
     """7 more groups of a holdout that gets 20 % of them are 35."""
     said = newest_step(standing(UNDECIDED))
     assert "about 35 more groups" in said
-    assert "About 7 of them come to the holdout" in said
+    assert "About 7 of them go into the holdout" in said
     unknown = newest_step(standing(version(1, GateState.UNDECIDED)))
     assert "larger holdout" in unknown
 

@@ -81,7 +81,7 @@ def test_a_first_model_must_certainly_beat_the_trivial_answer(wrong: int, state:
     assert (verdict.trivial_accuracy, verdict.holdout_groups) == (0.1, 1000)
     assert verdict.champion_version is None
     assert verdict.reason.startswith(f"{state.value.capitalize()}: accuracy is ")
-    assert "0.1900 is asked for" in verdict.reason
+    assert "0.1900 is needed" in verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_first_model_must_certainly_beat_the_trivial_answer(wrong: int, state:
 def test_the_margin_can_be_reached_where_one_class_is_nine_of_ten(
     right_rare: int, state: GateState
 ) -> None:
-    """The trivial answer has 0.9, and 0.91 is asked for."""
+    """The trivial answer has 0.9, and 0.91 is needed."""
     verdict = judge(CANDIDATE, unbalanced(890, right_rare), None, RULE)
     assert limit_of_first(0.9, 0.1) == pytest.approx(0.91)
     assert verdict.state is state

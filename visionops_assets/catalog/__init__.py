@@ -1,1 +1,1 @@
-"""The Postgres schema, its migrations and its queries. Knows no Dagster asset and no HTTP."""
+"""The PostgreSQL schema, its migrations and its queries. Knows no Dagster asset and no HTTP."""

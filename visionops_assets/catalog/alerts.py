@@ -1,4 +1,4 @@
-"""Alerts as Alertmanager tells of them: noted, counted, looked for."""
+"""Notes, counts and finds the alerts that Alertmanager reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from visionops_assets.catalog.schema import Alert
 
 TOLD_WITHIN = timedelta(hours=12)
 """Alertmanager repeats a firing alert every `repeat_interval`, four hours. After a longer silence
-it has lost the alert, and will not say either that it is over."""
+it has lost the alert, and will never report its end."""
 
 
 @dataclass(frozen=True)
 class ToldAlert:
-    """An alert as it was told; `ends_at` is None while it fires.
+    """An alert as it was reported; `ends_at` is None while it fires.
 
     `fingerprint` is Alertmanager's hash of the labels; together with `starts_at` it names one
     time that the alert fired.
@@ -32,9 +32,9 @@ class ToldAlert:
 
 
 def note_alerts(session: Session, told: Sequence[ToldAlert]) -> None:
-    """Note alerts; of one that is known, what is told now counts.
+    """Note alerts; for a known one the newest report counts.
 
-    Alertmanager tells of one alert in order, and again until it gets an answer.
+    Alertmanager reports one alert in order, and repeats until it gets an answer.
     """
     rows = {(alert.fingerprint, alert.starts_at): vars(alert) for alert in told}
     if not rows:

@@ -22,7 +22,7 @@ MAX_LABEL_CHARACTERS = 200
 
 
 class CameraSettings(TolerantRecord):
-    """How a camera is cut, and the label its media get, if they all show the same."""
+    """How a camera's stream is cut, and the label of its media, if they all show the same."""
 
     rules: CutRules
     label: str | None = Field(None, min_length=1, max_length=MAX_LABEL_CHARACTERS)
@@ -43,7 +43,7 @@ class CameraEntry:
         return masked(self.address)
 
     def __repr__(self) -> str:
-        """Say which camera it is, for logs."""
+        """Name the camera, for logs."""
         return f"CameraEntry({self.name}, {self.shown_address})"
 
 
@@ -85,7 +85,7 @@ def all_cameras(session: Session) -> list[CameraEntry]:
     """Return every camera, by name.
 
     Raises:
-        InvalidRequestError: the settings of one were changed by hand to what makes no sense.
+        InvalidRequestError: the settings of one were changed by hand and make no sense.
     """
     return [_entry(row) for row in session.scalars(select(Camera).order_by(Camera.name))]
 

@@ -1,8 +1,8 @@
-"""API keys in the catalog: made, rotated, revoked and found. The keys themselves are not in it.
+"""Makes, rotates, revokes and finds API keys. The catalog does not hold the keys themselves.
 
-A key reads `vo_<prefix>_<secret>`: 8 public characters to find, show and log it by, and 32
-random bytes in base64url. The catalog holds its SHA-256: a slow hash protects what can be
-guessed, and 256 random bits cannot be.
+A key reads `vo_<prefix>_<secret>`: 8 public characters to find, show and log it by, and 32 random
+bytes in base64url. The catalog holds its SHA-256: a slow hash protects secrets that can be guessed,
+and 256 random bits cannot.
 """
 
 import hashlib
@@ -40,14 +40,14 @@ def create(
     rate_limit: str | None = None,
     lifetime: timedelta | None = None,
 ) -> tuple[ApiKey, SecretStr]:
-    """Make the first key of a name. The key is returned here and can never be had again.
+    """Make the first key of a name. The key is returned here and never again.
 
     `rate_limit` is like `100/second`; None is the limit of the settings. Without a `lifetime` the
     key does not expire.
 
     Raises:
-        InvalidRequestError: a value cannot be used, or the name has a valid key already: what was
-            uploaded under a name belongs to it, so two clients must not share one by accident.
+        InvalidRequestError: a value cannot be used, or the name has a valid key already: uploads
+            belong to a name, so two clients must not share one by accident.
     """
     if _valid_keys(session, name):
         raise InvalidRequestError(
@@ -67,8 +67,8 @@ def rotate(
 ) -> tuple[ApiKey, SecretStr]:
     """Make a new key of a name; its older ones expire after `grace`, if not before.
 
-    Where nothing else is said, the new key is like the newest older one: a key that was made to
-    expire is not replaced by one that does not.
+    By default the new key is like the newest older one: a key that expires is not replaced by one
+    that does not.
 
     Raises:
         NotFoundError: the name has no valid key.
@@ -93,7 +93,7 @@ def rotate(
 
 
 def replace(session: Session, name: str, scopes: Collection[Scope]) -> SecretStr:
-    """Revoke every key of a name and make one: for a client that keeps its key in memory only."""
+    """Revoke every key of a name and make one, for a client that keeps its key in memory only."""
     _revoke(session, ApiKey.name == name)
     _, key = _add(session, name, scopes)
     return key
@@ -122,7 +122,7 @@ def bearer_header(key: SecretStr) -> dict[str, str]:
 
 
 def list_all(session: Session) -> Sequence[ApiKey]:
-    """Return every key there ever was, by name, the newest first."""
+    """Return all keys, valid or not, by name, the newest first."""
     return session.scalars(select(ApiKey).order_by(ApiKey.name, ApiKey.created_at.desc())).all()
 
 
@@ -137,7 +137,7 @@ def revoke(session: Session, which: str) -> Sequence[ApiKey]:
     Services may go on accepting a revoked key for up to 5 seconds.
 
     Raises:
-        NotFoundError: there is no key of this prefix or name that is not revoked.
+        NotFoundError: no unrevoked key has this prefix or name.
     """
     itself = KEY_PATTERN.fullmatch(which)
     prefix = itself["prefix"] if itself else which
@@ -162,14 +162,14 @@ def parse_rate_limit(text: str) -> RateLimitItem:
     """Read a rate limit such as `100/second` or `5 per 10 minutes`.
 
     Raises:
-        InvalidRequestError: it is not one limit of at least one request.
+        InvalidRequestError: the text is not one limit of at least one request.
     """
     try:
         limits = parse_many(text)
     except ValueError:
         limits = []
     if len(limits) != 1 or limits[0].amount < 1:
-        raise InvalidRequestError(f"{text!r} is no rate limit. Write it like 100/second.")
+        raise InvalidRequestError(f"{text!r} is not a rate limit. Write it like 100/second.")
     return limits[0]
 
 
@@ -182,7 +182,7 @@ def _add(
 ) -> tuple[ApiKey, SecretStr]:
     if not _NAME_PATTERN.fullmatch(name):
         raise InvalidRequestError(
-            f"{name!r} is no name for a key: up to 64 letters, digits and . _ @ - are."
+            f"{name!r} is not a name for a key: use up to 64 letters, digits and . _ @ -."
         )
     if not scopes:
         raise InvalidRequestError(f"A key needs a scope: {', '.join(Scope)}.")

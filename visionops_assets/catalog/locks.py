@@ -1,4 +1,4 @@
-"""PostgreSQL's advisory locks, held to the end of the transaction; and the numbers they have."""
+"""PostgreSQL's advisory locks, held to the end of the transaction, and their numbers."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 
 class Lock(IntEnum):
-    """The things that are locked: the first of PostgreSQL's two keys. The second is of a name."""
+    """Kinds of locks: the first of PostgreSQL's two keys. The second follows from a name."""
 
     RELEASES = 7_105
     DECISIONS = 7_106
@@ -15,11 +15,11 @@ class Lock(IntEnum):
 
 
 def hold(session: Session, lock: Lock, name: str) -> None:
-    """Wait until no other transaction holds this lock of this name, and take it."""
+    """Wait until no other transaction holds this lock for this name, and take it."""
     session.execute(select(func.pg_advisory_xact_lock(lock.value, func.hashtext(name)))).one()
 
 
 def try_to_hold(session: Session, lock: Lock, name: str) -> bool:
-    """Take this lock of this name if it is free, and say whether it was."""
+    """Take this lock for this name if it is free, and say whether it was."""
     query = select(func.pg_try_advisory_xact_lock(lock.value, func.hashtext(name)))
     return bool(session.scalar(query))

@@ -11,7 +11,7 @@ from visionops_assets.errors import ServerUnreachableError
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 
-# Any number that no other program takes in this database.
+# A number that no other program uses in this database.
 _ADVISORY_LOCK_KEY = 7_105_118_302
 
 
@@ -36,7 +36,7 @@ def upgrade(url: str) -> None:
     config = alembic_config()
     try:
         with engine.begin() as connection:
-            # Held until the transaction ends, so a killed process leaves no lock behind.
+            # Held until the transaction ends: a killed process leaves no lock behind.
             connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _ADVISORY_LOCK_KEY})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

@@ -1,7 +1,7 @@
 """Says in one sentence what to do next about a model. Pure, on what `standing.py` reads.
 
-One rule for the command line, the gateway and all others, so that nobody is told two things.
-Addresses are not named: the gateway's clients may be anybody.
+The command line, the gateway and all others use this one rule, so that nobody is told two things.
+No sentence names an address: the gateway's clients may be anybody.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Part(StrEnum):
 class VersionStanding:
     """A version that the gate judged, what it was trained on, and its part.
 
-    The frames and classes are those of its snapshot, None if the catalog does not have it.
+    Frames and classes are those of its snapshot, None if the catalog does not have it.
     """
 
     verdict: GateVerdict
@@ -58,7 +58,8 @@ class ModelStanding:
     """All judged versions of a model, newest first, and what the next one waits for.
 
     `waiting_snapshot_id` is the newest snapshot if none of its models was judged. `labelled_frames`
-    are those that the newest snapshot lacks, `frames_per_class` what each class needs to be judged.
+    counts those that the newest snapshot lacks, `frames_per_class` those that a class needs to be
+    judged.
     """
 
     model_name: str
@@ -88,7 +89,7 @@ def next_step(of: VersionStanding, standing: ModelStanding) -> str:
         case _ if of is not standing.versions[0]:
             return f"Nothing: version {standing.versions[0].version} came after it."
         case Part.TRIED_BEFORE:
-            return f"Nothing: it lost its trial. Add labelled media: {IMPORT}."
+            return f"Nothing: it lost its rollout. Add labelled media: {IMPORT}."
         case Part.NEVER_RELEASED:
             return _step_to_a_release(of.verdict, standing)
 
@@ -107,7 +108,7 @@ def why_nothing_serves(standing: ModelStanding) -> str:
 
 
 def in_one_sentence(standing: ModelStanding) -> str:
-    """Say what serves, and whether something newer does not."""
+    """Say what serves, and whether a newer version does not."""
     if standing.champion_version is None:
         return why_nothing_serves(standing)
     serves = f"Version {standing.champion_version} of {standing.model_name} serves."
@@ -144,7 +145,7 @@ def _step_to_a_release(verdict: GateVerdict, standing: ModelStanding) -> str:
         return _mend(standing)
     if verdict.champion_version != standing.champion_version:
         return (
-            "Train again, by `visionops train`: the gate compared it with "
+            "Train again with `visionops train`: the gate compared it with "
             f"{_champion(verdict.champion_version)}, and version {standing.champion_version} "
             "serves now."
         )
@@ -157,8 +158,8 @@ def _label_more(verdict: GateVerdict, standing: ModelStanding) -> str:
         return f"Add labelled media: {IMPORT}. The gate needs a larger holdout to decide."
     overall = ceil(verdict.groups_needed * 100 / standing.holdout_percent)
     return (
-        f"Label about {overall} more groups (videos, or images that are no copies): {IMPORT}. "
-        f"About {verdict.groups_needed} of them come to the holdout. Training then starts."
+        f"Label about {overall} more groups (videos, or images that are not copies): {IMPORT}. "
+        f"About {verdict.groups_needed} of them go into the holdout. Training then starts."
     )
 
 
@@ -167,7 +168,7 @@ def _mend(standing: ModelStanding) -> str:
     keeps = f"Version {serves} serves on. " if serves is not None else ""
     return (
         f"{keeps}Add labelled media, above all of classes that it mixes up: {IMPORT}. "
-        "Or train longer on the same: `visionops train --steps N`."
+        "Or train longer on the same data: `visionops train --steps N`."
     )
 
 

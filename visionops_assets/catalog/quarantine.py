@@ -1,4 +1,4 @@
-"""Media in quarantine: looked at, counted, and given another try."""
+"""Finds and counts media in quarantine, and lets them be processed again."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,7 +13,7 @@ from visionops_assets.errors import NotFoundError
 
 
 def quarantined(session: Session, code: str | None = None) -> Sequence[Media]:
-    """Return the media in quarantine, oldest first; only those with reason `code`, if given."""
+    """Return the media in quarantine, oldest first; with `code`, only those with this reason."""
     query = select(Media).where(Media.status == MediaStatus.QUARANTINED)
     if code is not None:
         query = query.where(Media.reason_code == code)
@@ -21,7 +21,7 @@ def quarantined(session: Session, code: str | None = None) -> Sequence[Media]:
 
 
 def get_quarantined(session: Session, media_id: UUID, *, lock: bool = False) -> Media:
-    """Return one media file in quarantine; with `lock`, nobody else can retry it meanwhile.
+    """Return one media file in quarantine; `lock` keeps others from retrying it meanwhile.
 
     Raises:
         NotFoundError: there is no such file, or it is not in quarantine.
@@ -35,7 +35,7 @@ def get_quarantined(session: Session, media_id: UUID, *, lock: bool = False) -> 
 
 
 def retry(session: Session, topic: str, media_id: UUID) -> None:
-    """Let a media file be processed again, by today's code and limits.
+    """Let a media file be processed again, with today's code and limits.
 
     Raises:
         NotFoundError: there is no such file, or it is not in quarantine.

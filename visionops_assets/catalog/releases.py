@@ -1,4 +1,4 @@
-"""Queries on verdicts, releases and their audit: what was decided, which version is champion.
+"""Queries on verdicts, releases and their audit.
 
 The tables only grow: the newest row counts.
 """
@@ -16,7 +16,7 @@ from visionops_assets.contracts import GateVerdict
 
 
 class Action(StrEnum):
-    """The actions in the audit: done about a version, or refused."""
+    """The actions in the audit, done or refused."""
 
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 def add_verdict(session: Session, verdict: GateVerdict, dagster_run_id: str) -> Verdict:
-    """Add what the gate decided about a candidate."""
+    """Add the gate's verdict on a candidate."""
     row = Verdict(
         model_name=verdict.model_name,
         model_version=verdict.model_version,
@@ -44,7 +44,7 @@ def add_verdict(session: Session, verdict: GateVerdict, dagster_run_id: str) -> 
 
 
 def newest_verdict(session: Session, model_name: str, model_version: int) -> GateVerdict | None:
-    """Return the last thing the gate said about a version, or None when it said nothing."""
+    """Return the newest verdict on a version, or None without one."""
     query = (
         select(Verdict.verdict)
         .where(Verdict.model_name == model_name, Verdict.model_version == model_version)
@@ -56,7 +56,7 @@ def newest_verdict(session: Session, model_name: str, model_version: int) -> Gat
 
 
 def verdict_of_run(session: Session, dagster_run_id: str) -> GateVerdict | None:
-    """Return what the gate said in a run of Dagster, or None when it said nothing."""
+    """Return the verdict of a Dagster run, or None without one."""
     query = (
         select(Verdict.verdict)
         .where(Verdict.dagster_run_id == dagster_run_id)
@@ -68,9 +68,9 @@ def verdict_of_run(session: Session, dagster_run_id: str) -> GateVerdict | None:
 
 
 def was_refused(session: Session, snapshot_id: str) -> bool:
-    """Say whether the newest verdict on a model of this snapshot did not pass it.
+    """Say whether the newest verdict on a model of this snapshot is not a pass.
 
-    Undecided is an answer as well: another model of the same snapshot would meet the same holdout.
+    Undecided counts: another model of the same snapshot would meet the same holdout.
     """
     query = (
         select(Verdict.passed)
@@ -93,7 +93,7 @@ def champion(session: Session, model_name: str) -> Release | None:
 
 
 def newest_release(session: Session, model_name: str, model_version: int) -> Release | None:
-    """Return the last release of one version, or None when it never was champion."""
+    """Return the newest release of one version, or None if it never was champion."""
     query = (
         select(Release)
         .where(Release.model_name == model_name, Release.model_version == model_version)
@@ -104,7 +104,7 @@ def newest_release(session: Session, model_name: str, model_version: int) -> Rel
 
 
 def version_before(session: Session, model_name: str, model_version: int) -> int | None:
-    """Return what was champion before a version was first released: where a rollback goes."""
+    """Return the release before the first one of a version: a rollback goes there."""
     query = (
         select(Release.previous_version)
         .where(Release.model_name == model_name, Release.model_version == model_version)
@@ -162,7 +162,7 @@ def add_event(
 
 
 def newest_events(session: Session, model_name: str, limit: int) -> Sequence[ReleaseEvent]:
-    """Return the last lines of a model's audit, newest first."""
+    """Return the newest lines of a model's audit, newest first."""
     query = (
         select(ReleaseEvent)
         .where(ReleaseEvent.model_name == model_name)
@@ -173,7 +173,7 @@ def newest_events(session: Session, model_name: str, limit: int) -> Sequence[Rel
 
 
 def event_of(session: Session, release: Release) -> ReleaseEvent | None:
-    """Return the audit line of a release: both are of one transaction, and so of one time."""
+    """Return the audit line of a release: one transaction wrote both, with one time."""
     query = select(ReleaseEvent).where(
         ReleaseEvent.model_name == release.model_name,
         ReleaseEvent.model_version == release.model_version,
@@ -184,7 +184,7 @@ def event_of(session: Session, release: Release) -> ReleaseEvent | None:
 
 
 def lock_releases(session: Session, model_name: str) -> None:
-    """Wait until no other transaction releases this model; held to the end of this one."""
+    """Lock the releases of this model, once no other transaction does, until this one ends."""
     hold(session, Lock.RELEASES, model_name)
 
 

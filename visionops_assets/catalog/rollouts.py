@@ -1,4 +1,4 @@
-"""Canaries and shadows: which one is under way, and what the gateways saw of it."""
+"""Canaries and shadows: the one under way, and the gateways' counts of it."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +15,12 @@ from visionops_assets.catalog.schema import RolloutEvidence, RolloutRow
 from visionops_assets.contracts import Arm, Role, Rollout
 
 LATENCY_BOUNDS_MS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1_000, 2_000)
-"""Upper bounds of the buckets in which latencies are counted; one more holds what is above."""
+"""Upper bounds of the buckets in which latencies are counted; a last bucket has no bound."""
 
 
 @dataclass
 class ArmEvidence:
-    """The counts of one arm: of one gateway, or of all together."""
+    """The counts of one arm, by one gateway or by all together."""
 
     requests: int = 0
     errors: int = 0
@@ -56,8 +56,8 @@ class ArmEvidence:
     def latency_quantile_ms(self, quantile: float) -> float | None:
         """Estimate a quantile (0..1); None without answers, infinite past the last bound.
 
-        Within its bucket it is interpolated: buckets are up to twice as wide as the one before, so
-        that by their bounds alone two equal latencies near one could seem a factor of two apart.
+        The value is interpolated within its bucket. A bucket is up to twice as wide as the one
+        before, so by bounds alone two nearly equal latencies could seem a factor of two apart.
         """
         answered = sum(self.latency_counts)
         if not answered:
@@ -73,7 +73,7 @@ class ArmEvidence:
         return low + within * (LATENCY_BOUNDS_MS[bucket] - low)
 
     def __add__(self, other: Self) -> "ArmEvidence":
-        """Return what both saw."""
+        """Return the sum of both counts."""
         return ArmEvidence(
             self.requests + other.requests,
             self.errors + other.errors,
@@ -101,7 +101,7 @@ def was_tried(session: Session, model_name: str, model_version: int) -> bool:
 
 
 def seconds_since_last_end(session: Session, model_name: str) -> float | None:
-    """Return the seconds since a model's last rollout ended, by the database's clock, or None."""
+    """Return the seconds since a model's last rollout by the database's clock, or None."""
     age = func.extract("epoch", func.clock_timestamp() - func.max(RolloutRow.ended_at))
     seconds = session.scalar(select(age).where(RolloutRow.model_name == model_name))
     return None if seconds is None else float(seconds)
@@ -125,7 +125,7 @@ def start_rollout(
 ) -> Rollout:
     """Begin one. The caller holds the model's release lock and saw that none is under way.
 
-    `min_agreement` is what it is judged by in the place of the rule's own.
+    `min_agreement` replaces that of the rule.
     """
     row = RolloutRow(
         model_name=model_name,
@@ -153,7 +153,7 @@ def end_rollout(session: Session, rollout_id: int) -> None:
 def put_evidence(
     session: Session, rollout_id: int, replica: str, seen: Mapping[Arm, ArmEvidence]
 ) -> None:
-    """Note all that one gateway has counted since the rollout began, in place of the last note."""
+    """Note a gateway's counts since the rollout began, in place of its earlier note."""
     for arm, evidence in seen.items():
         counts = {
             "requests": evidence.requests,
@@ -172,7 +172,7 @@ def put_evidence(
 
 
 def evidence(session: Session, rollout_id: int) -> dict[Arm, ArmEvidence]:
-    """Return what all gateways saw of each arm together."""
+    """Return the counts of all gateways together, by arm."""
     rows = session.scalars(select(RolloutEvidence).where(RolloutEvidence.rollout_id == rollout_id))
     return _sum_by_arm(rows.all())
 
@@ -187,7 +187,7 @@ def _sum_by_arm(rows: Iterable[RolloutEvidence]) -> dict[Arm, ArmEvidence]:
 
 
 def _counts(stored: Sequence[int]) -> list[int]:
-    """Fit counts to the buckets, should a gateway of another version have other ones."""
+    """Fit counts to our buckets, if a gateway of another version has other ones."""
     buckets = len(LATENCY_BOUNDS_MS) + 1
     return [*stored, *([0] * buckets)][:buckets]
 

@@ -1,7 +1,7 @@
-"""One-time links: each signs one browser in, once, for a while, and without anybody's key.
+"""One-time links: each signs one browser in, once, for a while, without anybody's key.
 
-The secret of a link is 256 random bits; the catalog holds its SHA-256, as of keys. It is exchanged
-for a key that expires, so that what holds for keys holds here: scopes, limits, revocation.
+The secret of a link is 256 random bits; the catalog holds its SHA-256, as it does for keys. It is
+exchanged for a key that expires, so that scopes, limits and revocation are those of keys.
 """
 
 import secrets
@@ -26,9 +26,9 @@ _WHAT_TO_DO = "Make another one with `visionops link`, or sign in with an API ke
 
 
 def create_link(session: Session, page_url: str) -> SecretStr:
-    """Make a link to the page at `page_url`: valid for 15 minutes, and once.
+    """Make a link to the page at `page_url` that works once, within 15 minutes.
 
-    The secret is in the fragment, which browsers send to nobody: it is in no log and no proxy.
+    The secret is in the fragment, which browsers send to nobody: no log and no proxy has it.
     """
     now = datetime.now(UTC)
     # Old ones say nothing any more once the keys that were made of them are over.

@@ -1,4 +1,4 @@
-"""Reads how a model stands: its judged versions, their parts, and what the next one waits for."""
+"""Reads a model's standing: its judged versions, their parts, what the next one waits for."""
 
 from math import ceil
 
@@ -16,13 +16,13 @@ from visionops_assets.settings import Settings, current_spec
 
 
 def judged_models(session: Session) -> list[str]:
-    """Name the models that the gate has judged a version of."""
+    """Return the names of the models with a judged version."""
     query = select(Verdict.model_name).distinct().order_by(Verdict.model_name)
     return list(session.scalars(query))
 
 
 def model_standing(session: Session, model_name: str, settings: Settings) -> ModelStanding:
-    """Read how a model stands. Of each version the newest verdict counts."""
+    """Read a model's standing. The newest verdict on a version counts."""
     current = champion(session, model_name)
     snapshot = newest_snapshot(session)
     versions = _versions(session, model_name, current.model_version if current else None)
@@ -75,7 +75,7 @@ def _version(row: Verdict, part: Part, snapshots: dict[str, Snapshot]) -> Versio
 
 
 def _parts(session: Session, model_name: str, champion_version: int | None) -> dict[int, Part]:
-    """Return the part of each version that has or had one; the later entry is the stronger."""
+    """Return the part of each version that has or had one; a later entry replaces earlier ones."""
     tried = select(RolloutRow.model_version).where(RolloutRow.model_name == model_name)
     released = select(Release.model_version).where(Release.model_name == model_name)
     parts = dict.fromkeys(session.scalars(tried), Part.TRIED_BEFORE)

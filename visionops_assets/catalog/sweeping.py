@@ -1,4 +1,4 @@
-"""Finds the work of the sweep: uploads given up, events that went astray, answers grown old.
+"""Finds the work of the sweep: abandoned uploads, lost events, old answers.
 
 Leases and expiries are by PostgreSQL's clock, so that the servers need not agree on theirs.
 """
@@ -25,7 +25,7 @@ from visionops_assets.contracts import MediaStatus
 
 @dataclass(frozen=True)
 class GivenUpUpload:
-    """An upload whose lease ran out, as fenced by one sweep: its writer can't store it any more."""
+    """An upload whose lease ran out, fenced by one sweep: its writer can no longer store it."""
 
     media_id: UUID
     object_key: str
@@ -33,12 +33,12 @@ class GivenUpUpload:
 
     @property
     def is_forgettable(self) -> bool:
-        """Say whether it was fenced a lease ago: its writer has noticed by now, or is dead."""
+        """Say whether it was fenced a lease ago: by now its writer has noticed, or is dead."""
         return self.attempt > FIRST_ATTEMPT + 1
 
 
 def fence_expired_uploads(session: Session, lease: timedelta, limit: int) -> list[GivenUpUpload]:
-    """Take uploads whose lease ran out from their writers, and lease them to the caller."""
+    """Take uploads with an expired lease from their writers, and lease them to the caller."""
     expired = (
         select(Media.media_id)
         .where(Media.status == MediaStatus.RECEIVING, Media.lease_expires_at < func.now())
@@ -56,7 +56,7 @@ def fence_expired_uploads(session: Session, lease: timedelta, limit: int) -> lis
 
 
 def forget_upload(session: Session, upload: GivenUpUpload) -> None:
-    """Delete the row of an upload that the caller still holds. Its object must be gone before."""
+    """Delete the row of an upload that the caller still holds, and whose object is gone."""
     session.execute(
         delete(Media).where(
             Media.media_id == upload.media_id,
@@ -69,10 +69,10 @@ def forget_upload(session: Session, upload: GivenUpUpload) -> None:
 def announce_untaken(
     session: Session, topic: str, published_before: timedelta, after: UUID, limit: int
 ) -> tuple[int, UUID | None]:
-    """Announce stored media again whose events were published long ago, but never taken.
+    """Announce stored media again if their events were published long ago and never taken.
 
     Looks at up to `limit` stored media whose ids follow `after`. The announcement is the same one:
-    if its event is still in the queue, that one or this has no effect.
+    if the first event is still in the queue, one of the two has no effect.
 
     Returns:
         How many were announced, and the last id looked at: None when there are no more.
@@ -99,7 +99,7 @@ def announce_untaken(
 def _owed_or_fresh(
     session: Session, event_ids: Collection[UUID], published_before: timedelta
 ) -> set[UUID]:
-    """Select events not published yet, or lately; one outside the outbox was pruned from it."""
+    """Select events not published yet, or lately; the outbox has forgotten older ones."""
     query = select(Outbox.event_id).where(
         Outbox.event_id.in_(event_ids),
         or_(
@@ -111,15 +111,15 @@ def _owed_or_fresh(
 
 
 def open_resumables(session: Session) -> Sequence[UUID]:
-    """Return the resumable uploads that are not complete: their parts are still needed."""
+    """Return the incomplete resumable uploads: their parts are still needed."""
     query = select(ResumableUpload.upload_id).where(ResumableUpload.receipt.is_(None))
     return session.scalars(query).all()
 
 
 def lock_expired_resumable(session: Session) -> UUID | None:
-    """Lock one resumable upload that expired, until the transaction ends; None without one.
+    """Lock one expired resumable upload until the transaction ends; None without one.
 
-    Whoever would renew it waits meanwhile, and then finds that it is gone.
+    A request that would renew it waits meanwhile, and then finds it gone.
     """
     return session.scalar(
         select(ResumableUpload.upload_id)
@@ -131,12 +131,12 @@ def lock_expired_resumable(session: Session) -> UUID | None:
 
 
 def forget_resumable(session: Session, upload_id: UUID) -> None:
-    """Delete the row of a resumable upload. Its parts must be gone before."""
+    """Delete the row of a resumable upload whose parts are gone."""
     session.execute(delete(ResumableUpload).where(ResumableUpload.upload_id == upload_id))
 
 
 def delete_acknowledgements(session: Session, older_than: timedelta) -> int:
-    """Forget the answers to old Idempotency-Keys; return how many."""
+    """Forget the answers to old Idempotency-Keys; return their number."""
     deleted = session.execute(
         delete(Acknowledgement)
         .where(Acknowledgement.created_at < func.now() - older_than)
@@ -147,7 +147,7 @@ def delete_acknowledgements(session: Session, older_than: timedelta) -> int:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The counts of what waits for the sweep."""
+    """The number of uploads and media that wait for the sweep."""
 
     expired_uploads: int
     expired_resumables: int

@@ -15,7 +15,7 @@ import dagster as dg
 EXCLUSIVE_TAG = "visionops/exclusive"
 """Runs with an equal value of this tag wait for each other (`concurrency` in dagster.yaml)."""
 PRIORITY_TAG = "dagster/priority"
-"""Of runs that wait, those with the greatest value start first; 0 is the default."""
+"""Waiting runs with the greatest value start first; 0 is the default."""
 BUILD_DATASET = "build_dataset"
 TRAIN_AND_RELEASE = "train_and_release"
 # A snapshot comes before a training that waits: it may be of an older one, and end at its start.

@@ -1,4 +1,4 @@
-"""Columns of the tables between assets: said once, shown by Dagster, and kept to by each frame.
+"""Columns of the tables between assets: Dagster shows them, and `frame_of` applies them.
 
 The records between assets are described in the same way.
 """
@@ -24,7 +24,7 @@ def columns(*described: tuple[str, str, str]) -> dg.TableSchema:
 
 
 def shown(schema: dg.TableSchema) -> dict[str, Any]:
-    """Return the definition metadata by which Dagster shows a schema on the asset's page."""
+    """Return the definition metadata that shows a schema on the asset's page in Dagster."""
     return {"dagster/column_schema": schema}
 
 
@@ -36,7 +36,7 @@ def names(schema: dg.TableSchema) -> list[str]:
 def frame_of(
     rows: pd.DataFrame | Iterable[Mapping[str, Any]], schema: dg.TableSchema
 ) -> pd.DataFrame:
-    """Lay rows out with exactly the columns and types of a schema; further columns are dropped.
+    """Make a data frame of rows, with exactly the columns and types of a schema.
 
     Raises:
         KeyError: the rows lack a column.
@@ -48,7 +48,7 @@ def frame_of(
     frame = given[names(schema)].copy()
     for column in schema.columns:
         if column.type == TEXT:
-            # Also of UUIDs and enum members, which parquet does not know.
+            # UUIDs and enum members become text too: parquet does not know them.
             text = frame[column.name].astype(object)
             frame[column.name] = text.map(str, na_action="ignore")
     return frame.astype({one.name: one.type for one in schema.columns if one.type != TEXT})
@@ -61,7 +61,7 @@ def fields_of(record: type[BaseModel], meanings: Mapping[str, str]) -> dg.TableS
 
 
 def _named(annotation: object) -> str:
-    """Name a type as it is written, without its modules."""
+    """Return the name of a type as it is written, without its modules."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return re.sub(r"\b(\w+\.)+(?=\w)", "", str(annotation))

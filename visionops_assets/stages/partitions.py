@@ -12,5 +12,5 @@ OWNERS = ["team:vision-platform"]
 HOURLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=2), warn_window=timedelta(minutes=75)
 )
-"""For what is measured at least once per `monitoring_max_interval_s` (an hour) while a model is
-served. Before the first release such an asset has no state yet."""
+"""For assets measured at least once per `monitoring_max_interval_s` (an hour) while a model is
+served. Before the first release such an asset has no state."""

@@ -1,7 +1,7 @@
 """Pictures and tables in Dagster's asset metadata.
 
 Dagster 1.13 shows tables in place, and markdown of less than 1,000 characters. Longer markdown,
-such as one with a picture, waits behind a link. So what a table can say is a table.
+such as a picture, is behind a link. So tables are preferred.
 """
 
 import base64
@@ -25,7 +25,7 @@ def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:
 
 
 def bars(counts: Mapping[str, int], name: str, of: str) -> dg.TableMetadataValue:
-    """Show a bar chart in place: a table of `name`, of the count `of`, and of bars of blocks."""
+    """Show a bar chart in place: a table with `name`, the count `of`, and bars made of blocks."""
     most = max(counts.values(), default=0) or 1
     rows = [
         {name: key, of: count, "": "\N{FULL BLOCK}" * ceil(BAR_BLOCKS * count / most)}
@@ -45,5 +45,5 @@ def table(frame: pd.DataFrame, max_rows: int = 50) -> dg.TableMetadataValue:
 
 
 def _plain(value: Any) -> str | int | float | bool | None:
-    # By exact type: Dagster does not store subclasses of str, which enum members are.
+    # By exact type: Dagster does not store subclasses of str, such as enum members.
     return value if type(value) in {str, int, float, bool, type(None)} else str(value)

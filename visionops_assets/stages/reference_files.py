@@ -1,4 +1,4 @@
-"""The answers of a model version on its holdout: the reference that monitoring compares with.
+"""The answers of a model version on its holdout, the reference of monitoring.
 
 Written once by evaluation, read by monitoring.
 """
@@ -20,11 +20,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reference:
-    """N frames of a holdout, and what the model made of them.
+    """N frames of a holdout, and the model's answers to them.
 
-    `classes` (C,) are in the order of `probabilities`, float32 (N, C). `labels` (N,) is the truth,
-    `answered` (N,) what the model said. `embeddings` are float32 (N, E), `quality` float32 (N, 4),
-    the `QUALITY_MEASURES` of each frame.
+    `classes` (C,) are in the order of `probabilities`, float32 (N, C). `labels` (N,) are by people,
+    `answered` (N,) by the model. `embeddings` are float32 (N, E), `quality` float32 (N, 4), the
+    `QUALITY_MEASURES` of each frame.
     """
 
     classes: Names
@@ -36,12 +36,12 @@ class Reference:
 
 
 def reference_key(model_name: str, model_version: int) -> str:
-    """Object key of a version's reference."""
+    """Return the object key of a version's reference."""
     return f"models/{model_name}/{model_version}/reference.npz"
 
 
 def choose_frames(count: int) -> npt.NDArray[np.int64]:
-    """Choose at most `MAX_FRAMES` of `count` frames, always the same; returns ascending indices."""
+    """Choose at most `MAX_FRAMES` of `count` frames, always the same; return ascending indices."""
     chosen = np.random.default_rng(SEED).permutation(count)[:MAX_FRAMES]
     return np.sort(chosen).astype(np.int64)
 
@@ -49,7 +49,7 @@ def choose_frames(count: int) -> npt.NDArray[np.int64]:
 def write_reference(
     object_store: ObjectStore, model_name: str, model_version: int, reference: Reference
 ) -> str:
-    """Store a version's reference, in place of an earlier one; returns its object key."""
+    """Store a version's reference, in place of an earlier one; return its object key."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{f.name: getattr(reference, f.name) for f in fields(reference)})
     key = reference_key(model_name, model_version)
@@ -60,7 +60,7 @@ def write_reference(
 def read_reference(
     object_store: ObjectStore, model_name: str, model_version: int
 ) -> Reference | None:
-    """Load a version's reference; None if it has none, as versions made by other means."""
+    """Load a version's reference; None without one, as for a version made by other means."""
     try:
         content = object_store.get(reference_key(model_name, model_version))
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""The files of a dataset snapshot: how they are written once, and read by several stages."""
+"""Writes the files of a dataset snapshot, once, and reads them for several stages."""
 
 import io
 import tempfile
@@ -36,25 +36,25 @@ class SnapshotFiles:
     members: pd.DataFrame
 
     def side(self, split: str) -> "SnapshotFiles":
-        """Only the frames of one side."""
+        """Return the frames of one side only."""
         return self.where((self.members["split"] == split).to_numpy())
 
     def where(self, mask: np.ndarray) -> "SnapshotFiles":
-        """Only the frames that the boolean mask (N) selects."""
+        """Return the frames that the boolean mask (N) selects."""
         return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
 
 
 def snapshot_prefix(snapshot_id: str) -> str:
-    """Folder of a snapshot in the object store."""
+    """Return the folder of a snapshot in the object store."""
     return f"snapshots/{snapshot_id}"
 
 
 def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotFiles) -> None:
-    """Store a snapshot. The members are written last: with them, it is whole and final."""
+    """Store a snapshot. The members are written last, and make it whole and final."""
     prefix = snapshot_prefix(snapshot_id)
     if object_store.exists(f"{prefix}/members.parquet"):
         return
-    # By way of the disk: the pixels may fill most of the memory.
+    # Through the disk: the pixels may fill most of the memory.
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
         path = Path(folder) / "images.npy"
         np.save(path, files.images, allow_pickle=False)

@@ -1,8 +1,8 @@
 """The world around the pipeline, as external assets: Dagster shows them and runs none of them.
 
-They make the lineage a story: from the sources to the applications, and from the predictions back
-to the next snapshot. A graph may not go in a circle. So one arrow is left out, from `applications`
-to `predictions_topic`, and the descriptions of both name it.
+They make the lineage a story, from the sources to the applications, and from the predictions back
+to the next snapshot. A graph may not go in a circle, so one arrow is left out: from `applications`
+to `predictions_topic`. The descriptions of both name it.
 """
 
 from collections.abc import Sequence
@@ -72,8 +72,8 @@ _SERVING = [
         "applications",
         "serving",
         {"grpc", "http"},
-        "Applications that send images and get answers. The loop goes on at `predictions_topic`: "
-        "no arrow shows it, because a graph may not go in a circle.",
+        "Applications that send images and get answers. The loop goes on at `predictions_topic`. "
+        "No arrow shows that: a graph may not go in a circle.",
         ["triton"],
     ),
 ]
@@ -83,8 +83,8 @@ _MONITORING = [
         "predictions_topic",
         "monitoring",
         {"kafka"},
-        "Queue of all answers that `applications` got from `triton`. Monitoring begins here; "
-        "it leads back to the next snapshot, or to a rollback.",
+        "Queue of all answers that `applications` got from `triton`. Monitoring begins here, and "
+        "leads back to the next snapshot or to a rollback.",
     ),
     _external(
         "server_metrics",

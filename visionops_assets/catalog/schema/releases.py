@@ -13,7 +13,7 @@ from visionops_assets.catalog.schema.base import Base
 
 
 class Verdict(Base):
-    """The gate's answer for a candidate. Never changed; a release re-reads it."""
+    """The gate's verdict on a candidate. Never changed; a release reads it again."""
 
     __tablename__ = "verdict"
 
@@ -30,7 +30,7 @@ class Verdict(Base):
 
 
 class Release(Base):
-    """One change of the champion. The newest row of a model names what must be serving."""
+    """One change of the champion. The newest row of a model names the version that must serve."""
 
     __tablename__ = "release"
 
@@ -45,7 +45,7 @@ class Release(Base):
 
 
 class ReleaseEvent(Base):
-    """The audit: each thing that was done, or refused, about what serves, by whom and why."""
+    """The audit: every change of what serves, done or refused, by whom and why."""
 
     __tablename__ = "release_event"
 

@@ -42,7 +42,7 @@ SAMPLE_FRAMES = 40
 
 @dg.asset(
     group_name="data",
-    # A decision to retrain asks for a snapshot; nothing of it is loaded.
+    # A decision to retrain asks for a snapshot. This arrow loads nothing.
     deps=["retrain_decision"],
     io_manager_key="tables",
     metadata=shown(MEMBERS),
@@ -56,7 +56,7 @@ def dataset_snapshot(
     catalog: Catalog,
     object_store: ObjectStore,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Frozen dataset, split by group into a training side and a holdout, one row per frame.
+    """Frozen dataset, split by group into a training side and a holdout; one row per frame.
 
     It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), and its members, row i for
     image i. The id is a hash over members, labels, spec and split, so equal content is one
@@ -141,8 +141,9 @@ def no_group_on_both_sides(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResul
 def every_class_is_held_out(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResult:
     """Say whether each class has training frames, and enough holdout frames to be judged.
 
-    Too few labels are no fault, so a failed check stops no run: such a snapshot does not enter the
-    catalog, so that nothing is trained on it, and it is cut again when more labels have come.
+    Too few labels are not a fault, so a failed check does not stop the run. Such a snapshot does
+    not enter the catalog, so nothing is trained on it, and it is cut again when more labels have
+    come.
     """
     minimum = load_settings().min_holdout_per_class
     short = classes_short_of_holdout(dataset_snapshot, minimum)

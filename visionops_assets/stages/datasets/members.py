@@ -16,7 +16,7 @@ from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read
 from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
 MIN_CLASSES = 2
-"""Fewer leave no choice."""
+"""With fewer classes there is nothing to learn."""
 
 
 def assign_splits(
@@ -25,7 +25,7 @@ def assign_splits(
     """Give each labelled frame its group, class index and side, in the order of frame ids.
 
     `known` are the sides of media ids in the snapshot before: they stay. A group that grew together
-    from both sides trains, for part of it was trained on.
+    from both sides goes to training, since part of it was trained on.
     """
     fingerprints = [
         MediaFingerprint(
@@ -47,7 +47,7 @@ def assign_splits(
 
 
 def _label_of_groups(members: pd.DataFrame) -> dict[str, str]:
-    """Return the label that most frames of each group have."""
+    """Return the commonest label of each group's frames."""
     counts = members.groupby(["group_id", "label"]).size().reset_index(name="frames")
     counts = counts.sort_values(["frames", "label"], ascending=[False, True])
     commonest = counts.drop_duplicates("group_id")
@@ -55,7 +55,7 @@ def _label_of_groups(members: pd.DataFrame) -> dict[str, str]:
 
 
 def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[str, bool]:
-    """Return of each group that holds known media whether it is held out."""
+    """Say of each group with known media whether it is in the holdout."""
     held: dict[str, bool] = {}
     for media_id, group in groups.items():
         if media_id in known:
@@ -98,15 +98,15 @@ def sides_of(
 
 
 def classes_to_learn(members: pd.DataFrame, min_holdout_per_class: int) -> list[str]:
-    """Name the classes that can be trained on and judged."""
+    """Return the classes that can be trained on and judged."""
     short = classes_short_of_holdout(members, min_holdout_per_class)
     return sorted(set(members["label"]) - set(short))
 
 
 def what_is_missing(members: pd.DataFrame, min_holdout_per_class: int, needed: int) -> str | None:
-    """Say which classes lack labelled groups, if fewer than two can be learned; else None.
+    """Name the classes that lack labelled groups, if fewer than two can be learned; else None.
 
-    `needed` is how many groups of a class give enough holdout frames, if each has one frame.
+    `needed` is the number of groups per class with enough holdout frames, if each has one frame.
     """
     if len(classes_to_learn(members, min_holdout_per_class)) >= MIN_CLASSES:
         return None
@@ -116,7 +116,8 @@ def what_is_missing(members: pd.DataFrame, min_holdout_per_class: int, needed: i
     advice = "" if members["label"].nunique() >= MIN_CLASSES else "; there is no second class yet"
     return (
         f"Too little is labelled to train on: {MIN_CLASSES} classes or more need about {needed} "
-        f"groups each (videos, or images that are no copies){': ' if found else ''}{found}{advice}."
+        f"groups each (videos, or images that are not copies){': ' if found else ''}"
+        f"{found}{advice}."
     )
 
 
@@ -128,13 +129,13 @@ def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec) -> str:
 
 
 def groups_on_both_sides(members: pd.DataFrame) -> list[str]:
-    """Groups that would leak from training into the holdout; a right split has none."""
+    """Return the groups that are on both sides; a right split has none."""
     sides = members.groupby("group_id")["split"].nunique()
     return [str(group) for group in sides[sides > 1].index]
 
 
 def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, int]:
-    """Classes with fewer than `minimum` holdout frames, or no training frame, and their count."""
+    """Count the holdout frames of classes with fewer than `minimum`, or without training frames."""
     counts = members.groupby(["label", "split"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=[TRAIN, HOLDOUT], fill_value=0)
     short = counts[(counts[HOLDOUT] < minimum) | (counts[TRAIN] == 0)]
@@ -144,10 +145,10 @@ def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, i
 def stray_classes(
     members: pd.DataFrame, known: Collection[str], min_holdout_per_class: int
 ) -> list[str]:
-    """Classes that are not `known` and too small to be judged, if two or more others are not.
+    """Return the classes too small to be judged and not `known`, if two or more others remain.
 
-    One label that somebody mistyped makes such a class. A class that a model was trained on before
-    is never stray: a snapshot without it would be a step back.
+    One mistyped label makes such a class. A class that a model was trained on before is never
+    stray: a snapshot without it would be a step back.
     """
     short = classes_short_of_holdout(members, min_holdout_per_class)
     stray = [name for name in short if name not in known]

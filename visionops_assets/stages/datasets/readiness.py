@@ -1,7 +1,7 @@
-"""Whether it is time to cut a snapshot. Pure, on what the catalog counts.
+"""Decides whether to cut a snapshot. Pure, on counts of the catalog.
 
-At once, when many frames are newly labelled; after a pause of the labels, when they are a sensible
-share of the snapshot before. A user with few pictures does not wait for ever for more.
+Many newly labelled frames make one at once. Fewer make one after a pause of the labels, if they are
+a sensible share of the snapshot before, so that a user with few pictures does not wait for ever.
 """
 
 import math
@@ -15,8 +15,8 @@ def why_wait(
 ) -> str | None:
     """Say why no snapshot is cut yet, or None when it is time.
 
-    A decision to retrain waits for no more media: the frames that it counted are there, and where
-    labels never stop coming, some media always are on their way.
+    A decision to retrain does not wait for more media: the frames that it counted are there, and
+    some media are always on their way where labels never stop.
     """
     at_once = settings.snapshot_min_new_labels
     if is_retraining:
@@ -40,7 +40,7 @@ def why_wait(
 
 
 def groups_per_class(settings: Settings) -> int:
-    """Return about how many labelled groups each class needs to be judged, of one frame each."""
+    """Estimate the labelled groups, of one frame each, that each class needs to be judged."""
     return math.ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent)
 
 

@@ -49,7 +49,7 @@ build_dataset = dg.define_asset_job(
 )
 @skip_without_servers
 def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
-    """Ask for a snapshot when the catalog says that it is time.
+    """Ask for a snapshot when the catalog's counts call for one.
 
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between
     ticks. A snapshot that failed its checks is tried again when more labels have come.
@@ -68,10 +68,10 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
         return dg.SensorResult(skip_reason=reason)
     work = f"snapshot-{backlog.watermark.timestamp():.0f}"
     if retraining is not None and is_awaited:
-        # One snapshot a decision, however many labels come while its run waits.
+        # One snapshot per decision, however many labels come while its run waits.
         work += f"-decision-{retraining.decision.decision_id}"
     elif backlog.new_frames < settings.snapshot_min_new_labels:
-        # After a pause: labels that make up for what a cut lacked may be few.
+        # After a pause: few labels may make up for those that a cut lacked.
         work += f"-of-{backlog.new_frames}"
     else:
         step = math.ceil(settings.snapshot_min_new_labels / STEPS)
@@ -99,7 +99,7 @@ def what_is_under_way(instance: dg.DagsterInstance, is_awaited: bool) -> str | N
 
 
 def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:
-    """Say what labels are missing for a first snapshot: it would be cut, and trained on by none."""
+    """Say which labels a first snapshot lacks: cut without them, it could not be trained on."""
     with catalog.begin() as session:
         rows = labelled_frames(session, current_spec(settings).spec_id, now(session))
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})

@@ -1,4 +1,4 @@
-"""The frames that a candidate is judged on, and what it and the champion answer to them."""
+"""Holdout frames to judge a candidate on, and its and the champion's answers to them."""
 
 import tempfile
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def holdout_of(
     """Holdout frames that neither model was trained on."""
     holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
     if current is not None and current.snapshot_id != candidate.snapshot_id:
-        # Sides never change since snapshots look at the one before; those of before it may have,
+        # Today's snapshots keep the sides of the one before. In older ones sides may have changed
         # where groups grew together.
         known = read_members(object_store, current.snapshot_id)
         trained_on = known.loc[known["split"] == TRAIN, "media_id"]
@@ -57,7 +57,7 @@ def holdout_of(
 def champion_answers_of(
     tracking: Tracking, current: Release | None, candidate: Candidate, holdout: SnapshotFiles
 ) -> ChampionAnswers | None:
-    """Return the champion's answers; None without one, or if it is the candidate."""
+    """Return the champion's answers; None without a champion, or if it is the candidate."""
     if current is None or current.model_version == candidate.model_version:
         return None
     run_id = tracking.version_run_id(current.model_name, current.model_version)

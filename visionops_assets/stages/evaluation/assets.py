@@ -55,7 +55,7 @@ FIELDS = fields_of(
 )
 MODEL_TAG = "visionops/model"
 GATE_TAG = "visionops/gate"
-"""Tags of the run: its model and the verdict, so that the list of runs tells them."""
+"""Tags of the run: its model and the verdict, so that the list of runs shows them."""
 MISTAKES_SHOWN = 24
 
 
@@ -78,8 +78,8 @@ def model_evaluation(
 
     It is `passed`, `refused` or, if the holdout is too small to tell, `undecided`. The holdout is
     the snapshot's, without media that the champion was trained on. The verdict is a row of the
-    catalog, which a release reads again. What the candidate answered is kept under
-    `models/<name>/<version>/reference.npz`, for monitoring to compare with.
+    catalog, which a release reads again. The candidate's answers are kept under
+    `models/<name>/<version>/reference.npz`; monitoring compares with them.
     """
     settings = load_settings()
     with catalog.begin() as session:
@@ -96,7 +96,7 @@ def model_evaluation(
     verdict = judge(trained_model, _of_holdout(holdout, answers), champion_answers, rule)
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
-    # Before the verdict, by which the version may be released and monitored.
+    # Before the verdict, after which the version may be released and monitored.
     reference_key = write_reference(object_store, name, version, reference_of(holdout, answers))
     with catalog.begin() as session:
         add_verdict(session, verdict, context.run_id)
@@ -136,7 +136,7 @@ def _told(settings: Settings, verdict: GateVerdict, dagster_run_id: str) -> str:
 def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
     """Say whether the candidate may be released: good enough, and no worse than the champion.
 
-    A failed check is an answer and stops no run: `exported_model` exports nothing then.
+    A failed check is an answer and does not stop the run: `exported_model` then exports nothing.
     """
     return dg.AssetCheckResult(
         passed=model_evaluation.passed,
@@ -159,7 +159,7 @@ def _of_holdout(holdout: SnapshotFiles, answers: Answers) -> HoldoutAnswers:
 
 
 def reference_of(holdout: SnapshotFiles, answers: Answers) -> Reference:
-    """Keep what monitoring compares served predictions with: truth, answers, image quality."""
+    """Keep labels, answers and image quality of the holdout; monitoring compares with them."""
     chosen = choose_frames(len(holdout.images))
     return Reference(
         classes=np.array(answers.classes, dtype=np.str_),

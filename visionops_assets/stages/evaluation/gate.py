@@ -1,8 +1,8 @@
 """The rule by which a candidate may take the champion's place. Pure, on plain values.
 
 A first model must certainly beat the trivial answer, a later one must certainly be no worse than
-the champion. Certainly means: by the 95 % interval, which counts groups (`vision.metrics`). Where
-the interval holds the limit, the holdout is too small to tell, and the gate says how much is
+the champion. Certainly means by the 95 % interval, which counts groups (`vision.metrics`). If the
+limit lies within the interval, the holdout is too small to tell, and the gate says how much is
 missing.
 """
 
@@ -35,7 +35,8 @@ class GateRule:
 
     `min_margin` is the share of the trivial answer's errors that a first model must save;
     `max_regression` how much accuracy a later one may lose to the champion on the same frames;
-    `min_accuracy` binds every model, None nobody. `holdout_percent` of all groups are held out.
+    `min_accuracy` binds every model, None no model. `holdout_percent` of all groups are in the
+    holdout.
     """
 
     min_margin: float = 0.1
@@ -46,7 +47,7 @@ class GateRule:
 
 @dataclass(frozen=True)
 class HoldoutAnswers:
-    """Of each holdout frame its label, its group, and whether the candidate was right (all N)."""
+    """Label and group of each holdout frame, and whether the candidate was right (all N)."""
 
     labels: Texts
     groups: Texts
@@ -63,7 +64,7 @@ class ChampionAnswers:
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one rule, in words. `groups_needed` is None where no number would do."""
+    """The finding of one rule, in words. `groups_needed` is None where no number would help."""
 
     state: GateState
     text: str
@@ -76,9 +77,9 @@ def judge(
     champion: ChampionAnswers | None,
     rule: GateRule,
 ) -> GateVerdict:
-    """Judge a candidate by its answers to the holdout, beside the champion's if there is one.
+    """Judge a candidate by its answers to the holdout, and the champion's if there is one.
 
-    One rule that refuses it is enough, then one that cannot tell.
+    One refusing rule is enough to refuse it; else one undecided rule leaves it undecided.
     """
     share = grouped_share(answers.correct, answers.groups)
     trivial = trivial_accuracy(answers.labels)
@@ -109,32 +110,32 @@ def judge(
 
 
 def trivial_accuracy(labels: Texts) -> float:
-    """Return the accuracy of one who always names the commonest class of the holdout."""
+    """Return the accuracy of always naming the commonest class of the holdout."""
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
 def limit_of_first(trivial: float, min_margin: float) -> float:
     """Return the accuracy that a first model must certainly reach.
 
-    The margin is a share of what the trivial answer leaves to gain (L. A. Goodman, W. H. Kruskal's
-    lambda, JASA 49:732-764, 1954), so that it can be reached whatever the shares of the classes:
-    at 0.1 that is 0.19 for ten even classes, and 0.91 where nine of ten frames are of one class.
+    The margin is a share of the trivial answer's errors (L. A. Goodman, W. H. Kruskal's lambda,
+    JASA 49:732-764, 1954), so that it can be reached for any shares of the classes. At 0.1 the
+    limit is 0.19 for ten even classes, and 0.91 where nine of ten frames are of one class.
     """
     return trivial + min_margin * (1 - trivial)
 
 
 def state_by(interval: Interval, limit: float) -> GateState:
-    """Say what an interval tells of a limit from below: all of it, none of it, or neither."""
+    """Compare an interval with a lower limit: all of it above, all of it below, or neither."""
     if interval.low >= limit:
         return GateState.PASSED
     return GateState.REFUSED if interval.high < limit else GateState.UNDECIDED
 
 
 def groups_of_a_failed_class(classes: int) -> int:
-    """Return the holdout groups from which on a class without a right answer is no accident.
+    """Return the number of holdout groups at which a class without a right answer is not chance.
 
     If half of its groups were answered right, k wrong ones would have a chance of 2**-k. Over all
-    classes that is to be below 5 %.
+    classes that must be below 5 %.
     """
     return ceil(log2(classes / 0.05))
 
@@ -146,7 +147,7 @@ def _findings(
         trivial = trivial_accuracy(answers.labels)
         limit = limit_of_first(trivial, rule.min_margin)
         trivially = f"the commonest class alone would give {trivial:.4f}"
-        yield _by_accuracy(share, limit, f"at least {limit:.4f} is asked for, since {trivially}")
+        yield _by_accuracy(share, limit, f"at least {limit:.4f} is needed, since {trivially}")
         yield from _failed_classes(answers, None)
     else:
         yield _by_champion(
@@ -173,13 +174,13 @@ def _by_champion(
         state_by(difference.interval, -rule.max_regression),
         f"accuracy differs from that of champion version {champion.model_version} by "
         f"{difference.value:+.4f} ({_words(difference.interval, '+')}, {difference.groups} "
-        f"groups); at least {-rule.max_regression:+g} is asked for",
+        f"groups); at least {-rule.max_regression:+g} is needed",
         _groups_to_tell_difference(difference, -rule.max_regression),
     )
 
 
 def _failed_classes(answers: HoldoutAnswers, champion_correct: Flags | None) -> Iterator[Finding]:
-    """Find the classes without a right answer: of a later model those that the champion knew."""
+    """Find the classes without a right answer; for a later model, only those the champion knew."""
     classes = np.unique(answers.labels)
     enough = groups_of_a_failed_class(len(classes))
     for name in classes:
@@ -198,7 +199,7 @@ def _failed_classes(answers: HoldoutAnswers, champion_correct: Flags | None) -> 
 
 
 def _groups_to_tell_share(share: GroupedShare, limit: float) -> int | None:
-    """Return how many more groups would tell a share that stays as it is from a limit.
+    """Return how many more groups would separate a share that stays the same from a limit.
 
     Wilson's interval leaves a limit L out from n = z^2 L (1 - L) / (share - L)^2 items on.
     """
@@ -210,7 +211,7 @@ def _groups_to_tell_share(share: GroupedShare, limit: float) -> int | None:
 
 
 def _groups_to_tell_difference(difference: GroupedDifference, limit: float) -> int | None:
-    """Return the same for a difference, whose interval narrows by the root of the groups."""
+    """Return the same for a difference, whose interval narrows with the root of the groups."""
     value, interval = difference.value, difference.interval
     if difference.groups < MIN_GROUPS:
         return MIN_GROUPS - difference.groups
@@ -238,7 +239,7 @@ def _reason(
         return f"{reason} The holdout is too small to tell."
     overall = ceil(groups_needed * 100 / rule.holdout_percent)
     return (
-        f"{reason} The holdout is too small to tell: about {groups_needed} more labelled groups in "
-        f"it would do. Since {rule.holdout_percent} % of the groups are held out, that is about "
-        f"{overall} more labelled groups in all."
+        f"{reason} The holdout is too small to tell: about {groups_needed} more labelled groups "
+        f"in it would be enough. Since {rule.holdout_percent} % of the groups go into the "
+        f"holdout, that is about {overall} more labelled groups in all."
     )

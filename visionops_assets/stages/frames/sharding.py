@@ -13,7 +13,7 @@ from visionops_assets.vision.shards import pack
 
 @dataclass
 class ShardWriter:
-    """Writes tar shards under `shards/<spec>/<batch>/`, each named by its content.
+    """Writes tar shards under `shards/<spec>/<batch>/`, named by their content.
 
     A batch that runs again over the same media writes the same keys.
     """
@@ -35,7 +35,7 @@ class ShardWriter:
                 self._flush()
 
     def finish(self) -> list[FrameRecord]:
-        """Write what is left, and return where every frame lies."""
+        """Write the last shard, and return the place of every frame."""
         self._flush()
         return self._records
 

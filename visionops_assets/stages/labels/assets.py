@@ -33,8 +33,8 @@ COLUMNS = columns(
     group_name="data",
     io_manager_key="tables",
     metadata=shown(COLUMNS),
-    # Reads the catalog at a watermark instead of loading every batch: one missing batch must not
-    # stop the others.
+    # This reads the catalog at a watermark instead of loading every batch: one missing batch must
+    # not stop the others.
     deps=["processed_frames", "label_table"],
     kinds={"postgres", "parquet"},
     owners=OWNERS,
@@ -43,7 +43,7 @@ COLUMNS = columns(
 def labels(
     context: dg.AssetExecutionContext, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Newest label of every labelled frame, as of one watermark, one row per frame."""
+    """Newest label of every labelled frame, as of one watermark; one row per frame."""
     spec = current_spec(load_settings())
     with catalog.begin() as session:
         watermark = now(session)

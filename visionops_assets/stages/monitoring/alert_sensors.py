@@ -1,4 +1,4 @@
-"""The sensor that turns an alert into work."""
+"""The sensor that starts the job that an alert calls for."""
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ from visionops_assets.stages.monitoring.sensors import monitor
 
 CALLS_FOR = "calls_for"
 """The label of an alert that names a job: `monitor` or `check_health`. Other repairs, such as
-bringing Triton back to the champion, need no alert: sensors do them all the time."""
+bringing Triton back to the champion, need no alert: sensors make them by themselves."""
 
 
 @dg.sensor(
@@ -32,7 +32,7 @@ def alert_calls(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sen
         if job in known:
             requests.append(_request(alert, str(job)))
         elif job is not None:
-            context.log.warning("The alert %s calls for %r, which is no job.", alert.name, job)
+            context.log.warning("The alert %s calls for %r, which is not a job.", alert.name, job)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else f"{len(firing)} alert(s) fire; none calls for a job.",
@@ -40,7 +40,7 @@ def alert_calls(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sen
 
 
 def _request(alert: Alert, job: str) -> dg.RunRequest:
-    # Dagster never repeats a run key: an alert that goes on firing calls once.
+    # Dagster never repeats a run key: an alert that keeps firing starts one run.
     return dg.RunRequest(
         run_key=f"alert-{alert.fingerprint}-{alert.starts_at.isoformat()}",
         job_name=job,

@@ -1,4 +1,4 @@
-"""Which predictions a labelling batch asks about."""
+"""Chooses the predictions of a labelling batch."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,11 +9,11 @@ from visionops_assets.catalog.labelling import Askable
 
 
 def choose(candidates: Sequence[Askable], size: int, seed: int) -> list[UUID]:
-    """Choose up to `size` predictions by chance, those whose image was kept before all others.
+    """Choose up to `size` predictions by chance, first those whose image was kept.
 
-    By chance alone: what the model is least sure of would teach it more, but its labels count in
-    the accuracy and in the error stream, and would raise an alarm that nothing has caused. Nobody
-    can label, or train on, what nobody can see.
+    By chance alone: images that the model is least sure of would teach it more, but their labels
+    count in the accuracy and in the error stream, and would raise an alarm without a cause. Nobody
+    can label an image that was not kept.
     """
     order = np.random.default_rng(seed).permutation(len(candidates))
     by_chance = [candidates[place] for place in order]

@@ -1,4 +1,4 @@
-"""Whether the newest predictions of a release differ from its reference, kind by kind."""
+"""Compares the newest predictions of a release with its reference, kind by kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
 EMBEDDING, CLASS_SHARE, CONFIDENCE = "embedding", "class_share", "confidence"
 KINDS = (EMBEDDING, CLASS_SHARE, CONFIDENCE, *QUALITY_MEASURES)
 MAX_PERMUTATIONS = 10_000
-"""Each takes 8 kB of memory at 500 + 500 embeddings."""
+"""A permutation takes 8 kB of memory at 500 + 500 embeddings."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The tests by kind, their p-values corrected for each other, and the samples of numbers.
+    """The tests by kind, with corrected p-values, and the samples of numbers.
 
     `samples` has the reference's and the current numbers of each kind that is a number.
     """
@@ -40,7 +40,7 @@ class Compared:
     significance: float
 
     def has_drifted(self, kind: str) -> bool:
-        """Say whether a kind differs more than chance explains."""
+        """Say whether any kind differs more than chance explains."""
         return self.adjusted[kind] < self.significance
 
     @property
@@ -70,9 +70,9 @@ def compare(
 ) -> Compared:
     """Compare predictions, and the embeddings (n, E) of some of them, with the reference.
 
-    The p-values are corrected for how many tests there are (Holm), so that undrifted images are
-    called drifted with a chance of at most `significance`. Image quality is compared only if it was
-    measured of each prediction.
+    The p-values are corrected for the number of tests (Holm), so that undrifted images are called
+    drifted with a chance of at most `significance`. Image quality is compared only if every
+    prediction has it.
     """
     samples = _samples(reference, seen)
     # The least p-value that permutations can give must be significant after its correction.
@@ -95,7 +95,7 @@ def _samples(reference: Reference, seen: Sequence[Observation]) -> dict[str, tup
         )
     }
     if all(len(one.quality) == len(QUALITY_MEASURES) for one in seen):
-        # In single precision, as the reference is: a rounding is no difference.
+        # In single precision, like the reference: rounding must not count as a difference.
         quality = np.array([one.quality for one in seen], np.float32).astype(np.float64)
         for column, measure in enumerate(QUALITY_MEASURES):
             samples[measure] = (

@@ -1,8 +1,8 @@
 """`retrain_decision`: the arbiter's decision about the champion, and its labelling batch.
 
-A decision acts through the catalog alone. Sensors of other stages find it there: a snapshot is cut
-and trained on for `retrain`, the release controller goes back for `roll_back`. Each looks whether
-the decision still is about what serves, so that nothing is done twice or too late.
+A decision acts through the catalog alone. Sensors of other stages find it there: `retrain` leads to
+a snapshot and a training, `roll_back` to a rollback. Each sensor checks that the decision still is
+about the champion, so that nothing is done twice or too late.
 """
 
 from datetime import timedelta
@@ -30,7 +30,7 @@ from visionops_assets.stages.presentation import picture
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
 DECISION_TAG = "visionops/decision"
-"""Tag of the run: its outcome, so that the list of runs tells it."""
+"""Tag of the run: its decision, so that the list of runs shows it."""
 
 
 @dg.asset(
@@ -73,7 +73,7 @@ def retrain_decision(
 def _decide(
     session: Session, release: Release, gathered: Gathered, settings: Settings, run_id: str
 ) -> Decision:
-    """Add the decision, and in the same transaction the batch that it opens."""
+    """Add the decision, and the batch that it opens, in one transaction."""
     decided = arbiter.decide(gathered.facts, arbiter.Rule.of(settings, gathered.min_accuracy))
     look_again_at = None
     if decided.look_again_in_s is not None:
@@ -94,10 +94,10 @@ def _decide(
 
 
 def _data_version(session: Session, model_name: str) -> dg.DataVersion:
-    """Name the newest decision that something downstream acts on.
+    """Return the id of the newest decision that something downstream acts on.
 
-    To wait, or to ask for labels, leaves it as it was: Dagster then calls no snapshot and no
-    release out of date.
+    A decision to wait, or to ask for labels, does not change it, so that Dagster calls no snapshot
+    and no release out of date.
     """
     acted_on = (Outcome.RETRAIN, Outcome.ROLL_BACK)
     found = [newest_decision(session, model_name, outcome) for outcome in acted_on]

@@ -1,4 +1,4 @@
-"""The facts about a champion, as the plain values that the arbiter decides by."""
+"""The facts about a champion, as plain values for the arbiter."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Earlier:
-    """The version that a promotion replaced, and what the labels said of it."""
+    """The version that a promotion replaced, and the evidence of its labels."""
 
     model_version: int
     stream: Stream
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Window:
-    """Measurements of the newest predictions; None where one was not possible."""
+    """Measurements of the newest predictions; None for an impossible one."""
 
     labelled: int = 0
     accuracy: Estimate | None = None
@@ -50,11 +50,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Retraining:
-    """The facts for and against training anew.
+    """The facts for and against retraining.
 
-    `new_frames` are labelled ones that no snapshot has. `last_age_s` is the age of the newest
-    decision to retrain, None without one; `in_flight` says how far that is, None if it is over, and
-    `gives_up_in_s` when it is given up. `failures` are those that came to nothing under this
+    `new_frames` counts labelled ones that no snapshot has. `last_age_s` is the age of the newest
+    decision to retrain, None without one. `in_flight` says what it waits for, None if it is over,
+    and `gives_up_in_s` when it is given up. `failures` counts those without success under this
     champion.
     """
 
@@ -68,10 +68,10 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a decision rests on.
+    """All facts of a decision.
 
-    `askable` are predictions of the window without a label, `askable_images` those of them whose
-    image was kept.
+    `askable` counts predictions of the window without a label, `askable_images` those among them
+    whose image was kept.
     """
 
     model_version: int

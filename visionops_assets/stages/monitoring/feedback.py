@@ -49,7 +49,7 @@ Unreadable = list[tuple[Adoptable, str]]
 def feedback_media(
     context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Labelled predictions whose images were kept, turned into media that can be trained on.
+    """Labelled predictions whose images were kept, turned into media to train on.
 
     One row per label adopted now. The queue announces the files like uploads, so that frames,
     labels and snapshots follow. An image that cannot be read is tried again next time.
@@ -75,7 +75,7 @@ def feedback_media(
 
 
 def _read_all(catalog: Catalog, object_store: ObjectStore) -> Iterator[tuple[Images, Unreadable]]:
-    """Read the images of all labels that can be adopted, some at a time."""
+    """Read the images of all labels that can be adopted, a few at a time."""
     after_label_id = 0
     read = partial(_read, object_store)
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:
@@ -93,7 +93,7 @@ def _read_all(catalog: Catalog, object_store: ObjectStore) -> Iterator[tuple[Ima
 
 
 def _read(object_store: ObjectStore, adoptable: Adoptable) -> ImageFacts | str:
-    """Find out about a kept image, or say why it cannot be used.
+    """Read the properties of a kept image, or say why it cannot be used.
 
     Raises:
         ServerUnreachableError: the object store does not answer.
@@ -105,14 +105,14 @@ def _read(object_store: ObjectStore, adoptable: Adoptable) -> ImageFacts | str:
 
 
 def facts_of(image: bytes) -> ImageFacts:
-    """Find out about an encoded image.
+    """Read the properties of an encoded image.
 
     Raises:
         MediaError: it is not an image.
     """
     kind, content_type = sniff(image[:SNIFF_BYTES])
     if kind is not MediaKind.IMAGE:
-        raise UnsupportedMediaError(f"{content_type} is no image.")
+        raise UnsupportedMediaError(f"{content_type} is not an image.")
     return ImageFacts(hashlib.sha256(image).hexdigest(), len(image), content_type)
 
 

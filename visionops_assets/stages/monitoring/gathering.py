@@ -1,4 +1,4 @@
-"""Reads from the catalog what the arbiter decides by."""
+"""Reads the arbiter's facts from the catalog."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from visionops_assets.vision.monitoring.sequential import DetectorResult, ErrorD
 
 @dataclass(frozen=True)
 class Gathered:
-    """The facts, what of them is too long for a decision's evidence, and the accuracy limit."""
+    """The facts, the parts too long for a decision's evidence, and the accuracy limit."""
 
     facts: Facts
     errors: npt.NDArray[np.bool_]
@@ -42,8 +42,8 @@ class Gathered:
 def gather(session: Session, release: Release, settings: Settings) -> Gathered:
     """Read everything about the newest release of a model.
 
-    The error streams are replayed as a whole: a state that is carried along would miss labels that
-    come before their prediction.
+    The error streams are replayed as a whole: a state carried along would miss labels that come
+    before their prediction.
     """
     min_accuracy = accuracy_limit(session, release.model_name, release.model_version, settings)
     detector = ErrorDetector(min_accuracy, settings.monitoring_average_run_length)
@@ -70,7 +70,7 @@ def gather(session: Session, release: Release, settings: Settings) -> Gathered:
 
 
 def window_of(performance: PerformanceWindow | None, drift: DriftWindow | None) -> Window:
-    """Take what the newest measurements of a release say."""
+    """Take the results of a release's newest measurements."""
     rows: list[dict[str, Any]] = drift.results if drift else []
     embedding = next((row for row in rows if row["kind"] == "embedding"), None)
     embedding_p = None if embedding is None else float(embedding["p_adjusted"])
@@ -95,7 +95,7 @@ def _estimate(value: float | None, low: float | None, high: float | None) -> Est
 
 
 def stream_of(errors: npt.NDArray[np.bool_], detected: DetectorResult) -> Stream:
-    """Sum up an error stream, bool (n,), and what the detector found in it."""
+    """Sum up an error stream, bool (n,), and the detector's findings."""
     return Stream(
         labels=len(errors),
         errors=int(errors.sum()),
@@ -106,7 +106,7 @@ def stream_of(errors: npt.NDArray[np.bool_], detected: DetectorResult) -> Stream
 
 
 def _earlier(session: Session, release: Release, settings: Settings) -> Earlier | None:
-    """Replay the version before, by the limit of its own."""
+    """Replay the error stream of the version before, with its own limit."""
     if release.previous_version is None:
         return None
     before = newest_release(session, release.model_name, release.previous_version)

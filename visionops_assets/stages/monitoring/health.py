@@ -32,7 +32,7 @@ from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.health_plots import lines_over_time
 
 SHOWN_WINDOWS = 288
-"""In the pictures: those of a day."""
+"""Windows shown in the pictures: those of a day."""
 
 COLUMNS = columns(
     ("name", TEXT, "Name of the measurement, such as `latency` or `consumer_lag`."),
@@ -64,11 +64,11 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 def serving_health(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Health of servers and pipeline: CPU, memory, latency, errors, lag, runs, sensors.
+    """Health of servers and pipeline: CPU, memory, latency, errors, lag, runs and sensors.
 
     One row per measurement, from Prometheus, or from the servers themselves if it does not answer.
-    The same rows are kept in the catalog. A server that does not answer is the measurement `up`
-    with the value 0, and no failure.
+    The catalog keeps the same rows. A server that does not answer gives the measurement `up` with
+    the value 0, and no error.
     """
     settings = load_settings()
     topics = (settings.kafka_media_topic, settings.kafka_predictions_topic)
@@ -121,9 +121,9 @@ def as_table(measured: Sequence[Measurement]) -> pd.DataFrame:
 def series_over(
     windows: Sequence[HealthWindow], name: str, **labels: str
 ) -> dict[str, list[float | None]]:
-    """Return the measurements of a name that have these labels, a list over the windows a series.
+    """Return one list over the windows for each series of this name with these labels.
 
-    A series is named by its other labels; it holds None where a window has none of it.
+    A series is named by its other labels; it holds None where a window lacks it.
     """
     series: dict[str, list[float | None]] = {}
     for index, window in enumerate(windows):

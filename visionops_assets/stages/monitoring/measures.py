@@ -1,4 +1,4 @@
-"""Measures of a server, defined once for two readers: Prometheus, and two scrapes in a row.
+"""Measures of a server, defined once, for Prometheus and for two scrapes in a row.
 
 Each kind of measure gives its PromQL, and the same value from two scrapes of the server itself,
 with the meaning that Prometheus' documentation gives `rate` and `histogram_quantile`. Pure.
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 """Values by name and labels."""
 Group = tuple[str, ...]
-"""Values of the labels that a measure is told by."""
+"""Values of the labels that distinguish a measure's series."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Look:
 
 
 def parse_samples(exposition: str) -> Samples:
-    """Read what a `/metrics` answers; names without `_total`.
+    """Read the answer of a `/metrics`; names are without `_total`.
 
-    The parser adds that to counters which do not have it, such as Triton's.
+    The parser adds `_total` to counters that do not have it, such as Triton's.
 
     Raises:
         ValueError: it is not Prometheus' text format.
@@ -44,18 +44,18 @@ def parse_samples(exposition: str) -> Samples:
 
 
 class Measure(Protocol):
-    """One number, or one for each value of the labels `by`."""
+    """One number, or one per value of the labels `by`."""
 
     def promql(self, job: str, by: Group, window: str) -> str:
-        """Return the expression that measures it, of one job of Prometheus."""
+        """Return the PromQL of this measure for one job of Prometheus."""
 
     def values(self, look: Look, by: Group) -> dict[Group, float]:
-        """Measure it by two scrapes; values that are not finite mean that there was nothing."""
+        """Measure by two scrapes; values that are not finite stand for nothing to measure."""
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A number as it is now, added up (or the largest) over the series whose labels are equal."""
+    """The present value of a number: the sum, or the largest, over the series with equal labels."""
 
     metric: str
     where: tuple[tuple[str, str], ...] = ()
@@ -77,7 +77,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast counters grow, a second."""
+    """The growth of counters per second."""
 
     metric: str
     where: tuple[tuple[str, str], ...] = ()
@@ -100,7 +100,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The rate of some events to that of others."""
+    """The rate of some events divided by that of others."""
 
     part: Rate
     whole: tuple[Rate, ...]
@@ -121,7 +121,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Quantile:
-    """A quantile of what a histogram saw; `metric` without `_bucket`."""
+    """A quantile of a histogram; `metric` is without `_bucket`."""
 
     quantile: float
     metric: str
@@ -147,7 +147,8 @@ class Quantile:
 def histogram_quantile(quantile: float, buckets: list[tuple[float, float]]) -> float:
     """Return the quantile of cumulative buckets `(upper bound, count)`, in order of their bounds.
 
-    Linear within a bucket; in the last one, which has no end, its lower bound. NaN of nothing.
+    It is linear within a bucket; in the last one, which has no end, it is the lower bound. It is
+    NaN without observations.
     """
     total = buckets[-1][1]
     if not total > 0:

@@ -1,4 +1,4 @@
-"""Health of Triton and of our services: from Prometheus if it knows them, else from themselves."""
+"""Measures Triton and our services, by Prometheus if it scrapes them, else by their own metrics."""
 
 import math
 import time
@@ -22,9 +22,9 @@ from visionops_assets.stages.monitoring.measures import (
 )
 
 WINDOW = "5m"
-"""Of rates that Prometheus computes."""
+"""The window of rates that Prometheus computes."""
 DIRECT_WINDOW_S = 5.0
-"""Between the two scrapes by which a server is measured that Prometheus does not know."""
+"""The time between two scrapes of a server that Prometheus does not scrape."""
 QUANTILES = (0.5, 0.95, 0.99)
 PROMETHEUS = "prometheus"
 
@@ -33,7 +33,7 @@ _TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """One measure of one server: its name and unit, and by which labels it is told.
+    """One measure of one server: its name, its unit and its labels.
 
     `scale` turns the server's unit into ours.
     """
@@ -47,7 +47,7 @@ class Wanted:
 
 
 def _of_service(service: str, route: str) -> list[Wanted]:
-    """Return the measures of one of our HTTP services; latency and errors, of its main route."""
+    """Return the measures of an HTTP service of ours; latency and errors are of its main route."""
     main = (("route", route),)
     requests = f"visionops_{service}_requests_total"
     return [
@@ -114,11 +114,11 @@ WANTED: Mapping[str, Sequence[Wanted]] = {
     "camera": (),
     "alerts": (),
 }
-"""By server; of all of them, whether they are up."""
+"""Measures by server. Whether it is up is measured of every server."""
 
 
 def measure_servers(settings: Settings) -> list[Measurement]:
-    """Measure every server. One that does not answer is `up 0`, and has nothing else."""
+    """Measure every server. One that does not answer has `up 0` and nothing else."""
     with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as http:
         reader = PrometheusReader(http, settings.prometheus_url)
         known = reader.up()
@@ -133,21 +133,21 @@ def measure_servers(settings: Settings) -> list[Measurement]:
 
 
 class PrometheusReader:
-    """Asks Prometheus by its HTTP API."""
+    """Asks Prometheus, by its HTTP API."""
 
     def __init__(self, http: httpx.Client, url: str) -> None:
         self._http = http
         self._url = url
 
     def up(self) -> dict[str, bool] | None:
-        """Return the jobs that it scrapes, and whether all of each answers; None if it is down."""
+        """Return by job whether all its targets answer; None if Prometheus is down."""
         found = self._query("min by (job) (up)")
         if found is None:
             return None
         return {row["metric"].get("job", ""): float(row["value"][1]) == 1 for row in found}
 
     def measure(self, server: str, wanted: Sequence[Wanted]) -> Iterator[Measurement]:
-        """Yield what can be measured of a server; nothing of what it has no series of."""
+        """Yield the measurements of a server, without those that lack series."""
         for want in wanted:
             expression = want.measure.promql(server, want.by, WINDOW)
             for row in self._query(expression) or []:
@@ -170,7 +170,7 @@ def _metrics_urls(settings: Settings) -> dict[str, str]:
 
 
 def _measure_directly(http: httpx.Client, urls: Mapping[str, str]) -> Iterator[Measurement]:
-    """Scrape servers twice, and measure what lies between."""
+    """Scrape servers twice, and measure between the scrapes."""
     if not urls:
         return
     before = {server: _scrape(http, url) for server, url in urls.items()}

@@ -46,7 +46,7 @@ class ReleaseRequest(dg.Config):
 
 @dg.asset(
     group_name="serving",
-    # A decision to roll back releases the version before; nothing of it is loaded.
+    # A decision to roll back leads to a release. This arrow loads nothing.
     deps=["retrain_decision"],
     io_manager_key="records",
     metadata=shown(FIELDS),
@@ -66,7 +66,8 @@ def model_release(
     """Version that Triton serves: rehearsed on every server, then switched without a gap.
 
     The release reads the gate's verdict from the catalog, since a materialization by hand bypasses
-    checks. If it fails, the version before serves on. While a canary is tried, the champion stays.
+    checks. If it fails, the version before goes on serving. While a canary is tried, the champion
+    stays.
     """
     controller = Controller.of(catalog, object_store, triton)
     with catalog.begin() as session:
@@ -114,7 +115,7 @@ def _try(
     exported: ExportedModel,
     share_percent: float,
 ) -> dg.MaterializeResult[ReleasedModel]:
-    """Start a canary, unless it was started before, and return the champion, which stays."""
+    """Start a canary, unless it was started before; return the champion, which stays."""
     version = exported.model_version
     order = Order.of_run(context.run.run_id, "The arbiter asked for it, and the gate passed it.")
     rollout = Trials(controller).start_once(exported.model_name, version, share_percent, order)

@@ -1,4 +1,4 @@
-"""Who asks for a change of what serves, and why; and the audit line of what became of it."""
+"""Who asks for a change of what serves, why, and the line about it in the audit."""
 
 import logging
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from visionops_assets.errors import (
 )
 
 RULE = "rollout rule"
-"""The actor of what a rollout's evidence decided."""
+"""The actor of changes that a rollout's evidence decided."""
 ARBITER = "retrain arbiter"
-"""The actor of what the labels of a release decided."""
+"""The actor of changes that the labels of a release decided."""
 REFUSALS = (GateRefusedError, RolloutError, InvalidRequestError, NotFoundError)
 
 
@@ -55,7 +55,7 @@ class Audit:
         verdict: dict[str, Any] | None = None,
         reason: str = "",
     ) -> None:
-        """Add a line in the transaction that does what it says."""
+        """Add a line, in the transaction of the change itself."""
         add_event(
             session,
             model_name=self.model_name,
@@ -68,9 +68,9 @@ class Audit:
 
     @contextmanager
     def of_failures(self, catalog: Catalog) -> Iterator[None]:
-        """Add a line if the block fails, in a transaction of its own: the block's is gone.
+        """Add a line if the block fails, in a transaction of its own: the block's is rolled back.
 
-        The error goes on. It also does if the catalog cannot be reached to note it.
+        The error is raised again, even if the catalog cannot be reached to note it.
         """
         try:
             yield

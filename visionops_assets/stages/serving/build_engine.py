@@ -1,9 +1,9 @@
-"""Builds the TensorRT engines of one export: what the Kubernetes job of `engine_job` runs.
+"""Builds the TensorRT engines of one export; the Kubernetes job of `engine_job` runs it.
 
     python -m visionops_assets.stages.serving.build_engine --model classifier --version 3
 
 Exit codes: 0, every engine is usable; 2, one could not be built, with one line that says why; 3,
-one does not keep to PyTorch, and was stored with its report but will not be served.
+one differs too much from PyTorch: it is stored with its report, and never served.
 """
 
 import tempfile
@@ -52,9 +52,9 @@ def build_engines(
 
     Raises:
         SettingsError: there is no TensorRT or no GPU here.
-        NotFoundError: MLflow or the object store has not what the export names.
+        NotFoundError: MLflow or the object store lacks what the export names.
         ReleaseError: there is no such export, or TensorRT cannot build it.
-        UntrustedArtifactError: the export is not what we signed.
+        UntrustedArtifactError: the export is not the one that we signed.
     """
     target, reports = this_target(), []
     exported, files = read_export(object_store, model_name, model_version)

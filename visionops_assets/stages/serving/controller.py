@@ -1,4 +1,4 @@
-"""Changes the version that serves: by the servers, the folders, the lock and the gate."""
+"""Changes the version that serves: with the servers, the folders, the lock and the gate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +23,12 @@ from visionops_assets.stages.serving.publishing import Publisher
 from visionops_assets.stages.serving.replicas import Replicas
 
 PIPELINE = "classifier"
-"""Folder of the served pipeline's templates. A model's name is its own affair."""
+"""Folder of the served pipeline's templates, for models of any name."""
 
 
 @dataclass(frozen=True)
 class Controller:
-    """The catalog, the object store and Triton, as one who releases uses them."""
+    """The catalog, the object store and Triton, as releases use them."""
 
     catalog: Catalog
     object_store: ObjectStore
@@ -37,23 +37,23 @@ class Controller:
 
     @classmethod
     def of(cls, catalog: Catalog, object_store: ObjectStore, triton: TritonServer) -> Self:
-        """Take the pipeline's templates from where the settings say."""
+        """Read the pipeline's templates from the folder in the settings."""
         return cls(catalog, object_store, triton, load_settings().project_root / "triton_models")
 
     def publisher(self, model_name: str) -> Publisher:
-        """Return what makes and finds the version folders of a model."""
+        """Return the publisher of a model's version folders."""
         return Publisher(self.object_store, self.pipelines_dir / PIPELINE, model_name)
 
     def replicas(self, model_name: str) -> Replicas:
-        """Return all Triton servers that there are now."""
+        """Return all present Triton servers."""
         repository = self.publisher(model_name).repository
         return Replicas(repository, self.triton.replicas(), model_name)
 
     @contextmanager
     def locked(self, audit: Audit) -> Iterator[Session]:
-        """Open the transaction of a change: nobody else changes this model meanwhile.
+        """Open the transaction of a change, in which nobody else can change this model.
 
-        An error in the block is noted in the audit, and goes on.
+        An error in the block is noted in the audit, and raised again.
         """
         with audit.of_failures(self.catalog), self.catalog.begin() as session:
             lock_releases(session, audit.model_name)
@@ -74,10 +74,10 @@ def end(
 def passing_verdict(
     session: Session, model_name: str, version: int, champion_version: int | None
 ) -> GateVerdict:
-    """Return the gate's verdict on a version, if it passes it against today's champion.
+    """Return the gate's verdict on a version, if it passes against today's champion.
 
     Raises:
-        GateRefusedError: no verdict does.
+        GateRefusedError: no verdict passes it.
     """
     verdict = newest_verdict(session, model_name, version)
     if verdict is None:

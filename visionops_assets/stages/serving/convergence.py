@@ -1,4 +1,4 @@
-"""Brings every Triton server to what the catalog says: after a restart, or a release that died."""
+"""Brings every Triton server to the catalog's state, after a restart or a release that died."""
 
 from visionops_assets.catalog.releases import champion, try_lock_releases
 from visionops_assets.catalog.rollouts import active_rollout, seconds_since_last_end
@@ -6,17 +6,17 @@ from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.replica import Version
 
 CANDIDATE_GRACE_S = 15.0
-"""A canary or shadow that is over stays loaded so long: gateways notice its end within that."""
+"""Time for which an ended canary or shadow stays loaded: gateways notice its end sooner."""
 
 
 def converge(controller: Controller, model_name: str) -> str:
-    """Load what is missing, unload what is over, and say what was found.
+    """Load missing versions, unload ended ones, and say what was found.
 
     Does nothing while a release is under way.
 
     Raises:
-        ServerUnreachableError: the catalog or the object store does not answer. A Triton server
-            that does not is only told of.
+        ServerUnreachableError: the catalog or the object store does not answer. A silent Triton
+            server is only reported.
     """
     replicas, publisher = controller.replicas(model_name), controller.publisher(model_name)
     with controller.catalog.begin() as session:

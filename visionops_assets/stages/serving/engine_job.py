@@ -27,7 +27,7 @@ NAME_MAX_LENGTH = 40
 def engine_job(
     model_name: str, model_version: int, image: str, *, gpu_product: str | None = None
 ) -> dict[str, Any]:
-    """Describe the Job, as Kubernetes reads it.
+    """Return the Job, as Kubernetes reads it.
 
     `gpu_product` is the node label of NVIDIA's GPU feature discovery: an engine runs only on the
     kind of GPU that built it. Without it, any node with a GPU will do.
@@ -36,7 +36,7 @@ def engine_job(
     labels = {
         "app.kubernetes.io/name": "visionops",
         "app.kubernetes.io/component": "tensorrt-builder",
-        # By these the network policies let it to MLflow and the object store.
+        # The network policies let pods with these labels reach MLflow and the object store.
         "visionops/role": "run",
         "visionops/reaches-s3": "true",
     }
@@ -48,7 +48,7 @@ def engine_job(
             "backoffLimit": 2,
             "activeDeadlineSeconds": 3600,
             "ttlSecondsAfterFinished": 86_400,
-            # An engine that does not keep to PyTorch will not at a second try.
+            # An engine that differs from PyTorch will differ again at a second try.
             "podFailurePolicy": {
                 "rules": [
                     {
@@ -74,7 +74,7 @@ def _pod(
 ) -> dict[str, Any]:
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
-        # Where a role stands for the object store's keys, this account has it.
+        # This account has the role, where a role replaces the object store's keys.
         "serviceAccountName": "object-store",
         "automountServiceAccountToken": False,
         "securityContext": {

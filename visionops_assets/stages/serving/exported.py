@@ -54,8 +54,8 @@ def exported_model(
 ) -> Iterator[dg.MaterializeResult[ExportedModel]]:
     """Candidate as ONNX in float32 and INT8, signed, each compared with PyTorch on the holdout.
 
-    A candidate that the gate did not pass is not exported, and so not released. That is an answer:
-    the run succeeds.
+    A candidate that the gate did not pass is neither exported nor released. That is an answer: the
+    run succeeds.
     """
     if model_evaluation.model_version != trained_model.model_version:
         raise GateRefusedError(
@@ -94,9 +94,9 @@ def _exported(
 
 @dg.asset_check(asset=exported_model, blocking=True)
 def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
-    """On the holdout, float32 and the artifact to be served keep to PyTorch within their bounds.
+    """Check on the holdout that float32 and the artifact to be served agree with PyTorch.
 
-    Another artifact that does not is not offered for serving, and holds nothing up.
+    Any other artifact that does not agree is not offered for serving, and stops nothing.
     """
     served = Artifact(f"onnx-{load_settings().serving_precision}")
     needed = {Artifact.ONNX_FP32, served}
@@ -116,7 +116,7 @@ def _description(unusable: list[ArtifactReport], missing: set[Artifact]) -> str:
         f"{report.artifact.value} is not usable: {', '.join(report.shortfalls)}"
         for report in unusable
     ]
-    return ". ".join(problems) + "." if problems else "Every artifact keeps to PyTorch."
+    return ". ".join(problems) + "." if problems else "Every artifact agrees with PyTorch."
 
 
 def _rows(exported: ExportedModel) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Golden images: what every artifact of a model must answer alike.
+"""Golden images, to which every artifact of a model must give the same answers.
 
 They are the first holdout images of the model's own snapshot, so they are real and never change.
 """

@@ -1,4 +1,4 @@
-"""The rule by which a canary or shadow passes or ends. Pure arithmetic on what gateways saw."""
+"""The rule by which a canary or shadow passes or ends. Pure arithmetic on the gateways' counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from visionops_assets.settings import Settings
 from visionops_assets.vision.metrics import wilson_interval
 
 EARLY_CONFIDENCE = 0.999
-"""Of the intervals that end a rollout early: they are looked at every few seconds."""
+"""Confidence of the intervals that end a rollout early, which are computed every few seconds."""
 EARLY_MIN_SEEN = 20
-"""Requests, or compared images, without which nothing is beyond doubt."""
+"""Requests, or compared images, that are needed for a judgement beyond doubt."""
 LATENCY_QUANTILE = 0.95
 
 
 class Outcome(StrEnum):
-    """The end of a rollout, or its going on."""
+    """Whether a rollout ends, and how."""
 
     WAIT = "wait"
     PASS = "pass"  # noqa: S105 - no password
@@ -63,10 +63,10 @@ class Judgement:
 
 
 def judge(seen: Mapping[Arm, ArmEvidence], rule: RolloutRule, age_s: float) -> Judgement:
-    """Judge a rollout that began `age_s` ago by what all gateways saw of both arms.
+    """Judge a rollout that began `age_s` ago by all gateways' counts of both arms.
 
     A candidate that is bad beyond doubt fails at once, by intervals of 99.9 % confidence. All
-    others are judged when they had `min_requests`.
+    others are judged once they had `min_requests`.
     """
     candidate, champion = seen[Arm.CANDIDATE], seen[Arm.CHAMPION]
     certain = _certain_complaints(candidate, champion, rule)
@@ -85,18 +85,17 @@ def judge(seen: Mapping[Arm, ArmEvidence], rule: RolloutRule, age_s: float) -> J
 
 
 def _why_none(candidate: ArmEvidence, champion: ArmEvidence) -> str:
-    """Say what to do if no request was seen at all, which no waiting would have helped."""
+    """Say what to do if no request was seen at all: waiting would not have helped."""
     if candidate.requests or champion.requests:
         return ""
     return (
-        " No request came by the gateway, and only those are tried on a canary or shadow. Send "
-        "requests to it, or set VISIONOPS_RETRAIN_CANARY_PERCENT=0 to release retrained models at "
-        "once."
+        " No request came by the gateway, and a canary or shadow gets no others. Send requests "
+        "to it, or set VISIONOPS_RETRAIN_CANARY_PERCENT=0 to promote retrained models at once."
     )
 
 
 def as_json(seen: Mapping[Arm, ArmEvidence]) -> dict[str, Any]:
-    """Put what was seen of both arms into JSON, for the audit."""
+    """Put the counts of both arms into JSON, for the audit."""
     found: dict[str, Any] = {}
     for arm, evidence in seen.items():
         p95_ms = evidence.latency_quantile_ms(LATENCY_QUANTILE)
@@ -158,6 +157,6 @@ def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule
     if agreement is not None and agreement < rule.min_agreement:
         complaints.append(
             f"it agreed on {agreement:.4f} of {candidate.compared} images, and "
-            f"{rule.min_agreement} is asked for"
+            f"{rule.min_agreement} is needed"
         )
     return complaints

@@ -1,6 +1,6 @@
 """The sensors that keep Triton at the champion, judge rollouts and roll a bad release back.
 
-They also report to Dagster the releases that no run made.
+They also report releases to Dagster that no run made.
 """
 
 from typing import Any
@@ -39,10 +39,10 @@ def serving_convergence(
     object_store: ObjectStore,
     triton: TritonServer,
 ) -> dg.SensorResult:
-    """Bring every Triton server to what the catalog says.
+    """Bring every Triton server to the catalog's state.
 
     A release that no run made, such as a rollback by `visionops releases`, becomes a
-    materialization here, so that lineage shows it. The cursor is the last one that did.
+    materialization here, so that lineage shows it. The cursor is the last release reported.
     """
     model_name = load_settings().model_name
     reported_id = int(context.cursor or 0)
@@ -90,8 +90,8 @@ def decided_rollback(
 ) -> dg.SkipReason:
     """Roll the champion back if the retrain arbiter decided so.
 
-    Level-triggered: it compares the newest decision with the newest release. So a rollback that
-    failed is tried again, and one that is done is not.
+    Level-triggered: it compares the newest decision with the newest release. So a failed rollback
+    is tried again, and a finished one is not.
     """
     controller = Controller.of(catalog, object_store, triton)
     try:
@@ -104,7 +104,7 @@ def decided_rollback(
 
 
 def roll_back_as_decided(controller: Controller, model_name: str) -> str:
-    """Do what the newest decision says if that is to roll back, and say what was done.
+    """Roll back if the newest decision says so, and say what was done.
 
     Raises:
         VisionOpsError: it failed, or another release came first.
@@ -129,7 +129,7 @@ def roll_back_as_decided(controller: Controller, model_name: str) -> str:
 def _untold(
     catalog: Catalog, model_name: str, after_id: int
 ) -> tuple[list[dg.AssetMaterialization], int]:
-    """Return what Dagster was not told of, and the id of the last of it."""
+    """Return the releases not reported to Dagster yet, and the id of the last one."""
     with catalog.begin() as session:
         releases = releases_without_run(session, model_name, after_id)
         if not releases:

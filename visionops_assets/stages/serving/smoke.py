@@ -21,7 +21,7 @@ ANSWER_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class SmokeTest:
-    """The answers of live servers to the golden images, all of them right."""
+    """The answers of live servers to the golden images. All are right."""
 
     images: int
     median_latency_ms: float

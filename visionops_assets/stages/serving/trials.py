@@ -1,4 +1,4 @@
-"""Canaries and shadows: started, ended and judged. The gateways send them their traffic."""
+"""Starts, judges and ends canaries and shadows. The gateways send them their traffic."""
 
 from dataclasses import replace
 from typing import Literal
@@ -42,8 +42,8 @@ class Trials:
     ) -> Rollout:
         """Load a version beside the champion on every server, and let gateways send it requests.
 
-        `min_agreement` is the share of equal labels that it is judged by, if not the rule's own: a
-        version that is to repair the champion will not agree with it.
+        `min_agreement` is the share of equal answers that it must reach, None for that of the rule:
+        a version that repairs the champion will not agree with it.
 
         Raises:
             RolloutError: there is no champion to compare with, or another rollout is under way.
@@ -73,11 +73,11 @@ class Trials:
     ) -> Rollout | None:
         """Start the canary of a version that was trained to repair the champion.
 
-        Return None if it was tried before, whatever came of it: a run that is tried again must not
-        give it a second chance.
+        Return None if it was tried before, with any result: a retried run must not give it a second
+        chance.
 
         Raises:
-            RolloutError, GateRefusedError, ReleaseError: as of `start`.
+            RolloutError, GateRefusedError, ReleaseError: as for `start`.
         """
         with self._controller.catalog.begin() as session:
             if was_tried(session, model_name, version):
@@ -85,7 +85,7 @@ class Trials:
         return self.start(model_name, version, Role.CANARY, share_percent, order, min_agreement=0)
 
     def stop(self, model_name: str, order: Order) -> Rollout:
-        """End what is under way, without a verdict; it is unloaded within seconds.
+        """End the rollout under way, without a judgement; it is unloaded within seconds.
 
         Raises:
             RolloutError: no rollout is under way.
@@ -101,7 +101,7 @@ class Trials:
         return rollout
 
     def apply_rule(self, model_name: str, rule: RolloutRule) -> str:
-        """Judge the rollout that is under way, do what the rule says, and say what that was."""
+        """Judge the rollout under way, act by the rule, and say what was done."""
         with self._controller.catalog.begin() as session:
             rollout = active_rollout(session, model_name)
             if rollout is None:
@@ -143,7 +143,7 @@ def _version_to_beat(session: Session, audit: Audit) -> int:
     current = champion(session, audit.model_name)
     if current is None:
         raise RolloutError(
-            f"{audit.model_name} has no champion to compare with: release a version first."
+            f"{audit.model_name} has no champion to compare with: promote a version first."
         )
     if current.model_version == audit.model_version:
         raise RolloutError(f"{audit.model_name} {audit.model_version} is the champion itself.")
@@ -151,6 +151,6 @@ def _version_to_beat(session: Session, audit: Audit) -> int:
     if under_way is not None:
         raise RolloutError(
             f"The {under_way.role.value} of version {under_way.model_version} is under way: end it "
-            "with `visionops releases stop`, or wait for its verdict."
+            "with `visionops releases stop`, or wait for its judgement."
         )
     return current.model_version

@@ -68,8 +68,8 @@ def trained_model(
 
     A training that waited while a newer snapshot came ends here: the sensor asks for one on that.
     Its MLflow run holds parameters, curves, `model/model.safetensors` and `model/model.json`; the
-    version is tagged with snapshot, spec, seed, code version and Dagster run. A run that Dagster
-    retries takes the version that its first attempt registered.
+    version is tagged with snapshot, spec, seed, code version and Dagster run. A retried run takes
+    the version that its first attempt registered.
     """
     model_name = load_settings().model_name
     check_request(config)
@@ -113,8 +113,8 @@ def _train(
     tracking: Tracking,
     origin: dict[str, str],
 ) -> dg.MaterializeResult[Candidate]:
-    """Train within an MLflow run, and register the version that comes of it."""
-    # Two seconds of every run, and most runs do not train.
+    """Train within an MLflow run, and register the resulting version."""
+    # Importing PyTorch takes two seconds, and most runs do not train.
     from visionops_assets.stages.training import fitting  # noqa: PLC0415
 
     settings = load_settings()

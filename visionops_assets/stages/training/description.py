@@ -1,4 +1,4 @@
-"""How a training and its model version are described to who reads MLflow's pages."""
+"""Describes a training and its model version for readers of MLflow's pages."""
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import ModelCard
@@ -11,7 +11,7 @@ SOURCE_TAGS = {
     "mlflow.source.name": "trained_model",
     "mlflow.source.type": "JOB",
 }
-"""Tags that MLflow shows as who made a run, and where."""
+"""Tags that MLflow shows as the maker and the source of a run."""
 NOTE_TAG = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run."""
 
@@ -22,15 +22,15 @@ def run_name(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str
 
 
 def origin_of(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
-    """Say in Markdown what is learnt from, and which run of Dagster does it, with links."""
+    """Describe the training data and the Dagster run in Markdown, with links."""
     dagster = settings.dagster_url.rstrip("/")
     spec = snapshot.spec
     return (
         f"Trained on [{snapshot.snapshot_id}]({dagster}/assets/dataset_snapshot): "
         f"{snapshot.train_frames:,} frames of {spec['size_px']} px in {len(snapshot.classes)} "
-        f"classes ({_listed(snapshot.classes)}), {snapshot.holdout_frames:,} more held out. "
-        f"By [Dagster run {dagster_run_id[:8]}]({dagster}/runs/{dagster_run_id}) of the asset "
-        f"[trained_model]({dagster}/assets/trained_model)."
+        f"classes ({_listed(snapshot.classes)}), {snapshot.holdout_frames:,} more in the "
+        f"holdout. By [Dagster run {dagster_run_id[:8]}]({dagster}/runs/{dagster_run_id}) of the "
+        f"asset [trained_model]({dagster}/assets/trained_model)."
     )
 
 
@@ -54,12 +54,12 @@ def _listed(classes: list[str], shown: int = 10) -> str:
 
 
 def inputs() -> list[Tensor]:
-    """Describe what the served model takes: N encoded images."""
+    """Describe the input of the served model: N encoded images."""
     return [Tensor("IMAGE", "bytes", (ANY, 1))]
 
 
 def outputs(card: ModelCard) -> list[Tensor]:
-    """Describe what the served model says of N images."""
+    """Describe the output of the served model for N images."""
     return [
         Tensor("LABEL", "bytes", (ANY, 1)),
         Tensor("PROBABILITIES", "float32", (ANY, len(card.classes))),

@@ -1,4 +1,4 @@
-"""Trains on a snapshot, and keeps what came of it. Imports PyTorch: for runs that train, alone."""
+"""Trains on a snapshot, and keeps the results. Imports PyTorch, so only training runs import it."""
 
 import tempfile
 from dataclasses import asdict, replace
@@ -23,7 +23,7 @@ from visionops_assets.vision.training import TrainedModel, train
 
 
 def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingConfig:
-    """Return the recipe that the settings ask for, with what the request says in their place."""
+    """Return the recipe of the settings, with the changes of the request."""
     recipe = TrainingConfig(
         architecture=request.network or settings.training_architecture,
         steps=request.steps or settings.training_steps,
@@ -37,7 +37,7 @@ def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingCon
             flip=settings.augment_flip,
         ),
         seed=settings.training_seed,
-        # As many in a run of Dagster's as by hand, whatever limits either was started with.
+        # The same number in a Dagster run as by hand, whatever limits the process was started with.
         threads=usable_cores(),
     )
     rate = request.learning_rate or settings.training_learning_rate
@@ -45,7 +45,7 @@ def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingCon
 
 
 def parameters(training: TrainingConfig, budget: Budget, snapshot: Snapshot) -> dict[str, Any]:
-    """Name all that a training depended on, flat, for MLflow."""
+    """Return all parameters of a training, flat, for MLflow."""
     recipe = asdict(training) | asdict(budget)
     changes = {f"augment_{name}": value for name, value in recipe.pop("augmentation").items()}
     return recipe | changes | {"snapshot_id": snapshot.snapshot_id}

@@ -1,4 +1,4 @@
-"""Requests of a training run, and their check before it runs."""
+"""Requests for a training, and their checks before it runs."""
 
 from typing import get_args
 
@@ -16,11 +16,11 @@ MAX_LEARNING_RATE = 1.0
 
 
 class TrainingRequest(dg.Config):
-    """The snapshot to train on, the newest when none is named, and changes of the recipe.
+    """The snapshot to train on, the newest by default, and changes of the recipe.
 
-    `steps` are the most it may take, `learning_rate` is the peak of the schedule. A field that is
-    left out is as the settings say. Dagster does not check bounds: `check_request` does. With
-    `only_if_newest`, nothing is trained on a snapshot that is no longer the newest.
+    `steps` is the largest number of steps, `learning_rate` the peak of the schedule. A field that
+    is left out is taken from the settings. Dagster does not check bounds: `check_request` does.
+    With `only_if_newest`, nothing is trained on a snapshot that is no longer the newest.
     """
 
     snapshot_id: str | None = None
@@ -34,7 +34,7 @@ def check_request(request: TrainingRequest) -> None:
     """Refuse values that nothing can be trained with.
 
     Raises:
-        InvalidRequestError: a value is out of its range; the message says which range.
+        InvalidRequestError: a value is out of its range; the message names the range.
     """
     if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
         raise InvalidRequestError(f"steps is {request.steps}, and must be from 1 to {MAX_STEPS:,}.")
@@ -57,7 +57,7 @@ def newer_snapshot(session: Session, request: TrainingRequest) -> Snapshot | Non
 
 
 def wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
-    """Return the snapshot of an id, or the newest one if None.
+    """Return the snapshot of an id, or the newest one for None.
 
     Raises:
         NotFoundError: it does not exist.

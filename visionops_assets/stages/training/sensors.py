@@ -1,4 +1,4 @@
-"""Starts training: of the newest snapshot, if it has no model, or no verdict, of its own.
+"""Starts training on the newest snapshot, if it has no model or no verdict of its own.
 
 The model of a snapshot that answers a decision to retrain is tried on a share of the traffic before
 it is released.
@@ -43,8 +43,8 @@ train_and_release = dg.define_asset_job(
 def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
     """Ask for training on the newest snapshot until a run succeeds or the gate has answered.
 
-    While a canary or shadow is tried it waits: what it trains would be released over its head.
-    Level-triggered by the catalog: nothing is missed between ticks.
+    While a canary or shadow is tried it waits: the new model would be promoted before that is
+    judged. Level-triggered by the catalog: nothing is missed between ticks.
     """
     settings = load_settings()
     decision = None
@@ -65,7 +65,7 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
         return dg.SensorResult(skip_reason=reason)
     if rollout is not None:
         tried = f"The {rollout.role.value} of version {rollout.model_version}"
-        return dg.SensorResult(skip_reason=f"{tried} is under way: its verdict comes first.")
+        return dg.SensorResult(skip_reason=f"{tried} is under way: its judgement comes first.")
     tags = {SNAPSHOT_TAG: snapshot.snapshot_id}
     attempt = due_attempt(context.instance, tags, time.time())
     if attempt is None:
@@ -81,9 +81,9 @@ def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Se
 
 
 def run_config_of(snapshot_id: str, canary_percent: float | None = None) -> dict[str, Any]:
-    """Return the configuration of a run: what to train on, and on which share to try it first.
+    """Return a run's configuration: the snapshot, and the share of traffic to try the model on.
 
-    A training that nobody decided on ends at its start if a newer snapshot came while it waited.
+    A training without a decision behind it ends at its start if a newer snapshot came meanwhile.
     """
     config: dict[str, Any] = {"snapshot_id": snapshot_id}
     ops: dict[str, Any] = {"trained_model": {"config": config}}
