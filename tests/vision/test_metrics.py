@@ -34,7 +34,7 @@ def test_wilson_holds_the_share_and_widens_with_confidence(n: int, data: st.Data
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 5)])
 def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="not a proportion"):
         wilson_interval(successes, n)
 
 

@@ -1,4 +1,4 @@
-"""Which model answers here: read from what Triton says of it, and from its version folder."""
+"""Identifies the model that answers here, from Triton's configuration and the version folder."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from visionops_assets.contracts import ModelCard, Role
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The version of a model that answers here: its name, number, role and card."""
+    """The model version that answers here: its name, number, role and card."""
 
     name: str
     version: int
@@ -21,8 +21,8 @@ class ServedModel:
     def of(cls, args: dict[str, str]) -> "ServedModel":
         """Read the configuration and the version folder that Triton names.
 
-        Triton's name and version may be others than the model's own: those of a rehearsal, of a
-        candidate, of a step.
+        Triton's name and version may differ from the model's own: in a rehearsal, for a candidate,
+        for a step.
         """
         parameters = json.loads(args["model_config"])["parameters"]
         folder = Path(args["model_repository"]) / args["model_version"]

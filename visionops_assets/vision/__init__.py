@@ -1,1 +1,1 @@
-"""Pure code: decoding, preprocessing, models, training, metrics. No Dagster, no network."""
+"""Pure code: decoding, preprocessing, models, training, metrics. No Dagster, no network access."""

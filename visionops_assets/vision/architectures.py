@@ -1,4 +1,4 @@
-"""The networks that can be trained, by name. Each gives logits and the embedding before them."""
+"""The trainable networks, by name. Each gives logits and the embedding before them."""
 
 from collections.abc import Callable
 

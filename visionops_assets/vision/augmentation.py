@@ -1,6 +1,6 @@
-"""Random changes of training images: what a camera could have seen as well. Vectorised in PyTorch.
+"""Random, realistic changes of training images, vectorised in PyTorch.
 
-Geometry is one affine map of each image, colour one gain and one offset of each channel.
+Geometry is one affine map per image, colour one gain and one offset per channel.
 """
 
 import math

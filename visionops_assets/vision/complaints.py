@@ -1,6 +1,6 @@
-"""Finds the damage inside a JPEG by what libjpeg says on standard error.
+"""Finds damage inside a JPEG by libjpeg's messages on standard error.
 
-OpenCV passes over the damage and fills the hole with gray, so this is the only sign of it.
+OpenCV ignores the damage and fills the hole with gray, so the messages are the only sign of it.
 """
 
 import os
@@ -15,7 +15,7 @@ DAMAGE = re.compile(rb"Corrupt JPEG data: (?!\d+ extraneous)|Inconsistent progre
 
 
 class StandardError:
-    """Takes the place of this process's standard error; what nobody reads in time is lost."""
+    """Replaces this process's standard error; messages that nobody reads in time are lost."""
 
     def __init__(self) -> None:
         self._reader, writer = os.pipe()
@@ -25,7 +25,7 @@ class StandardError:
         os.close(writer)
 
     def check(self) -> None:
-        """Look at what was said since the last look.
+        """Check the messages since the last call.
 
         Raises:
             CorruptMediaError: a JPEG is damaged.

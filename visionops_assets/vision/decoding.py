@@ -1,4 +1,4 @@
-"""From a media file to preprocessed frames. Runs inside the sandbox; files are not trusted.
+"""Turns a media file into preprocessed frames. Runs inside the sandbox; files are not trusted.
 
 Videos are sampled by time, not by count, so that variable frame rates come out right.
 """
@@ -27,16 +27,17 @@ from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video
 
 DECODER_THREADS = 2
-# 128 more in each direction, of a picture as wide or as high as any codec allows.
+# Padding of 128 in each direction, for a picture as wide or as high as any codec allows.
 BUFFER_PADDING_PIXELS = 128 * (65_536 + 65_536 + 128)
 MPEG_TS = "mpegts"
 FORMATS_WITH_FULL_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
-# These decoders do not mark the frames in which they filled a hole; they can be told to fail.
+# These decoders do not mark frames with a filled hole; they can be told to fail.
 MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 # Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
 TIME_TOLERANCE_S = 1e-6
-# A file of a few megabytes may hold a picture for each second of a year: the frames of one file are
-# held in memory, and committed at once. This is more than five hours at one frame per second.
+# A file of a few megabytes may hold a picture for each second of a year, and the frames of one file
+# are held in memory and committed at once. This limit is more than five hours at one frame per
+# second.
 MAX_FRAMES = 20_000
 
 
@@ -59,11 +60,11 @@ def decode_media(
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
-    Of a video the intervals are `spec.video_sample_interval_s`; rotation metadata is applied. A
-    file that was cut off or is damaged ends in an error: no frame counts until the last has come.
+    A video is sampled every `spec.video_sample_interval_s`; rotation metadata is applied. A
+    truncated or damaged file ends in an error: no frame counts until the last has come.
 
     Raises:
-        MediaError: its subclasses say why the file cannot be used.
+        MediaError: the subclass says why the file cannot be used.
     """
     with path.open("rb") as file:
         found, _ = sniff(file.read(SNIFF_BYTES))
@@ -124,8 +125,8 @@ def _sample(
 def _sound_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Decode every frame, and stop at the first that is damaged.
 
-    MPEG-TS is cut from broadcasts: what precedes its first whole frame refers to others that were
-    never part of the file, and is passed over.
+    MPEG-TS is cut from broadcasts: packets before the first whole frame refer to others that were
+    never part of the file, and are left out.
 
     Raises:
         CorruptMediaError: a packet or a frame is damaged.
@@ -153,7 +154,7 @@ def _sound_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vi
 
 
 def _indexed_packets(container: InputContainer, stream: VideoStream) -> int:
-    """Count the packets that the file's own index lists; 0 if it is an index of key frames only."""
+    """Count the packets in the file's own index; 0 if that lists only key frames."""
     if container.format.name not in FORMATS_WITH_FULL_INDEX:
         return 0
     return sum(entry.size > 0 for entry in stream.index_entries)

@@ -1,6 +1,6 @@
-"""The look that all pictures share: colours, figures, titles, lines, and how one becomes a PNG.
+"""The look that all pictures share: colours, figures, titles, lines, and saving as PNG.
 
-Drawn on figures of their own, never through pyplot, whose state is global and grows.
+Pictures are drawn on figures of their own, never through pyplot, whose state is global and grows.
 """
 
 import io
@@ -14,11 +14,11 @@ DOTS_PER_INCH = 130
 INK, MUTED, GRID = "#1f2933", "#66788a", "#e4e9ee"
 BLUE, ORANGE, RED = "#2b6cb0", "#dd6b20", "#b3261e"
 NUMBER_WIDTH = 0.025
-"""Of the width of the axes: nearer numbers would touch."""
+"""Least distance of two numbers, as a share of the axes' width: nearer ones would touch."""
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure that makes room for what is put beside its axes."""
+    """Return an empty figure with room beside its axes."""
     layout = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
     return Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH, layout=layout)
 
@@ -29,7 +29,7 @@ def title(axes: Axes, text: str) -> None:
 
 
 def tidy(axes: Axes) -> None:
-    """Take away what carries no data: ticks, and all of the frame but its lower line."""
+    """Remove lines without data: ticks, and all of the frame but its lower line."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
     axes.tick_params(length=0, labelsize=8, labelcolor=MUTED)
@@ -72,7 +72,7 @@ def numbered_lines(axes: Axes, places: Sequence[float]) -> None:
 
 
 def numbered_list(axes: Axes, texts: Sequence[str]) -> None:
-    """Write numbered texts into the axes, in two columns, and nothing else."""
+    """Write numbered texts into the axes, in two columns, without anything else."""
     axes.set_axis_off()
     lines = (len(texts) + 1) // 2
     for index, text in enumerate(texts):

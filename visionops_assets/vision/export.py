@@ -1,4 +1,4 @@
-"""From a trained PyTorch module to one ONNX file, and what that file answers."""
+"""Exports a trained PyTorch module to one ONNX file, and runs that file."""
 
 import logging
 import warnings
@@ -19,10 +19,10 @@ from visionops_assets.vision.preprocessing import Frame, to_network_input
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("probabilities", "embedding")
 ONNX_OPSET = 18
-# The tracer takes a batch of one for a constant.
+# The tracer would take a batch of one for a constant.
 EXAMPLE_BATCH = 2
 BATCH = 32
-"""Images that an artifact is given at a time."""
+"""Images per call of an artifact."""
 
 
 class _WithProbabilities(nn.Module):
@@ -65,7 +65,7 @@ def export_onnx(module: Classifier, card: ModelCard, path: Path) -> None:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence what the exporter says of itself: its own deprecated call, and no torchvision."""
+    """Silence the exporter's warnings of its own deprecated call and of missing torchvision."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level_before = registration.level
     registration.setLevel(logging.ERROR)

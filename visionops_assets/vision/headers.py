@@ -16,7 +16,7 @@ from visionops_assets.errors import (
 )
 
 BMP_OS2_HEADER_BYTES = 12
-# Any number of fill bytes, then a code that is neither fill nor a stuffed byte.
+# Any number of fill bytes, then a code that is neither a fill nor a stuffed byte.
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")
 JPEG_STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 JPEG_START_OF_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -24,7 +24,7 @@ JPEG_START_OF_SCAN = 0xDA
 TIFF_SIZE_TAGS = (256, 257)  # width, height
 TIFF_EXTRA_SAMPLES_TAG, TIFF_ASSOCIATED_ALPHA = 338, 1
 TIFF_TYPE_CODES = {3: "H", 4: "I"}
-# No camera writes more before the size; hostile files shall not keep us walking.
+# No camera writes more before the size; hostile files must not keep us walking.
 MAX_JPEG_SEGMENTS = 1_024
 MAX_TIFF_ENTRIES = 1_024
 
@@ -41,7 +41,7 @@ class ImageFormat(StrEnum):
 
 
 # Two letters would let text through as BMP, so its next header must have a known size too.
-# "CR" marks Canon's raw files, which are no plain TIFF.
+# "CR" marks Canon's raw files, which are not plain TIFF.
 SIGNATURES = {
     ImageFormat.JPEG: re.compile(rb"\xff\xd8\xff"),
     ImageFormat.PNG: re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -53,7 +53,7 @@ SIGNATURES = {
 
 
 def image_format(head: bytes) -> ImageFormat | None:
-    """Tell the format by the first 32 bytes, or None if it is no accepted image."""
+    """Return the format by the first 32 bytes, or None if it is not an accepted image."""
     return next((known for known, magic in SIGNATURES.items() if magic.match(head)), None)
 
 
@@ -61,7 +61,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     """Read (width, height) in pixels from the header, before any rotation by EXIF.
 
     Raises:
-        UnsupportedMediaError: none of the accepted formats.
+        UnsupportedMediaError: the format is not accepted.
         CorruptMediaError: the header ends early or declares no pixels.
     """
     found = image_format(data)
@@ -155,9 +155,9 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
 
 
 def without_alpha_in_tiff(data: bytes) -> bytes:
-    """Let a TIFF say that its alpha is in the colours already, so that libtiff leaves them alone.
+    """Mark the alpha of a TIFF as already in the colours, so that libtiff leaves the colours alone.
 
-    It would multiply them by alpha, which no other decoder does.
+    Else libtiff would multiply them by alpha, which no other decoder does.
 
     Raises:
         CorruptMediaError: the directory ends early.
@@ -174,7 +174,7 @@ def without_alpha_in_tiff(data: bytes) -> bytes:
 
 
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, str | None, int]]:
-    """Walk the first directory: each tag, the code of its number, and where that number is.
+    """Walk the first directory: yield each tag, the code of its number, and the number's place.
 
     The code, as of `struct`, is None unless the entry holds one whole number.
     """

@@ -1,4 +1,4 @@
-"""Pictures of how servers and the queue did over time. Each function returns a PNG."""
+"""Pictures of servers and the queue over time. Each function returns a PNG."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -33,10 +33,10 @@ def lines_over_time(
     """Draw one line per name over time; a value of None breaks the line.
 
     Raises:
-        ValueError: there are no lines, or a name has not as many values as there are times.
+        ValueError: there are no lines, or a name does not have one value per time.
     """
     if not times or not values or any(len(v) != len(times) for v in values.values()):
-        raise ValueError("Give at least one time and one name, and a value of each at each time.")
+        raise ValueError("Give at least one time and one name, and one value per name and time.")
     figure = new_figure(9.0, 3.2)
     axes = figure.add_subplot()
     days = np.asarray(date2num(times))  # type: ignore[no-untyped-call]
@@ -47,7 +47,7 @@ def lines_over_time(
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    # Beside the title, where no line runs.
+    # Beside the title, where there are no lines.
     axes.legend(
         frameon=False, fontsize=8, labelcolor=INK, ncols=4,
         loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2,

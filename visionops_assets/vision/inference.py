@@ -1,4 +1,4 @@
-"""Trained weights on disk and back, and their answers. Nothing is unpickled."""
+"""Saves, loads and runs trained weights. Nothing is unpickled."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def predict_probabilities(
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors: data only, nothing that runs when it is loaded."""
+    """Write the weights as safetensors: only data, no code that would run at loading."""
     save_safetensors(module, str(path))
 
 

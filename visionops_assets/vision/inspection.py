@@ -1,6 +1,6 @@
-"""Inspects a media file before it is decoded. Pure Python: ingest imports this module.
+"""Inspects a media file before decoding. Pure Python: ingest imports this module.
 
-An image is looked at in process, by its header alone. A video is probed in the sandbox
+An image is inspected in process, by its header alone. A video is probed in the sandbox
 (`DecoderSandbox.probe`), because only FFmpeg reads all those containers.
 """
 
@@ -17,7 +17,7 @@ class VideoFacts(Record):
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     duration_s: float | None = Field(gt=0, allow_inf_nan=False)
-    """As declared; None if the container does not say, as live recordings do not."""
+    """As declared; None if the container does not say, as for live recordings."""
     codec: str
     container: str
 
@@ -25,12 +25,12 @@ class VideoFacts(Record):
 def check_image_header(head: bytes, *, max_pixels: int) -> None:
     """Refuse an image that declares too many pixels, by the first bytes of the file.
 
-    A header that is damaged, or ends beyond `head`, passes: the decoder will say what is wrong.
-    Takes microseconds, and at most a few milliseconds a megabyte of hostile bytes.
+    A damaged header, or one that ends beyond `head`, passes: the decoder will say what is wrong. It
+    takes microseconds, and at most a few milliseconds per megabyte of hostile bytes.
 
     Raises:
         TooManyPixelsError: the header declares more than `max_pixels`; nothing was decoded.
-        UnsupportedMediaError: none of the accepted image formats.
+        UnsupportedMediaError: the image format is not accepted.
     """
     try:
         width, height = image_size(head)

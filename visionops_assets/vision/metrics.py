@@ -1,4 +1,4 @@
-"""How right a classifier is, with intervals that say how sure that is. Pure arithmetic."""
+"""Measures of a classifier, with confidence intervals. Pure arithmetic."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -16,7 +16,7 @@ Flags = npt.NDArray[np.bool_]
 CONFIDENCE = 0.95
 RESAMPLES = 4_000
 MIN_GROUPS = 6
-"""Groups below which no difference is known: that 5 of 5 speak against one has a chance of 3 %."""
+"""Fewest groups that can show a difference: 5 of 5 against one have a chance of 3 %."""
 
 
 class Interval(NamedTuple):
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 
 
 class GroupedShare(NamedTuple):
-    """A share of grouped items, and of how many single items it would be as sure."""
+    """A share of grouped items, and the number of single items that would be as informative."""
 
     value: float
     interval: Interval
@@ -52,7 +52,7 @@ def wilson_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> I
         ValueError: n is not positive, or successes are not within 0..n.
     """
     if not (n > 0 and 0 <= successes <= n):
-        raise ValueError(f"{successes} successes of {n} are no proportion.")
+        raise ValueError(f"{successes} successes of {n} are not a proportion.")
     return _wilson(successes / n, n, confidence)
 
 
@@ -67,13 +67,13 @@ def _wilson(share: float, n: float, confidence: float) -> Interval:
 def grouped_share(right: Flags, groups: Sequence[str] | npt.NDArray[np.str_]) -> GroupedShare:
     """Estimate the share of right answers, bool (n,), with an interval that counts groups.
 
-    Items of one group, as the frames of one video, are right or wrong together, so that n of them
-    tell less than n single ones. The interval is Wilson's at n / d items, where d is the design
-    effect: the variance of the share between groups (W. G. Cochran, "Sampling Techniques", 1977,
-    eq. 11.12) over that of n single items (J. N. K. Rao, A. J. Scott, Biometrics 48:577-585, 1992).
-    Few or no errors would make that variance small by chance. So d is taken with two more groups of
-    mean size, one all right and one all wrong, as A. Agresti and B. A. Coull (American Statistician
-    52:119-126, 1998) add two successes and two failures. Groups of one item give Wilson's interval.
+    Items of one group, such as frames of one video, are right or wrong together: n of them tell
+    less than n single ones. The interval is Wilson's at n / d items, where d is the design effect:
+    the variance of the share between groups (W. G. Cochran, "Sampling Techniques", 1977, eq. 11.12)
+    over that of n single items (J. N. K. Rao, A. J. Scott, Biometrics 48:577-585, 1992). Few or no
+    errors would make that variance small by chance. So d counts two more groups of mean size, one
+    all right and one all wrong, as A. Agresti and B. A. Coull (American Statistician 52:119-126,
+    1998) add two successes and two failures. Groups of one item give Wilson's interval.
 
     Raises:
         ValueError: no items, or not one group per item.
@@ -98,10 +98,10 @@ def grouped_difference(
 
     The interval is a percentile bootstrap (B. Efron, R. J. Tibshirani, "An Introduction to the
     Bootstrap", 1993, chapter 13) that draws groups with all their items, expanded for few groups
-    (T. C. Hesterberg, American Statistician 69:371-386, 2015, section 4.4). It is the same at each
-    call. Classifiers that answer alike differ by 0 in each resample: their interval has no width,
-    however few the groups. Below `MIN_GROUPS` groups any difference has the interval -1..1, since
-    even groups that all speak against a may do so by chance.
+    (T. C. Hesterberg, American Statistician 69:371-386, 2015, section 4.4). Each call gives the
+    same interval. Classifiers that answer alike differ by 0 in each resample: their interval has no
+    width, however few the groups. Below `MIN_GROUPS` groups any difference has the interval -1..1,
+    since even groups that all speak against a may do so by chance.
 
     Raises:
         ValueError: no items, or not two answers and one group per item.
@@ -114,7 +114,7 @@ def grouped_difference(
         return GroupedDifference(value, Interval(0.0, 0.0), k)
     if k < MIN_GROUPS:
         return GroupedDifference(value, Interval(-1.0, 1.0), k)
-    # Groups that are alike are drawn as one kind: with single items there are but three kinds.
+    # Equal groups are drawn as one kind: with single items there are only three kinds.
     kinds, counts = np.unique(np.array([sums.values, sums.sizes]), axis=1, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(k, counts / k, size=RESAMPLES)
     resampled = (drawn @ kinds[0]) / (drawn @ kinds[1])
@@ -126,7 +126,7 @@ def grouped_difference(
 
 
 class _GroupSums(NamedTuple):
-    """Of each group the sum of its items' values, and how many items it has; both (k,)."""
+    """Return the sum of each group's values, and its number of items; both (k,)."""
 
     values: npt.NDArray[np.float64]
     sizes: npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Pictures of monitoring: evidence, scores, drift, and what happened when. Each returns a PNG."""
+"""Pictures of monitoring: evidence, scores, drift and timelines. Each function returns a PNG."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -40,7 +40,7 @@ BINS = 40
 
 
 class TimelineEvent(NamedTuple):
-    """Something that happened, at a place of the horizontal axis."""
+    """An event at a place of the horizontal axis."""
 
     at: float
     text: str
@@ -52,7 +52,7 @@ def evidence_over_labels(
     errors: Flags | None = None,
     min_accuracy: float | None = None,
 ) -> bytes:
-    """Draw the evidence of a fallen accuracy after each label, natural logarithm (n,).
+    """Draw the evidence of fallen accuracy after each label, as natural logarithms (n,).
 
     With `errors`, bool (n,), True where an answer was wrong, the accuracy of each 50 labels and its
     Wilson limits are drawn above, and `min_accuracy` is marked there.
@@ -166,7 +166,7 @@ def drift_overview(results: Mapping[str, TestResult], level: float = LEVEL) -> b
         ValueError: no results.
     """
     if not results:
-        raise ValueError("There are no results of tests to draw, give at least one.")
+        raise ValueError("There are no test results to draw: give at least one.")
     names = [shortened(name, 28) for name in results]
     at = np.arange(len(names))
     p_values = np.array([result.p_value for result in results.values()])
@@ -203,7 +203,7 @@ def distribution_shift(reference: Floats, current: Floats, name: str) -> bytes:
         ValueError: a sample is empty.
     """
     if not (len(reference) and len(current)):
-        raise ValueError("An empty sample has no distribution: each needs at least one number.")
+        raise ValueError("An empty sample has no distribution: give at least one number each.")
     figure = new_figure(9.0, 3.0)
     axes = figure.add_subplot()
     both = np.concatenate([reference, current])
@@ -231,7 +231,7 @@ def timeline(
     x_label: str = "seconds",
     limit: float | None = None,
 ) -> bytes:
-    """Draw accuracies, 0..1, each a name with points (x, accuracy), and what happened when.
+    """Draw accuracies, 0..1, each a name with points (x, accuracy), and events.
 
     Events, in `x_label` as well, are numbered lines, with their texts in a list below.
 

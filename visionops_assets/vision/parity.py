@@ -1,4 +1,4 @@
-"""How closely one form of a model follows another on the same images."""
+"""Compares two forms of a model on the same images."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from visionops_assets.vision.preprocessing import Frame
 
 Floats = npt.NDArray[np.float32]
 Predict = Callable[[Frame], Floats]
-"""Frames, uint8 (N, S, S, 3), to probabilities (N, classes)."""
+"""Turns frames, uint8 (N, S, S, 3), into probabilities (N, classes)."""
 
 WARM_UP_RUNS, TIMED_RUNS = 5, 20
 
@@ -21,7 +21,7 @@ WARM_UP_RUNS, TIMED_RUNS = 5, 20
 class Parity:
     """The answers of an artifact beside those of PyTorch, the reference.
 
-    `errors`, float32 (N): for each image the largest difference of any probability.
+    `errors`, float32 (N), are the largest difference of any probability, per image.
     """
 
     errors: Floats
@@ -30,7 +30,7 @@ class Parity:
     accuracy: float
     """Share of images that the artifact labels rightly, 0..1."""
     reference_accuracy: float
-    """The same of the reference."""
+    """The same for the reference."""
 
     @property
     def max_probability_error(self) -> float:
@@ -41,10 +41,10 @@ class Parity:
 def compare(reference: Floats, probabilities: Floats, truth: npt.NDArray[np.int64]) -> Parity:
     """Compare probabilities, both (N, classes), of images whose classes are `truth` (N).
 
-    An answer that is not finite agrees with nothing, is wrong, and has the largest error there is.
+    An answer that is not finite agrees with nothing, is wrong, and has the largest possible error.
 
     Raises:
-        ValueError: no images to compare on, or not as many of each.
+        ValueError: there are no images, or the lengths differ.
     """
     if not len(truth):
         raise ValueError("A comparison needs at least one image.")

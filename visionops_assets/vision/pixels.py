@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Channels = tuple[float, float, float]
 LEAST_DEVIATION = 1 / 255
-"""One step of a pixel: what is all of one colour must not be divided by nothing."""
+"""One step of a pixel: images of a single colour must not lead to a division by zero."""
 
 
 def channel_statistics(
@@ -16,8 +16,8 @@ def channel_statistics(
 ) -> tuple[Channels, Channels]:
     """Measure mean and standard deviation per channel, of pixels scaled to 0..1.
 
-    `images` is uint8 (N, S, S, 3); only those of `rows` count. Needs the memory of one image: the
-    mean of squares is deviation squared plus mean squared, image by image.
+    `images` is uint8 (N, S, S, 3); only those of `rows` count. It needs the memory of one image:
+    per image, the mean of squares is deviation squared plus mean squared.
     """
     moments = [cv2.meanStdDev(images[row]) for row in rows]
     means, deviations = (np.array(part).reshape(-1, 3) / 255 for part in zip(*moments, strict=True))

@@ -48,7 +48,7 @@ def montage(
     """Lay frames, each uint8 (S, S, 3) RGB, out in a grid, titles below them.
 
     Raises:
-        ValueError: no frames, or not one title a frame.
+        ValueError: there are no frames, or not one title per frame.
     """
     if not len(frames):
         raise ValueError("A montage needs at least one frame.")
@@ -108,7 +108,7 @@ def training_curves(history: Sequence["RoundResult"]) -> bytes:
 
 
 def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
-    """Draw counts (C, C), truth by row: right answers in blue, wrong ones in red.
+    """Draw counts (C, C), a label per row: right answers in blue, wrong ones in red.
 
     Colour is the share of the row, so that rare classes show as well as common ones.
     """
@@ -119,7 +119,7 @@ def confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> bytes:
     figure = new_figure(side_in, side_in)
     axes = figure.add_subplot()
     axes.imshow(np.ma.masked_where(~right, shares), cmap=BLUES, vmin=0, vmax=1)
-    # Few answers are wrong: a scale to a half keeps a single mistake visible.
+    # Few answers are wrong: a scale up to a half keeps a single mistake visible.
     wrong = np.ma.masked_where(right | (matrix == 0), shares)
     axes.imshow(wrong, cmap=REDS, vmin=0, vmax=0.5)
     if count <= MAX_ANNOTATED_CLASSES:
@@ -162,7 +162,7 @@ def accuracy_over_time(
     """Draw accuracies, 0..1, with their confidence limits as a band, over time.
 
     Raises:
-        ValueError: no measurements, or not as many of each.
+        ValueError: there are no measurements, or the lengths differ.
     """
     if not len(times) == len(accuracies) == len(lows) == len(highs) or not len(times):
         raise ValueError("Give as many times as accuracies and limits, and at least one.")
@@ -190,7 +190,7 @@ def error_distributions(errors_by_name: Mapping[str, npt.NDArray[np.float32]]) -
         ValueError: there are no errors.
     """
     if not errors_by_name or not all(len(errors) for errors in errors_by_name.values()):
-        raise ValueError("Give at least one name, and at least one error of each.")
+        raise ValueError("Give at least one name, and at least one error per name.")
     figure = new_figure(9.0, 3.4)
     axes = figure.add_subplot()
     for (name, errors), colour in zip(errors_by_name.items(), cycle((BLUE, ORANGE)), strict=False):

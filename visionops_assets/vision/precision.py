@@ -1,7 +1,7 @@
 """ONNX models of lower precision: INT8 for CPUs, INT8 and FP16 for TensorRT.
 
-The body of the network changes its type; head and softmax stay float32, since they cost nothing and
-their rounding would show in every probability. Inputs and outputs keep names, shapes and types.
+The body of the network changes its type. Head and softmax stay float32: they cost little, and their
+rounding would show in every probability. Inputs and outputs keep names, shapes and types.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ from visionops_assets.vision.export import INPUT_NAME
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 
 Runtime = Literal["cpu", "tensorrt"]
-"""Where an INT8 model will run."""
+"""The place where an INT8 model will run."""
 
 QUANTIZED_OPERATORS = ["Add", "Conv", "MaxPool", "Relu"]
 CALIBRATION_BATCH = 32
@@ -35,10 +35,10 @@ CALIBRATION_SEED = 0
 def calibration_sample(
     truth: npt.NDArray[np.int64], most: int = CALIBRATION_IMAGES
 ) -> npt.NDArray[np.int64]:
-    """Choose images to calibrate on by their classes (N): as many of each class as can be.
+    """Choose images to calibrate on by their classes (N), as evenly as possible.
 
     Returns:
-        At most `most` indices, in order; the same ones for the same classes.
+        At most `most` indices, in order; always the same for the same classes.
     """
     rng = np.random.default_rng(CALIBRATION_SEED)
     # The i-th of each class, in random order, comes before the (i + 1)-th of any.
@@ -69,10 +69,10 @@ def quantize(
 ) -> None:
     """Write an ONNX model in INT8, with Q/DQ nodes calibrated on frames, uint8 (N, S, S, 3).
 
-    Weights are symmetric and per channel. For CPUs activations are unsigned: the only form that is
-    faster than float32 there. And weights keep to 7 bits: with 8, CPUs without VNNI cut sums off
-    (ONNX Runtime's `reduce_range`), and one model would have two opinions. TensorRT knows symmetric
-    signed activations alone, and no quantized bias.
+    Weights are symmetric and per channel. For CPUs activations are unsigned, the only form that is
+    faster than float32 there, and weights have 7 bits: with 8, CPUs without VNNI cut sums off (ONNX
+    Runtime's `reduce_range`), and one model would answer differently by machine. TensorRT takes
+    only symmetric signed activations, and no quantized bias.
 
     Raises:
         ValueError: no images to calibrate on.
@@ -98,8 +98,8 @@ def quantize(
 
 
 def to_float16(onnx_path: Path, path: Path) -> None:
-    """Write an ONNX model in FP16, for TensorRT, whose networks are typed as their graph is."""
-    # Only here, since importing this package puts its own folder on Python's path.
+    """Write an ONNX model in FP16, for TensorRT, which takes its types from the graph."""
+    # Imported only here: this package puts its own folder on Python's path.
     from onnxruntime.transformers.float16 import (  # noqa: PLC0415
         DEFAULT_OP_BLOCK_LIST,
         convert_float_to_float16,
@@ -111,8 +111,8 @@ def to_float16(onnx_path: Path, path: Path) -> None:
         keep_io_types=True,
         op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Gemm", "Softmax"],
     )
-    # The converter appends its casts to the end, where ONNX does not allow them, and leaves types
-    # of inner values behind that are no longer true.
+    # The converter appends its casts to the end, where ONNX does not allow them, and leaves wrong
+    # types of inner values behind.
     OnnxModel.graph_topological_sort(model.graph)
     del model.graph.value_info[:]
     onnx.save(model, path)

@@ -1,14 +1,14 @@
-"""From encoded images to frames and network input: the one canonical path.
+"""Turns encoded images into frames and network input: the only path for all uses.
 
 Frames stage, training and serving all import this module, so it must stay importable inside
-Triton's environment: numpy and OpenCV only. Any image becomes 8-bit RGB, and this is how:
+Triton's environment: numpy and OpenCV only. Any image becomes 8-bit RGB, like this:
 
 ============================  =====================================================================
 in the file                   in the frame
 ============================  =====================================================================
 gray, palette, 1 bit          the same colour as RGB
-16 bits a sample              the upper 8 bits (PNG, gray TIFF); v / 257, rounded (colour TIFF)
-32 bits or floats a sample    none: refused as corrupt, for their range is not known
+16 bits per sample            the upper 8 bits (PNG, gray TIFF); v / 257, rounded (colour TIFF)
+32 bits or floats per sample  none: refused as corrupt, for their range is not known
 transparency                  dropped; what was under it shows in its stored colour
 CMYK, and YCCK in JPEG        (255 - C)(255 - K) / 255 within 2 levels; JPEG inverted, as by Adobe
 GIF, WebP, APNG, TIFF pages   the first picture, of an APNG the first of its animation
@@ -43,14 +43,14 @@ REDUCED_READS = {
 
 
 def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -> Frame:
-    """Decode one encoded image, by the table above, and bring it to the spec.
+    """Decode one encoded image, by the table above, and fit it to the spec.
 
     Returns:
         uint8 of shape (spec.size_px, spec.size_px, 3), RGB.
 
     Raises:
-        EmptyMediaError: no bytes.
-        UnsupportedMediaError: none of the accepted image formats.
+        EmptyMediaError: there are no bytes.
+        UnsupportedMediaError: the image format is not accepted.
         TooManyPixelsError: the header declares more than `max_pixels`; nothing was decoded.
         CorruptMediaError: truncated or damaged.
     """
@@ -94,7 +94,7 @@ def _decode(data: bytes, flags: int) -> Frame:
 
 
 def preprocess_pixels(rgb: Frame, spec: PreprocessingSpec) -> Frame:
-    """Bring decoded pixels of any size, uint8 (height, width, 3) RGB, to the spec.
+    """Fit decoded pixels of any size, uint8 (height, width, 3) RGB, to the spec.
 
     Returns:
         uint8 of shape (spec.size_px, spec.size_px, 3), RGB; letterbox bars are black, and 'gray'
@@ -112,7 +112,7 @@ def preprocess_pixels(rgb: Frame, spec: PreprocessingSpec) -> Frame:
 
 
 def _resize(rgb: Frame, width: int, height: int) -> Frame:
-    """Shrink by area first, so that nothing aliases; then enlarge linearly what is too small."""
+    """Shrink by area first, so that nothing aliases; then enlarge linearly if too small."""
     shrunk_size = (min(width, rgb.shape[1]), min(height, rgb.shape[0]))
     shrunk = cv2.resize(rgb, shrunk_size, interpolation=cv2.INTER_AREA)
     resized = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)

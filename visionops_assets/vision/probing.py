@@ -1,4 +1,4 @@
-"""Reads what a stored video declares, through a few ranged reads. Runs inside the sandbox."""
+"""Reads the declarations of a stored video by a few ranged reads. Runs inside the sandbox."""
 
 import io
 from collections.abc import Callable
@@ -20,18 +20,18 @@ Read = Callable[[int, int], bytes]
 def probe_video(
     read: Read, size_bytes: int, *, max_pixels: int, max_duration_s: float
 ) -> VideoFacts:
-    """Open a video that lies elsewhere, and look for its first packet. Decodes no picture.
+    """Open a video in the object store, and find its first packet. Decodes no picture.
 
     Raises:
-        MediaError: its subclasses say why the video cannot be used; see `check_video`.
-        NoFramesError: also if it has no video packet.
-        CorruptMediaError: also if it was cut off, or does not open within the bytes a probe reads.
+        MediaError: the subclass says why the video cannot be used; see `check_video`.
+        NoFramesError: or it has no video packet.
+        CorruptMediaError: or it was cut off, or does not open within the bytes of a probe.
     """
     file = _BlockFile(read, size_bytes)
     try:
         return _probe(file, max_pixels=max_pixels, max_duration_s=max_duration_s)
     except (NoFramesError, NoVideoStreamError, UnsupportedCodecError):
-        check_whole(file)  # perhaps that is what was cut off
+        check_whole(file)  # perhaps the missing part was cut off
         raise
 
 
@@ -44,7 +44,7 @@ def _probe(file: ReadableFile, *, max_pixels: int, max_duration_s: float) -> Vid
 
 
 class _BlockFile:
-    """A file as FFmpeg reads it, over `read`, which is asked at most once for each block."""
+    """A file for FFmpeg, on top of `read`, which is called at most once per block."""
 
     def __init__(self, read: Read, size_bytes: int) -> None:
         self._read_range = read
@@ -53,7 +53,7 @@ class _BlockFile:
         self._blocks: dict[int, bytes] = {}
 
     def read(self, count: int) -> bytes:
-        """Return up to `count` bytes, as far as their block goes; none at the end."""
+        """Return up to `count` bytes, within one block; none at the end."""
         index, start = divmod(self._position, READ_BLOCK_BYTES)
         data = self._block(index)[start : start + count]
         self._position += len(data)
@@ -66,7 +66,7 @@ class _BlockFile:
         return self._position
 
     def tell(self) -> int:
-        """Return where the next read begins."""
+        """Return the offset of the next read."""
         return self._position
 
     def _block(self, index: int) -> bytes:

@@ -12,13 +12,13 @@ BASE_STEPS = 900
 STEPS_PER_CLASS = 100
 MAX_STEPS = 20_000
 PASSES = 16
-"""Times that each frame of a large set is seen."""
+"""Passes over each frame of a large set."""
 ROUNDS = 24
 MIN_ROUND_STEPS = 40
 AVERAGED_SHARE = 0.04
-"""Of the steps, for how long the average of the weights remembers."""
+"""Share of the steps that the average of the weights remembers."""
 PATIENCE_SHARE = 0.4
-"""Of the steps: longer without a better round, training ends. Hard sets stand still for a while."""
+"""Share of the steps without a better round that ends training. Hard sets pause for a while."""
 LEARNED_LOSS = 0.05
 """Mean training loss in nats below which the frames teach next to nothing more."""
 CERTAIN_LOSS = 0.03
@@ -27,7 +27,7 @@ CERTAIN_LOSS = 0.03
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far each change may go, drawn evenly for each image; 0 turns one off.
+    """The range of each change, drawn evenly for each image; 0 turns one off.
 
     The defaults are safe for photographs and for signs: nothing is mirrored or turned upside down.
     """
@@ -43,14 +43,14 @@ class Augmentation:
     brightness: float = 0.2
     """Share by which light and contrast change, at most, in standard deviations of the pixels."""
     colour: float = 0.1
-    """Share by which each colour channel grows or shrinks of its own, at most."""
+    """Share by which each colour channel grows or shrinks by itself, at most."""
     flip: Literal["none", "horizontal"] = "none"
     """Which mirror images count as the same thing: `horizontal` mirrors half of the images."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The options of a training. None leaves one to the data."""
+    """The options of a training. None means: by the data."""
 
     architecture: str = "resnet-tiny"
     steps: int | None = None
@@ -96,9 +96,9 @@ class RoundResult:
 
 
 def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
-    """Choose the budget by the frames of the training part; `steps` are those asked for.
+    """Choose the budget by the number of training frames; `steps` overrides the number of steps.
 
-    Few frames need as many steps as many do, to learn what each class looks like at all; very many
+    Few frames need as many steps as more frames do, to learn the look of each class; very many
     frames need some passes over all of them.
     """
     batch_size = SMALL_BATCH if frames <= SMALL_BATCH_FRAMES else LARGE_BATCH
@@ -114,12 +114,12 @@ def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
 
 
 def best_round(history: Sequence[RoundResult]) -> RoundResult:
-    """Return the most accurate round, among equals the one of the least validation loss."""
+    """Return the most accurate round, among equals the one with the least validation loss."""
     return max(history, key=lambda round_: (round_.validation_accuracy, -round_.validation_loss))
 
 
 def is_finished(history: Sequence[RoundResult], steps: int) -> bool:
-    """Say whether training may end: it has used its steps, learned its frames, or stands still."""
+    """Say whether training may end: it used its steps, learned its frames, or stands still."""
     if not history:
         return False
     last = history[-1]

@@ -1,4 +1,4 @@
-"""Which frames validate, and in which order the others train. Pure, and fixed by the generator."""
+"""Chooses frames for validation, and the order of the others. Pure, fixed by the generator."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Rows = npt.NDArray[np.int64]
 VALIDATION_SHARE = 0.1
 SMALL_VALIDATION_SHARE = 0.2
 VALIDATION_GROUPS = 15
-"""Groups of a class that measure it well enough; with fewer, a larger share is kept back."""
+"""Groups of a class that measure it well enough; with fewer, a larger share validates."""
 VALIDATION_MIN_GROUPS = 3
 """A class with fewer groups keeps all of them for training."""
 
@@ -19,13 +19,13 @@ VALIDATION_MIN_GROUPS = 3
 def split_validation(
     labels: Labels, groups: Sequence[str], rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
-    """Split N frames into the rows to train on and those to validate on, groups whole.
+    """Split N frames into rows to train on and rows to validate on, without splitting groups.
 
     Each class gives a tenth of its groups, or up to a fifth to reach `VALIDATION_GROUPS`: a tenth
     of few frames measures nothing.
 
     Raises:
-        ValueError: no class has three groups, to spare one.
+        ValueError: no class has three groups, so none can spare one.
     """
     label_of = dict(zip(groups, labels.tolist(), strict=True))
     chosen: set[str] = set()
@@ -51,9 +51,9 @@ class ClassSampler:
     """Draws batches in which rare classes count for more than their share.
 
     A class is drawn in proportion to the square root of its frames (Mahajan et al., "Exploring the
-    Limits of Weakly Supervised Pretraining", 2018): in proportion to all of them a rare class is
-    never learned, and all equally often, the network forgets how common the common one is, which
-    costs accuracy. Within a class every frame has its turn before one comes again.
+    Limits of Weakly Supervised Pretraining", 2018). In proportion to the frames themselves, a rare
+    class is never learned. Drawn equally often, the network forgets how common the common one is,
+    which costs accuracy. Within a class every frame has its turn before one comes again.
     """
 
     def __init__(self, labels: Labels, rng: np.random.Generator) -> None:
@@ -64,7 +64,7 @@ class ClassSampler:
         self._shares = np.sqrt(counts) / np.sqrt(counts).sum()
 
     def batch(self, size: int) -> Rows:
-        """Return the positions of the next frames to train on (size), in no order."""
+        """Return the positions of the next frames to train on (size), in any order."""
         counts = self._rng.multinomial(size, self._shares)
         return np.concatenate([self._next(which, count) for which, count in enumerate(counts)])
 

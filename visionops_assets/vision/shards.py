@@ -1,6 +1,6 @@
-"""Frames packed into one object: a plain tar in which each member's bytes have a known offset.
+"""Packs frames into one object: a plain tar in which each member has a known offset.
 
-One object per frame would cost one request per frame; of a shard, a range request reads one frame.
+One object per frame would cost one request per frame; a range request reads one frame of a shard.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """Where one member's bytes lie in the shard; `offset` and `length` in bytes."""
+    """The place of one member in the shard; `offset` and `length` in bytes."""
 
     name: str
     offset: int

@@ -1,4 +1,4 @@
-"""Tells the type of a file by its first bytes alone; names and declared types are not believed.
+"""Finds the type of a file by its first bytes alone; names and declared types do not count.
 
 Only binary containers of a fixed list pass. Anything textual (playlists, ffconcat scripts, SVG)
 is refused here, because FFmpeg would follow the paths in it to other files.
@@ -25,12 +25,12 @@ TRANSPORT_PACKET_BYTES = 188
 
 
 def sniff(head: bytes) -> tuple[MediaKind, str]:
-    """Tell kind and MIME type by the first `SNIFF_BYTES` of a file (fewer if it is shorter).
+    """Return kind and MIME type by the first `SNIFF_BYTES` of a file (fewer if it is shorter).
 
     Raises:
-        EmptyMediaError: no bytes.
+        EmptyMediaError: there are no bytes.
         NoVideoStreamError: an MP4 file that says it holds sound.
-        UnsupportedMediaError: none of the accepted containers.
+        UnsupportedMediaError: the container is not accepted.
     """
     if not head:
         raise EmptyMediaError("The file is empty. Upload an image or a video.")
@@ -47,7 +47,7 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
 
 
 def _base_media(head: bytes) -> str | None:
-    """Tell MP4 and its family by their brands: the major one, a version, the compatible ones."""
+    """Recognise MP4 and its family by their brands: major one, version, compatible ones."""
     box_bytes, box_type = int.from_bytes(head[:4], "big"), head[4:8]
     if box_type == b"ftyp":
         major, brands_end = head[8:12], min(box_bytes, len(head))
@@ -79,7 +79,7 @@ def _avi(head: bytes) -> str | None:
 
 
 def _transport_stream(head: bytes) -> str | None:
-    """MPEG-TS has a sync byte at the start of each packet; five in a row are no chance."""
+    """Recognise MPEG-TS by the sync byte of each packet; five in a row are not chance."""
     starts = head[: 5 * TRANSPORT_PACKET_BYTES : TRANSPORT_PACKET_BYTES]
-    # The adaptation field control of a packet is never 0: text of "G"s is told apart by it.
+    # The adaptation field control of a packet is never 0, unlike in a text of "G"s.
     return "video/mp2t" if starts == b"GGGGG" and head[1] & 0x80 == 0 and head[3] & 0x30 else None

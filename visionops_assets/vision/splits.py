@@ -1,4 +1,4 @@
-"""Which media belong together, and which groups are held out. Never splits a group.
+"""Groups media that belong together, and chooses groups for the holdout. Never splits a group.
 
 Copies and near copies on both sides of a split would make a holdout score a memory test.
 """
@@ -16,7 +16,7 @@ BLANK_HASH = "0" * 16
 
 @dataclass(frozen=True)
 class MediaFingerprint:
-    """The signs that two media files show the same: their content, and the look of each frame."""
+    """The features that show two media files to be alike: their content, and each frame's look."""
 
     media_id: UUID
     received_at: datetime
@@ -28,9 +28,9 @@ def group_media(media: Sequence[MediaFingerprint]) -> dict[UUID, str]:
     """Give each media file its group: a connected component over shared content or shared looks.
 
     Two files are linked by an equal SHA-256 or by an equal perceptual hash of any frame; hashes of
-    blank frames link nothing. A group is named after the content of its oldest member, so
-    newer media that join never rename it, and the same media in the same order are split alike
-    anywhere; only when they connect two groups does the younger take the elder's name.
+    blank frames link nothing. A group is named after the content of its oldest member, so newer
+    media that join never rename it, and the same media in the same order are split alike anywhere.
+    Only when media connect two groups, the younger takes the elder's name.
     """
     by_age = sorted(media, key=lambda item: (item.received_at, item.media_id.int))
     parents = list(range(len(by_age)))
@@ -62,13 +62,13 @@ def _root(parents: list[int], index: int) -> int:
 def hold_out(
     label_of: Mapping[str, str], known: Mapping[str, bool], holdout_percent: int
 ) -> dict[str, bool]:
-    """Decide of each group, named with its label, whether it is held out.
+    """Decide for each group, named with its label, whether it goes into the holdout.
 
-    What is `known` stays for ever. Of the others each class holds out those of the lowest hashes,
-    until its share is held out: by chance alone a class of 25 groups would be left with fewer than
-    5 as often as not. Where known groups were split otherwise, new ones make up for it little by
-    little, with between half and twice their own share: both sides are to see what is new. The same
-    groups are split alike on any machine.
+    `known` groups never change sides. Of the others, those with the lowest hashes fill the holdout
+    of each class up to its share: by chance alone a class of 25 groups would have fewer than 5
+    there as often as not. Where known groups were split otherwise, new ones make up for it little
+    by little, with between half and twice their own share, since both sides must see new media. The
+    same groups are split alike on any machine.
     """
     of_class: dict[str, list[str]] = defaultdict(list)
     for group, label in label_of.items():
@@ -84,5 +84,5 @@ def hold_out(
 
 
 def _rank(group_id: str) -> bytes:
-    """Return a hash that orders groups by nothing that they show."""
+    """Return a hash that orders groups independently of their content."""
     return hashlib.sha256(f"holdout:{group_id}".encode()).digest()

@@ -1,8 +1,8 @@
 """TensorRT engines: built from ONNX on the GPU that will run them, and run for comparison.
 
-Networks are strongly typed, as TensorRT 11 knows no others: FP16 and INT8 come from the ONNX graph
-(see `precision`), not from builder flags. TensorRT is imported when it is used. Written against
-the API of TensorRT 10.13 to 11.4.
+Networks are strongly typed, the only kind that TensorRT 11 knows: FP16 and INT8 come from the ONNX
+graph (see `precision`), not from builder flags. TensorRT is imported when used. Written for the API
+of TensorRT 10.13 to 11.4.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ WORKSPACE_BYTES = 1024**3
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """A serialized engine, and the timings of kernels that make the next build faster."""
+    """A serialized engine, and the kernel timings that make the next build faster."""
 
     plan: bytes
     timing_cache: bytes
@@ -71,7 +71,7 @@ def build_engine(onnx_path: Path, size_px: int, timing_cache: bytes = b"") -> Bu
     shapes = [(count, 3, size_px, size_px) for count in (1, OPTIMAL_BATCH, MAX_BATCH)]
     profile.set_shape(INPUT_NAME, *shapes)
     config.add_optimization_profile(profile)
-    # Of timings that do not fit this GPU TensorRT takes none, and says so.
+    # TensorRT ignores timings of other GPUs, and says so.
     cache = config.create_timing_cache(timing_cache)
     if not config.set_timing_cache(cache, False):
         cache = config.create_timing_cache(b"")
@@ -83,7 +83,7 @@ def build_engine(onnx_path: Path, size_px: int, timing_cache: bytes = b"") -> Bu
 
 
 class Engine:
-    """An engine on the first GPU: images in, probabilities out."""
+    """Runs an engine on the first GPU: images in, probabilities out."""
 
     def __init__(self, plan: bytes, card: ModelCard) -> None:
         """Load an engine.
@@ -94,7 +94,7 @@ class Engine:
         """
         trt = _tensorrt()
         self._card = card
-        # TensorRT's objects do not keep those alive that they came from.
+        # TensorRT's objects do not keep the objects alive that made them.
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:

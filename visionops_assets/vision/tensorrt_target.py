@@ -1,6 +1,6 @@
 """Names the target of a TensorRT engine: it runs only on the GPU and version that built it.
 
-Imports nothing of CUDA, so that keys can be made anywhere.
+Imports no CUDA, so that keys can be made anywhere.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The training loop: frames and labels in, a model and its card out. Deterministic by seed.
 
-Not here: where frames come from, and where models and figures go.
+Not here: reading frames, and storing models and figures.
 """
 
 import copy
@@ -34,9 +34,9 @@ WARM_UP_SHARE = 0.15
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Weights, what must be known to run them, and how training went.
+    """Weights, their card, and the course of the training.
 
-    `budget` followed from the data; `best` is the round whose weights these are.
+    `budget` follows from the data; `best` is the round of these weights.
     """
 
     module: Classifier
@@ -60,12 +60,11 @@ def train(
 ) -> TrainedModel:
     """Train on frames, uint8 (N, S, S, 3), with labels int64 (n,), indices into `classes`.
 
-    `rows` int64 (n,) names the images that labels and groups are of, in their order; None: all.
-    Part of each class's groups is kept back to validate on (`split_validation`). No pixels are
-    copied but those of a batch.
+    `rows` int64 (n,) names the images of the labels and groups, in their order; None: all. Part of
+    each class's groups validates (`split_validation`). Only the pixels of one batch are copied.
 
     Raises:
-        ValueError: unequal lengths, or too few groups to keep any back.
+        ValueError: lengths differ, or there are too few groups to validate on any.
     """
     rows = np.arange(len(images)) if rows is None else rows
     if not len(rows) == len(labels) == len(groups):
@@ -98,7 +97,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of the images, by their rows (n), and their labels (n)."""
+    """A selection of images, by their rows (n), with their labels (n)."""
 
     images: Frame
     rows: Rows
@@ -108,7 +107,7 @@ class _Part:
 def _run(
     trainer: "_Trainer", validation: _Part, on_round: Callable[[RoundResult], None]
 ) -> list[RoundResult]:
-    """Train round by round, and leave the averaged weights as the best round had them."""
+    """Train round by round, and end with the averaged weights of the best round."""
     history: list[RoundResult] = []
     kept = trainer.averaged.state_dict()
     while not is_finished(history, trainer.budget.steps):
@@ -128,9 +127,9 @@ def _run(
 class _Trainer:
     """Network, optimiser and schedule, and the running average of the weights.
 
-    The average is what is validated and kept: it does as well as a long cool-down would, at every
-    step (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018). It covers the
-    statistics of batch normalisation too, which belong to the weights.
+    The average is validated and kept: at every step it is as good as a long cool-down would be
+    (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018). It includes the statistics
+    of batch normalisation, which belong to the weights.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class _Trainer:
         )
 
     def run_round(self) -> float:
-        """Take the steps of one round; return their mean loss."""
+        """Make the steps of one round; return their mean loss."""
         self._module.train()
         count = min(self.budget.round_steps, self.budget.steps - self.step)
         return float(np.mean([self._take_step() for _ in range(count)]))
@@ -182,7 +181,7 @@ class _Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the average towards the weights: over few steps at first, then over more."""
+        """Move the average towards the weights, over few steps at first, then over more."""
         share = 1 / min(self.step, self.budget.averaged_steps)
         theirs = self._module.state_dict()
         for name, ours in self.averaged.state_dict().items():

@@ -1,8 +1,8 @@
-"""Is a video whole? Told by the lengths that its container declares, before it is opened.
+"""Checks that a video is whole, by the lengths that its container declares, before it is opened.
 
-FFmpeg plays what is there of a file that was cut off, and looks for the next packet where one is
-damaged, most often without a word. What no length covers cannot be told: MPEG-TS that ends between
-two packets, or fragmented MP4 between fragments.
+FFmpeg plays the remaining part of a file that was cut off, and skips damaged packets, most often
+without a word. Parts that no length covers cannot be missed: MPEG-TS may end between two packets,
+fragmented MP4 between fragments.
 """
 
 import io
@@ -31,7 +31,7 @@ class ReadableFile(Protocol):
         """Move, as `io.IOBase.seek` does."""
 
     def tell(self) -> int:
-        """Return where the next read begins."""
+        """Return the offset of the next read."""
 
 
 def check_whole(file: ReadableFile) -> None:
@@ -39,7 +39,7 @@ def check_whole(file: ReadableFile) -> None:
 
     Raises:
         CorruptMediaError: it was cut off.
-        UnsupportedMediaError: none of the accepted containers.
+        UnsupportedMediaError: the container is not accepted.
     """
     size_bytes = file.seek(0, io.SEEK_END)
     _, content_type = sniff(_read_at(file, 0, SNIFF_BYTES))
@@ -56,7 +56,9 @@ def _end_of_boxes(file: ReadableFile, size_bytes: int) -> int:
         if box_bytes == 1:
             box_bytes = int.from_bytes(header[BOX_HEADER_BYTES:], "big")
         is_box = BOX_TYPE.fullmatch(header[4:BOX_HEADER_BYTES]) is not None
-        if not is_box or box_bytes < BOX_HEADER_BYTES:  # a foreign tail, or as far as the file goes
+        if (
+            not is_box or box_bytes < BOX_HEADER_BYTES
+        ):  # a foreign tail, or a box up to the end of the file
             break
         position += box_bytes
     return position
@@ -104,7 +106,7 @@ def _ebml_header(header: bytes) -> tuple[int, int, int | None]:
     """Return an element's ID, the length of its header, and that of its body if it is known.
 
     Raises:
-        CorruptMediaError: it ends early, or is no element.
+        CorruptMediaError: it ends early, or is not an element.
     """
     id_bytes = _ebml_width(header, 0, EBML_MAX_ID_BYTES)
     length_bytes = _ebml_width(header, id_bytes, EBML_MAX_LENGTH_BYTES)
@@ -116,7 +118,7 @@ def _ebml_header(header: bytes) -> tuple[int, int, int | None]:
 
 
 def _ebml_width(header: bytes, at: int, max_bytes: int) -> int:
-    """Tell the width of the number at `at` by the zeros that its first byte begins with."""
+    """Return the width of the number at `at`, by the leading zeros of its first byte."""
     width = 9 - header[at].bit_length() if at < len(header) else max_bytes + 1
     if width > max_bytes or at + width > len(header):
         raise CorruptMediaError("The video is damaged, or was cut off. Upload it again.")

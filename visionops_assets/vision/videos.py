@@ -1,4 +1,4 @@
-"""Opens a video and checks what it declares, before a picture of it is decoded.
+"""Opens a video and checks its declarations, before any picture is decoded.
 
 Probing and decoding both begin here, so that they refuse the same files. Runs inside the sandbox.
 """
@@ -23,11 +23,11 @@ from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.truncation import ReadableFile
 
-# FFmpeg follows playlists and scripts to other files: only these demuxers, only plain files.
+# FFmpeg follows playlists and scripts to other files, so only these demuxers and plain files.
 FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
 PROTOCOL_WHITELIST = "file"
-# The codecs that cameras, phones, browsers and editors write, by FFmpeg's names. A decoder that
-# is left out cannot be attacked; sound is never decoded.
+# The codecs that cameras, phones, browsers and editors write, by FFmpeg's names. A missing decoder
+# cannot be attacked; sound is never decoded.
 VIDEO_CODECS = frozenset(
     {"h264", "hevc", "av1", "vp8", "vp9", "theora", "mjpeg", "h263", "mpeg1video", "mpeg2video"}
     | {"mpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1", "dvvideo"}
@@ -73,11 +73,11 @@ def open_video(source: Path | ReadableFile, *, will_decode: bool) -> Iterator[In
 def check_video(
     container: InputContainer, *, max_pixels: int, max_duration_s: float
 ) -> tuple[VideoStream, VideoFacts]:
-    """Choose the stream of moving pictures and check what is declared of it.
+    """Choose the stream of moving pictures and check its declarations.
 
     Raises:
-        NoVideoStreamError: sound or cover art only.
-        UnsupportedCodecError: the codec is none of `VIDEO_CODECS`.
+        NoVideoStreamError: it has only sound or cover art.
+        UnsupportedCodecError: the codec is not in `VIDEO_CODECS`.
         TooManyPixelsError: a picture has more than `max_pixels`.
         TooLongError: it lasts longer than `max_duration_s`.
         NoFramesError: it has no streams, or lasts zero seconds.
@@ -123,7 +123,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     if not moving:
         raise NoVideoStreamError("The file has no video stream. Upload a video with pictures.")
     chosen = moving[0]
-    # A stream without a decoder has no codec context, whatever the type says.
+    # A stream without a decoder has no codec context, whatever its type annotation says.
     known: object = chosen.codec_context
     if known is None or chosen.codec_context.codec.canonical_name not in VIDEO_CODECS:
         name = "unknown" if known is None else chosen.codec_context.codec.canonical_name

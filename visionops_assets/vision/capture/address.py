@@ -18,7 +18,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
 
 class Transport(StrEnum):
-    """How the pictures are carried."""
+    """The protocol that carries the pictures."""
 
     RTSP = "rtsp"
     HTTP = "http"
@@ -35,7 +35,7 @@ _TRANSPORT_BY_SCHEME = {
 
 
 def transport_of(address: str) -> Transport:
-    """Tell the transport of an address that `checked_address` returned."""
+    """Return the transport of an address that `checked_address` returned."""
     return _TRANSPORT_BY_SCHEME[address.partition(":")[0].lower()]
 
 
@@ -43,7 +43,7 @@ def checked_address(address: str) -> str:
     """Return an address as FFmpeg takes it; a path becomes `file:` and its absolute form.
 
     Raises:
-        InvalidRequestError: neither RTSP, HTTP nor an existing file.
+        InvalidRequestError: the address is neither RTSP, HTTP nor an existing file.
     """
     if len(address) > MAX_ADDRESS_CHARACTERS or not address.isprintable():
         raise InvalidRequestError(
@@ -76,5 +76,5 @@ def _has_host(address: str) -> bool:
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # what is said of the fault would hold the address
+    except ValueError:  # the error's text would hold the address
         return False

@@ -1,6 +1,6 @@
-"""The child that reads one camera: `python -m` this. Sends finished clips and stills upwards.
+"""The child that reads one camera: `python -m` this. Sends clips and stills to its parent.
 
-It is started by the camera service, reads one hostile stream within limits, and ends with it.
+The camera service starts it. It reads one hostile stream within limits, and ends with the stream.
 """
 
 import time
@@ -30,12 +30,12 @@ from visionops_assets.vision.sandbox.limits import (
 from visionops_assets.vision.sandbox.messages import encode_message, read_message
 
 HEARTBEAT_S = 1.0
-# A decoder that uses this much CPU time without a heartbeat hangs.
+# A decoder hangs if it uses this much CPU time without a heartbeat.
 MAX_SILENT_CPU_S = 60.0
 
 
 class Feed:
-    """Feeds one stream to its cutter, leaves out what is damaged, and counts."""
+    """Feeds one stream to its cutter, leaves out damaged packets, and counts."""
 
     def __init__(self, cutter: Cutter, replies: BinaryIO) -> None:
         self._cutter = cutter
@@ -58,7 +58,7 @@ class Feed:
             self.beat(now_s)
 
     def beat(self, now_s: float) -> None:
-        """Report the counts since the last time."""
+        """Report the counts since the last report."""
         reply = HeartbeatReply(
             interval_s=now_s - self._beat_at_s, frames=self._frames, dropped_frames=self._dropped
         )

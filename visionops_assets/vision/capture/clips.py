@@ -1,4 +1,4 @@
-"""Cuts clips out of a stream's packets and puts them into MP4 files, without encoding again."""
+"""Cuts clips out of a stream's packets and puts them into MP4 files without encoding them again."""
 
 import io
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from visionops_assets.vision.capture.schedule import MAX_DRIFT_S
 
 CLIP_CODECS = frozenset({"h264", "hevc", "mpeg4", "mjpeg", "av1", "vp9"})
 """The codecs that both an MP4 file and the decoder of uploads can hold."""
-# For the index of the file, of some 16 bytes per frame.
+# Room for the index of the file, some 16 bytes per frame.
 CONTAINER_BYTES = 1024**2
 
-# In quotes: the class takes its type argument from checkers of types alone.
+# In quotes: only type checkers give the class its type argument.
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 
 
 @dataclass
 class Clip:
-    """Packets in decoding order, from a key frame on; it began at `began_s` of the clock."""
+    """Packets in decoding order, from a key frame on, which came at `began_s` of the clock."""
 
     began_s: float
     packets: list[VideoPacket] = field(default_factory=list)
     bytes: int = 0
 
     def add(self, packet: VideoPacket) -> None:
-        """Put one more packet at its end."""
+        """Append a packet."""
         self.packets.append(packet)
         self.bytes += packet.size
 
@@ -70,7 +70,7 @@ class ClipCutter:
         return ended
 
     def begin(self) -> bool:
-        """Begin a clip at the last key frame, if it is kept; it runs `clip_s` from now."""
+        """Begin a clip of `clip_s` from now, at the last key frame, if that is kept."""
         if not self._group.packets:
             return False
         self._clip, self._group = self._group, Clip(0.0)
@@ -80,7 +80,7 @@ class ClipCutter:
         return True
 
     def interrupt(self) -> Clip | None:
-        """End the clip under way, if there is one, and forget what came before."""
+        """End the clip under way, if there is one, and forget earlier packets."""
         ended, self._clip, self._group = self._clip, None, Clip(0.0)
         return ended
 
@@ -122,7 +122,7 @@ def to_mp4(packets: Sequence[VideoPacket], template: VideoStream) -> bytes:
         "w",
         format="mp4",
         options={"movflags": "faststart"},
-        # To put the index first, the muxer reads a second time what it wrote.
+        # To put the index first, the muxer reads its file again.
         io_open=lambda *_: io.BytesIO(file.getvalue()),
     ) as container:
         stream = container.add_stream_from_template(template)

@@ -18,14 +18,14 @@ from visionops_assets.vision.capture.pictures import Pictures, as_jpeg, as_small
 from visionops_assets.vision.capture.schedule import Schedule
 from visionops_assets.vision.capture.stream import CameraStream
 
-# From here on a still may wait for the next key frame, and nothing else is decoded: cameras send
-# one every few seconds.
+# At this interval or more, a still waits for the next key frame, and nothing else is decoded:
+# cameras send one every few seconds.
 KEY_FRAMES_SUFFICE_S = 10.0
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The content of a finished clip or still; it began at `began_s` of the clock."""
+    """The content of a finished clip or still that began at `began_s` of the clock."""
 
     kind: MediaKind
     content: bytes
@@ -33,13 +33,13 @@ class Cut:
 
 
 class Cutter(Protocol):
-    """Cuts one stream, whose first packet, also after an interruption, is a key frame."""
+    """Cuts one stream. Its first packet, and the first after an interruption, is a key frame."""
 
     def feed(self, packet: VideoPacket, now_s: float) -> Cut | None:
-        """Take the next packet; return what became finished. Raises as `Pictures` does."""
+        """Take the next packet; return what it finished. Raises as `Pictures` does."""
 
     def interrupt(self) -> Cut | None:
-        """Note that packets are missing; return what can be used of the clip under way."""
+        """Note that packets are missing; return the usable part of the clip under way."""
 
 
 def make_cutter(stream: CameraStream, rules: CutRules) -> Cutter:
@@ -59,13 +59,13 @@ def make_cutter(stream: CameraStream, rules: CutRules) -> Cutter:
             "stills."
         )
     if watch:
-        # Pictures that no other is made from are not needed to see motion.
+        # Motion can be seen without the pictures that no other depends on.
         stream.codec.skip_frame = "NONREF"
     return ClipsByRules(stream, rules, pictures, watch)
 
 
 class StillCutter:
-    """Takes a still whenever one is due, with motion only while something moves."""
+    """Takes a still whenever one is due; for motion, only while something moves."""
 
     def __init__(self, pictures: Pictures, every_s: float, watch: MotionDetector | None) -> None:
         self._pictures = pictures
@@ -90,13 +90,13 @@ class StillCutter:
         return Cut(MediaKind.IMAGE, as_jpeg(frames[-1]), now_s)
 
     def interrupt(self) -> Cut | None:
-        """Forget what was decoded."""
+        """Forget the decoded pictures."""
         self._pictures.forget()
         return None
 
 
 class ClipsByRules:
-    """Takes a clip whenever one is due, with motion only while something moves."""
+    """Takes a clip whenever one is due; for motion, only while something moves."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class ClipsByRules:
         return self._finished(ended)
 
     def interrupt(self) -> Cut | None:
-        """End the clip under way where packets are missing."""
+        """End the clip under way before the missing packets."""
         self._pictures.forget()
         return self._finished(self._clips.interrupt())
 

@@ -1,6 +1,6 @@
-"""Messages of the camera service and its children: how a stream is cut, and what came of it.
+"""Messages of the camera service and its children: how to cut a stream, and the results.
 
-Framed as in `sandbox/messages.py`; a child reads a hostile stream, so it is not believed unchecked.
+Framed as in `sandbox/messages.py`. A child reads a hostile stream, so its messages are checked.
 """
 
 from typing import Annotated, Literal, Self
@@ -9,18 +9,18 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from visionops_assets.contracts import MediaKind, Record, TolerantRecord
 
-# One clip or still. The clip ends earlier rather than grow larger.
+# Largest clip or still. A clip ends before it would grow larger.
 MAX_CUT_BYTES = 32 * 1024**2
 MAX_CLIP_S = 300.0
-# A clip begins at the key frame before its cause, at most this long before it.
+# A clip begins at the key frame before its cause, at most this much earlier.
 MAX_PREROLL_S = 60.0
 
 
 class CutRules(TolerantRecord):
-    """When a stream is cut and into what.
+    """How a stream is cut.
 
-    `every_s` from the beginning of one clip or still to the next; `min_area` is the share of the
-    picture that must move.
+    `every_s` is the time from the beginning of one clip or still to the next, `min_area` the share
+    of the picture that must move.
     """
 
     mode: Literal["clip", "still"] = "clip"
@@ -39,7 +39,7 @@ class CutRules(TolerantRecord):
 
 
 class CaptureRequest(Record):
-    """The one message to a child: what to read, how to cut it, and how much memory to use."""
+    """The only message to a child: the address, how to cut the stream, and the memory limit."""
 
     address: str
     rules: CutRules
@@ -48,7 +48,7 @@ class CaptureRequest(Record):
 
 
 class OpenedReply(Record):
-    """The stream is there."""
+    """Says that the stream is open."""
 
     type: Literal["opened"] = "opened"
     codec: str = Field(max_length=64)
@@ -57,7 +57,7 @@ class OpenedReply(Record):
 
 
 class CutReply(Record):
-    """A finished clip or still, the body of the message; it began `age_s` ago."""
+    """Announces a finished clip or still, the message's body, which began `age_s` ago."""
 
     type: Literal["cut"] = "cut"
     kind: MediaKind
@@ -65,10 +65,9 @@ class CutReply(Record):
 
 
 class HeartbeatReply(Record):
-    """Counts since the heartbeat before, `interval_s` ago.
+    """Counts since the previous heartbeat, `interval_s` ago.
 
-    Dropped frames are those of the frames that came damaged, did not decode, or could not be
-    used for want of a key frame before them.
+    Dropped frames came damaged, did not decode, or had no key frame before them.
     """
 
     type: Literal["heartbeat"] = "heartbeat"
@@ -78,7 +77,7 @@ class HeartbeatReply(Record):
 
 
 class EndedReply(Record):
-    """The stream ended or cannot be read; the child ends too."""
+    """Says that the stream ended or cannot be read. The child ends, too."""
 
     type: Literal["ended"] = "ended"
     reason: str = Field(max_length=300)

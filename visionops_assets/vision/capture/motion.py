@@ -1,4 +1,4 @@
-"""Whether something moves before a camera: the share of the picture unlike its background."""
+"""Detects motion before a camera, as the share of the picture that differs from its background."""
 
 import cv2
 import numpy as np
@@ -7,20 +7,20 @@ import numpy.typing as npt
 Gray = npt.NDArray[np.uint8]
 
 PICTURES_HZ = 5.0
-"""So many pictures a second are looked at: people and vehicles are in view for longer."""
+"""Pictures per second to look at: people and vehicles are in view for longer."""
 WIDTH_PX = 160
-# A minute of pictures: an object that stands still that long has become background.
+# A minute of pictures: after standing still that long, an object is background.
 HISTORY_PICTURES = 300
 WARM_UP_PICTURES = 15
 # Squared Mahalanobis distance from the background: Z. Zivkovic, ICPR 2004; OpenCV's default.
 VARIANCE_THRESHOLD = 16.0
-# Motion ends below this part of the share at which it starts, and not before it has paused.
+# Motion ends below this part of the share at which it starts, and only after a pause.
 END_RATIO = 0.5
 PAUSE_S = 2.0
 
 
 class MotionDetector:
-    """Learns the background of one camera from its pictures and tells what differs from it.
+    """Learns the background of one camera from its pictures, and finds differences from it.
 
     Args:
         min_area: share of the picture, in (0, 1), at which motion starts.
@@ -41,7 +41,7 @@ class MotionDetector:
         return now_s >= self._next_s
 
     def observe(self, picture: Gray, now_s: float) -> None:
-        """Look at one picture: uint8 of shape (H, W), some `WIDTH_PX` wide, always alike."""
+        """Look at one picture: uint8, always of one shape (H, W), about `WIDTH_PX` wide."""
         self._next_s = now_s + 1 / PICTURES_HZ
         self._pictures += 1
         moving = self._background.apply(picture)

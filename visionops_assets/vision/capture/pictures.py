@@ -1,4 +1,4 @@
-"""Decodes as much of a camera's stream as stills and the watch for motion need, and no more."""
+"""Decodes only those pictures of a camera's stream that stills and motion need."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ JPEG_QUALITY = 90
 
 
 class Pictures:
-    """The pictures of one stream, decoded one after the other or each by itself.
+    """The pictures of one stream, decoded in a row or each by itself.
 
     Both ways raise `av.FFmpegError` for a packet that does not decode, and ValueError for a
     picture that is damaged.
@@ -21,17 +21,17 @@ class Pictures:
         self._codec = codec
 
     def next(self, packet: VideoPacket) -> list[VideoFrame]:
-        """Return the pictures that come out when this packet, the next one, goes in."""
+        """Return the pictures that the next packet completes."""
         return _sound(self._codec.decode(packet))
 
     def alone(self, packet: VideoPacket) -> list[VideoFrame]:
-        """Return the picture of this key frame, whatever came before it."""
+        """Return the picture of this key frame, independent of earlier packets."""
         frames = [*self._codec.decode(packet), *self._codec.decode(None)]
         self.forget()
         return _sound(frames)
 
     def forget(self) -> None:
-        """Make no more use of the packets that came before."""
+        """Forget the earlier packets."""
         self._codec.flush_buffers()
 
 
@@ -44,7 +44,7 @@ def as_jpeg(frame: VideoFrame) -> bytes:
 
 
 def as_small_gray(frame: VideoFrame) -> Gray:
-    """Scale a picture down to what motion is looked for in: uint8 of shape (H, `WIDTH_PX`)."""
+    """Scale a picture down for the search for motion: uint8 of shape (H, `WIDTH_PX`)."""
     height_px = max(1, round(frame.height * WIDTH_PX / frame.width))
     small = frame.reformat(WIDTH_PX, height_px, "gray8", interpolation="AREA")
     return np.asarray(small.to_ndarray(), np.uint8)

@@ -1,14 +1,14 @@
-"""When the next clip or still is due, and how a file is read no faster than it was filmed."""
+"""Says when the next clip or still is due, and reads a file no faster than it was filmed."""
 
 import time
 from collections.abc import Callable
 
-# A stream whose clock strays so far from ours has started anew.
+# A stream whose clock differs this much from ours has started anew.
 MAX_DRIFT_S = 10.0
 
 
 class Schedule:
-    """Due at once, then every `every_s`; when late by more than that, counted from then on."""
+    """Due at once, then every `every_s`; when late by more than that, counted anew."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
@@ -19,13 +19,13 @@ class Schedule:
         return now_s >= self._due_s
 
     def take(self, now_s: float) -> None:
-        """Note that what was due is being done."""
+        """Note that the due clip or still is being made."""
         next_s = self._due_s + self._every_s
         self._due_s = next_s if next_s > now_s else now_s + self._every_s
 
 
 class Pacer:
-    """Makes the times of a stream pass no faster than the clock."""
+    """Lets the times of a stream pass no faster than the clock."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Pacer:
         self._zero_s: float | None = None
 
     def wait_for(self, time_s: float) -> None:
-        """Return when `time_s` of the stream has come; at once if it has passed."""
+        """Wait until `time_s` of the stream; return at once if it has passed."""
         now_s = self._clock_s()
         if self._zero_s is None or abs(self._zero_s + time_s - now_s) > MAX_DRIFT_S:
             self._zero_s = now_s - time_s

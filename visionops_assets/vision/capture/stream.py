@@ -1,7 +1,8 @@
-"""Reads the video of a camera: opens its address, gives packets with times that always go on.
+"""Reads the video of a camera: opens its address, and yields packets with ever rising times.
 
-FFmpeg would follow a hostile playlist to local files: each transport may use its own protocols and
-containers only. The hosts that a playlist names are not checked; a camera is trusted so far.
+FFmpeg would follow a hostile playlist to local files, so each transport may use only its own
+protocols and containers. The hosts that a playlist names are not checked: a camera is trusted that
+much.
 """
 
 import time
@@ -24,7 +25,7 @@ from visionops_assets.vision.videos import AV1_DECODER, FORMAT_WHITELIST, VIDEO_
 
 OPEN_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 15.0
-# Looked at before the first packet is given out, to learn the codec.
+# Read before the first packet is yielded, to learn the codec.
 PROBE_S = 3.0
 
 OPTIONS = {
@@ -40,7 +41,7 @@ OPTIONS = {
     },
     Transport.FILE: {"protocol_whitelist": "file", "format_whitelist": FORMAT_WHITELIST},
 }
-# Their times are made up by FFmpeg: the pictures have none.
+# FFmpeg makes up their times: the pictures have none.
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
 # H.264 shows a frame at most 16 frames after it is decoded.
 MAX_UNTIMED_PACKETS = 17
@@ -51,7 +52,7 @@ class CameraStream:
 
     Raises:
         MediaError: no video, or too many pixels.
-        av.FFmpegError: it cannot be opened. Its text may hold the address, its `strerror` not.
+        av.FFmpegError: it cannot be opened. Its text may hold the address, its `strerror` does not.
     """
 
     def __init__(self, address: str, max_pixels: int) -> None:
@@ -71,7 +72,7 @@ class CameraStream:
         except Exception:
             self._container.close()
             raise
-        # One thread: no frame waits for those after it, and cameras share the machine.
+        # One thread: no frame waits for later ones, and cameras share the machine.
         self.codec.thread_count = 1
 
     def __enter__(self) -> Self:
@@ -102,7 +103,7 @@ class CameraStream:
 
         Raises:
             NoFramesError: the file holds no packet.
-            av.FFmpegError: the stream broke off.
+            av.FFmpegError: the stream was interrupted.
         """
         pacer = Pacer()
         is_live = self._transport is Transport.RTSP
@@ -139,10 +140,10 @@ class CameraStream:
 
 
 def timed(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
-    """Give times to the first packets, whose time of decoding FFmpeg does not know yet.
+    """Give decoding times to the first packets, for which FFmpeg does not know them yet.
 
-    They are counted back from the first packet that has one. Packets that come without times
-    later on, which no file or camera should send, are treated alike.
+    They are counted back from the first packet with a time. Later packets without times, which no
+    file or camera should send, are treated alike.
     """
     waiting: deque[VideoPacket] = deque(maxlen=MAX_UNTIMED_PACKETS)
     for packet in packets:
@@ -161,7 +162,7 @@ def _video_of(container: InputContainer) -> VideoStream:
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
         raise NoVideoStreamError("The stream has no video.")
-    # A stream without a decoder has no codec context, whatever the type says.
+    # A stream without a decoder has no codec context, whatever its type annotation says.
     codec: object = moving[0].codec_context
     if codec is None:
         raise UnsupportedCodecError("The stream has a video codec that is not accepted.")

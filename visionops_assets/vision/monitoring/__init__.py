@@ -1,5 +1,4 @@
 """The mathematics of monitoring: sequential alarms, drift tests, estimates, image quality, scores.
 
-Pure functions of arrays. Not here: where the arrays come from, what is stored, and what follows
-from a result; that is the monitoring stage's.
+Pure functions of arrays. The monitoring stage reads the arrays, stores results and acts on them.
 """

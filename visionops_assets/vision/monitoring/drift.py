@@ -1,7 +1,7 @@
-"""Does what comes in differ from a reference? Two-sample tests of embeddings, shares and numbers.
+"""Do new samples differ from a reference? Two-sample tests of embeddings, shares and numbers.
 
-A small p-value says that two samples differ, not that the model is worse; and among many samples
-the smallest difference gets a small one. So each result has a statistic as well, for its size.
+A small p-value says that two samples differ, not that the model is worse, and large samples give a
+small one to the smallest difference. So each result also has a statistic, for its size.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # Its parts are imported when they are used: runs that need none do not wait.
+import scipy  # Parts of SciPy are imported when used: runs that need none do not wait.
 
 from visionops_assets.vision.metrics import Indices
 
@@ -22,10 +22,10 @@ MIN_EXPECTED_COUNT = 5
 
 @dataclass(frozen=True)
 class TestResult:
-    """How far two samples are apart, and how probable that distance is if nothing has changed."""
+    """The distance of two samples, and its probability if nothing has changed."""
 
     __test__: ClassVar[bool] = False
-    """Says to pytest that this is no class of tests."""
+    """Tells pytest that this is not a class of tests."""
     statistic: float
     p_value: float
 
@@ -41,15 +41,15 @@ def mmd_test(
     """Compare two samples of vectors, (n, d) and (m, d), by their maximum mean discrepancy.
 
     The statistic is the unbiased estimate of MMD^2, which may fall below zero (A. Gretton et al.,
-    "A kernel two-sample test", JMLR 13:723-773, 2012, equation 3), with the kernel
-    exp(-|x - y|^2 / (2 s^2)), s^2 the median of the squared distances between all points. Its
-    p-value comes from random reassignments of the points to the samples (`permutations`), and is
-    exact up to their number: 1 / (permutations + 1) is the least. Of a larger sample, `max_points`
-    points are drawn. Equal seeds give equal results. Takes 0.1 s at 500 + 500.
+    "A kernel two-sample test", JMLR 13:723-773, 2012, equation 3), with the kernel exp(-|x - y|^2 /
+    (2 s^2)), s^2 the median of the squared distances between all points. Its p-value comes from
+    random reassignments of the points to the samples (`permutations`), and is exact up to their
+    number: 1 / (permutations + 1) is the least. A larger sample is reduced to `max_points` points
+    by chance. Equal seeds give equal results. Takes 0.1 s at 500 + 500.
 
     Raises:
-        ValueError: fewer than two points in a sample, other shapes than these, a number not
-            finite, or no permutations.
+        ValueError: a sample has fewer than two points, a shape is wrong, a number is not finite, or
+            there are no permutations.
     """
     if permutations < 1:
         raise ValueError("A permutation test needs permutations.")
@@ -60,7 +60,7 @@ def mmd_test(
     is_x = np.arange(len(kernel)) < len(x)
     membership = np.stack([is_x, *(rng.permutation(is_x) for _ in range(permutations))])
     observed, *permuted = _mmd_squared(kernel, membership.astype(np.float64))
-    # Rounding must not decide between permutations that are equal in truth.
+    # Rounding must not decide between permutations that are really equal.
     as_large = int(np.sum(np.asarray(permuted) >= observed - 1e-12))
     return TestResult(float(observed), (1 + as_large) / (1 + permutations))
 
@@ -85,14 +85,14 @@ def _drawn(points: Points, max_points: int, rng: np.random.Generator) -> Floats:
 def _kernel(points: Floats) -> Floats:
     """Return the kernel of all pairs, (n, n), with a diagonal of zeros."""
     distances = scipy.spatial.distance.pdist(points, "sqeuclidean")
-    # Where most points coincide the median is zero; any scale at which the others differ will do.
+    # If most points coincide the median is zero; any scale at which the others differ is fine.
     scale = float(np.median(distances)) or float(distances.mean()) or 1.0
     kernel: Floats = scipy.spatial.distance.squareform(np.exp(-distances / (2 * scale)))
     return kernel
 
 
 def _mmd_squared(kernel: Floats, membership: Floats) -> Floats:
-    """Return the unbiased MMD^2 of each division. A row of (k, n) has 1 for x and 0 for y."""
+    """Return the unbiased MMD^2 of each division; a row of (k, n) has 1 for x and 0 for y."""
     n_x = membership[0].sum()
     n_y = len(kernel) - n_x
     total = kernel.sum()
@@ -107,11 +107,11 @@ def _mmd_squared(kernel: Floats, membership: Floats) -> Floats:
 
 
 def class_share_test(reference_counts: Indices, current_counts: Indices) -> TestResult:
-    """Compare how often each class came, two vectors of counts (C,) in one order.
+    """Compare the class counts of two samples, vectors (C,) in one order.
 
     The statistic is the total variation distance of the shares, 0..1: the share of items that would
     have to change class. The p-value is that of the chi-squared test of homogeneity, in which
-    classes that are too rare for it count as one.
+    classes too rare for it count as one.
 
     Raises:
         ValueError: not two vectors of one length, a negative count, or a side without items.
@@ -119,7 +119,7 @@ def class_share_test(reference_counts: Indices, current_counts: Indices) -> Test
     counts = np.stack([reference_counts, current_counts]).astype(np.float64)
     totals = counts.sum(axis=-1, keepdims=True)
     if counts.ndim != 2 or counts.min(initial=0) < 0 or not (totals > 0).all():  # noqa: PLR2004
-        raise ValueError("Give two vectors of counts, none negative, with an item at least each.")
+        raise ValueError("Give two vectors of counts, none negative, each with at least one item.")
     distance = 0.5 * float(np.abs(np.subtract(*(counts / totals))).sum())
     pooled = _pooled(counts)
     if pooled.shape[1] == 1:
@@ -146,7 +146,7 @@ def distribution_test(reference: Floats, current: Floats) -> TestResult:
     """Compare two samples of a number, (n,) and (m,), by the two-sample Kolmogorov-Smirnov test.
 
     The statistic is the largest difference between the two distribution functions, 0..1. The
-    p-value is the asymptotic one, which equal numbers make too large rather than too small.
+    p-value is the asymptotic one; ties make it too large rather than too small.
 
     Raises:
         ValueError: a side without numbers, or a number not finite.
@@ -160,7 +160,7 @@ def distribution_test(reference: Floats, current: Floats) -> TestResult:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Correct several p-values, (k,), so that each can be held against one level for all of them.
+    """Correct several p-values, (k,), so that one level holds for all of them.
 
     The chance of any false finding then stays below the level, however the tests depend on each
     other (S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal

@@ -1,17 +1,16 @@
-"""How accurate is a model while labels are missing? Confidence-based performance estimation (CBPE).
+"""Estimates accuracy while labels are missing: confidence-based performance estimation (CBPE).
 
 A model's confidence is calibrated on a labelled reference; the mean calibrated confidence of new
 predictions is then their expected accuracy. This is NannyML's method (J. Kivimaki, J. Bialek, J. K.
 Nurminen, W. Kuberski, "Confidence-based estimators for predictive performance in model monitoring",
-2024, arXiv:2407.08649). Confidence is the probability that the model gave to its answer, and
-networks are over-confident (C. Guo et al., "On calibration of modern neural networks", ICML 2017),
-so it is not taken at its word. Calibration is isotonic (B. Zadrozny, C. Elkan, "Transforming
-classifier scores into accurate multiclass probability estimates", KDD 2002).
+2024, arXiv:2407.08649). Confidence is the probability that the model gave to its answer. Networks
+are over-confident (C. Guo et al., "On calibration of modern neural networks", ICML 2017), so it is
+calibrated. Calibration is isotonic (B. Zadrozny, C. Elkan, "Transforming classifier scores into
+accurate multiclass probability estimates", KDD 2002).
 
-What it cannot see: a change of what the right answer is (concept shift), and a model that is
-confidently wrong about images of a kind that the reference did not have. It assumes that an answer
-of some confidence is right as often as it was in the reference. So an estimate may ask for labels;
-it proves nothing.
+The method cannot see a change of the right answers (concept shift), nor a model that is confidently
+wrong about images of a new kind. It assumes that an answer of some confidence is right as often as
+it was in the reference. So an estimate may ask for labels; it proves nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from visionops_assets.vision.metrics import Flags, Indices, wilson_interval
 Floats = npt.NDArray[np.float64]
 
 NORMAL_QUANTILE = 1.96
-"""Of the limits of 95 %."""
+"""Standard deviations of the 95 % limits."""
 
 
 class Estimate(NamedTuple):
@@ -41,11 +40,11 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class ConfidenceCalibration:
-    """How often answers were right, by confidence, in a reference: B steps that never fall.
+    """Share of right answers in a reference by confidence: B steps that never fall.
 
     `edges` (B - 1,) are the confidences between the steps, ascending; an edge belongs to the step
-    above it. `items` (B,) answers of the reference lie on each step, and `right` (B,) of them are
-    right.
+    above it. `items` (B,) counts the reference's answers on each step, `right` (B,) the right ones
+    among them.
     """
 
     edges: Floats
@@ -57,7 +56,7 @@ class ConfidenceCalibration:
         """Calibrate on a labelled reference that the model was not trained on, both (n,).
 
         Raises:
-            ValueError: no answers, not one flag each, or a confidence outside 0..1.
+            ValueError: there are no answers, not one flag each, or a confidence is outside 0..1.
         """
         _check_confidence(confidence)
         if correct.shape != confidence.shape:
@@ -72,23 +71,23 @@ class ConfidenceCalibration:
         )
 
     def calibrated(self, confidence: Floats) -> Floats:
-        """Return how probable it is that an answer is right, for each confidence, both (m,)."""
+        """Return the probability that an answer is right, for each confidence, both (m,)."""
         shares: Floats = self.right / self.items
         return shares[np.searchsorted(self.edges, confidence, side="right")]
 
     def estimate_accuracy(self, confidence: Floats) -> Estimate:
-        """Estimate what share of predictions is right, by their confidence, (m,).
+        """Estimate the share of right predictions by their confidences, (m,).
 
         The limits allow for both sources of error. The reference has few answers of some
-        confidences: the Wilson limits of each step's share, weighted by the predictions that lie on
-        it. And what m answers turn out to be varies by chance: a(1 - a) / m at an accuracy of a.
-        They are combined by squares (MOVER: G. Y. Zou, A. Donner, Statistics in Medicine
-        27:1693-1702, 2008). In simulations they held the true accuracy in 81 to 100 % of the cases;
-        the least where most predictions are of confidences that were rare in the reference, which
-        makes the estimate too low. A shift that the method cannot see is outside them.
+        confidences: for that, the Wilson limits of each step's share, weighted by the predictions
+        on it. And the results of m answers vary by chance: a(1 - a) / m at an accuracy of a. Both
+        are combined by squares (MOVER: G. Y. Zou, A. Donner, Statistics in Medicine 27:1693-1702,
+        2008). In simulations they held the true accuracy in 81 to 100 % of the cases. The coverage
+        was least where most predictions have confidences that were rare in the reference, which
+        makes the estimate too low. The limits do not cover shifts that the method cannot see.
 
         Raises:
-            ValueError: no predictions, or a confidence outside 0..1.
+            ValueError: there are no predictions, or a confidence is outside 0..1.
         """
         _check_confidence(confidence)
         steps = np.searchsorted(self.edges, confidence, side="right")
@@ -111,7 +110,7 @@ class ConfidenceCalibration:
 
     @classmethod
     def from_lists(cls, lists: Mapping[str, Sequence[float]]) -> Self:
-        """Make a calibration again of what `as_lists` returned."""
+        """Restore a calibration from the result of `as_lists`."""
         return cls(
             edges=np.asarray(lists["edges"], np.float64),
             right=np.asarray(lists["right"], np.int64),

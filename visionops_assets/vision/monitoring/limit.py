@@ -1,27 +1,27 @@
-"""How right a served model must stay. Pure arithmetic on what the gate measured of it."""
+"""The accuracy that a served model must keep. Pure arithmetic on the gate's measurement."""
 
 from visionops_assets.contracts import GateVerdict
 
 ALLOWED_LOSS = 0.15
-"""Share of what a model is sure to gain over the trivial answer that it may lose in service.
+"""Share of a model's sure gain over the trivial answer that it may lose in service.
 
-Live images are harder than those of the holdout, and a repair costs labels and training: so a small
-loss is no alarm. For ten even classes and a measured lower bound of 0.97 the limit is 0.84.
+Live images are harder than those of the holdout, and a repair costs labels and training, so a small
+loss raises no alarm. For ten even classes and a measured lower bound of 0.97 the limit is 0.84.
 """
 UNMEASURED_LIMIT = 0.85
-"""For a model without a verdict, which none is that this product released."""
+"""For a model without a verdict. This product never releases one."""
 LEAST_LIMIT = 0.01
 """The detector needs a limit above 0."""
 
 
 def limit_of(verdict: GateVerdict | None) -> float:
-    """Return the accuracy below which a model is to be replaced, 0..1 exclusive.
+    """Return the accuracy below which a model must be replaced, 0..1 exclusive.
 
     low - 0.15 (low - trivial), where `low` is the lower bound of its accuracy on the holdout and
-    `trivial` the accuracy of always naming the commonest class, 0 where a verdict of an earlier
-    version does not say. From below the bound, since a model as right as the gate found it is to
-    raise no alarm; by the gain over the trivial answer, since 0.85 is poor where 0.84 takes no
-    model, and good where 0.1 does. A model that is not sure to gain anything may lose nothing.
+    `trivial` the accuracy of always naming the commonest class, 0 if an older verdict lacks it. The
+    limit lies below the bound, since a model as accurate as the gate found it must not raise an
+    alarm. It follows the gain over the trivial answer, since 0.85 is poor where the trivial answer
+    reaches 0.84, and good where it reaches 0.1. A model without a sure gain may lose nothing.
     """
     if verdict is None:
         return UNMEASURED_LIMIT

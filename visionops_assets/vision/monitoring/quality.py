@@ -1,9 +1,9 @@
-"""How an image was taken, in four numbers: bright, contrasty, sharp, noisy.
+"""Measures the quality of an image: brightness, contrast, sharpness and noise.
 
-Measured of each prediction by the served pipeline, so this module must stay importable inside
-Triton's environment and cost little there: numpy and OpenCV only, integers until the last step,
-which makes results the same on every machine. On one core of a server: some 20 us for a frame of
-64 pixels a side, 120 us for one of 224.
+The served pipeline measures each prediction, so this module must stay importable inside Triton's
+environment and cheap: numpy and OpenCV only. It uses integers until the last step, so results are
+the same on every machine. On one core of a server it takes some 20 us for a frame of 64 x 64
+pixels, 120 us for one of 224 x 224.
 """
 
 from math import log10, pi, sqrt
@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 QUALITY_MEASURES = ("brightness", "contrast", "sharpness", "noise")
-"""The names of what `measure_quality` returns, in its order."""
+"""The names of the results of `measure_quality`, in their order."""
 MIN_LAPLACIAN_VARIANCE = 1e-3
-"""Below this an image counts as flat: the logarithm of nothing has no value."""
+"""Below this an image counts as flat: the logarithm of 0 has no value."""
 SMALLEST_SIDE_PX = 3
 WHITE = 255
 SECOND_DIFFERENCE = np.array([1.0, -2.0, 1.0])
 
 
 def measure_quality(frame: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    """Measure one frame, uint8 (height, width, 3) RGB, at least 3 pixels a side.
+    """Measure one frame, uint8 (height, width, 3) RGB, of at least 3 x 3 pixels.
 
     Returns:
         In the order of `QUALITY_MEASURES`:

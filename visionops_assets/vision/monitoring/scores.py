@@ -1,7 +1,6 @@
-"""How right a model is, overall and by class, each number with its 95 % limits.
+"""Scores of a model, overall and by class, each with its 95 % limits.
 
-Not here: the arithmetic of the numbers themselves, which training and evaluation share
-(`vision/metrics.py`).
+Not here: the arithmetic that training and evaluation share (`vision/metrics.py`).
 """
 
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ Measure = Literal["accuracy", "precision", "recall", "f1"]
 Floats = npt.NDArray[np.float64]
 
 OVERALL = ""
-"""The value of column `class` in a number of all classes together."""
+"""The value of column `class` for scores over all classes."""
 COLUMNS = ["measure", "class", "value", "low", "high", "support"]
 CLASSES_OF_AN_ERROR = 2
 
 
 class Score(NamedTuple):
-    """One number, 0..1, with its limits; all are NaN if no item counts for it.
+    """One score, 0..1, with its limits; all are NaN if no item counts for it.
 
     `support` is the number of items: of the class, by their truth, or of all classes.
     """
@@ -37,17 +36,17 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """All numbers of one set of answers.
+    """All scores of one set of answers.
 
-    `table` has one row per number: `measure` ("accuracy", "precision", "recall", "f1"), `class`
-    ("" for accuracy and for the macro averages, which are means over the classes that have a
-    value), `value`, `low`, `high` (float64, 0..1 or NaN), `support` (int64).
+    `table` has one row per score: `measure` ("accuracy", "precision", "recall", "f1"), `class` (""
+    for accuracy and for the macro averages, which are means over the classes that have a value),
+    `value`, `low`, `high` (float64, 0..1 or NaN), `support` (int64).
     """
 
     table: pd.DataFrame
 
     def of(self, measure: Measure, class_name: str = OVERALL) -> Score:
-        """Return one number of the table; without a class, accuracy or a macro average.
+        """Return one score of the table; without a class, accuracy or a macro average.
 
         Raises:
             KeyError: the table has no such row.
@@ -60,21 +59,21 @@ class Scores:
 
 
 def score(y_true: Indices, y_pred: Indices, classes: tuple[str, ...]) -> Scores:
-    """Score answers, indices into `classes`, both (n,).
+    """Score answers against labels, both indices into `classes`, (n,).
 
-    Limits of accuracy, precision and recall are Wilson's. Those of F1 are Wilson's of TP / (TP +
-    FP + FN), since F1 rises with it (K. F. Y. Lam et al., "Confidence intervals for the
-    F1 score: a comparison of four methods", 2023, arXiv:2309.14621, "Wilson indirect"). Those of a
-    macro average combine the limits of the classes by squares (MOVER: G. Y. Zou, A. Donner,
-    Statistics in Medicine 27:1693-1702, 2008). Precisions, given how often each class was answered,
-    are independent, and so are recalls. F1s are not: one error counts in two classes, so their
-    squares count twice, which is exact where errors are rare and cautious elsewhere. In simulations
-    of 2 to 10 classes, 30 to 1,000 items and accuracies of 0.7 to 0.999 they held the truth in 87
-    to 100 % of the cases. Those of a bootstrap did in 2 to 98 %: where all is right it sees no
-    error at all.
+    Limits of accuracy, precision and recall are Wilson's. Those of F1 are Wilson's of TP / (TP + FP
+    + FN), since F1 rises with it (K. F. Y. Lam et al., "Confidence intervals for the F1 score: a
+    comparison of four methods", 2023, arXiv:2309.14621, "Wilson indirect"). Those of a macro
+    average combine the limits of the classes by squares (MOVER: G. Y. Zou, A. Donner, Statistics in
+    Medicine 27:1693-1702, 2008). Precisions, given how often each class was answered, are
+    independent, and so are recalls. F1s are not: one error counts in two classes, so their squares
+    count twice, which is exact where errors are rare and cautious elsewhere. In simulations of 2 to
+    10 classes, 30 to 1,000 items and accuracies of 0.7 to 0.999 they held the true value in 87 to
+    100 % of the cases. Those of a bootstrap did in 2 to 98 %: without errors in the sample it sees
+    none at all.
 
     Raises:
-        ValueError: no answers, not one truth each, or an index that names no class.
+        ValueError: there are no answers, not one label each, or an index names no class.
     """
     _check(y_true, y_pred, len(classes))
     matrix = confusion_matrix(y_true, y_pred, len(classes))

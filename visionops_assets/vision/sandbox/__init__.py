@@ -1,1 +1,1 @@
-"""Decoding untrusted files in a child process within limits, and what parent and child say."""
+"""Decodes untrusted files in a child process within limits, and the messages of both sides."""

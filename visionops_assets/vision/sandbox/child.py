@@ -1,4 +1,4 @@
-"""The child of the sandbox: `python -m` this. Reads one file after the other, within limits."""
+"""The child of the sandbox: `python -m` this. Reads one file after another, within limits."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Reads untrusted files in a child process, within limits on time, memory and files.
 
-A fresh interpreter, never a fork: the caller may have threads, and its memory may hold secrets.
+The child is a fresh interpreter, never a fork: the caller may have threads, and secrets in memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -84,11 +84,11 @@ class DecoderSandbox:
         self._discard_child()
 
     def decode(self, path: Path, kind: MediaKind, spec: PreprocessingSpec) -> list[EncodedFrame]:
-        """Decode one file; see `decode_media` for what comes out.
+        """Decode one file; see `decode_media` for the result.
 
         Raises:
             DecoderCrashedError: the child died, hung or ran out of memory on this file.
-            MediaError: its other subclasses say why the file cannot be used.
+            MediaError: another subclass says why the file cannot be used.
             RuntimeError: the child cannot be started at all; no file is to blame.
         """
         with self._child_for_one_file() as child:
@@ -97,10 +97,10 @@ class DecoderSandbox:
             return _collect_frames(child, spec)
 
     def probe(self, read: Callable[[int, int], bytes], size_bytes: int) -> VideoFacts:
-        """Read what a video declares without decoding it, or fetching more of it than needed.
+        """Read the declarations of a video without decoding it, or fetching more than needed.
 
-        `read(offset, count)` is called here for each 256 KiB that the child asks for, at most
-        64 MiB in all; what it raises is passed on. Its time counts towards the child's.
+        `read(offset, count)` is called here for each 256 KiB that the child asks for, at most 64
+        MiB in all. Its errors are passed on, and its time counts towards the child's.
 
         Raises:
             NoVideoStreamError, NoFramesError, TooManyPixelsError, TooLongError,
@@ -137,7 +137,7 @@ class DecoderSandbox:
                 self._discard_child()
             raise
         except BaseException:
-            # The rest of this file's replies must not answer for the next.
+            # The remaining replies for this file must not count for the next one.
             self._discard_child()
             raise
 
@@ -162,7 +162,7 @@ def _collect_frames(child: ChildProcess, spec: PreprocessingSpec) -> list[Encode
 
 
 def _receive(child: ChildProcess, max_body_bytes: int) -> tuple[Reply, bytes]:
-    """Wait for a reply; an error is raised as the one that it stands for."""
+    """Wait for a reply; a failure is raised as the error that it stands for."""
     reply, body = child.receive(max_body_bytes)
     if isinstance(reply, ErrorReply):
         raise MEDIA_ERRORS.get(reply.code, DecoderCrashedError)(reply.message)

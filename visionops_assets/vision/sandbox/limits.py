@@ -1,4 +1,4 @@
-"""Limits a child process that reads hostile bytes, and lets it talk to its parent."""
+"""Limits a child process that reads hostile bytes, and connects it to its parent."""
 
 import math
 import os
@@ -10,7 +10,7 @@ MAX_OPEN_FILES = 32
 
 
 def take_standard_output() -> BinaryIO:
-    """Keep the pipe for replies alone: what libraries print must not get between them."""
+    """Keep the pipe for replies alone: libraries' output must not get between them."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return replies
@@ -42,7 +42,7 @@ def read_exactly(count: int) -> bytes:
     """Read this number of bytes from standard input.
 
     Raises:
-        EOFError: it ended before.
+        EOFError: it ended too early.
     """
     data = sys.stdin.buffer.read(count)
     if len(data) < count:
@@ -51,6 +51,6 @@ def read_exactly(count: int) -> bytes:
 
 
 def send(replies: BinaryIO, message: bytes) -> None:
-    """Write one message, now."""
+    """Write one message at once."""
     replies.write(message)
     replies.flush()

@@ -1,6 +1,6 @@
 """Messages between the sandbox and its child: a JSON header and raw bytes, with lengths.
 
-The child reads hostile files, so nothing of what it sends is ever unpickled or believed unchecked.
+The child reads hostile files, so its messages are checked, and never unpickled.
 """
 
 import struct
@@ -14,13 +14,13 @@ from visionops_assets.vision.inspection import VideoFacts
 
 LENGTHS = struct.Struct(">II")
 MAX_HEADER_BYTES = 64 * 1024
-# A probe asks for aligned blocks: a few for most videos, all of these for none that is sound.
+# A probe asks for aligned blocks: most videos need a few, and no sound video needs all of these.
 READ_BLOCK_BYTES = 256 * 1024
 MAX_PROBE_BLOCKS = 256
 
 
 class Limits(Record):
-    """Limits of the child, and of what a file may declare: pixels of a picture, seconds."""
+    """Limits of the child, and of a file's declarations: pixels of a picture, seconds."""
 
     timeout_s: float
     memory_bytes: int
@@ -29,7 +29,7 @@ class Limits(Record):
 
 
 class DecodeRequest(Record):
-    """One file to decode."""
+    """Asks for one file to be decoded."""
 
     type: Literal["decode"] = "decode"
     path: str
@@ -38,26 +38,26 @@ class DecodeRequest(Record):
 
 
 class ProbeRequest(Record):
-    """One video to look at; the child asks for its bytes."""
+    """Asks for one video to be probed; the child asks for its bytes."""
 
     type: Literal["probe"] = "probe"
     size_bytes: int = Field(ge=0)
 
 
 class BytesRequest(Record):
-    """The bytes that a `ReadReply` asked for are the body of the message."""
+    """Carries the bytes that a `ReadReply` asked for, in the message's body."""
 
     type: Literal["bytes"] = "bytes"
 
 
 class ReadyReply(Record):
-    """The child has set its limits and can decode."""
+    """Says that the child has set its limits and can decode."""
 
     type: Literal["ready"] = "ready"
 
 
 class FrameReply(Record):
-    """One frame; its PNG is the body of the message."""
+    """Carries one frame; its PNG is the message's body."""
 
     type: Literal["frame"] = "frame"
     index: int = Field(ge=0)
@@ -74,20 +74,20 @@ class ReadReply(Record):
 
 
 class FactsReply(Record):
-    """The video was probed, and nothing speaks against it."""
+    """Says that the probed video can be used."""
 
     type: Literal["facts"] = "facts"
     facts: VideoFacts
 
 
 class DoneReply(Record):
-    """All frames of the file were sent."""
+    """Says that all frames of the file were sent."""
 
     type: Literal["done"] = "done"
 
 
 class ErrorReply(Record):
-    """The file cannot be used; `code` is that of a `MediaError`."""
+    """Says that the file cannot be used; `code` is that of a `MediaError`."""
 
     type: Literal["error"] = "error"
     code: str
@@ -101,7 +101,7 @@ REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="ty
 
 
 class PipeReader:
-    """Reads exact counts of bytes from the pipe of a child; `wait` returns once there are some."""
+    """Reads exact numbers of bytes from a child's pipe; `wait` returns once there are some."""
 
     def __init__(self, pipe: IO[bytes], wait: Callable[[], None], read_bytes: int) -> None:
         self._pipe = pipe
@@ -113,7 +113,7 @@ class PipeReader:
         """Return the next bytes.
 
         Raises:
-            EOFError: the child closed the pipe before.
+            EOFError: the child closed the pipe too early.
         """
         while len(self._unread) < count:
             self._wait()
@@ -138,7 +138,7 @@ def read_message(
     """Read one message: its JSON header and its body.
 
     Raises:
-        ValueError: it announces more bytes than any message has.
+        ValueError: it announces more bytes than a message may have.
     """
     header_bytes, body_bytes = LENGTHS.unpack(read_exactly(LENGTHS.size))
     if header_bytes > MAX_HEADER_BYTES or body_bytes > max_body_bytes:

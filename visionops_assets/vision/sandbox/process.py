@@ -1,4 +1,4 @@
-"""One child process of the sandbox: the pipes to it, and the clock it is held to."""
+"""One child process of the sandbox, with its pipes and its clock."""
 
 import os
 import select
@@ -21,13 +21,13 @@ from visionops_assets.vision.sandbox.messages import (
 
 CHILD_MODULE = "visionops_assets.vision.sandbox.child"
 START_TIMEOUT_S = 60.0
-# Nothing of the caller's environment: it holds keys, which a decoder does not need.
+# Not the caller's environment: that holds keys, which a decoder does not need.
 CHILD_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "OFF"}
 READ_BYTES = 1 << 16
 
 
 class ChildProcess:
-    """Takes one request after the other; once it is late, dead or wrong, it must be killed."""
+    """Takes one request after another; once it is late, dead or wrong, it must be killed."""
 
     def __init__(self, limits: Limits) -> None:
         self._timeout_s = limits.timeout_s
@@ -44,7 +44,7 @@ class ChildProcess:
         )
         wait = partial(self._wait_for, self._stdout, select.POLLIN)
         self._reader = PipeReader(self._stdout, wait, READ_BYTES)
-        # A child that hangs leaves its pipe full: writing must not wait for it.
+        # A hanging child leaves its pipe full: writing must not wait for it.
         os.set_blocking(self._stdin.fileno(), False)
 
     @property
@@ -57,7 +57,7 @@ class ChildProcess:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End it, whatever it does, and close the pipes."""
+        """Kill the process and close the pipes."""
         self._process.kill()
         self._process.wait()
         self._stdin.close()
@@ -97,7 +97,7 @@ class ChildProcess:
         """Wait for one reply and its body.
 
         Raises:
-            DecoderCrashedError: the child died, is late, or sends what is no reply.
+            DecoderCrashedError: the child died, is late, or sent an invalid reply.
         """
         try:
             return self._receive(max_body_bytes)
@@ -109,7 +109,7 @@ class ChildProcess:
             case TimeoutError():
                 problem = f"ran past {self._timeout_s:g} s"
             case ValueError():
-                problem = f"sent what is no reply ({type(error).__name__})"
+                problem = f"sent an invalid reply ({type(error).__name__})"
             case _:
                 problem = f"died (exit status {self._process.wait()})"
         return DecoderCrashedError(f"The decoder {problem} on this file.")
