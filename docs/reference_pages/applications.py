@@ -19,7 +19,7 @@ from visionops_assets.settings import Settings
 
 @cache
 def applications() -> Mapping[str, FastAPI]:
-    """Return the services by name. Nothing is connected: they do that at their first request."""
+    """Return the services by name. They connect to their servers only at the first request."""
     settings, catalog = Settings(), Catalog()
     gateway = Gateway(TritonChannel(settings.triton_grpc_address), catalog, settings)
     fleet = Fleet(list, _start_none)

@@ -50,7 +50,7 @@ def picture(nodes: Sequence[Node]) -> str:
 
 
 def _placed(nodes: Sequence[Node]) -> Mapping[str, Place]:
-    """Give each node a place: its layer's row, there beneath its parents as far as that goes."""
+    """Give each node a place in its layer's row, beneath its parents where there is room."""
     layers: dict[int, list[str]] = {}
     for name, layer in sorted(_depths(nodes).items(), key=itemgetter(1)):
         layers.setdefault(layer, []).append(name)

@@ -55,7 +55,7 @@ def _exported() -> str:
 
 
 class _EmptyCatalog:
-    """A catalog without rows, as far as the exporter asks it."""
+    """A catalog without rows, with only the queries of the exporter."""
 
     @contextmanager
     def begin(self) -> Iterator["_EmptyCatalog"]:
