@@ -6,7 +6,17 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from reference_pages import alerts, assets, commands, errors, grpc, http, metrics, settings
+from reference_pages import (
+    alerts,
+    assets,
+    commands,
+    errors,
+    grpc,
+    http,
+    metrics,
+    ports,
+    settings,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +28,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "reference/metrics.md": metrics.build,
     "reference/alerts.md": alerts.build,
     "reference/errors.md": errors.build,
+    "reference/ports.md": ports.build,
     "reference/assets.md": assets.build,
 }
 KEPT_ELSEWHERE = {

@@ -18,7 +18,7 @@ also the reasons for which a file is in quarantine."""
 
 _OF_THE_FRAMEWORK = {
     "method_not_allowed": (405, "The address is right, the method is not."),
-    "foreign_origin": (403, "A web page of another host sent the request to this machine."),
+    "foreign_origin": (403, "A web page of another host sent the request."),
 }
 """Codes that no exception of ours has: an HTTP service answers them by itself."""
 

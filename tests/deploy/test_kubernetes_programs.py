@@ -8,11 +8,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from dagster._cli.api import grpc_command
 from mlflow.environment_variables import MLFLOW_SERVER_ALLOWED_HOSTS
 
 from tests.deploy.manifests import OVERLAYS, config_map, of_kind, opened_ports, pod, workloads
+from tests.deploy.monitoring import DEPLOY
 from visionops_assets.settings import Settings
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.ports import DEFAULT_PORTS
+from visionops_assets.stack.triton import triton
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -45,6 +50,18 @@ def test_triton_knows_its_options() -> None:
     given = {argument.partition("=")[0] for argument in container["args"]}
     assert given
     assert given - known == set()
+
+
+def test_tritons_other_protocols_want_the_key_as_on_one_machine() -> None:
+    [container] = pod(workloads("production")["triton"])["containers"]
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    server = triton(Plan(Settings(), DEFAULT_PORTS, frozenset()))
+    by_place = [
+        {a.partition(":")[0] for a in arguments if "-restricted-" in a}
+        for arguments in (container["args"], services["triton"]["command"], server.command)
+    ]
+    assert len(by_place[0]) == 2
+    assert by_place[0] == by_place[1] == by_place[2]
 
 
 def test_options_of_triton_take_variables_that_it_has() -> None:

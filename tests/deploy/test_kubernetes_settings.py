@@ -175,7 +175,7 @@ def test_every_program_exists(overlay: str) -> None:
             if arguments[0] == "-m":
                 assert find_spec(arguments[1]) is not None, name
                 if arguments[1].startswith("visionops_assets.services."):
-                    assert arguments[1].rpartition(".")[2] == name
+                    assert arguments[1].rpartition(".")[2] == name.replace("-", "_")
 
 
 def test_probes_ask_for_what_services_have() -> None:

@@ -12,6 +12,7 @@ import typer
 from tests.deploy.monitoring import DEPLOY, MONITORING, RULES, alerts
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
+from visionops_assets.stack.alertmanager import ensure_certificate
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.ports import DEFAULT_PORTS
 from visionops_assets.stack.prometheus import configuration
@@ -42,7 +43,9 @@ def test_rules_are_valid(promtool: str) -> None:
 
 def test_the_configuration_is_valid(promtool: str, tmp_path: Path) -> None:
     config = tmp_path / "prometheus.yml"
-    config.write_text(configuration(Plan(Settings(), DEFAULT_PORTS, frozenset())))
+    plan = Plan(Settings(home=tmp_path), DEFAULT_PORTS, frozenset())
+    ensure_certificate(plan)
+    config.write_text(configuration(plan))
     checked = subprocess.run(
         [promtool, "check", "config", str(config)], capture_output=True, text=True, check=False
     )

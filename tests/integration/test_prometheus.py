@@ -27,6 +27,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.settings import Settings
+from visionops_assets.stack.probes import mutual_tls
 
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
 TARGETS = {
@@ -87,7 +88,8 @@ def alert_row(run: str) -> Alert | None:
 def tell_alertmanager(settings: Settings, run: str, **times: str) -> None:
     alert = {"labels": {"alertname": "Tested", "test_run": run, "calls_for": "check_health"}}
     url = f"{settings.alertmanager_url}/api/v2/alerts"
-    answer = httpx.post(url, json=[alert | times], trust_env=False)
+    certificate = settings.home / "prometheus" / "alertmanager.pem"
+    answer = httpx.post(url, json=[alert | times], trust_env=False, verify=mutual_tls(certificate))
     assert answer.status_code == 200, answer.text
 
 

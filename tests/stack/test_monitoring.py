@@ -102,6 +102,31 @@ def test_alertmanager_shows_the_key_to_the_service_and_to_nobody_else(
     assert "alerts-secret" not in config.read_text()
 
 
+def test_alertmanager_and_prometheus_know_each_other_by_certificate(
+    installed: None, tmp_path: Path
+) -> None:
+    given = plan(tmp_path, alertmanager_url="https://127.0.0.1:9193")
+    server = alertmanager.alertmanager(given)
+    assert server is not None
+    certificate = str(alertmanager.certificate(given))
+    server.prepare()
+    first = Path(certificate).read_bytes()
+    server.prepare()
+    assert Path(certificate).read_bytes() == first, "Prometheus may run with it already"
+    assert f"--web.config.file={tmp_path / 'prometheus' / 'alertmanager-web.yml'}" in server.command
+    web = yaml.safe_load((tmp_path / "prometheus" / "alertmanager-web.yml").read_text())
+    assert web["tls_server_config"] == {
+        **dict.fromkeys(("cert_file", "key_file", "client_ca_file"), certificate),
+        "client_auth_type": "RequireAndVerifyClientCert",
+    }
+    shown = dict.fromkeys(("ca_file", "cert_file", "key_file"), certificate)
+    read = yaml.safe_load(prometheus.configuration(given))
+    (peer,) = read["alerting"]["alertmanagers"]
+    assert (peer["scheme"], peer["tls_config"]) == ("https", shown)
+    with_certificate = {n for n, job in scraped(given).items() if job.get("tls_config") == shown}
+    assert with_certificate == {"alertmanager"}
+
+
 @pytest.mark.skipif(
     shutil.which("amtool") is None, reason="apt-get install prometheus-alertmanager"
 )

@@ -142,7 +142,9 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
         """Names of all models that answer predictions."""
         # The repository's index leaves out what was loaded from files that came with the request.
         with self._errors("its statistics"):
-            statistics = self._client.get_inference_statistics(client_timeout=STATUS_TIMEOUT_S)
+            statistics = self._client.get_inference_statistics(
+                headers=_admin_headers(), client_timeout=STATUS_TIMEOUT_S
+            )
         return sorted({model.name for model in statistics.model_stats})
 
     def predict(

@@ -63,7 +63,9 @@ class ServerSettings(BaseSettings):
         "http://127.0.0.1:8002/metrics", description="Triton's metrics, which Prometheus reads."
     )
     triton_admin_key: SecretStr | None = Field(
-        None, description="Key of Triton's restricted model-control protocol."
+        None,
+        description="Key of everything in Triton but predictions, metadata and health; by HTTP, of "
+        "everything but health.",
     )
     triton_replica_addresses: str = Field(
         "",
@@ -76,6 +78,12 @@ class ServerSettings(BaseSettings):
         description="Virtual environment in which the local Triton and its models run.",
     )
     dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster's web pages.")
+    dagster_allowed_hosts: str = Field(
+        "",
+        description="Names by which Dagster's web pages may be called, comma-separated, against "
+        "names that an attacker bound anew. On loopback they are those of loopback; elsewhere, "
+        "without this, every name is allowed.",
+    )
     dagster_code_host: str = Field(
         "127.0.0.1", description="Host of the server that holds Dagster's definitions."
     )

@@ -1,8 +1,10 @@
 """Alertmanager, if it is on PATH: groups what Prometheus finds, and tells our alerts service."""
 
 import shutil
+from pathlib import Path
 
 from visionops_assets.stack import services
+from visionops_assets.stack.certificates import write_certificate
 from visionops_assets.stack.paths import write_private
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
@@ -12,6 +14,13 @@ from visionops_assets.stack.templates import render
 NAME = "alertmanager"
 # Debian's name of it, and that of its makers.
 _PROGRAMS = ("prometheus-alertmanager", "alertmanager")
+_WEB = """\
+tls_server_config:
+  cert_file: "{certificate}"
+  key_file: "{certificate}"
+  client_ca_file: "{certificate}"
+  client_auth_type: RequireAndVerifyClientCert
+"""
 
 
 def alertmanager(plan: Plan) -> Server | None:
@@ -33,13 +42,15 @@ def alertmanager(plan: Plan) -> Server | None:
             f"--config.file={folder / 'alertmanager.yml'}",
             f"--storage.path={folder / 'alertmanager'}",
             f"--web.listen-address={host}:{port}",
+            # Else pages of every origin could silence alerts.
+            f"--web.config.file={folder / 'alertmanager-web.yml'}",
             # One alone: it must not listen to others.
             "--cluster.listen-address=",
             "--log.level=warn",
         ),
         needs=(services.ALERTS,),
         prepare=lambda: _prepare(plan),
-        probe=answers_http(f"{url}/-/ready"),
+        probe=answers_http(f"{url}/-/ready", certificate(plan)),
     )
 
 
@@ -53,10 +64,23 @@ def find_program() -> str | None:
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 
+def certificate(plan: Plan) -> Path:
+    """Name the file of the certificate that it shows, and that it wants of others."""
+    return plan.home / "prometheus" / "alertmanager.pem"
+
+
+def ensure_certificate(plan: Plan) -> None:
+    """Make the certificate unless it is there: Prometheus and Alertmanager start in any order."""
+    if not certificate(plan).exists():
+        write_certificate(certificate(plan), [host_and_port(plan.settings.alertmanager_url)[0]])
+
+
 def _prepare(plan: Plan) -> None:
     """Write the configuration, and the key beside it: its place in the file would show it."""
     settings = plan.settings
     folder = plan.home / "prometheus"
+    ensure_certificate(plan)
+    write_private(folder / "alertmanager-web.yml", _WEB.format(certificate=certificate(plan)))
     key_file = folder / "alerts_key"
     key = settings.alerts_key.get_secret_value() if settings.alerts_key else ""
     write_private(key_file, key)

@@ -54,7 +54,7 @@ def code_server(plan: Plan) -> Server:
 
 
 def webserver(plan: Plan) -> Server:
-    """Describe the web interface. It has no login, hence loopback only."""
+    """Describe the web interface. It has no login, hence loopback and its own pages only."""
     url = plan.settings.dagster_url
     if plan.is_external("dagster_url"):
         return Server(name=WEBSERVER, address=url, probe=accepts_connections(url))
@@ -63,8 +63,8 @@ def webserver(plan: Plan) -> Server:
         name=WEBSERVER,
         address=url,
         command=(
-            *(sys.executable, "-m", "dagster_webserver", *_workspace(plan)),
-            *("-h", host, "-p", str(port)),
+            *(sys.executable, "-m", "visionops_assets.services.dagster_webserver"),
+            *(*_workspace(plan), "-h", host, "-p", str(port)),
         ),
         env=_environment(plan),
         needs=(CODE,),

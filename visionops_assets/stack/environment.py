@@ -24,7 +24,7 @@ _FOLLOWERS = {
 # Settings `<name>_url` that are the address of the port of that name.
 _PLAIN_URLS = (
     *("triton_http", "dagster", "ingest", "gateway", "camera", "exporter"),
-    *("alerts", "prometheus", "alertmanager"),
+    *("alerts", "prometheus"),
 )
 
 
@@ -99,6 +99,7 @@ def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, st
         "postgres_url": f"postgresql+psycopg://{postgres}/visionops",
         # Dagster's run storage fails on psycopg 3.
         "dagster_postgres_url": f"postgresql+psycopg2://{postgres}/dagster",
+        "alertmanager_url": f"https://127.0.0.1:{ports['alertmanager']}",
         "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
         "triton_grpc_address": f"127.0.0.1:{ports['triton_grpc']}",
         "triton_metrics_url": f"http://127.0.0.1:{ports['triton_metrics']}/metrics",

@@ -22,6 +22,8 @@ def mlflow(plan: Plan) -> Server:
         # By environment, since a command line is visible to every user of the machine.
         "MLFLOW_BACKEND_STORE_URI": database,
         "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{settings.s3_bucket}/mlflow",
+        # By default names that merely begin like a private address, "10.example.com", are allowed.
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{host}:{port},localhost:{port}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

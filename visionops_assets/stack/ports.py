@@ -1,36 +1,112 @@
-"""Loopback ports: the kept one first, then the default, then any that is free."""
+"""The loopback ports of the stack: who may use each, and how a free one is chosen.
+
+`PORTS` is the one list of them: ports are chosen from it, the documentation shows it, and a test
+holds every port that the stack's processes listen on against it.
+"""
 
 import random
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
-DEFAULT_PORTS: Mapping[str, int] = {
-    "s3": 8333,
-    "s3_grpc": 18333,
-    "master": 9333,
-    "master_grpc": 19333,
-    "volume": 9340,
-    "volume_grpc": 19340,
-    "filer": 8888,
-    "filer_grpc": 18888,
-    "admin": 23646,
-    "admin_grpc": 33646,
-    "postgres": 5432,
-    "kafka": 9092,
-    "mlflow": 5000,
-    "triton_http": 8000,
-    "triton_grpc": 8001,
-    "triton_metrics": 8002,
-    "ingest": 8080,
-    "gateway": 8081,
-    "camera": 8082,
-    "alerts": 8083,
-    "exporter": 9100,
-    "prometheus": 9090,
-    "alertmanager": 9093,
-    "dagster_code": 4266,
-    "dagster": 3000,
+
+class Guard(StrEnum):
+    """How a port keeps out other users of the machine, and web pages that its browsers show."""
+
+    CREDENTIAL = "credential"
+    """It does nothing without a key or a certificate; at most it says that it is well."""
+    OWN_PAGES = "Origin and Host"
+    """It refuses what web pages of elsewhere send. Other users of the machine may use it."""
+    EXEMPT = "exempt"
+    """It has neither; the reason says why that is borne."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port: its number unless that is taken, who listens, and its guard in one sentence."""
+
+    number: int
+    server: str
+    guard: Guard
+    reason: str
+
+
+_CERTIFICATE = "The certificate of the store, made at each start; only its own parts have the key."
+_API_KEY = "An API key, but for health and metrics. Pages of elsewhere are refused as well."
+_OWN_PAGES = "Health and metrics alone."
+_NOT_HTTP = "A web page cannot speak its protocol."
+
+PORTS: Mapping[str, Port] = {
+    "s3": Port(8333, "seaweedfs", Guard.CREDENTIAL, "Requests are signed with the keys of S3."),
+    "s3_grpc": Port(18333, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "master": Port(9333, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "master_grpc": Port(19333, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "volume": Port(9340, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "volume_grpc": Port(19340, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "filer": Port(8888, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "filer_grpc": Port(18888, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    # Listens even without its user interface.
+    "admin": Port(23646, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "admin_grpc": Port(33646, "seaweedfs", Guard.CREDENTIAL, _CERTIFICATE),
+    "postgres": Port(5432, "postgresql", Guard.CREDENTIAL, "A role and its password."),
+    "kafka": Port(
+        9092,
+        "tansu",
+        Guard.EXEMPT,
+        f"{_NOT_HTTP} Other users of the machine can read and write its topics: Tansu's users are "
+        "not set up. What it announces is looked up in the catalog.",
+    ),
+    "mlflow": Port(
+        5000,
+        "mlflow",
+        Guard.OWN_PAGES,
+        "MLflow refuses other hosts, and changes that pages of elsewhere ask for. It has no login.",
+    ),
+    "triton_http": Port(
+        8000, "triton", Guard.CREDENTIAL, "The admin key, but for health: clients use gRPC."
+    ),
+    "triton_grpc": Port(
+        8001,
+        "triton",
+        Guard.EXEMPT,
+        f"{_NOT_HTTP} Predictions, metadata and health are open, so that the gateway's CPU goes to "
+        "predictions; everything else wants the admin key.",
+    ),
+    "triton_metrics": Port(8002, "triton", Guard.EXEMPT, "Numbers to read, nothing to change."),
+    "ingest": Port(8080, "ingest", Guard.OWN_PAGES, _API_KEY),
+    "gateway": Port(8081, "gateway", Guard.OWN_PAGES, _API_KEY),
+    "camera": Port(8082, "camera", Guard.OWN_PAGES, _OWN_PAGES),
+    "alerts": Port(8083, "alerts", Guard.OWN_PAGES, "Alertmanager's key, but for health."),
+    "exporter": Port(9100, "exporter", Guard.OWN_PAGES, _OWN_PAGES),
+    "prometheus": Port(
+        9090,
+        "prometheus",
+        Guard.EXEMPT,
+        "Numbers to read, nothing to change: its API for that is off.",
+    ),
+    "alertmanager": Port(
+        9093,
+        "alertmanager",
+        Guard.CREDENTIAL,
+        "Its own certificate, `<home>/prometheus/alertmanager.pem`, which Prometheus shows.",
+    ),
+    "dagster_code": Port(
+        4266,
+        "dagster-code",
+        Guard.EXEMPT,
+        f"{_NOT_HTTP} Dagster's code servers know no credential, so other users of the machine can "
+        "start runs of our definitions.",
+    ),
+    "dagster": Port(
+        3000,
+        "dagster-webserver",
+        Guard.OWN_PAGES,
+        "Other hosts and pages of elsewhere are refused, and GraphQL but by POST of JSON. It has "
+        "no login.",
+    ),
 }
+DEFAULT_PORTS: Mapping[str, int] = {name: port.number for name, port in PORTS.items()}
 # Below the kernel's usual range for outgoing connections, which could take a chosen port before
 # its server does; chosen at random, so that two stacks that start together seldom collide.
 _FREE_PORTS = range(20_000, 32_000)

@@ -19,17 +19,32 @@ def tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def answers_http(url: str) -> Probe:
-    """Say whether a GET of `url` is answered with a status below 300."""
+def answers_http(url: str, certificate: Path | None = None) -> Probe:
+    """Say whether a GET of `url` is answered with a status below 300.
+
+    `certificate` is a PEM file of the one that the server shows and wants.
+    """
 
     def probe(_started_at_s: float) -> bool:
         try:
-            answer = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, verify=tls())
-        except httpx.HTTPError:
+            context = tls() if certificate is None else mutual_tls(certificate)
+            answer = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, verify=context)
+        except (httpx.HTTPError, OSError):
             return False
         return answer.is_success
 
     return probe
+
+
+def mutual_tls(certificate: Path) -> ssl.SSLContext:
+    """Return what shows the certificate of a PEM file and trusts it alone.
+
+    Raises:
+        OSError: the file is not there, or no certificate and key.
+    """
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.load_cert_chain(certificate)
+    return context
 
 
 def accepts_connections(address: str) -> Probe:

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from visionops_assets.stack import alertmanager
@@ -45,11 +46,18 @@ def prometheus(plan: Plan) -> Server | None:
             f"--storage.tsdb.path={folder / 'data'}",
             f"--storage.tsdb.retention.time={settings.prometheus_retention_d}d",
             f"--web.listen-address={host}:{port}",
+            # By default pages of every origin may read what it knows.
+            f"--web.cors.origin=https?://{host}(:[0-9]+)?",
             "--log.level=warn",
         ),
-        prepare=lambda: write_private(config, configuration(plan)),
+        prepare=lambda: _prepare(plan, config),
         probe=answers_http(f"{url}/-/ready"),
     )
+
+
+def _prepare(plan: Plan, config: Path) -> None:
+    alertmanager.ensure_certificate(plan)
+    write_private(config, configuration(plan))
 
 
 def configuration(plan: Plan) -> str:
@@ -64,6 +72,9 @@ def configuration(plan: Plan) -> str:
         alertmanager=_target("alertmanager", alertmanager_url)
         if alertmanager.is_part(plan)
         else None,
+        certificate=None
+        if plan.is_external("alertmanager_url")
+        else alertmanager.certificate(plan),
     )
 
 

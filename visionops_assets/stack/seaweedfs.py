@@ -1,27 +1,36 @@
 """SeaweedFS: the S3 store of one machine."""
 
+from pathlib import Path
+
+from visionops_assets.stack.certificates import certificate_environment, write_certificate
+from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan, program
 from visionops_assets.stack.probes import accepts_connections, answers_http
 from visionops_assets.stack.server import Server
 
 NAME = "seaweedfs"
 KAFKA_BUCKET = "visionops-kafka"
+_HOST = "127.0.0.1"
 
 
 def seaweedfs(plan: Plan) -> Server:
-    """Describe the store. Its filer port answers without keys, hence loopback only."""
+    """Describe the store: S3 wants its keys, and every other port the store's own certificate."""
     address = plan.settings.s3_endpoint_url or "https://s3.amazonaws.com"
     if plan.is_external("s3_endpoint_url"):
         return Server(name=NAME, address=address, probe=accepts_connections(address))
     folder = plan.home / "seaweedfs"
+    certificate = Paths(plan.home).run / "store.pem"
     ports = plan.ports
     command = (
         program("weed"),
         "-logtostderr=true",
         "mini",
         f"-dir={folder}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+        f"-ip={_HOST}",
+        f"-ip.bind={_HOST}",
+        # In the working folder, which is private, not in one that all users of the machine share.
+        "-filer.localSocket=filer.sock",
+        "-s3.localSocket=s3.sock",
         "-admin.ui=false",
         "-webdav=false",
         "-master.telemetry=false",
@@ -36,7 +45,6 @@ def seaweedfs(plan: Plan) -> Server:
         f"-volume.port.grpc={ports['volume_grpc']}",
         f"-filer.port={ports['filer']}",
         f"-filer.port.grpc={ports['filer_grpc']}",
-        # Listens even without its user interface.
         f"-admin.port={ports['admin']}",
         f"-admin.port.grpc={ports['admin_grpc']}",
     )
@@ -44,8 +52,13 @@ def seaweedfs(plan: Plan) -> Server:
         name=NAME,
         address=address,
         command=command,
-        env=plan.s3_credentials,
-        prepare=lambda: folder.mkdir(exist_ok=True, mode=0o700),
+        env=plan.s3_credentials | certificate_environment(certificate),
+        prepare=lambda: _prepare(folder, certificate),
         probe=answers_http(f"{address}/healthz"),
         stop_timeout_s=10,
     )
+
+
+def _prepare(folder: Path, certificate: Path) -> None:
+    folder.mkdir(exist_ok=True, mode=0o700)
+    write_certificate(certificate, [_HOST])

@@ -15,6 +15,13 @@ from visionops_assets.stack.probes import accepts_connections, answers_http, hos
 from visionops_assets.stack.server import Server
 
 NAME = "triton"
+KEYED_BY_GRPC = (
+    *("shared-memory", "model-config", "model-repository"),
+    *("statistics", "trace", "logging"),
+)
+"""Protocols that want the admin key: all but inference, metadata and health."""
+KEYED_BY_HTTP = ("metadata", "inference", *KEYED_BY_GRPC)
+"""Any web page can send requests to HTTP, and clients use gRPC: only health stays open."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
 
@@ -81,8 +88,8 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         # Triton takes its keys from the command line alone.
-        f"--grpc-restricted-protocol=model-repository:admin-key={key}",
-        f"--http-restricted-api=model-repository:admin-key={key}",
+        f"--grpc-restricted-protocol={','.join(KEYED_BY_GRPC)}:admin-key={key}",
+        f"--http-restricted-api={','.join(KEYED_BY_HTTP)}:admin-key={key}",
         f"--http-address={http_host}",
         f"--http-port={http_port}",
         f"--grpc-address={grpc_host}",
