@@ -11,11 +11,11 @@ import torch
 from tritonclient.grpc import InferenceServerClient
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.releasing.loading import config_as_json
 from visionops_assets.resources.triton import ADMIN_KEY_HEADER
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.pipeline import (
     PipelineOptions,
-    config_as_json,
     pipeline_files,
     preferred_batch_size,
 )

@@ -34,7 +34,6 @@ class CrashPoint(StrEnum):
     RELEASE_REHEARSING = "release.rehearsing"
     RELEASE_REHEARSED = "release.rehearsed"
     RELEASE_SWITCHED = "release.switched"
-    RELEASE_PINNED = "release.pinned"
     RELEASE_COMMITTED = "release.committed"
     ROLLOUT_LOADED = "rollout.loaded"
 

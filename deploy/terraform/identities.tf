@@ -49,7 +49,7 @@ locals {
     }
     # Triton, which reads its model repository and nothing else.
     triton = {
-      read       = ["triton"]
+      read       = ["releases", "triton"]
       write      = []
       delete     = []
       aborts_all = false

@@ -6,7 +6,6 @@ output "settings" {
     {
       AWS_REGION                = var.region
       AWS_DEFAULT_REGION        = var.region
-      TRITON_MODEL_REPOSITORY   = "s3://${aws_s3_bucket.this.id}/triton"
       VISIONOPS_S3_ENDPOINT_URL = ""
       VISIONOPS_S3_REGION       = var.region
       VISIONOPS_S3_BUCKET       = aws_s3_bucket.this.id

@@ -5,13 +5,9 @@ from tritonclient.grpc import model_config_pb2
 
 from reference_pages.markdown import code, page, table
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.releasing.loading import CONFIG_FILE
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.pipeline import (
-    CONFIG_FILE,
-    MAX_BATCH_SIZE,
-    PipelineOptions,
-    pipeline_files,
-)
+from visionops_assets.stages.serving.pipeline import MAX_BATCH_SIZE, PipelineOptions, pipeline_files
 
 _CLASSES, _EMBEDDING_SIZE = 3, 64
 

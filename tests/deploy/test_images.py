@@ -150,7 +150,7 @@ def test_scripts_are_shell(file: Path) -> None:
 def test_compose_runs_every_service() -> None:
     ours = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "prepare"}
     dagster = {"dagster-code", "dagster-webserver", "dagster-daemon"}
-    servers = {"postgresql", "kafka", "seaweedfs", "mlflow", "triton"}
+    servers = {"postgresql", "kafka", "seaweedfs", "mlflow", "triton", "keeper"}
     watching = {"prometheus", "alertmanager", "grafana"}
     assert COMPOSE["services"].keys() == ours | dagster | servers | watching
     for name in ours - {"prepare"}:

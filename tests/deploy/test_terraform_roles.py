@@ -19,9 +19,9 @@ from tests.deploy.terraform import (
 )
 from visionops_assets import __file__ as package_file
 from visionops_assets.backup.archive import PREFIX as BACKUPS_PREFIX
+from visionops_assets.releasing.repository import ASKED_PREFIX, RELEASES_PREFIX
 from visionops_assets.resources.tables import TABLES_PREFIX
 from visionops_assets.services.sweep import PARTS_PREFIX
-from visionops_assets.stages.serving.repository import RELEASES_PREFIX, REPOSITORY_PREFIX
 
 NO_ROLE = {"no-access"}
 NO_KEYS = {"visionops"}
@@ -118,7 +118,7 @@ def test_an_overlay_names_the_roles(overlay: str) -> None:
 @cache
 def used_prefixes() -> frozenset[str]:
     """First folders of the keys that code and manifests write below."""
-    found = {BACKUPS_PREFIX, TABLES_PREFIX, PARTS_PREFIX, RELEASES_PREFIX, REPOSITORY_PREFIX}
+    found = {BACKUPS_PREFIX, TABLES_PREFIX, PARTS_PREFIX, RELEASES_PREFIX, ASKED_PREFIX}
     # Keys are formatted: `f"media/{...}"`.
     for path in Path(package_file).parent.rglob("*.py"):
         text = path.read_text()
@@ -167,4 +167,4 @@ def test_what_may_be_deleted_and_by_whom() -> None:
     # Those who train have no way to change what they train on, or the backups.
     kept_from_runs = {"media", "uploads", BACKUPS_PREFIX, "archive"}
     assert not kept_from_runs & (deleted["dagster"] | written["dagster"])
-    assert prefixes("s3:GetObject")["triton"] == {REPOSITORY_PREFIX}
+    assert prefixes("s3:GetObject")["triton"] == {ASKED_PREFIX, RELEASES_PREFIX}

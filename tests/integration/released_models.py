@@ -27,6 +27,8 @@ from visionops_assets.contracts import (
     ParityBound,
     PreprocessingSpec,
 )
+from visionops_assets.releasing.loading import CARD_FILE
+from visionops_assets.releasing.manifest import sha256_by_file, write_folder
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings
@@ -34,8 +36,6 @@ from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
 from visionops_assets.stages.serving.exports import EXPORT_FILE, export_prefix
-from visionops_assets.stages.serving.manifest import sha256_by_file, write_folder
-from visionops_assets.stages.serving.pipeline import CARD_FILE
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
 from visionops_assets.stages.serving.trials import Trials
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
@@ -187,11 +187,11 @@ class Serving:
         return [f"{event.action} {event.model_version}" for event in self.audit()]
 
     def unload(self) -> None:
-        """Leave no trace of the model in any Triton server, or in what one loads when it starts."""
+        """Leave no trace of the model in any Triton server, or in what one keeps for it."""
         for server in self.triton.replicas():
             for name in (self.model, f"{self.model}-candidate", f"{self.model}-rehearsal"):
                 server.unload(name)
-        self.store.delete(f"triton/{self.model}/config.pbtxt")
+        self.controller.publisher(self.model).repository.forget_asked(())
 
 
 Probabilities = tuple[float, ...]

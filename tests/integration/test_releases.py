@@ -33,7 +33,6 @@ KILLED_AT = [
     CrashPoint.RELEASE_REHEARSING,
     CrashPoint.RELEASE_REHEARSED,
     CrashPoint.RELEASE_SWITCHED,
-    CrashPoint.RELEASE_PINNED,
     CrashPoint.RELEASE_COMMITTED,
     CrashPoint.ROLLOUT_LOADED,
 ]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from tests.stages.serving_exports import CANDIDATE, CARD, Workshop
 from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, ModelCard
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
+from visionops_assets.releasing.manifest import Files
 from visionops_assets.stages.serving import build_engine as builder
 from visionops_assets.stages.serving.engines import (
     PLAN_FILE,
@@ -21,7 +22,6 @@ from visionops_assets.stages.serving.engines import (
 )
 from visionops_assets.stages.serving.export import export_candidate
 from visionops_assets.stages.serving.exports import read_export
-from visionops_assets.stages.serving.manifest import Files
 from visionops_assets.vision.export import OnnxModel
 from visionops_assets.vision.tensorrt_engine import BuiltEngine
 from visionops_assets.vision.tensorrt_target import Target

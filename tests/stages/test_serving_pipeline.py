@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec, Role
 from visionops_assets.errors import ReleaseError
+from visionops_assets.releasing.loading import config_as_json, model_loads, steps_of
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.pipeline import (
     PipelineOptions,
-    config_as_json,
-    model_loads,
     pipeline_files,
     preferred_batch_size,
-    steps_of,
 )
 
 TEMPLATES = Settings.model_fields["project_root"].default / "triton_models" / "classifier"

@@ -17,12 +17,12 @@ from visionops_assets.errors import (
     UntrustedArtifactError,
     VisionOpsError,
 )
+from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.stages.serving.golden import GoldenSet
 from visionops_assets.stages.serving.replica import Version
 from visionops_assets.stages.serving.replicas import Replicas
-from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import write_golden
 
 GOLDEN = GoldenSet(images=(b"one", b"two"), labels=("1", "2"))
@@ -130,11 +130,9 @@ class World:
         self.replicas.promote(self.version(number), previous)
 
     def assert_serves(self, number: int | None) -> None:
-        """Every server serves exactly this, and would again after a restart."""
+        """Every server serves exactly this."""
         expected = {} if number is None else {"m": number}
         assert [triton.served for triton in self.tritons] == [expected] * SERVERS
-        pinned = [version for version in range(1, 10) if self.repository.pins(version)]
-        assert pinned == ([] if number is None else [number])
 
 
 def test_a_version_is_rehearsed_on_all_before_any_is_switched_and_tested_unrecorded() -> None:
@@ -224,7 +222,7 @@ def test_a_server_that_goes_back_meanwhile_is_noticed() -> None:
     first.served_version = lambda model: 1 if model == "m" else asked(model)  # type: ignore[method-assign]
     with pytest.raises(ReleaseError, match="triton-0:8001 went back to version 1"):
         world.promote(2, 1)
-    assert world.repository.pins(1)
+    assert [triton.served for triton in world.tritons[1:]] == [{"m": 1}] * (SERVERS - 1)
 
 
 def test_an_interruption_also_goes_back_and_stays_an_interruption() -> None:
@@ -263,12 +261,10 @@ def test_servers_that_lost_their_models_or_were_left_half_way_get_the_champion()
     world.tritons[0].served = {"m-rehearsal": 4}
     world.tritons[1].served = {"m": 4}
     world.tritons[2].is_down = True
-    world.repository.pin(4, 3, files_of(4))
     found = " ".join(world.replicas.converge(world.version(3)))
     assert "triton-0:8001: loaded" in found
     assert "triton-1:8001: loaded" in found
     assert "triton-2:8001 does not answer" in found
-    assert "Pinned version 3 again" in found
     world.tritons[2].is_down = False
     assert world.replicas.converge(world.version(3)) == []
     world.assert_serves(3)

@@ -17,9 +17,12 @@ MAY_IMPORT = {
     "vision": BASE | {"vision"},
     "catalog": BASE | {"vision", "settings", "catalog"},
     "resources": BASE | {"vision", "settings", "resources"},
-    "stages": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "stages"},
+    "releasing": BASE | {"resources", "releasing"},
+    "stages": BASE
+    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "stages"},
     "services": BASE
-    | {"vision", "settings", "crash_points", "catalog", "resources", "client", "services"},
+    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
+    | {"services"},
     "client": BASE | {"settings", "client"},
     "stack": BASE | {"settings", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
@@ -28,7 +31,7 @@ MAY_IMPORT = {
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
 STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
-SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts"}
+SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "keeper"}
 MAX_LINES = 300
 
 

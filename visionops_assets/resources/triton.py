@@ -138,6 +138,14 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             return None
         return max((int(version) for version in metadata.versions), default=None)
 
+    def known_models(self) -> list[str]:
+        """Names of all models in its repository, loaded or not."""
+        with self._errors("its repository"):
+            index = self._client.get_model_repository_index(
+                headers=_admin_headers(), client_timeout=STATUS_TIMEOUT_S
+            )
+        return sorted({model.name for model in index.models})
+
     def loaded_models(self) -> list[str]:
         """Names of all models that answer predictions."""
         # The repository's index leaves out what was loaded from files that came with the request.

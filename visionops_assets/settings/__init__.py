@@ -17,6 +17,7 @@ from visionops_assets.settings.loading import (
     secret_environment,
     secret_fields,
     settings_home,
+    triton_repository,
 )
 from visionops_assets.settings.machine import usable_cores
 
@@ -32,5 +33,6 @@ __all__ = [
     "secret_environment",
     "secret_fields",
     "settings_home",
+    "triton_repository",
     "usable_cores",
 ]

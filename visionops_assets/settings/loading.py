@@ -104,6 +104,11 @@ def heartbeat_file(settings: Settings, service: str) -> Path:
     return settings.home / "run" / f"{service}.alive"
 
 
+def triton_repository(settings: Settings) -> Path:
+    """Return the folder that this machine's Triton loads its models from when it starts."""
+    return (settings.triton_models_dir or settings.home / "triton") / "repository"
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with every setting that is not secret.
 

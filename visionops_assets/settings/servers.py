@@ -73,6 +73,11 @@ class ServerSettings(BaseSettings):
         "A name stands for every address it resolves to, as that of a headless Service does. "
         "Empty: the one of VISIONOPS_TRITON_GRPC_ADDRESS.",
     )
+    triton_models_dir: Path | None = Field(
+        None,
+        description="Folder in which the keeper lays out what Triton loads when it starts. "
+        "Default: <home>/triton.",
+    )
     triton_environment: Path = Field(
         Path(sys.prefix + "-triton"),
         description="Virtual environment in which the local Triton and its models run.",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from visionops_assets.stack import dagster, services
 from visionops_assets.stack.alertmanager import alertmanager
+from visionops_assets.stack.keeper import keeper
 from visionops_assets.stack.mlflow import mlflow
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.postgres import postgresql
@@ -18,6 +19,7 @@ _DESCRIPTIONS: tuple[Callable[[Plan], Server | None], ...] = (
     postgresql,
     tansu,
     mlflow,
+    keeper,
     triton,
     services.ingest,
     services.relay,

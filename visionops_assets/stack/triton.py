@@ -8,11 +8,11 @@ import sysconfig
 from pathlib import Path
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import Settings
-from visionops_assets.stack import seaweedfs
+from visionops_assets.settings import Settings, triton_repository
+from visionops_assets.stack import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
-from visionops_assets.stack.server import Server
+from visionops_assets.stack.server import Probe, Server
 
 NAME = "triton"
 KEYED_BY_GRPC = (
@@ -26,7 +26,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
 
 def triton(plan: Plan) -> Server:
-    """Describe the server: what the repository pins is loaded; changes take the admin key."""
+    """Describe the server: it loads what the keeper laid out; changes take the admin key."""
     settings = plan.settings
     address = settings.triton_grpc_address
     if plan.is_external("triton_grpc_address"):
@@ -40,10 +40,10 @@ def triton(plan: Plan) -> Server:
             str(packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
             *_options(settings, backends, shared_memory_prefix(plan.home)),
         ),
-        env=plan.s3_credentials | _environment(plan, packages),
-        needs=(seaweedfs.NAME,),
+        env=_environment(plan, packages),
+        needs=(keeper.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
-        probe=answers_http(f"{settings.triton_http_url}/v2/health/ready"),
+        probe=_serves_its_champion(settings),
         stop_timeout_s=35,
     )
 
@@ -59,8 +59,16 @@ def remove_shared_memory(home: Path) -> None:
         region.unlink(missing_ok=True)
 
 
-def _copies(home: Path) -> Path:
-    return home / "triton" / "copies"
+def _serves_its_champion(settings: Settings) -> Probe:
+    """Say whether it is well, and has the champion if one was laid out beside it."""
+    champion = triton_repository(settings) / settings.model_name / "config.pbtxt"
+    is_well = answers_http(f"{settings.triton_http_url}/v2/health/ready")
+    has_it = answers_http(f"{settings.triton_http_url}/v2/models/{settings.model_name}/ready")
+
+    def probe(started_at_s: float) -> bool:
+        return is_well(started_at_s) and (not champion.exists() or has_it(started_at_s))
+
+    return probe
 
 
 def site_packages(environment: Path) -> Path:
@@ -74,9 +82,8 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
     grpc_host, grpc_port = host_and_port(settings.triton_grpc_address)
     metrics_host, metrics_port = host_and_port(settings.triton_metrics_url)
     key = settings.triton_admin_key.get_secret_value() if settings.triton_admin_key else ""
-    store = f"{settings.s3_endpoint_url}/" if settings.s3_endpoint_url else ""
     return (
-        f"--model-repository=s3://{store}{settings.s3_bucket}/triton",
+        f"--model-repository={triton_repository(settings)}",
         "--model-control-mode=explicit",
         # Released models answer again at once. A model that fails to load must not stop the
         # others, or its replacement.
@@ -109,8 +116,6 @@ def _environment(plan: Plan, packages: Path) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join((str(environment / "bin"), os.defpath)),
         "VIRTUAL_ENV": str(environment),
-        # Where models are copied to from S3.
-        "TRITON_AWS_MOUNT_DIRECTORY": str(_copies(plan.home)),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
     }
 
@@ -123,29 +128,10 @@ def _prepare(plan: Plan, server: Path, backends: Path) -> None:
             "VISIONOPS_TRITON_ENVIRONMENT to a virtual environment that has nvidia-pytriton."
         )
     remove_shared_memory(plan.home)
-    shutil.rmtree(_copies(plan.home), ignore_errors=True)
-    _copies(plan.home).mkdir(parents=True)
+    # An earlier version copied models there.
+    shutil.rmtree(plan.home / "triton" / "copies", ignore_errors=True)
     python = backends / "python"
     shutil.rmtree(backends, ignore_errors=True)
     shutil.copytree(server / "backends" / "python", python)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copy2(server / "python_backend_stubs" / version / "triton_python_backend_stub", python)
-    _create_repository(plan)
-
-
-def _create_repository(plan: Plan) -> None:
-    """Put an object into the model repository: Triton refuses one that does not exist."""
-    import obstore  # noqa: PLC0415 - slow to import
-    from obstore.store import S3Store  # noqa: PLC0415
-
-    settings = plan.settings
-    credentials = plan.s3_credentials
-    store = S3Store(
-        settings.s3_bucket,
-        endpoint=settings.s3_endpoint_url or None,
-        access_key_id=credentials.get("AWS_ACCESS_KEY_ID"),
-        secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY"),
-        region=settings.s3_region,
-        client_options={"allow_http": True},
-    )
-    obstore.put(store, "triton/.keep", b"")

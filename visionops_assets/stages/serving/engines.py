@@ -8,14 +8,14 @@ A key is the name of a target and a precision: `nvidia-l4-sm89-trt11.4.0-fp16`.
 
 from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, TolerantRecord
 from visionops_assets.errors import ReleaseError
-from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.serving.exports import FILE_BY_ARTIFACT, serving_report
-from visionops_assets.stages.serving.manifest import (
+from visionops_assets.releasing.manifest import (
     MANIFEST_FILE,
     Files,
     read_folder,
     write_folder,
 )
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.serving.exports import FILE_BY_ARTIFACT, serving_report
 from visionops_assets.vision.tensorrt_target import Target
 
 PLAN_FILE = "model.plan"

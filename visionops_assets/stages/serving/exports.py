@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel
 from visionops_assets.errors import ReleaseError
+from visionops_assets.releasing.manifest import Files, read_folder
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.serving.manifest import Files, read_folder
 
 EXPORT_FILE = "export.json"
 FILE_BY_ARTIFACT = {

@@ -6,33 +6,22 @@ ensemble are models of their own, named after the version they belong to.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 import jinja2
-from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
-from tritonclient.grpc import model_config_pb2
 
-from visionops_assets.contracts import ModelCard, Role
-from visionops_assets.errors import ReleaseError
+from visionops_assets.contracts import ModelCard
+from visionops_assets.releasing.loading import CONFIG_FILE, ENTRY_POINTS, STEPS, parse_config
+from visionops_assets.releasing.manifest import Files
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.manifest import Files
 
-CONFIG_FILE = "config.pbtxt"
 ENSEMBLE_TEMPLATE = "ensemble.pbtxt"
-CARD_FILE = "model.json"
-ONNX_FILE = "model.onnx"
-ENGINE_FILE = "model.plan"
 MAX_BATCH_SIZE = 32
 MAX_PREFERRED_BATCH = 8
 BATCH_MS = 10.0
 """An instance should be busy with a batch for no longer: what waits goes to the next free one."""
-
-STEPS = ("preprocess", "infer", "record")
-_ENTRY_POINTS = ("model.py", *(f"{step}.py" for step in STEPS))
-_STEP_NAME = re.compile(rf"(?P<model>.+)-\d+-(?:{'|'.join(STEPS)})")
 
 
 @dataclass(frozen=True)
@@ -67,18 +56,6 @@ def preferred_batch_size(latency_ms: float) -> int:
     return max(1, int(BATCH_MS / latency_ms))
 
 
-@dataclass(frozen=True)
-class ModelLoad:
-    """One load request: Triton's name of a model, its configuration as JSON, and its files.
-
-    The files are by their path below the model's folder.
-    """
-
-    name: str
-    config: str
-    files: Files
-
-
 def pipeline_files(
     template_dir: Path,
     model_name: str,
@@ -104,7 +81,7 @@ def pipeline_files(
         if is_fused
         else {CONFIG_FILE: ENSEMBLE_TEMPLATE} | {f"{s}.pbtxt": f"{s}.pbtxt" for s in STEPS}
     )
-    others = _ENTRY_POINTS[1:] if is_fused else _ENTRY_POINTS[:1]
+    others = ENTRY_POINTS[1:] if is_fused else ENTRY_POINTS[:1]
     code = [path for path in sorted(template_dir.glob("*.py")) if path.name not in others]
     files = {path.name: path.read_bytes() for path in code}
     for name, template in templates.items():
@@ -116,84 +93,9 @@ def pipeline_files(
             steps={step: _step_name(model_name, model_version, step) for step in STEPS},
             **vars(options),
         )
-        _parse(config.encode())
+        parse_config(config.encode())
         files[name] = config.encode()
     return files
-
-
-def model_loads(
-    files: Files,
-    model_name: str,
-    model_version: int,
-    *,
-    instances: int | None = None,
-    role: Role | None = None,
-) -> list[ModelLoad]:
-    """Return what Triton must load of a version folder, in this order, to serve it.
-
-    It is served under `model_name`, which need not be the model's own; the steps of an ensemble
-    keep the names that the ensemble calls them by. `instances` replaces the number of instances,
-    and `role` the part in which it answers.
-
-    Raises:
-        ReleaseError: a configuration of the folder does not parse.
-    """
-    config = config_as_json(files[CONFIG_FILE], model_name, instances, role)
-    network = ENGINE_FILE if ENGINE_FILE in files else ONNX_FILE
-    steps = _names_of_steps(files)
-    shared_code = [name for name in files if name.endswith(".py") and name not in _ENTRY_POINTS]
-    if not steps:
-        names = (*shared_code, "model.py", CARD_FILE, network)
-        return [ModelLoad(model_name, config, {f"{model_version}/{n}": files[n] for n in names})]
-    loads = []
-    for step, name in steps.items():
-        step_files = {f"1/{name}": files[name] for name in (*shared_code, CARD_FILE)}
-        step_files["1/model.py"] = files[f"{step}.py"]
-        if step == "infer":
-            step_files[f"1/{network}"] = files[network]
-        step_config = config_as_json(files[f"{step}.pbtxt"], name, instances, role)
-        loads.append(ModelLoad(name, step_config, step_files))
-    # Triton wants a version folder of an ensemble too, though there is nothing to be in it.
-    top = ModelLoad(model_name, config, {f"{model_version}/{CARD_FILE}": files[CARD_FILE]})
-    return [*loads, top]
-
-
-def _names_of_steps(files: Files) -> dict[str, str]:
-    """Return Triton's name of each step, in their order; none if one model does all."""
-    configs = {step: files[f"{step}.pbtxt"] for step in STEPS if f"{step}.pbtxt" in files}
-    return {step: _parse(config).name for step, config in configs.items()}
-
-
-def steps_of(model_name: str, loaded: list[str]) -> list[str]:
-    """Return the names, among those of loaded models, of the steps of an ensemble's versions."""
-    matches = [(name, _STEP_NAME.fullmatch(name)) for name in loaded]
-    return [name for name, match in matches if match and match["model"] == model_name]
-
-
-def config_as_json(
-    config: bytes, model_name: str, instances: int | None = None, role: Role | None = None
-) -> str:
-    """Turn a config.pbtxt into the JSON that Triton takes with a load request, for `model_name`.
-
-    `instances` replaces the number of instances, and `role` the part in which it answers.
-
-    Raises:
-        ReleaseError: it does not parse.
-    """
-    parsed = _parse(config)
-    parsed.name = model_name
-    if instances is not None and parsed.instance_group:
-        parsed.instance_group[0].count = instances
-    if role is not None:
-        parsed.parameters["role"].string_value = role.value
-    return str(json_format.MessageToJson(parsed, preserving_proto_field_name=True))
-
-
-def _parse(config: bytes) -> model_config_pb2.ModelConfig:
-    try:
-        return text_format.Parse(config, model_config_pb2.ModelConfig())
-    except text_format.ParseError as error:
-        raise ReleaseError(f"The rendered {CONFIG_FILE} does not parse: {error}") from error
 
 
 def _step_name(model_name: str, model_version: int, step: str) -> str:

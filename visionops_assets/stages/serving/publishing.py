@@ -9,24 +9,21 @@ from visionops_assets.catalog.releases import newest_release
 from visionops_assets.catalog.rollouts import was_tried
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ModelCard
-from visionops_assets.errors import UntrustedArtifactError
+from visionops_assets.releasing.loading import CARD_FILE, ENGINE_FILE, ONNX_FILE
+from visionops_assets.releasing.manifest import Files
+from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.serving.engines import PLAN_FILE, engine_or_onnx
 from visionops_assets.stages.serving.exports import read_export, serving_report
 from visionops_assets.stages.serving.golden import golden_images, golden_set
-from visionops_assets.stages.serving.manifest import Files
 from visionops_assets.stages.serving.pipeline import (
-    CARD_FILE,
-    ENGINE_FILE,
     MAX_PREFERRED_BATCH,
-    ONNX_FILE,
     PipelineOptions,
     pipeline_files,
     preferred_batch_size,
 )
 from visionops_assets.stages.serving.replica import Version
-from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
 
 
@@ -68,14 +65,7 @@ class Publisher:
         return Version(release.model_version, lambda: self._read(release))
 
     def _read(self, release: Release) -> Files:
-        version = release.model_version
-        files = self.repository.read(version)
-        if self.repository.manifest_sha256(version) != release.manifest_sha256:
-            raise UntrustedArtifactError(
-                f"{self.repository.version_prefix(version)} is not what was released as "
-                f"{release.release_id}: train a new version."
-            )
-        return files
+        return self.repository.read_released(release.model_version, release.manifest_sha256)
 
     def _made(self, version: int) -> Files:
         exported, files = read_export(self._object_store, self._model_name, version)

@@ -21,9 +21,9 @@ from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ReleasedModel
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import InvalidRequestError, NotFoundError
+from visionops_assets.releasing.manifest import sha256_by_file
 from visionops_assets.stages.serving.audit import Audit, Order, as_json
 from visionops_assets.stages.serving.controller import Controller, end, passing_verdict
-from visionops_assets.stages.serving.manifest import sha256_by_file
 from visionops_assets.stages.serving.publishing import Publisher
 from visionops_assets.stages.serving.replica import Version
 from visionops_assets.stages.serving.smoke import SmokeTest

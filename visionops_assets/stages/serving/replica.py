@@ -1,18 +1,21 @@
 """One Triton server, as far as it serves one model: champion, rehearsal, canary or shadow."""
 
+import time
 from collections.abc import Callable, Collection
 from functools import cached_property
 
 from visionops_assets.contracts import Role
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import ReleaseError
+from visionops_assets.releasing.loading import model_loads, steps_of
+from visionops_assets.releasing.manifest import Files
+from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
-from visionops_assets.stages.serving.manifest import Files
-from visionops_assets.stages.serving.pipeline import model_loads, steps_of
-from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import read_golden, smoke_test
 
 REHEARSAL_SUFFIX = "-rehearsal"
+STEPS_PATIENCE_S = 60.0
+_STEPS_POLL_S = 0.2
 
 
 class Version:
@@ -132,10 +135,28 @@ class Replica:
     def _load(
         self, name: str, version: Version, instances: int | None = None, role: Role | None = None
     ) -> None:
-        self._repository.put_steps(version.number, version.files)
         loads = model_loads(version.files, name, version.number, instances=instances, role=role)
+        self._await_steps(version, {load.name for load in loads[:-1]})
         for load in loads:
             self._server.load(load.name, load.config, load.files)
+
+    def _await_steps(self, version: Version, steps: set[str]) -> None:
+        """Let the keeper lay the steps of an ensemble out beside the server, and wait for them.
+
+        Raises:
+            ReleaseError: they are not there in time.
+        """
+        if not steps:
+            return
+        self._repository.ask_for_steps(version.number)
+        deadline = time.monotonic() + STEPS_PATIENCE_S
+        while missing := steps - set(self._server.known_models()):
+            if time.monotonic() > deadline:
+                raise ReleaseError(
+                    f"Triton at {self.address} does not find {', '.join(sorted(missing))}. Does "
+                    "its keeper run? See `visionops logs keeper`."
+                )
+            time.sleep(_STEPS_POLL_S)
 
     def _unload(self, name: str) -> bool:
         is_loaded = self._server.served_version(name) is not None

@@ -19,9 +19,9 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
+from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.stages.serving.replica import Replica, Version
-from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import SmokeTest
 
 MAX_AT_ONCE = 16
@@ -93,11 +93,7 @@ class Replicas:
         A server is not there if it restarted, or if a release died half way.
         """
         found = self.forget_rehearsals()
-        found += _reach_all(self._replicas, lambda replica: replica.converge(champion))
-        if not self._repository.pins(champion.number):
-            self._repository.pin(champion.number, None, champion.files)
-            found.append(f"Pinned version {champion.number} again.")
-        return found
+        return found + _reach_all(self._replicas, lambda replica: replica.converge(champion))
 
     def forget_rehearsals(self) -> list[str]:
         """Unload what releases that died left; say which servers do not answer."""
@@ -105,6 +101,7 @@ class Replicas:
 
     def forget_steps(self, kept: Collection[int]) -> list[str]:
         """Unload what ensembles of other versions ran on; say which servers do not answer."""
+        self._repository.forget_asked(kept)
         return _reach_all(self._replicas, lambda replica: replica.forget_steps(kept))
 
     def converge_candidate(self, candidate: Version, role: Role) -> list[str]:
@@ -124,8 +121,6 @@ class Replicas:
             crash_point(CrashPoint.RELEASE_SWITCHED)
             latencies_ms += chain.from_iterable(_on_each(others, lambda r: r.serve_and_test(new)))
             _on_each(replicas, lambda replica: replica.check_serves(new.number))
-            self._repository.pin(new.number, previous_version, new.files)
-            crash_point(CrashPoint.RELEASE_PINNED)
         except BaseException as error:
             outcome = self._restore(replicas, previous_version)
             if not isinstance(error, Exception):
@@ -139,14 +134,11 @@ class Replicas:
         """Go back to what was served, and say how that went."""
         try:
             if previous_version is None:
-                self._repository.unpin()
                 left = _reach_all(replicas, lambda replica: replica.serve_nothing())
             else:
                 read = partial(self._repository.read, previous_version)
                 previous = Version(previous_version, read)
                 left = _reach_all(replicas, lambda replica: replica.serve(previous))
-                if not self._repository.pins(previous_version):
-                    self._repository.pin(previous_version, None, previous.files)
         except VisionOpsError as error:
             left = [str(error)]
         if left:

@@ -4,9 +4,9 @@ import pytest
 
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.errors import ReleaseError, ServerUnreachableError, UntrustedArtifactError
+from visionops_assets.releasing.repository import ModelRepository, asked_versions
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.serving.golden import GoldenSet
-from visionops_assets.stages.serving.repository import ModelRepository
 from visionops_assets.stages.serving.smoke import GOLDEN_FILE, read_golden, write_golden
 
 FILES = {
@@ -30,11 +30,6 @@ def repository(store: MemoryStore) -> ModelRepository:
 
 def config(version: int) -> dict[str, bytes]:
     return FILES | {"config.pbtxt": b"version_policy { specific { versions: [%d] } }" % version}
-
-
-def folders(store: MemoryStore) -> set[str]:
-    """What a starting Triton would copy: names below the model's folder."""
-    return {key.split("/")[2] for key in store if key.startswith("triton/m/")}
 
 
 def test_a_folder_reads_back_and_its_manifest_is_written_last(
@@ -109,48 +104,30 @@ def test_a_folder_cannot_stand_in_for_another(
         repository.read(2)
 
 
-def test_triton_finds_the_pinned_version_and_the_one_before_and_no_other(
+def test_what_was_released_is_told_from_what_was_signed_later(
+    repository: ModelRepository,
+) -> None:
+    repository.publish(1, FILES)
+    released = repository.manifest_sha256(1)
+    assert repository.read_released(1, released) == FILES
+    repository.publish(1, FILES | {"model.onnx": b"other weights"})
+    with pytest.raises(UntrustedArtifactError, match="not what was released"):
+        repository.read_released(1, released)
+
+
+def test_steps_are_asked_for_by_name_and_version(
     repository: ModelRepository, store: MemoryStore
 ) -> None:
-    for version in (1, 2, 3):
-        repository.publish(version, config(version))
-        repository.pin(version, version - 1 or None, config(version))
-    assert folders(store) == {"2", "3", "config.pbtxt"}
-    assert repository.pins(3)
-    assert not repository.pins(2)
-    assert store.get("triton/m/3/model.onnx") == b"weights"
-    assert f"triton/m/3/{GOLDEN_FILE}" not in store
-    repository.unpin()
-    assert not repository.pins(3)
-
-
-def test_the_steps_of_a_pinned_ensemble_are_there_and_those_of_older_ones_are_not(
-    repository: ModelRepository, store: MemoryStore
-) -> None:
-    store.put("triton/m-x-1-infer/config.pbtxt", b"of another model")
-    for version in (1, 2, 3):
-        steps = {
-            f"{step}.pbtxt": f"name: 'm-{version}-{step}'".encode()
-            for step in ("preprocess", "infer", "record")
-        }
-        code = {f"{step}.py": step.encode() for step in ("preprocess", "infer", "record")}
-        repository.pin(version, version - 1 or None, config(version) | steps | code)
-    names = {key.split("/")[1] for key in store}
-    assert {name for name in names if name.endswith("infer")} == {
-        "m-2-infer",
-        "m-3-infer",
-        "m-x-1-infer",
-    }
-    assert store.get("triton/m-3-infer/1/model.py") == b"infer"
-    assert store.get("triton/m-3-infer/config.pbtxt") == b"name: 'm-3-infer'"
-    assert store.written[-1] == "triton/m/config.pbtxt"
-
-
-def test_a_version_is_pinned_when_its_files_are_there(
-    repository: ModelRepository, store: MemoryStore
-) -> None:
-    repository.pin(1, None, config(1))
-    assert store.written[-1] == "triton/m/config.pbtxt"
+    # Of an earlier version, which kept copies there.
+    store.put("triton/m/1/model.onnx", b"weights")
+    store.put("triton/m/config.pbtxt", b"")
+    for version in (3, 12):
+        repository.ask_for_steps(version)
+    ModelRepository(cast("ObjectStore", store), "n").ask_for_steps(3)
+    objects = cast("ObjectStore", store)
+    assert set(asked_versions(objects)) == {("m", 3), ("m", 12), ("n", 3)}
+    repository.forget_asked({12})
+    assert set(asked_versions(objects)) == {("m", 12), ("n", 3)}
 
 
 def test_a_golden_set_reads_back() -> None:

@@ -1,0 +1,1 @@
+"""Released versions: their signed folders, what Triton loads of each, and how that is laid out."""
