@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.released_models import ORDER, Serving, over_grpc, steady_load
+from tests.integration.released_models import IMAGE, ORDER, Serving, over_grpc, steady_load
 from tests.integration.releasing import ReleasingProcess, releasing_process
 from tests.integration.second_triton import SecondTriton, two_servers
 from tests.releases import all_doors, expected_probabilities, switch_under_load
 from tests.stacks import visionops
+from tests.waiting import eventually
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.errors import (
     GateRefusedError,
@@ -23,6 +24,7 @@ from visionops_assets.errors import (
     ReleaseError,
     RolloutError,
 )
+from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.audit import Order
 
@@ -190,6 +192,40 @@ def test_a_server_that_is_down_stops_a_promotion_not_a_rollback_and_catches_up(
     assert load.errors == []
     assert set(load.versions) == {1, 2}
     converge_until(serving, 1)
+
+
+def test_a_server_that_starts_has_the_champion_though_nobody_releases(
+    served: Serving, second: SecondTriton
+) -> None:
+    """No Dagster runs here, and nothing is asked to converge."""
+    server = TritonServer(address=second.address)
+    second.stop()
+    second.forget()
+    second.start()
+    assert server.served_version(served.model) == served.champion()
+    assert len(server.predict(served.model, [IMAGE], record=False)) == 1
+
+
+def test_a_server_does_not_start_from_what_was_altered_in_the_store(
+    served: Serving, second: SecondTriton
+) -> None:
+    key = f"releases/{served.model}/{served.champion()}/model.py"
+    original = served.store.get(key)
+    second.stop()
+    second.forget()
+    served.store.put(key, b"import os; os.abort()")
+    # Where an earlier version had its models, and no key is asked for today.
+    served.store.put(f"triton/{served.model}/1/model.py", b"import os; os.abort()")
+    try:
+        second.start_keeper_alone()
+        eventually("a word of the keeper", lambda: "checksum" in second.log("keeper"))
+        assert not second.is_laid_out
+        served.store.put(key, original)
+        eventually("the champion beside the server", lambda: second.is_laid_out)
+    finally:
+        served.store.put(key, original)
+        second.stop()
+        second.start()
 
 
 def test_rollbacks_go_back_step_by_step_and_are_audited(serving: Serving) -> None:

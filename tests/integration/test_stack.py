@@ -29,6 +29,7 @@ SERVERS = {
     "postgresql",
     "tansu",
     "mlflow",
+    "keeper",
     "triton",
     "ingest",
     "relay",
