@@ -84,19 +84,19 @@ class Container:
         names: Path,
         programs: Sequence[Path],
     ) -> None:
-        self._template = template
+        self.template = template
         self._image = image
         self._network = network
         self._place = place
         self._folder = folder
         self._names = names
         self._programs = [*programs, *image.folders]
-        self.log = folder / "log"
-        folder.mkdir(parents=True)
+        self.log = folder / f"{template.kind}.log"
+        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a process, in a session of its own."""
-        template, image = self._template, self._image
+        template, image = self.template, self._image
         script = "\n".join(["set -e", *self._mounts(), 'exec "$@"'])
         command = (*("sh", "-c", script, template.kind), *image.command(template))
         return processes.spawn(
@@ -108,15 +108,16 @@ class Container:
 
     def source_of(self, path: str) -> Path:
         """Return what lies at one of the pod's folders."""
-        if self._template.folders[path]:
+        folder = self.template.folders[path]
+        if folder.in_memory:
             return shared_memory_of(self._network) / self._place
-        return self._folder / path.strip("/").replace("/", "-")
+        return self._folder / folder.volume
 
     def _mounts(self) -> Iterator[str]:
         """Yield the shell's commands that make the file system what the pod is to see."""
         yield _bind(self._names, HOSTS_FILE)
         elsewhere = list(self._programs)
-        for path in self._template.folders:
+        for path in self.template.folders:
             source = self.source_of(path)
             source.mkdir(parents=True, exist_ok=True)
             # What would be hidden by the folder is put into it.
@@ -126,7 +127,7 @@ class Container:
                 yield _bind(program, inner)
                 elsewhere.remove(program)
             yield _bind(source, Path(path))
-        if self._template.has_read_only_root:
+        if self.template.has_read_only_root:
             # Bytecode is kept beside the programs; an image has it already.
             yield from (_bind(program, program) for program in elsewhere)
             yield "mount -o remount,bind,ro /"

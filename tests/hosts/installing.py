@@ -1,6 +1,7 @@
 """Makes the pods of the manifests, and runs the Job that prepares the catalog."""
 
 import subprocess
+from dataclasses import replace
 from itertools import product
 
 from tests.hosts.cluster import KINDS, Cluster
@@ -10,6 +11,7 @@ from tests.hosts.load import TRITON
 from tests.hosts.names import Names
 from tests.hosts.network import HOSTS, JOBS, Network, layout, place_of
 from tests.hosts.pods import PodTemplate
+from visionops_assets.resources.signing import KEY_FILE
 from visionops_assets.stack.plan import Plan
 
 HEADLESS = "triton-replicas"
@@ -43,8 +45,17 @@ class Installer:
             place = places[place_of(kind, host)]
             template = self._cluster.templates[kind]
             container = self._container(template, images[kind], place.name)
-            pods[place.name] = Pod(template, place, container, pace, tell_names)
+            sidecars = [
+                self._container(self._signed_here(sidecar), app_image(), place.name)
+                for sidecar in template.sidecars
+            ]
+            pods[place.name] = Pod(template, place, container, pace, tell_names, sidecars)
         return kubelet
+
+    def _signed_here(self, sidecar: PodTemplate) -> PodTemplate:
+        """Give a sidecar the key that releases of this run are signed with, by no Secret."""
+        key = {"VISIONOPS_SIGNING_KEY_FILE": str(self._stack.home / KEY_FILE)}
+        return replace(sidecar, environment=dict(sidecar.environment) | key)
 
     def prepare(self) -> None:
         """Run the Job `prepare` to its end."""

@@ -40,6 +40,7 @@ class Pod:
         container: Container,
         pace: Pace,
         on_listing: Callable[[], None],
+        sidecars: Sequence[Container] = (),
     ) -> None:
         self.template = template
         self.container = container
@@ -52,6 +53,7 @@ class Pod:
         self._pace = pace
         self._on_listing = on_listing
         self._process: subprocess.Popen[bytes] | None = None
+        self._sidecars: dict[Container, subprocess.Popen[bytes] | None] = dict.fromkeys(sidecars)
         self._listed_at_s: list[float] = []
         self._host_is_away = threading.Event()
         self._stopping = threading.Event()
@@ -86,8 +88,9 @@ class Pod:
 
     def kill(self) -> None:
         """Kill its process and all that it started, as the end of a container does."""
-        if self._process is not None:
-            processes.reap(self._process)
+        for process in (self._process, *self._sidecars.values()):
+            if process is not None:
+                processes.reap(process)
 
     def freeze(self) -> None:
         """Stop its process where it is, without ending it."""
@@ -109,6 +112,7 @@ class Pod:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._start_sidecars()
             process = self._process = self.container.start()
             self.starts += 1
             try:
@@ -120,6 +124,20 @@ class Pod:
             self._await_host()
             self._list(is_ready=False)
             self._stopping.wait(self._pace.restart_after_s)
+        for sidecar in filter(None, self._sidecars.values()):
+            processes.reap(sidecar)
+
+    def _start_sidecars(self) -> None:
+        """Start each sidecar that does not run, and wait until it has started."""
+        for container, running in self._sidecars.items():
+            if running is not None and running.poll() is None:
+                continue
+            process = self._sidecars[container] = container.start()
+            asked = Asked(container.template, asking(self.address, partial(asked_inside, process)))
+            while not asked.is_ready and process.poll() is None:
+                if self._stopping.wait(TICK_S):
+                    return
+                asked.ask()
 
     def _attend(self, process: subprocess.Popen[bytes]) -> None:
         """Ask the probes until the process ends, or is to."""

@@ -1,11 +1,12 @@
 """What the manifests say of a pod, as far as a process needs it. Pure.
 
-Only what pods of this project have is read: one container, arguments, variables, probes, folders.
+Only what pods of this project have is read: one container and the sidecars that start before it,
+their arguments, variables, probes, folders.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.deploy.manifests import Manifest, pod
@@ -29,8 +30,16 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """An empty folder that a pod gets: the containers that mount its volume share it."""
+
+    volume: str
+    in_memory: bool = False
+
+
+@dataclass(frozen=True)
 class PodTemplate:
-    """One kind of pod. `folders` are the empty ones it gets, by path: true if in memory.
+    """One kind of pod, or a sidecar of one. `folders` are the empty ones it gets, by path.
 
     `program` is what the manifest starts in place of the image's own; empty if nothing.
     """
@@ -42,9 +51,10 @@ class PodTemplate:
     startup: Probe | None
     liveness: Probe | None
     readiness: Probe | None
-    folders: Mapping[str, bool]
+    folders: Mapping[str, Folder]
     grace_s: float
     has_read_only_root: bool
+    sidecars: tuple["PodTemplate", ...] = ()
 
 
 def read_template(
@@ -57,6 +67,22 @@ def read_template(
     """
     specification = pod(workload)
     (container,) = specification["containers"]
+    sidecars = [
+        _template(sidecar["name"], specification, sidecar, config_maps, secrets)
+        for sidecar in specification.get("initContainers", [])
+        if sidecar.get("restartPolicy") == "Always"
+    ]
+    template = _template(kind, specification, container, config_maps, secrets)
+    return replace(template, sidecars=tuple(sidecars))
+
+
+def _template(
+    kind: str,
+    specification: Manifest,
+    container: Manifest,
+    config_maps: Mapping[str, Mapping[str, str]],
+    secrets: Secrets,
+) -> PodTemplate:
     environment = _environment(container, config_maps, secrets)
     ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
     security = container.get("securityContext", {})
@@ -110,10 +136,10 @@ def _probe(said: Manifest | None, ports: Mapping[str, int]) -> Probe | None:
     return Probe(request["path"], port if isinstance(port, int) else ports[port], **patience)
 
 
-def _folders(specification: Manifest, container: Manifest) -> dict[str, bool]:
-    """Return the paths of a container's empty folders, and whether each is in memory."""
+def _folders(specification: Manifest, container: Manifest) -> dict[str, Folder]:
+    """Return the empty folders of a container by their paths."""
     empty = {
-        volume["name"]: volume["emptyDir"].get("medium") == "Memory"
+        volume["name"]: Folder(volume["name"], volume["emptyDir"].get("medium") == "Memory")
         for volume in specification.get("volumes", [])
         if "emptyDir" in volume
     }

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.hosts.cluster import KINDS, read_cluster
-from tests.hosts.pods import Probe, read_template
+from tests.hosts.pods import Folder, Probe, read_template
 
 CONTAINER: dict[str, Any] = {
     "command": ["server"],
@@ -45,7 +45,7 @@ def test_a_template_has_what_the_manifest_says() -> None:
     assert template.startup == Probe(command=("test", "-e", "file"), failure_threshold=60)
     assert template.readiness == Probe("/ready", 8080, period_s=5)
     assert template.liveness is None
-    assert template.folders == {"/tmp": False, "/dev/shm": True}
+    assert template.folders == {"/tmp": Folder("tmp"), "/dev/shm": Folder("shm", in_memory=True)}
     assert (template.grace_s, template.has_read_only_root) == (30, True)
 
 
@@ -60,9 +60,19 @@ def test_all_that_is_run_of_the_overlay_can_be_read() -> None:
     for template in (*cluster.templates.values(), cluster.prepare):
         assert "$(" not in " ".join(template.arguments)
         assert template.environment["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"] == "kafka:9092"
-    ports = {kind: cluster.templates[kind].readiness for kind in ("ingest", "gateway", "triton")}
+    ports = {kind: cluster.templates[kind].readiness for kind in ("ingest", "gateway")}
     assert {kind: probe and probe.port for kind, probe in ports.items()} == {
         "ingest": 8080,
         "gateway": 8081,
-        "triton": 8000,
     }
+
+
+def test_triton_has_its_models_from_a_sidecar() -> None:
+    triton = read_cluster().templates["triton"]
+    (keeper,) = triton.sidecars
+    assert keeper.folders["/models"] == triton.folders["/models"]
+    assert keeper.folders["/tmp"] != triton.folders["/tmp"]
+    assert keeper.startup is not None
+    assert "VISIONOPS_POSTGRES_URL" in keeper.environment
+    stores = [name for name in triton.environment if "S3_" in name and "KEY" in name]
+    assert not stores, "models run there"
