@@ -82,9 +82,10 @@ class Keeper:
         with self._catalog.begin() as session:
             current = champion(session, self._model_name)
             rollout = active_rollout(session, self._model_name)
-        numbers = {current.model_version, current.previous_version} if current else set()
+        released = (current.model_version, current.previous_version) if current else ()
+        numbers = {number for number in released if number is not None}
         tried = {rollout.model_version} if rollout else set()
-        wanted = {(self._model_name, number) for number in numbers | tried if number is not None}
+        wanted = {(self._model_name, number) for number in numbers | tried}
         self._lay_out_steps(wanted | set(asked_versions(self._store)))
         self._follow(current)
         models = {step for steps in self._steps.values() for step in steps}
