@@ -1,4 +1,4 @@
-"""What Triton must load of a version's folder to serve it: models, their configurations, files."""
+"""Names the models, configurations and files that Triton loads of a version's folder."""
 
 import re
 from collections.abc import Collection

@@ -48,7 +48,7 @@ class Keeper:
         self._store = store
         self._local = LocalRepository(repository)
         self._model_name = model_name
-        # What this process put there: earlier files may be of an earlier version of this code.
+        # Of this process alone: earlier files may be those of an earlier version of this code.
         self._champion: str | None = None
         self._steps: dict[_Key, list[str]] = {}
 
