@@ -197,6 +197,12 @@ class OverloadedError(VisionOpsError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaExceededError(OverloadedError):
+    """The API key has more resumable uploads open than it may; `retry_after_s` as above."""
+
+    code = "quota_exceeded"
+
+
 class ContentChangedError(VisionOpsError):
     """A file changed while it was being sent, so what was sent of it is of no use."""
 

@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.ingest.content import png
-from tests.integration.ingest.sending import Client
+from tests.integration.ingest.sending import TUS, Client
 from tests.stacks import key_header
 from visionops_assets.contracts import Scope
+from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
 
 
@@ -71,6 +72,24 @@ def test_a_label_is_not_replaced_without_the_scope(
     labeller = Client(owner.url, key_header(Scope.INGEST, Scope.LABEL))
     assert labeller.upload(data, **said).status_code == 201
     assert owner.state(first["media_id"])["label"] == "dog"
+
+
+def test_a_large_file_does_not_come_by_the_byte(owner: Client) -> None:
+    """Send a file in parts of a byte: each is refused, and leaves no object and no row."""
+    data = png(1_000_000)
+    path = owner.begin(len(data))
+    codes = {owner.patch(path, 0, data[:1]).status_code for _ in range(20)}
+    assert codes == {422}
+    assert owner.offset(path) == 0
+    assert ObjectStore().list_keys(f"uploads/{path.rpartition('/')[2]}") == []
+
+
+def test_a_key_cannot_open_uploads_without_end(stranger: Client) -> None:
+    """Begin one upload after the other: 429 once the key has as many open as it may."""
+    begin = {"headers": TUS | {"Upload-Length": "1000"}}
+    answers = [stranger.request("POST", "/v1/uploads", **begin) for _ in range(101)]
+    assert [answer.status_code for answer in answers] == [201] * 100 + [429]
+    assert answers[-1].json()["code"] == "quota_exceeded"
 
 
 def test_the_first_label_comes_with_a_later_upload(owner: Client, stranger: Client) -> None:

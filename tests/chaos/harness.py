@@ -73,6 +73,9 @@ def run(plan: Plan, home: Path, console: Console) -> Outcome:
     environment = SHORT | {
         "BATCH_MAX_WAIT_S": str(plan.batch_wait_s),
         "CRASH_POINTS_DIR": str(armed),
+        # Small files in parts, and what a killed client left open counts for hours.
+        "RESUMABLE_MIN_PART_BYTES": "1",
+        "RESUMABLE_MAX_OPEN": "100000",
     }
     with running_stack(home, environment, "--only", ",".join(SERVERS)) as settings:
         return _Run(plan, settings, armed, console).outcome()

@@ -49,6 +49,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "forbidden": HTTPStatus.FORBIDDEN,
     "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
     "overloaded": HTTPStatus.TOO_MANY_REQUESTS,
+    "quota_exceeded": HTTPStatus.TOO_MANY_REQUESTS,
     "server_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
     "deadline_exceeded": HTTPStatus.GATEWAY_TIMEOUT,
     "no_model_served": HTTPStatus.SERVICE_UNAVAILABLE,

@@ -36,6 +36,20 @@ class MediaSettings(BaseSettings):
         gt=0,
         description="Time for which a resumable upload is kept after its last bytes.",
     )
+    resumable_min_part_bytes: int = Field(
+        256 * 1024,
+        gt=0,
+        description="Fewest bytes of a request that goes on with a resumable upload, but for its "
+        "last. Each part is an object and a row.",
+    )
+    resumable_max_open: int = Field(
+        100, gt=0, description="Resumable uploads that one API key may have open at once."
+    )
+    resumable_max_open_bytes: int = Field(
+        32 * 1024**3,
+        gt=0,
+        description="Bytes of the files that the open resumable uploads of one API key become.",
+    )
     idempotency_expiry_s: float = Field(
         86_400.0, gt=0, description="Time for which an `Idempotency-Key` gets the same answer."
     )

@@ -17,7 +17,8 @@ HASTY_S = 2.0
 @pytest.fixture(scope="package")
 def ingest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("ingest")
-    limits = {"MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES)}
+    # Parts of a byte, so that small files have parts.
+    limits = {"MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES), "RESUMABLE_MIN_PART_BYTES": "1"}
     with running_stack(home, limits, "--only", "ingest,relay,exporter") as settings:
         yield settings
     shutil.rmtree(home)  # There are large files in it.

@@ -286,6 +286,42 @@ def test_an_upload_belongs_to_who_began_it(client: Client) -> None:
     assert client.offset(path) == 0
 
 
+def test_small_parts_leave_nothing(client: Client) -> None:
+    """A part below the minimum is refused, or cut off in vain; the last one may be small."""
+    data = png(20_000)
+    with replica(client.headers, RESUMABLE_MIN_PART_BYTES="5000") as started:
+        own = started.client
+        path = own.begin(len(data))
+        before = kept()
+        answer = own.patch(path, 0, data[:4_999])
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        cut_off(own, path, 0, data, 4_999)
+        assert kept() == before
+        whole = len(data) - len(data) % 5_000
+        for start in range(0, whole, 5_000):
+            assert own.patch(path, start, data[start : start + 5_000]).status_code == 204
+        assert own.patch(path, whole, data[whole:]).status_code == 204
+        assert_stored(own, path, data)
+
+
+def test_a_key_opens_only_so_much(client: Client) -> None:
+    limits = {"RESUMABLE_MAX_OPEN": "3", "RESUMABLE_MAX_OPEN_BYTES": "2000"}
+    with replica(key_header(Scope.INGEST), **limits) as started:
+        own = started.client
+        first = own.begin(900)
+        own.begin(1_100)
+        begin = {"headers": TUS | {"Upload-Length": "1"}}
+        answer = own.request("POST", "/v1/uploads", **begin)
+        assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
+        assert "retry-after" in answer.headers
+        assert own.request("DELETE", first, headers=TUS).status_code == 204
+        for _ in range(2):
+            answers = [own.request("POST", "/v1/uploads", **begin) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [429, 429]
+        other = Client(own.url, client.headers)
+        assert other.offset(other.begin(100)) == 0
+
+
 def every_request(client: Client, path: str) -> Iterator[int]:
     """Try all that can be done with an upload."""
     for method in ("HEAD", "GET", "DELETE"):

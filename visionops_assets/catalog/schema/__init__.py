@@ -11,6 +11,7 @@ from visionops_assets.catalog.schema.edge import (
     Media,
     MediaUploader,
     Outbox,
+    ResumablePart,
     ResumableUpload,
     SignInLink,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "PredictionRow",
     "Release",
     "ReleaseEvent",
+    "ResumablePart",
     "ResumableUpload",
     "RolloutEvidence",
     "RolloutRow",

@@ -78,16 +78,37 @@ class ResumableUpload(Base):
     """An upload in parts. The bytes lie under `uploads/<upload_id>/` until it is complete."""
 
     __tablename__ = "resumable_upload"
+    __table_args__ = (
+        Index("ix_resumable_upload_open", "owner", postgresql_where=text("receipt IS NULL")),
+    )
 
     upload_id: Mapped[UUID] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(comment="Name of the API key.")
     total_bytes: Mapped[int]
-    offset_bytes: Mapped[int] = mapped_column(comment="So many are stored; total when complete.")
-    part_keys: Mapped[list[str]] = mapped_column(comment="Object keys, in the order of the bytes.")
+    # Of versions before `resumable_part`, which may run beside this one during an upgrade.
+    offset_bytes: Mapped[int] = mapped_column(
+        server_default="0", comment="So many are stored; total when complete."
+    )
+    part_keys: Mapped[list[str]] = mapped_column(
+        server_default="[]", comment="Object keys, in the order of the bytes."
+    )
     description: Mapped[dict[str, Any]] = mapped_column(comment="What the client says of it.")
     receipt: Mapped[dict[str, Any] | None] = mapped_column(comment="The answer, once complete.")
     expires_at: Mapped[datetime] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ResumablePart(Base):
+    """One stored part of a resumable upload; each begins where the one before it ends."""
+
+    __tablename__ = "resumable_part"
+
+    upload_id: Mapped[UUID] = mapped_column(
+        ForeignKey("resumable_upload.upload_id", ondelete="CASCADE"), primary_key=True
+    )
+    start_offset: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    end_offset: Mapped[int] = mapped_column(comment="Exclusive.")
+    object_key: Mapped[str]
 
 
 class ApiKey(Base):

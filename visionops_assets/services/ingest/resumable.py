@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID, uuid4
 
 from visionops_assets.catalog import resumable
-from visionops_assets.catalog.resumable import ResumableState
+from visionops_assets.catalog.resumable import Quota, ResumableState
 from visionops_assets.catalog.uploads import Connection, UploadLedger
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import (
     EmptyMediaError,
     ForbiddenError,
     InvalidLengthError,
+    InvalidRequestError,
     MediaError,
     NotFoundError,
     ResumableConflictError,
@@ -47,6 +48,7 @@ class ResumableUploads:
         self._ledger = ledger
         self._store = store
         self._uploads = uploads
+        self._quota = Quota(settings.resumable_max_open, settings.resumable_max_open_bytes)
 
     async def create(self, owner: str, total_bytes: int, fields: UploadQuery) -> ResumableState:
         """Begin an upload.
@@ -54,6 +56,7 @@ class ResumableUploads:
         Raises:
             EmptyMediaError: it would have no bytes.
             TooLargeError: it would have more than a file may.
+            QuotaExceededError: its owner has too many open.
         """
         if total_bytes == 0:
             raise EmptyMediaError("The file is empty. Upload an image or a video.")
@@ -64,7 +67,9 @@ class ResumableUploads:
         upload_id, keep_s = uuid4(), self._settings.resumable_expiry_s
         said = fields.model_dump(mode="json", exclude_unset=True)
         async with self._ledger.transaction() as connection:
-            await resumable.create(connection, upload_id, owner, total_bytes, said, keep_s)
+            await resumable.create(
+                connection, upload_id, owner, total_bytes, said, keep_s, self._quota
+            )
             return await resumable.get(connection, upload_id, owner)
 
     async def state(self, upload_id: UUID, owner: str) -> ResumableState:
@@ -87,10 +92,14 @@ class ResumableUploads:
             ResumableConflictError: another request went on with the upload.
             InvalidLengthError: the body was cut off; what came of it is kept.
             SlowBodyError: the same.
+            InvalidRequestError: it was too little; nothing of it is kept.
         """
         received = _Interruptible(body)
+        began_at = state.offset_bytes
         try:
             async for part in in_chunks(received.pieces(), PART_BYTES):
+                if state.offset_bytes == began_at and self._is_too_small(state, part):
+                    raise received.interruption or self._too_small()
                 state = await self._take(state, sender, part)
         except (MediaError, ForbiddenError):
             await self.delete(state)
@@ -105,6 +114,17 @@ class ResumableUploads:
         async with self._ledger.transaction() as connection:
             await resumable.delete(connection, state.upload_id)
 
+    def _is_too_small(self, state: ResumableState, part: bytes) -> bool:
+        """Say whether these bytes are not worth an object and a row: their sender comes again."""
+        is_last = state.offset_bytes + len(part) == state.total_bytes
+        return not is_last and len(part) < self._settings.resumable_min_part_bytes
+
+    def _too_small(self) -> InvalidRequestError:
+        return InvalidRequestError(
+            f"Send at least {self._settings.resumable_min_part_bytes:,} bytes per request, but for "
+            "the last one."
+        )
+
     async def _take(self, state: ResumableState, sender: Principal, part: bytes) -> ResumableState:
         is_last = state.offset_bytes + len(part) == state.total_bytes
         if state.offset_bytes == 0 and (is_last or len(part) >= SNIFF_BYTES):
@@ -114,7 +134,7 @@ class ResumableUploads:
         crash_point(CrashPoint.RESUMABLE_PART_STORED)
         try:
             if is_last:
-                return await self._complete(state, sender, [*state.part_keys, key])
+                return await self._complete(state, sender, key)
             async with self._ledger.transaction() as connection:
                 return await resumable.append(
                     connection, state, key, len(part), self._settings.resumable_expiry_s
@@ -124,9 +144,11 @@ class ResumableUploads:
             raise
 
     async def _complete(
-        self, state: ResumableState, sender: Principal, part_keys: Sequence[str]
+        self, state: ResumableState, sender: Principal, last_key: str
     ) -> ResumableState:
         fields = UploadQuery.model_validate(state.description, extra="ignore")
+        async with self._ledger.connection() as connection:
+            part_keys = [*await resumable.part_keys(connection, state.upload_id), last_key]
         deposit = await self._uploads.deposit(self._joined(part_keys))
         content_type = deposit.content.content_type
         description = fields.describe(fields.filename, content_type, sender)

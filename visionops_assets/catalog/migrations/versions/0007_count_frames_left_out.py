@@ -13,7 +13,13 @@ def upgrade() -> None:
     """Add the count; snapshots of before say none, and the next one makes up for it."""
     op.add_column(
         "snapshot",
-        sa.Column("left_out_frames", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+        sa.Column(
+            "left_out_frames",
+            sa.BigInteger,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="Labelled, of classes with too few to be judged.",
+        ),
     )
 
 
