@@ -282,6 +282,7 @@ def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) 
     assert answer.status_code == 201
     assert answer.json() == {"label_id": 1, "prediction_id": str(prediction_id), "label": "7"}
     (row,) = catalog.rows
+    assert row.author == "client"
     assert (row.prediction_id, row.label, row.origin) == (prediction_id, "7", "feedback")
 
 

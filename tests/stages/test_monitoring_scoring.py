@@ -1,6 +1,7 @@
 """How a release is measured by its newest predictions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -47,6 +48,14 @@ def test_accuracy_is_of_the_labelled_and_coverage_of_all() -> None:
     assert window.accuracy_high is not None
     assert window.accuracy_low < 0.9 < window.accuracy_high
     assert window.estimated_accuracy is None
+
+
+def test_a_label_that_is_no_class_is_counted_apart() -> None:
+    slip = replace(observation("a", "aa"), is_of_a_class=False)
+    window = measure(RELEASE, [*[observation("a", "a")] * 3, slip], None)
+    assert (window.labelled, window.correct, window.unknown_labels) == (3, 3, 1)
+    assert window.accuracy == 1
+    assert "aa" not in {row["class"] for row in window.scores}
 
 
 def test_without_labels_there_is_an_estimate_alone() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Select, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import Frame, Label, Media, Snapshot
 from visionops_assets.contracts import MediaStatus
 
@@ -43,7 +44,7 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
     """Return the frames of the spec with a label at the watermark, each with its newest one."""
     newest = (
         select(Label)
-        .where(Label.media_id.is_not(None), Label.labelled_at <= watermark)
+        .where(Label.media_id.is_not(None), Label.labelled_at <= watermark, stands(at=watermark))
         .ext(distinct_on(Label.media_id))
         .order_by(Label.media_id, Label.label_id.desc())
         .subquery()
@@ -115,14 +116,14 @@ def _usable_frames(spec_id: str) -> Select[int]:
 
 
 def _count_labelled(session: Session, spec_id: str) -> int:
-    has_label = exists().where(Label.media_id == Frame.media_id)
+    has_label = exists().where(Label.media_id == Frame.media_id, stands())
     return session.execute(_usable_frames(spec_id).where(has_label)).scalar_one()
 
 
 def _count_relabelled(session: Session, spec_id: str, watermark: datetime) -> int:
-    """Count frames that had a label at the watermark and got another since."""
+    """Count frames that had a label at the watermark, and got another or lost it since."""
     label_of_frame = Label.media_id == Frame.media_id
-    had_label = exists().where(label_of_frame, Label.labelled_at <= watermark)
+    had_label = exists().where(label_of_frame, Label.labelled_at <= watermark, stands(at=watermark))
     has_newer = exists().where(label_of_frame, Label.labelled_at > watermark)
     return session.execute(_usable_frames(spec_id).where(had_label, has_newer)).scalar_one()
 

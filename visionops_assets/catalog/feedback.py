@@ -14,8 +14,8 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.locks import Lock, hold
-from visionops_assets.catalog.media import newest_label
 from visionops_assets.catalog.outbox import announce
 from visionops_assets.catalog.schema import AdoptedLabel, Label, Media, PredictionRow
 from visionops_assets.contracts import MediaKind, MediaStatus
@@ -30,6 +30,7 @@ class Adoptable:
 
     label_id: int
     label: str
+    author: str | None
     prediction_id: UUID
     predicted_at: datetime
     object_key: str
@@ -63,6 +64,7 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
         select(
             Label.label_id,
             Label.label,
+            Label.author,
             PredictionRow.prediction_id,
             PredictionRow.predicted_at,
             PredictionRow.image_key,
@@ -71,14 +73,17 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
         .where(
             Label.label_id > after_label_id,
             PredictionRow.image_key.is_not(None),
+            stands(),
             ~exists().where(AdoptedLabel.label_id == Label.label_id),
         )
         .order_by(Label.label_id)
         .limit(limit)
     )
     return [
-        Adoptable(label_id, label, prediction_id, predicted_at, object_key)
-        for label_id, label, prediction_id, predicted_at, object_key in session.execute(query)
+        Adoptable(label_id, label, author, prediction_id, predicted_at, object_key)
+        for label_id, label, author, prediction_id, predicted_at, object_key in session.execute(
+            query
+        )
         if object_key is not None
     ]
 
@@ -114,7 +119,15 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
         media_id = _lock_known(session, facts.sha256)
     is_new_label = _is_news(session, media_id, adoptable)
     if is_new_label:
-        session.add(Label(media_id=media_id, label=adoptable.label, origin=FEEDBACK))
+        session.add(
+            Label(
+                media_id=media_id,
+                label=adoptable.label,
+                origin=FEEDBACK,
+                # So that it is taken back together with the label of the prediction.
+                author=adoptable.author,
+            )
+        )
     session.add(AdoptedLabel(label_id=adoptable.label_id, media_id=media_id))
     session.flush()
     return Adopted(adoptable.label_id, media_id, media is not None, is_new_label)
@@ -154,10 +167,19 @@ def _lock_known(session: Session, sha256: str) -> UUID:
 
 
 def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
-    """Say whether the label is another than the file's, and no newer one was adopted before it."""
+    """Say whether the label is another than the file's, and no newer one was adopted before it.
+
+    The same label of another author is news: it stays if the first one is taken back.
+    """
     later = select(AdoptedLabel.label_id).where(
         AdoptedLabel.media_id == media_id, AdoptedLabel.label_id > adoptable.label_id
     )
     if session.scalar(later.limit(1)) is not None:
         return False
-    return newest_label(session, media_id) != adoptable.label
+    newest = session.execute(
+        select(Label.label, Label.author)
+        .where(Label.media_id == media_id, stands())
+        .order_by(Label.label_id.desc())
+        .limit(1)
+    ).one_or_none()
+    return newest is None or newest.tuple() != (adoptable.label, adoptable.author)

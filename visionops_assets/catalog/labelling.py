@@ -12,6 +12,7 @@ from sqlalchemy import Subquery, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.performance import confidence, of_release
 from visionops_assets.catalog.schema import (
     Decision,
@@ -76,7 +77,7 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
         .limit(limit)
         .subquery()
     )
-    has_label = exists().where(Label.prediction_id == newest.c.prediction_id)
+    has_label = exists().where(Label.prediction_id == newest.c.prediction_id, stands())
     query = (
         select(newest.c.prediction_id, newest.c.has_image)
         .where(~has_label)
@@ -131,7 +132,7 @@ def batches(
     session: Session, *, model_name: str | None = None, only_open: bool = False
 ) -> list[BatchProgress]:
     """Return batches with their progress, newest first."""
-    has_label = exists().where(Label.prediction_id == LabellingItem.prediction_id)
+    has_label = exists().where(Label.prediction_id == LabellingItem.prediction_id, stands())
     query = (
         select(
             LabellingBatch.batch_id,
@@ -186,7 +187,7 @@ def _newest_labels(batch_id: int) -> Subquery:
     items = select(LabellingItem.prediction_id).where(LabellingItem.batch_id == batch_id)
     return (
         select(Label.prediction_id, Label.label)
-        .where(Label.prediction_id.in_(items))
+        .where(Label.prediction_id.in_(items), stands())
         .ext(distinct_on(Label.prediction_id))
         .order_by(Label.prediction_id, Label.label_id.desc())
         .subquery()

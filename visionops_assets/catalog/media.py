@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import Frame, Label, Media, MediaUploader
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import NotFoundError
@@ -18,10 +19,10 @@ FIRST_ATTEMPT = 1
 
 
 def newest_label(session: Session, media_id: UUID) -> str | None:
-    """Return the label that counts: the newest one."""
+    """Return the label that counts: the newest one that was not taken back."""
     return session.scalar(
         select(Label.label)
-        .where(Label.media_id == media_id)
+        .where(Label.media_id == media_id, stands())
         .order_by(Label.label_id.desc())
         .limit(1)
     )

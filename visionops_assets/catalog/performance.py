@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Double, cast, exists, func, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import (
     DriftWindow,
     Label,
     PerformanceWindow,
     PredictionRow,
     Release,
+    Snapshot,
 )
 from visionops_assets.contracts import Role
 
@@ -49,6 +51,13 @@ class Observation:
     quality: tuple[float, ...]
     truth: str | None
     labelled_at: datetime | None
+    is_of_a_class: bool = True
+    """Whether the label is a class of the version. If not, it is no error of the model."""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Say whether it has a label that the model could have given."""
+        return self.truth is not None and self.is_of_a_class
 
 
 def monitored_releases(session: Session) -> Sequence[Release]:
@@ -65,7 +74,7 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
     """Return the newest predictions of a release, oldest first, each with its newest label."""
     label = (
         select(Label.label, Label.labelled_at)
-        .where(Label.prediction_id == PredictionRow.prediction_id)
+        .where(Label.prediction_id == PredictionRow.prediction_id, stands())
         .order_by(Label.label_id.desc())
         .limit(1)
         .lateral()
@@ -79,16 +88,30 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
             PredictionRow.quality,
             label.c.label,
             label.c.labelled_at,
+            _is_a_class(label.c.label),
         )
+        .select_from(PredictionRow)
         .outerjoin(label, onclause=true())
+        .outerjoin(Snapshot, Snapshot.snapshot_id == PredictionRow.snapshot_id)
         .where(*of_release(release))
         .order_by(PredictionRow.predicted_at.desc(), PredictionRow.prediction_id)
         .limit(limit)
     )
     rows = session.execute(query).all()
     return [
-        Observation(key, predicted_at, answered, sureness, tuple(quality), truth, labelled_at)
-        for key, predicted_at, answered, sureness, quality, truth, labelled_at in reversed(rows)
+        Observation(
+            key, predicted_at, answered, sureness, tuple(quality), truth, labelled_at, is_of_a_class
+        )
+        for (
+            key,
+            predicted_at,
+            answered,
+            sureness,
+            quality,
+            truth,
+            labelled_at,
+            is_of_a_class,
+        ) in reversed(rows)
     ]
 
 
@@ -96,18 +119,29 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
     """Return which labelled predictions of a release were wrong, bool (n,), oldest label first.
 
     The newest label of a prediction counts, and gives it its place; of more than
-    `ERROR_STREAM_LABELS` the newest are returned. It is read anew each time, since a label may come
-    before its prediction does.
+    `ERROR_STREAM_LABELS` the newest are returned. A label that is no class of the version is left
+    out: a slip of the pen, or a class that nobody taught it, is no error of the model. All is read
+    anew each time, since a label may come before its prediction does, or be taken back.
     """
     later = aliased(Label)
     is_newest = ~exists().where(
-        later.prediction_id == Label.prediction_id, later.label_id > Label.label_id
+        later.prediction_id == Label.prediction_id,
+        later.label_id > Label.label_id,
+        stands(later),
     )
     query = (
         select(Label.label != PredictionRow.label)
+        .select_from(Label)
         .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
+        .outerjoin(Snapshot, Snapshot.snapshot_id == PredictionRow.snapshot_id)
         # No release was labelled before it was made, and there is an index on this.
-        .where(*of_release(release), is_newest, Label.labelled_at >= release.released_at)
+        .where(
+            *of_release(release),
+            stands(),
+            is_newest,
+            _is_a_class(Label.label),
+            Label.labelled_at >= release.released_at,
+        )
         .order_by(Label.label_id.desc())
         .limit(ERROR_STREAM_LABELS)
     )
@@ -155,6 +189,14 @@ def of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
         PredictionRow.predicted_at >= release.released_at,
         PredictionRow.role.in_(CLIENTS_ROLES),
     )
+
+
+def _is_a_class(label: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Return whether a label is a class of the prediction's snapshot, which is joined.
+
+    Without a snapshot in the catalog it is taken for one.
+    """
+    return func.coalesce(func.jsonb_exists(Snapshot.classes, label), true())
 
 
 def confidence() -> ColumnElement[float]:

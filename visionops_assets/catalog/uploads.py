@@ -215,8 +215,8 @@ WITH known AS (
     INSERT INTO outbox (event_id, topic, message_key, payload)
     SELECT %(event_id)s, %(topic)s, %(message_key)s, %(payload)s FROM stored
 ), labelled AS (
-    INSERT INTO label (media_id, label, origin)
-    SELECT media_id, %(label)s::varchar, %(label_origin)s FROM stored
+    INSERT INTO label (media_id, label, origin, author)
+    SELECT media_id, %(label)s::varchar, %(label_origin)s, %(uploaded_by)s FROM stored
     WHERE %(label)s::varchar IS NOT NULL
 )
 SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, false FROM stored
@@ -224,7 +224,7 @@ SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, fals
 
 
 async def add_differing_label(
-    connection: Connection, media_id: UUID, label: str, *, may_relabel: bool
+    connection: Connection, media_id: UUID, label: str, author: str, *, may_relabel: bool
 ) -> None:
     """Add a label to a media file, unless its newest one says the same; in a transaction.
 
@@ -234,7 +234,10 @@ async def add_differing_label(
     # Without the lock, two equal labels that come at once would both be added.
     await connection.execute("SELECT FROM media WHERE media_id = %s FOR UPDATE", (media_id,))
     newest = await connection.execute(
-        "SELECT label FROM label WHERE media_id = %s ORDER BY label_id DESC LIMIT 1", (media_id,)
+        "SELECT label FROM label AS given WHERE media_id = %s AND retracts IS NULL"
+        " AND NOT EXISTS (SELECT FROM label WHERE retracts = given.label_id)"
+        " ORDER BY label_id DESC LIMIT 1",
+        (media_id,),
     )
     known = await newest.fetchone()
     if known is not None and known != (label,) and not may_relabel:
@@ -244,8 +247,8 @@ async def add_differing_label(
         )
     if known != (label,):
         await connection.execute(
-            "INSERT INTO label (media_id, label, origin) VALUES (%s, %s, %s)",
-            (media_id, label, LABEL_ORIGIN),
+            "INSERT INTO label (media_id, label, origin, author) VALUES (%s, %s, %s, %s)",
+            (media_id, label, LABEL_ORIGIN, author),
         )
 
 

@@ -17,6 +17,7 @@ from visionops_assets.cli import (
     imports,
     keys,
     labelling_batches,
+    labels,
     link,
     model,
     models,
@@ -61,6 +62,7 @@ app.command(rich_help_panel=_OPERATION)(sweep.sweep)
 for group, name, panel in (
     (cameras.app, "cameras", _MEDIA),
     (labelling_batches.app, "labelling-batches", _MEDIA),
+    (labels.app, "labels", _MEDIA),
     (quarantine.app, "quarantine", _MEDIA),
     (dead_letters.app, "dead-letters", _MEDIA),
     (models.app, "models", _MODELS),

@@ -23,6 +23,9 @@ class PerformanceWindow(Base):
     model_version: Mapped[int]
     predictions: Mapped[int]
     labelled: Mapped[int]
+    unknown_labels: Mapped[int] = mapped_column(
+        server_default="0", comment="Labels that are no class of the version: not in labelled."
+    )
     correct: Mapped[int]
     accuracy: Mapped[float | None] = mapped_column(comment="None without labels.")
     accuracy_low: Mapped[float | None]

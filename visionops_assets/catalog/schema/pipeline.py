@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint, func, text
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from visionops_assets.catalog.schema.base import Base
@@ -68,9 +68,20 @@ class DamagedShard(Base):
 
 
 class Label(Base):
-    """A person's word on what a file or a prediction shows. Never changed; the newest counts."""
+    """A person's word on what a file or a prediction shows. Never changed.
+
+    The newest one counts that no other row takes back: read labels by `labels.stands`.
+    """
 
     __tablename__ = "label"
+    __table_args__ = (
+        Index(
+            "uq_label_retracts",
+            "retracts",
+            unique=True,
+            postgresql_where=text("retracts IS NOT NULL"),
+        ),
+    )
 
     label_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media.media_id"), index=True)
@@ -78,6 +89,10 @@ class Label(Base):
     prediction_id: Mapped[UUID | None] = mapped_column(index=True)
     label: Mapped[str]
     origin: Mapped[str] = mapped_column(comment="Who said so, e.g. 'upload' or 'feedback'.")
+    author: Mapped[str | None] = mapped_column(comment="Name of the API key.")
+    retracts: Mapped[int | None] = mapped_column(
+        ForeignKey("label.label_id"), comment="The label that this row takes back."
+    )
     labelled_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 

@@ -73,6 +73,7 @@ def _performance_metrics(windows: Sequence[PerformanceWindow]) -> Iterator[Metri
     for name, documentation, field in (
         ("predictions", "Predictions in the newest window.", "predictions"),
         ("labelled", "Predictions in the newest window whose truth is known.", "labelled"),
+        ("unknown_labels", "Labels in the newest window that are no class.", "unknown_labels"),
         ("label_lag_seconds", "Median time from a prediction to its label.", "label_lag_s"),
     ):
         samples = [(_named(w), getattr(w, field)) for w in windows]

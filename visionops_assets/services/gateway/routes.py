@@ -154,9 +154,9 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
     """Add the route of labels."""
     body_schema = {"schema": LabelRequest.model_json_schema()}
 
-    def add(prediction_id: UUID, label: str) -> LabelAnswer:
+    def add(prediction_id: UUID, label: str, author: str) -> LabelAnswer:
         with catalog.begin() as session:
-            row = add_prediction_label(session, prediction_id, label, FEEDBACK)
+            row = add_prediction_label(session, prediction_id, label, FEEDBACK, author)
             return LabelAnswer(label_id=row.label_id, prediction_id=prediction_id, label=row.label)
 
     @app.post(
@@ -164,11 +164,14 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
         tags=[LABELS.name],
         summary="Say what a predicted image really shows",
         status_code=HTTPStatus.CREATED,
-        dependencies=[Depends(access.require(Scope.LABEL))],
         responses=_LABEL_PROBLEMS,
         openapi_extra={"requestBody": {"required": True, "content": {JSON_TYPE: body_schema}}},
     )
-    async def label_prediction(prediction_id: UUID, request: Request) -> LabelAnswer:
+    async def label_prediction(
+        prediction_id: UUID,
+        request: Request,
+        principal: Annotated[Principal, Depends(access.require(Scope.LABEL))],
+    ) -> LabelAnswer:
         """Add a label to a prediction. The newest one counts.
 
         It counts for the accuracy that is measured. An image that was kept is trained
@@ -178,7 +181,7 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
             request, max_bytes=MAX_LABEL_BYTES, idle_timeout_s=settings.body_idle_timeout_s
         )
         label = read_json(LabelRequest, await whole(body)).label
-        return await run_in_threadpool(add, prediction_id, label)
+        return await run_in_threadpool(add, prediction_id, label, principal.name)
 
 
 def _json(answer: Record) -> Response:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.services.access import Principal
-from visionops_assets.services.text import PlainText, is_control
+from visionops_assets.services.text import PlainText, composed, is_unseen
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -44,8 +44,8 @@ def display_name(filename: str | None) -> str | None:
     """Make a client's file name fit to be shown. It is never used as a path."""
     if not filename:
         return None
-    shown = filename[:MAX_FILENAME_CHARACTERS]
-    return "".join(REPLACEMENT if is_control(c) else c for c in shown)
+    shown = composed(filename)[:MAX_FILENAME_CHARACTERS]
+    return "".join(REPLACEMENT if is_unseen(c) else c for c in shown)
 
 
 class MediaFields(Record):

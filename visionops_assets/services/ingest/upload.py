@@ -180,6 +180,7 @@ class Uploads:
                 connection,
                 outcome.media_id,
                 description.label,
+                description.uploaded_by,
                 may_relabel=description.may_relabel,
             )
         return outcome

@@ -36,7 +36,8 @@ COLUMNS = columns(
     ("model_name", TEXT, "Name of the model."),
     ("model_version", "int64", "Version of its newest release."),
     ("predictions", "int64", "Newest predictions that were looked at."),
-    ("labelled", "int64", "Predictions among them that have a label."),
+    ("labelled", "int64", "Predictions among them whose label is a class of the version."),
+    ("unknown_labels", "int64", "Predictions among them with another label: no error of it."),
     ("correct", "int64", "Labelled predictions that were right."),
     ("accuracy", "float64", "Share of the labelled predictions that were right."),
     ("accuracy_low", "float64", "Lower limit of its 95 % interval."),
@@ -116,6 +117,7 @@ def _described(window: PerformanceWindow) -> dict[str, Any]:
         "model_version": window.model_version,
         "predictions": window.predictions,
         "labelled_predictions": window.labelled,
+        "unknown_labels": window.unknown_labels,
         "coverage": window.labelled / window.predictions,
     }
     if window.estimated_accuracy is not None:
@@ -131,7 +133,7 @@ def _described(window: PerformanceWindow) -> dict[str, Any]:
 
 def _drawn(shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, Any]:
     """Draw what there is to draw; without labels nothing."""
-    labelled = [one for one in shown.seen if one.truth is not None]
+    labelled = [one for one in shown.seen if one.is_labelled]
     if not labelled:
         return {}
     classes, truth, answered = indices_of(labelled)

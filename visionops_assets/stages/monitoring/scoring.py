@@ -29,12 +29,13 @@ def measure(
 
     Accuracy is None without labels, the estimate without a reference. The limits are at 95 %.
     """
-    labelled = [one for one in seen if one.truth is not None]
+    labelled = [one for one in seen if one.is_labelled]
     window = PerformanceWindow(
         model_name=release.model_name,
         model_version=release.model_version,
         predictions=len(seen),
         labelled=len(labelled),
+        unknown_labels=sum(not one.is_of_a_class for one in seen),
         correct=sum(one.answered == one.truth for one in labelled),
         label_lag_s=_median_lag_s(labelled),
         scores=[],

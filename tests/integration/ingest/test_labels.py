@@ -1,0 +1,186 @@
+"""Labels that are taken back: every reader of them follows."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog import labels, media
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.datasets import label_backlog, labelled_frames, now
+from visionops_assets.catalog.performance import error_stream, newest_observations
+from visionops_assets.catalog.schema import (
+    Frame,
+    Label,
+    Media,
+    MediaBatch,
+    PredictionRow,
+    Release,
+    Snapshot,
+)
+from visionops_assets.contracts import MediaStatus
+from visionops_assets.settings import Settings
+
+SPEC = "0" * 16
+
+
+@pytest.fixture
+def session(ingest: Settings) -> Iterator[Session]:
+    """Give a transaction that is rolled back."""
+    with Session(Catalog().engine, expire_on_commit=False) as session:
+        yield session
+        session.rollback()
+
+
+def file_with_a_frame(session: Session) -> UUID:
+    media_id, key = uuid4(), uuid4().hex
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    session.add(
+        MediaBatch(batch_key=key, topic=key, topic_partition=0, start_offset=0, end_offset=1)
+    )
+    session.add(
+        Media(
+            media_id=media_id,
+            status=MediaStatus.PROCESSED,
+            source="test",
+            object_key=key,
+            lease_expires_at=at,
+            captured_at=at,
+            sha256=key,
+        )
+    )
+    session.flush()
+    session.add(
+        Frame(
+            frame_id=uuid4(),
+            media_id=media_id,
+            spec_id=SPEC,
+            frame_index=0,
+            time_s=0,
+            perceptual_hash=16 * "0",
+            shard_key=key,
+            shard_offset=0,
+            frame_bytes=1,
+            batch_key=key,
+            created_at=at,
+        )
+    )
+    session.flush()
+    return media_id
+
+
+def said(session: Session, media_id: UUID, *words: tuple[str, str]) -> None:
+    """Add labels of media, each with its author."""
+    for label, author in words:
+        session.add(Label(media_id=media_id, label=label, origin="test", author=author))
+        session.flush()
+
+
+def labels_at(session: Session, watermark: datetime) -> list[str]:
+    return [row["label"] for row in labelled_frames(session, SPEC, watermark)]
+
+
+def test_what_others_said_before_counts_again(session: Session) -> None:
+    author, media_id = uuid4().hex, file_with_a_frame(session)
+    said(session, media_id, ("cat", "ann"), ("dog", author), ("cow", author))
+    assert media.newest_label(session, media_id) == "cow"
+    assert labels.revoke(session, author) == (2, 0)
+    assert labels.revoke(session, author) == (0, 0)
+    assert media.newest_label(session, media_id) == "cat"
+    assert labels_at(session, now(session)) == ["cat"]
+    said(session, media_id, ("dog", author))
+    assert media.newest_label(session, media_id) == "dog"
+
+
+def test_labels_from_a_time_on_are_taken_back(session: Session) -> None:
+    author, media_id = uuid4().hex, file_with_a_frame(session)
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    session.add(
+        Label(media_id=media_id, label="cat", origin="t", author=author, labelled_at=long_ago)
+    )
+    said(session, media_id, ("dog", author))
+    assert labels.revoke(session, author, long_ago + timedelta(hours=1)) == (1, 0)
+    assert media.newest_label(session, media_id) == "cat"
+
+
+def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
+    author, media_id = uuid4().hex, file_with_a_frame(session)
+    before = datetime.now(UTC) - timedelta(seconds=30)
+    session.add(
+        Label(media_id=media_id, label="cat", origin="t", author=author, labelled_at=before)
+    )
+    session.add(
+        Snapshot(
+            snapshot_id=uuid4().hex,
+            watermark=before,
+            spec_id=SPEC,
+            spec={},
+            classes=["cat"],
+            train_frames=1,
+            holdout_frames=0,
+            object_prefix="x",
+        )
+    )
+    session.flush()
+    assert label_backlog(session, SPEC).new_frames == 0
+    labels.revoke(session, author)
+    assert labels_at(session, before) == ["cat"]
+    assert labels_at(session, now(session)) == []
+    assert label_backlog(session, SPEC).new_frames == 1
+
+
+def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Session) -> None:
+    author, name = uuid4().hex, uuid4().hex
+    snapshot_id, released_at = uuid4().hex, datetime.now(UTC) - timedelta(hours=1)
+    release = Release(
+        model_name=name,
+        model_version=1,
+        snapshot_id=snapshot_id,
+        manifest_sha256="",
+        released_at=released_at,
+    )
+    session.add(release)
+    session.add(
+        Snapshot(
+            snapshot_id=snapshot_id,
+            watermark=released_at,
+            spec_id=SPEC,
+            spec={},
+            classes=["cat", "dog"],
+            train_frames=1,
+            holdout_frames=0,
+            object_prefix="x",
+        )
+    )
+    for number, (label, who) in enumerate(
+        [("cat", "ann"), ("dog", author), ("dgo", "ann"), ("dog", "ann")]
+    ):
+        key = uuid4()
+        session.add(
+            PredictionRow(
+                prediction_id=key,
+                topic=name,
+                topic_partition=0,
+                topic_offset=number,
+                predicted_at=released_at + timedelta(minutes=number),
+                model_name=name,
+                model_version=1,
+                snapshot_id=snapshot_id,
+                label="cat",
+                probabilities=[0.9, 0.1],
+                embedding=[],
+                image_sha256="",
+                latency_ms=1,
+            )
+        )
+        session.flush()
+        labels.add_prediction_label(session, key, label, "feedback", who)
+    assert error_stream(session, release).tolist() == [False, True, True]
+    seen = newest_observations(session, release, 10)
+    assert [one.is_labelled for one in seen] == [True, True, False, True]
+    assert labels.revoke(session, author) == (0, 1)
+    assert error_stream(session, release).tolist() == [False, True]
+    seen = newest_observations(session, release, 10)
+    assert [one.truth for one in seen] == ["cat", None, "dgo", "dog"]
