@@ -19,6 +19,7 @@ from tests.mutants.choosing import ROOT, changed_lines, nearest_tests, pure_modu
 from tests.mutants.running import Tree, Verdict
 
 NEEDED_SHARE = 0.85
+MIN_LIMIT_S = 120.0
 LISTED = Path(__file__).parent / "listed.toml"
 
 
@@ -63,8 +64,8 @@ def drawn(count: int, seed: int, base: str) -> list[Trial]:
     return [Trial(mutant, nearest_tests(mutant.path)) for mutant in chosen]
 
 
-def tried(trials: Sequence[Trial], trees: Sequence[Tree]) -> list[Verdict]:
-    """Run all trials, one per tree at a time, and print what survives."""
+def tried(trials: Sequence[Trial], trees: Sequence[Tree], limit_s: float) -> list[Verdict]:
+    """Run all trials, one per tree at a time and each up to a time, and print what survives."""
     free: SimpleQueue[Tree] = SimpleQueue()
     for tree in trees:
         free.put(tree)
@@ -74,7 +75,8 @@ def tried(trials: Sequence[Trial], trees: Sequence[Tree]) -> list[Verdict]:
         source = (ROOT / path).read_bytes()
         tree = free.get()
         try:
-            found = tree.verdict_on(path, source[:start] + now.encode() + source[end:], trial.tests)
+            changed = source[:start] + now.encode() + source[end:]
+            found = tree.verdict_on(path, changed, trial.tests, limit_s)
         finally:
             free.put(tree)
         if found in {"survived", "no test"}:
@@ -136,7 +138,9 @@ def main() -> int:
         if trees[0].run(needed, 1_800, f"--numprocesses={given.jobs}", "--dist=loadfile"):
             say("The tests fail without any change: mend them first (`make test-unit`).")
             return 2
-        verdicts = tried([*known, *new], trees)
+        # Some of the tests take no longer than all of them did.
+        limit_s = max(MIN_LIMIT_S, time.monotonic() - started_s)
+        verdicts = tried([*known, *new], trees, limit_s)
     of_known = outcome_of(known, verdicts[: len(known)])
     of_new = outcome_of(new, verdicts[len(known) :])
     found = {

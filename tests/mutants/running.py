@@ -13,8 +13,6 @@ from typing import Literal
 
 from tests.mutants.choosing import ROOT
 
-LIMIT_S = 300
-"""A change may make a loop endless; its tests together take far less."""
 PYTEST = (
     # The plugin of schemathesis takes longer to import than most tests do, and is for others.
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--no-header", "--tb=no"),
@@ -48,12 +46,17 @@ class Tree:
         for environment in (".venv", ".venv-triton"):
             (folder / environment).symlink_to(ROOT / environment)
 
-    def verdict_on(self, path: str, changed: bytes, tests: Sequence[str]) -> Verdict:
-        """Run tests with one file changed, and say whether they noticed."""
+    def verdict_on(
+        self, path: str, changed: bytes, tests: Sequence[str], limit_s: float
+    ) -> Verdict:
+        """Run tests with one file changed, and say whether they noticed.
+
+        A change may make a loop endless: that is seen by what takes longer than `limit_s`.
+        """
         if not tests:
             return "no test"
         with self._changed(path, changed):
-            status = self.run(tests, LIMIT_S)
+            status = self.run(tests, limit_s)
         if status is None:
             return "timed out"
         return "noticed" if status else "survived"
