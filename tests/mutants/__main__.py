@@ -135,7 +135,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = [Tree(Path(folder) / str(number)) for number in range(given.jobs)]
         needed = sorted({test for trial in [*known, *new] for test in trial.tests})
-        if trees[0].run(needed, 1_800, f"--numprocesses={given.jobs}", "--dist=loadfile"):
+        if trees[0].run(needed, 3_600, f"--numprocesses={given.jobs}", "--dist=loadfile") != 0:
             say("The tests fail without any change: mend them first (`make test-unit`).")
             return 2
         # Some of the tests take no longer than all of them did.
