@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.errors import StackError
-from visionops_assets.stack import control, processes
+from visionops_assets.stack import control, processes, state, supervisor, vigil
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.runner import backoff_s
 from visionops_assets.stack.server import Probe, Server
@@ -252,6 +254,158 @@ def test_an_external_server_is_probed_and_never_started(tmp_path: Path) -> None:
     with running(tmp_path, server("kafka", command=())) as stack:
         stack.wait_until(lambda: stack.state.is_ready)
         assert (stack["kafka"].status, stack["kafka"].pid) == (Status.EXTERNAL, None)
+
+
+def impatient(name: str, is_answering: Callable[[], bool], **changes: Any) -> Server:
+    return replace(server(name, probe=lambda _: is_answering()), patience_s=0.3, **changes)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vigil, "ASK_EVERY_S", 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_hangs_is_told_of_and_restarted(tmp_path: Path) -> None:
+    answering = threading.Event()
+    answering.set()
+    with running(tmp_path, impatient("store", answering.is_set)) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        first = stack["store"].pid
+        answering.clear()
+        stack.wait_until(lambda: stack["store"].status is Status.NOT_ANSWERING)
+        assert not stack.state.is_ready
+        stack.wait_until(lambda: stack["store"].restarts == 1)
+        assert "did not answer for 0 s" in stack["store"].message
+        answering.set()
+        stack.wait_until(lambda: stack.state.is_ready)
+        assert stack["store"].pid != first
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stopped_process_is_told_of_and_restarted(tmp_path: Path) -> None:
+    with running(tmp_path, impatient("store", lambda: True)) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        first = stack["store"].pid
+        assert first
+        os.kill(first, signal.SIGSTOP)
+        stack.wait_until(lambda: stack["store"].status is Status.NOT_ANSWERING)
+        assert stack["store"].message == "stopped by a signal"
+        stack.wait_until(lambda: stack["store"].restarts == 1)
+        stack.wait_until(lambda: stack.state.is_ready)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_answers_again_in_time_is_let_be(tmp_path: Path) -> None:
+    answering = threading.Event()
+    answering.set()
+    patient = replace(impatient("store", answering.is_set), patience_s=60)
+    with running(tmp_path, patient) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        first = stack["store"]
+        answering.clear()
+        stack.wait_until(lambda: not stack.state.is_ready)
+        answering.set()
+        stack.wait_until(lambda: stack.state.is_ready)
+        assert stack["store"] == first
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_is_not_restarted_for_what_it_needs(tmp_path: Path) -> None:
+    answering = {name: threading.Event() for name in ("store", "api")}
+    for event in answering.values():
+        event.set()
+    store = replace(impatient("store", answering["store"].is_set), patience_s=60)
+    api = impatient("api", answering["api"].is_set, needs=("store",))
+    with running(tmp_path, store, api) as stack:
+
+        def is_silent(name: str) -> bool:
+            return stack[name].status is Status.NOT_ANSWERING
+
+        stack.wait_until(lambda: stack.state.is_ready)
+        for name, event in answering.items():
+            event.clear()
+            stack.wait_until(partial(is_silent, name))
+        time.sleep(1)
+        assert stack["api"].restarts == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_external_server_that_hangs_is_told_of(tmp_path: Path) -> None:
+    answering = threading.Event()
+    answering.set()
+    with running(tmp_path, impatient("kafka", answering.is_set, command=())) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        answering.clear()
+        stack.wait_until(lambda: stack["kafka"].status is Status.NOT_ANSWERING)
+        time.sleep(0.5)
+        answering.set()
+        stack.wait_until(lambda: stack["kafka"].status is Status.EXTERNAL)
+        assert stack["kafka"].restarts == 0
+
+
+def test_a_silent_supervisor_is_not_believed(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.create()
+    processes.write_record(paths.supervisor, processes.identify(os.getpid()))
+    ready = ServerState(name="db", address="", log="", status=Status.READY)
+
+    def looked_at(age_s: float) -> StackState:
+        said = StackState(
+            supervisor_pid=os.getpid(), servers=(ready,), written_at_s=time.time() - age_s
+        )
+        write_state(paths.state, said)
+        return control.look(tmp_path) or said
+
+    assert looked_at(5).is_ready
+    silent = looked_at(12)
+    assert not silent.is_ready
+    assert f"The supervisor (pid {os.getpid()}) is not answering" in silent.error
+
+
+def test_the_supervisor_goes_on_saying_how_its_servers_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SIGN_EVERY_S", 0.05)
+    with running(tmp_path, server("store")) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        said_at_s = stack.state.written_at_s or 0
+        stack.wait_until(lambda: (stack.state.written_at_s or 0) > said_at_s)
+
+
+def test_logs_are_bounded_while_servers_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SIGN_EVERY_S", 0.05)
+    monkeypatch.setattr("visionops_assets.stack.paths._ROTATE_BYTES", 10_000)
+    talker = server("talker", command=("sh", "-c", "while :; do echo 'so it goes'; done"))
+    with running(tmp_path, talker) as stack:
+        aside = tmp_path / "logs" / "talker.log.1"
+        stack.wait_until(aside.exists)
+        first = aside.stat().st_ino
+        stack.wait_until(lambda: aside.stat().st_ino != first)
+        assert aside.stat().st_size == 10_000
+        assert stack["talker"].restarts == 0
+
+
+def test_a_full_disk_does_not_end_the_supervision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = threading.Event()
+
+    def write(path: Path, said: StackState) -> None:
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        write_state(path, said)
+
+    monkeypatch.setattr(state, "write_state", write)
+    with running(tmp_path, server("store")) as stack:
+        stack.wait_until(lambda: stack.state.is_ready)
+        full.set()
+        os.kill(stack["store"].pid or 0, signal.SIGKILL)
+        time.sleep(0.5)
+        full.clear()
+        stack.wait_until(lambda: stack["store"].restarts == 1 and stack.state.is_ready)
 
 
 def test_a_state_folder_has_one_supervisor(tmp_path: Path) -> None:

@@ -63,3 +63,42 @@ def test_a_large_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     paths.log("db").write_text("longer than ten bytes")
     assert not paths.rotate_log("db").exists()
     assert (tmp_path / "logs" / "db.log.1").read_text() == "longer than ten bytes"
+
+
+def test_a_log_is_cut_while_its_server_writes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visionops_assets.stack.paths._ROTATE_BYTES", 10)
+    paths = Paths(tmp_path)
+    paths.create()
+    paths.cut_log("db")
+    with paths.log("db").open("a") as server:
+        for text, aside, left in [
+            ("short", None, "short"),
+            (" and more than ten", "e than ten", ""),
+            ("afterwards", "e than ten", "afterwards"),
+            (", again", "rds, again", ""),
+        ]:
+            server.write(text)
+            server.flush()
+            paths.cut_log("db")
+            kept = tmp_path / "logs" / "db.log.1"
+            assert (kept.read_text() if kept.exists() else None) == aside
+            assert paths.log("db").read_text() == left
+
+
+def test_a_log_stays_bounded_without_room_for_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visionops_assets.stack.paths._ROTATE_BYTES", 10)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("visionops_assets.stack.paths.shutil.copyfileobj", refuse)
+    paths = Paths(tmp_path)
+    paths.create()
+    paths.log("db").write_text("longer than ten bytes")
+    paths.cut_log("db")
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["db.log"]
+    assert paths.log("db").read_text() == ""

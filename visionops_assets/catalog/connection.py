@@ -13,6 +13,8 @@ from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.settings import load_settings
 
 LIVENESS: Mapping[str, int | str] = {
+    # Of a server that hangs: its kernel goes on accepting connections.
+    "connect_timeout": 10,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,

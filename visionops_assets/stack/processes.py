@@ -78,6 +78,12 @@ def session_members(session: int) -> Iterator[int]:
             yield int(entry.name)
 
 
+def stopped_sessions() -> frozenset[int]:
+    """Return the sessions with a process that a signal has stopped (state T of proc(5))."""
+    found = (_stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return frozenset(int(fields[3]) for fields in found if fields and fields[0] == "T")
+
+
 def spawn(
     command: tuple[str, ...], env: Mapping[str, str], cwd: Path, log: Path
 ) -> subprocess.Popen[bytes]:
@@ -102,7 +108,7 @@ def has_exited(process: subprocess.Popen[bytes]) -> bool:
 def end(process: subprocess.Popen[bytes], stop_signal: signal.Signals, timeout_s: float) -> int:
     """Ask a child to stop, wait, end whatever is left of its session, and return its exit code."""
     deadline = time.monotonic() + timeout_s
-    os.kill(process.pid, stop_signal)
+    _ask_to_stop(process.pid, stop_signal)
     while not has_exited(process) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     return reap(process)
@@ -119,12 +125,18 @@ def end_orphan(server: ServerProcess) -> bool:
     if not server.may_have_left_processes or not any(session_members(server.pid)):
         return False
     with suppress(ProcessLookupError):
-        os.kill(server.pid, server.stop_signal)
+        _ask_to_stop(server.pid, server.stop_signal)
     deadline = time.monotonic() + server.stop_timeout_s
     while server.pid in session_members(server.pid) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     _kill_session(server.pid)
     return True
+
+
+def _ask_to_stop(pid: int, stop_signal: int) -> None:
+    """Send the signal; one that is stopped must go on to hear it."""
+    os.kill(pid, stop_signal)
+    os.kill(pid, signal.SIGCONT)
 
 
 def _kill_session(session: int) -> None:

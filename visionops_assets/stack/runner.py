@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from visionops_assets.errors import StackError
 from visionops_assets.stack import processes
 from visionops_assets.stack.paths import Paths
-from visionops_assets.stack.server import Server
+from visionops_assets.stack.server import Server, Trouble
 from visionops_assets.stack.state import USABLE, Board, Status
+from visionops_assets.stack.vigil import Vigil
 
 POLL_S = 0.1
 START_ATTEMPTS = 3
@@ -52,6 +53,7 @@ class Runner(threading.Thread):
         self._board = board
         self._stopping = stopping
         self._was_ready = False
+        self._gave_up = ""
 
     def run(self) -> None:
         """Wait for what the server needs, then keep it up until the stack stops."""
@@ -73,7 +75,7 @@ class Runner(threading.Thread):
         """Check a server that others run, then wait for the end of the stack."""
         self._update(status=Status.STARTING)
         if self._await_ready(process=None):
-            self._stopping.wait()
+            self._watch(process=None)
 
     def _keep_up(self) -> None:
         """Start the server again and again until the stack stops.
@@ -100,6 +102,7 @@ class Runner(threading.Thread):
 
     def _start(self) -> subprocess.Popen[bytes]:
         server = self._server
+        self._gave_up = ""
         self._update(status=Status.STARTING)
         server.prepare()
         log = self._paths.rotate_log(server.name)
@@ -147,12 +150,36 @@ class Runner(threading.Thread):
         logger.warning("%s: %s", server.name, problem)
         return False
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> float:
-        """Wait until the server or the stack ends; return for how many seconds it was ready."""
+    def _watch(self, process: subprocess.Popen[bytes] | None) -> float:
+        """Wait until the server or the stack ends, or patience with the server does.
+
+        Returns for how many seconds it was ready.
+        """
         ready_at = time.monotonic()
-        while not self._stopping.wait(POLL_S) and not processes.has_exited(process):
-            pass
+        vigil = Vigil(self._server, process.pid if process else None)
+        while not self._stopping.wait(POLL_S) and not (process and processes.has_exited(process)):
+            if not vigil.ask(is_patient=not self._has_all_it_needs()):
+                continue
+            self._tell(vigil.trouble)
+            if process and vigil.trouble and vigil.lasted_s > self._server.patience_s:
+                why = vigil.trouble.what or "did not answer"
+                self._gave_up = f"{why} for {vigil.lasted_s:.0f} s"
+                break
         return time.monotonic() - ready_at
+
+    def _has_all_it_needs(self) -> bool:
+        """Say whether the fault of a server that does not answer is its own."""
+        return self._board.wait(self._server.needs, USABLE, timeout_s=0)
+
+    def _tell(self, trouble: Trouble | None) -> None:
+        """Put on the board that the server answers no longer, or again."""
+        usable = Status.EXTERNAL if self._server.is_external else Status.READY
+        status = Status.NOT_ANSWERING if trouble else usable
+        message = trouble.what if trouble else ""
+        before = self._board.state(self._server.name)
+        if (before.status, before.message) != (status, message):
+            logger.warning("%s: %s %s", self._server.name, status, message)
+            self._update(status=status, message=message)
 
     def _end(self, process: subprocess.Popen[bytes]) -> int:
         """End what runs of the server, after its dependents if the stack stops."""
@@ -168,7 +195,7 @@ class Runner(threading.Thread):
         """Say that the server crashed and wait before it is started again."""
         pause_s = backoff_s(crashes)
         restarts = self._board.state(self._server.name).restarts + 1
-        message = f"ended with code {exit_code}, again in {pause_s:g} s"
+        message = f"{self._gave_up or f'ended with code {exit_code}'}, again in {pause_s:g} s"
         logger.warning("%s: %s", self._server.name, message)
         self._update(status=Status.RESTARTING, pid=None, restarts=restarts, message=message)
         self._stopping.wait(pause_s)

@@ -5,7 +5,7 @@ from pathlib import Path
 from visionops_assets.stack.certificates import certificate_environment, write_certificate
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan, program
-from visionops_assets.stack.probes import accepts_connections, answers_http
+from visionops_assets.stack.probes import accepts_connections, answers_http, takes_objects
 from visionops_assets.stack.server import Server
 
 NAME = "seaweedfs"
@@ -55,6 +55,7 @@ def seaweedfs(plan: Plan) -> Server:
         env=plan.s3_credentials | certificate_environment(certificate),
         prepare=lambda: _prepare(folder, certificate),
         probe=answers_http(f"{address}/healthz"),
+        works=takes_objects(folder, plan.settings.s3_bucket, address, plan.s3_credentials),
         stop_timeout_s=10,
     )
 

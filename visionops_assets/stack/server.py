@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 
 from visionops_assets.errors import StackError
 
-# Called with the Unix time at which the process was started; true once the server can be used.
+# Called with the Unix time from which on a sign of life counts: at first, that at which the process
+# was started. True if the server can be used.
 Probe = Callable[[float], bool]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault of a server; in words, if there is more to say than that it does not answer."""
+
+    what: str = ""
+    may_pass_by_restart: bool = True
 
 
 def _nothing() -> None:
@@ -22,6 +31,10 @@ class Server:
     when its setup is done. `needs` are names of servers that must be ready before it is started;
     it is stopped before they are. Its process gets every setting that is no secret, and `env`:
     with the secrets it needs.
+
+    A ready server is asked on: by `lives`, if that is another question than `probe`, with the time
+    before which no sign of life counts, `silence_s` ago; and by `works`, which returns the trouble
+    of one that answers. It is restarted when either has lasted for `patience_s`.
     """
 
     name: str
@@ -30,6 +43,10 @@ class Server:
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    lives: Probe | None = None
+    works: Callable[[], Trouble | None] | None = None
+    silence_s: float = 180.0
+    patience_s: float = 60.0
     prepare: Callable[[], None] = _nothing
     setup: Callable[[], None] = _nothing
     start_timeout_s: float = 180.0

@@ -15,6 +15,7 @@ CAMERA = "camera"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
 ALERTS = "alerts"
+_SILENCE_S = 180.0
 
 
 def ingest(plan: Plan) -> Server:
@@ -50,17 +51,20 @@ def alerts(plan: Plan) -> Server:
 
 def relay(plan: Plan) -> Server:
     """Describe the relay."""
-    return _beside_ingest(plan, RELAY, (postgres.NAME, tansu.NAME), ("postgres_url",))
+    needs = (postgres.NAME, tansu.NAME)
+    return _beside_ingest(plan, RELAY, needs, ("postgres_url",), patience_s=120)
 
 
 def sweep(plan: Plan) -> Server:
     """Describe the sweep."""
     secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
-    return _beside_ingest(plan, SWEEP, (seaweedfs.NAME, postgres.NAME), secrets)
+    needs = (seaweedfs.NAME, postgres.NAME)
+    # A pass over much that a crash left takes minutes.
+    return _beside_ingest(plan, SWEEP, needs, secrets, patience_s=1_800)
 
 
 def _beside_ingest(
-    plan: Plan, name: str, needs: tuple[str, ...], secrets: tuple[str, ...]
+    plan: Plan, name: str, needs: tuple[str, ...], secrets: tuple[str, ...], patience_s: float
 ) -> Server:
     """Describe a service without an address: it runs wherever the ingest API does."""
     if plan.is_external("ingest_url"):
@@ -72,6 +76,8 @@ def _beside_ingest(
         env=secret_environment(plan.settings, *secrets),
         needs=needs,
         probe=beats(heartbeat_file(plan.settings, name)),
+        silence_s=max(_SILENCE_S, 3 * plan.settings.sweep_interval_s),
+        patience_s=patience_s,
     )
 
 
@@ -88,6 +94,7 @@ def _http_service(
         env=secret_environment(plan.settings, *secrets),
         needs=needs,
         probe=answers_http(f"{url}/healthz"),
+        patience_s=30,
     )
 
 

@@ -1,6 +1,8 @@
 """The supervisor's word on its servers: `<home>/run/state.json`, replaced in one step."""
 
+import logging
 import threading
+import time
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from visionops_assets.stack.server import Server
 
+_log = logging.getLogger(__name__)
+
 
 class Status(StrEnum):
     """Life of a server. It is orphaned when it runs on after its supervisor was killed."""
@@ -17,6 +21,7 @@ class Status(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
+    NOT_ANSWERING = "not answering"
     EXTERNAL = "external"
     RESTARTING = "restarting"
     FAILED = "failed"
@@ -25,6 +30,9 @@ class Status(StrEnum):
     ORPHANED = "orphaned"
 
 
+SIGN_EVERY_S = 2.0
+"""How often the supervisor says how its servers are, even if nothing has changed."""
+SILENT_AFTER_S = 10.0
 USABLE = frozenset({Status.READY, Status.EXTERNAL})
 
 
@@ -47,7 +55,8 @@ class StackState(BaseModel):
     """The whole stack as it is now.
 
     `was_up` tells whether every server could be used at once; from then on crashes are waited out.
-    `error` is why the supervisor could not start anything.
+    `error` is why the supervisor could not start anything, or that it gives no sign itself.
+    `written_at_s` is when the supervisor last said so, as a Unix time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,11 +65,13 @@ class StackState(BaseModel):
     servers: tuple[ServerState, ...] = ()
     was_up: bool = False
     error: str = ""
+    written_at_s: float | None = None
 
     @property
     def is_ready(self) -> bool:
         """Say whether every server can be used."""
-        return bool(self.servers) and all(server.status in USABLE for server in self.servers)
+        is_said = bool(self.servers) and not self.error
+        return is_said and all(server.status in USABLE for server in self.servers)
 
     @property
     def failed(self) -> ServerState | None:
@@ -92,7 +103,7 @@ class Board:
         }
         self._was_up = False
         self._changed = threading.Condition()
-        self._write()
+        write_state(self._path, self.stack())
 
     def update(self, name: str, **changes: Any) -> None:
         """Change fields of one server's state and wake whoever waits for one."""
@@ -121,8 +132,20 @@ class Board:
                 supervisor_pid=self._supervisor_pid,
                 servers=tuple(self._states.values()),
                 was_up=self._was_up,
+                written_at_s=time.time(),
             )
+
+    def write(self) -> None:
+        """Say again how all servers are: who reads it sees that the supervisor is alive.
+
+        What cannot be written, as on a full disk, is said by its silence.
+        """
+        with self._changed:
+            self._write()
 
     def _write(self) -> None:
         self._was_up = self._was_up or self.stack().is_ready
-        write_state(self._path, self.stack())
+        try:
+            write_state(self._path, self.stack())
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", self._path, error)

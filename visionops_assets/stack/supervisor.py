@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.runner import POLL_S, Runner
 from visionops_assets.stack.server import Server, select
 from visionops_assets.stack.servers import build_servers
-from visionops_assets.stack.state import Board, StackState, write_state
+from visionops_assets.stack.state import SIGN_EVERY_S, Board, StackState, write_state
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,15 @@ def supervise(
     ]
     for runner in runners:
         runner.start()
+    written_at = time.monotonic()
     while not stopping.wait(POLL_S):
         if board.stack().failed:
             stopping.set()
+        if time.monotonic() - written_at > SIGN_EVERY_S:
+            board.write()
+            for name in ("supervisor", *(server.name for server in servers)):
+                paths.cut_log(name)
+            written_at = time.monotonic()
     for runner in runners:
         runner.join()
 

@@ -4,7 +4,7 @@ from visionops_assets.errors import StackError
 from visionops_assets.settings import Settings
 from visionops_assets.stack import seaweedfs
 from visionops_assets.stack.plan import Plan
-from visionops_assets.stack.probes import accepts_connections
+from visionops_assets.stack.probes import accepts_connections, answers_kafka
 from visionops_assets.stack.server import Server
 
 NAME = "tansu"
@@ -14,10 +14,12 @@ def tansu(plan: Plan) -> Server:
     """Describe the broker; the topics are made on a given one as well."""
     settings = plan.settings
     address = settings.kafka_bootstrap_servers
-    probe = accepts_connections(address)
     if plan.is_external("kafka_bootstrap_servers"):
         return Server(
-            name=NAME, address=address, probe=probe, setup=lambda: _create_topics(settings)
+            name=NAME,
+            address=address,
+            probe=accepts_connections(address),
+            setup=lambda: _create_topics(settings),
         )
     listener = f"tcp://{address}"
     store = settings.s3_endpoint_url or ""
@@ -36,7 +38,7 @@ def tansu(plan: Plan) -> Server:
         ),
         env=plan.s3_credentials | endpoint,
         needs=(seaweedfs.NAME,),
-        probe=probe,
+        probe=answers_kafka(address),
         setup=lambda: _create_topics(settings),
     )
 

@@ -44,6 +44,10 @@ def triton(plan: Plan) -> Server:
         needs=(keeper.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
         probe=_serves_its_champion(settings),
+        # The champion is seen to elsewhere; this is about a server that hangs.
+        lives=answers_http(f"{settings.triton_http_url}/v2/health/live"),
+        # While it loads a model it may be slow to answer.
+        patience_s=90,
         stop_timeout_s=35,
     )
 

@@ -19,6 +19,7 @@ _STYLES = {
     Status.EXTERNAL: "cyan",
     Status.FAILED: "bold red",
     Status.ORPHANED: "bold red",
+    Status.NOT_ANSWERING: "bold red",
     Status.RESTARTING: "yellow",
     Status.STARTING: "yellow",
     Status.STOPPING: "yellow",
