@@ -1,4 +1,4 @@
-"""Carries a schedule of kills out, and makes sure that each one ended a process."""
+"""Carries a schedule of kills out, and makes sure that each one ended, or stopped, a process."""
 
 import math
 import os
@@ -81,12 +81,14 @@ class Killer:
         armed: Path,
         *,
         settled_s: float,
+        stopped_s: float,
         patience_s: float,
         on_kill: Callable[[KillRecord], None],
     ) -> None:
         self._processes = Processes(home)
         self._armed = armed
         self._settled_s = settled_s
+        self._stopped_s = stopped_s
         self._patience_s = patience_s
         self._on_kill = on_kill
         self._stop = Event()
@@ -119,7 +121,9 @@ class Killer:
     def _kill(self, kill: Kill) -> None:
         with self._locks[kill.process]:
             victims = self._await_settled(kill.process)
-            if kill.point:
+            if kill.only_stops:
+                killed_at_s = self._stop_by_pid(kill.process, victims)
+            elif kill.point:
                 killed_at_s = self._kill_at_point(kill.process, kill.point)
             else:
                 killed_at_s = self._kill_by_pid(kill.process, victims)
@@ -144,6 +148,19 @@ class Killer:
                     os.kill(victim.pid, signal.SIGKILL)
                     if _one_died([victim]):
                         return killed_at_s
+            victims = self._processes.running(process)
+        return math.nan
+
+    def _stop_by_pid(self, process: str, victims: list[ProcessIdentity]) -> float:
+        """Stop one of these, or else the next to come, for a while; return when it was stopped."""
+        for _ in self._polls(f"{process} was not there to be stopped"):
+            for victim in victims[:1]:
+                stopped_at_s = time.time()
+                with suppress(ProcessLookupError):
+                    os.kill(victim.pid, signal.SIGSTOP)
+                    self._stop.wait(self._stopped_s)
+                    _let_go_on(victim)
+                    return stopped_at_s
             victims = self._processes.running(process)
         return math.nan
 
@@ -200,6 +217,13 @@ def _one_died(candidates: Sequence[ProcessIdentity]) -> bool:
             return True
         time.sleep(POLL_S / 10)
     return False
+
+
+def _let_go_on(victim: ProcessIdentity) -> None:
+    """Let a process go on, unless the supervisor's patience with it ended."""
+    if victim.is_alive:
+        with suppress(ProcessLookupError):
+            os.kill(victim.pid, signal.SIGCONT)
 
 
 def _command(pid: int) -> str:

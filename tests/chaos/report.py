@@ -27,6 +27,8 @@ class Report:
     seconds_to_converge_p99: float | None
     seed: int
     kills_by_target: dict[str, int]
+    disks_filled: int = 0
+    logs_cut: int = 0
 
 
 def summarise(

@@ -32,15 +32,19 @@ MAX_KILLS_A_WAVE = 3
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: at a crash point, or without one, wherever the process happens to be."""
+    """One kill: at a crash point, or without one, wherever the process happens to be.
+
+    With `only_stops` the process is stopped for a while, and then goes on if it was not restarted.
+    """
 
     process: str
     point: CrashPoint | None = None
+    only_stops: bool = False
 
     @property
     def target(self) -> str:
         """Name it in reports."""
-        return self.point.value if self.point else self.process
+        return self.point.value if self.point else self.process + " stopped" * self.only_stops
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Wave:
 
 
 def every_kill() -> list[Kill]:
-    """Return each process once without a crash point, and each crash point once."""
+    """Return each process once killed and once stopped, and each crash point once."""
     at_points = [Kill(process, p) for process, points in POINTS_BY_PROCESS.items() for p in points]
-    return [Kill(process) for process in POINTS_BY_PROCESS] + at_points
+    anywhere = [Kill(p, only_stops=stops) for p in POINTS_BY_PROCESS for stops in (False, True)]
+    return anywhere + at_points
 
 
 def draw_waves(seed: int, kills: int, calm_s: float) -> list[Wave]:
@@ -67,13 +72,15 @@ def draw_waves(seed: int, kills: int, calm_s: float) -> list[Wave]:
         ValueError: `kills` is too small for that.
     """
     rng = random.Random(seed)
-    drawn = every_kill()
+    every = every_kill()
+    drawn = list(every)
     if kills < len(drawn):
         raise ValueError(f"There are {len(drawn)} ways to kill; {kills} kills are too few.")
     processes = list(POINTS_BY_PROCESS)
     while len(drawn) < kills:
         process = rng.choice(processes)
-        drawn.append(Kill(process, rng.choice((None, *POINTS_BY_PROCESS[process]))))
+        ways = [kill for kill in every if kill.process == process]
+        drawn.append(rng.choice(ways))
     rng.shuffle(drawn)
     return list(_in_waves(rng, drawn, calm_s))
 

@@ -1,4 +1,4 @@
-"""A short run on real servers: each process killed once, and each crash point passed once."""
+"""A short run on real servers: each process killed and stopped, each crash point passed, once."""
 
 from pathlib import Path
 
@@ -15,7 +15,15 @@ UPLOADS = 100
 @pytest.mark.timeout(1_200)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
     every = every_kill()
-    plan = Plan(seed=1, uploads=UPLOADS, kills=len(every), calm_s=2, settled_s=1, batch_wait_s=4)
+    plan = Plan(
+        seed=1,
+        uploads=UPLOADS,
+        kills=len(every),
+        calm_s=2,
+        settled_s=1,
+        stopped_s=6,
+        batch_wait_s=4,
+    )
 
     outcome = run(plan, tmp_path / "home", Console())
 
