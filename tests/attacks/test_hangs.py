@@ -77,16 +77,3 @@ def test_the_supervisor_stopped(hanging: Settings) -> None:
 
         eventually("supervisor not answering", is_told_of, WITHIN_S)
     eventually("ready again", lambda: status()[0] == 0, WITHIN_S)
-
-
-def test_a_service_that_hangs_is_restarted(hanging: Settings) -> None:
-    """The exporter under SIGSTOP for good: another process answers in its place within a minute."""
-    before = {server["name"]: server["pid"] for server in status()[1]["servers"]}
-    os.kill(before["exporter"], signal.SIGSTOP)
-
-    def is_replaced() -> bool:
-        code, said = status()
-        (exporter,) = [server for server in said["servers"] if server["name"] == "exporter"]
-        return code == 0 and exporter["restarts"] == 1 and exporter["pid"] != before["exporter"]
-
-    eventually("another exporter", is_replaced, 60)

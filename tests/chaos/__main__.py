@@ -19,7 +19,7 @@ def main(
     kills: Annotated[int, typer.Option(help="Processes to kill or stop.")] = 100,
     calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 7.0,
     settled_s: Annotated[float, typer.Option(help="How long a process is let be.")] = 5.0,
-    stopped_s: Annotated[float, typer.Option(help="How long one is stopped.")] = 45.0,
+    stopped_s: Annotated[float, typer.Option(help="How long one is stopped.")] = 75.0,
     fills: Annotated[int, typer.Option(help="How often the store's disk is filled.")] = 1,
     cuts: Annotated[int, typer.Option(help="How often the log of the queue is cut.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/chaos.json"),

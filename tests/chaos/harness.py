@@ -57,7 +57,7 @@ class Plan:
     kills: int
     calm_s: float = 7.0
     settled_s: float = 5.0
-    stopped_s: float = 45.0
+    stopped_s: float = 75.0
     fills: int = 0
     full_s: float = 45.0
     cuts: int = 0

@@ -62,6 +62,7 @@ def postgresql(plan: Plan) -> Server:
         ),
         prepare=lambda: _initialise(data),
         probe=_answers(plan),
+        patience_s=120,
         setup=lambda: _set_up(plan),
         # Fast shutdown: SIGTERM would wait for every client to leave.
         stop_signal=signal.SIGINT,

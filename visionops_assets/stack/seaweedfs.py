@@ -56,6 +56,7 @@ def seaweedfs(plan: Plan) -> Server:
         prepare=lambda: _prepare(folder, certificate),
         probe=answers_http(f"{address}/healthz"),
         works=takes_objects(folder, plan.settings.s3_bucket, address, plan.s3_credentials),
+        patience_s=120,
         stop_timeout_s=10,
     )
 

@@ -94,7 +94,6 @@ def _http_service(
         env=secret_environment(plan.settings, *secrets),
         needs=needs,
         probe=answers_http(f"{url}/healthz"),
-        patience_s=30,
     )
 
 

@@ -39,6 +39,7 @@ def tansu(plan: Plan) -> Server:
         env=plan.s3_credentials | endpoint,
         needs=(seaweedfs.NAME,),
         probe=answers_kafka(address),
+        patience_s=120,
         setup=lambda: _create_topics(settings),
     )
 
