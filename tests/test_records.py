@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from visionops_assets import contracts
 from visionops_assets.contracts import DeadLetter, MediaEvent, ModelCard, Prediction
-from visionops_assets.resources.broker import QueuedEvent
+from visionops_assets.resources.topic_reader import QueuedEvent
+from visionops_assets.stages.dead_letters import UNREADABLE, parse
 from visionops_assets.stages.media.events import parse_events
 
 FILES = sorted((Path(__file__).parent / "records").glob("*.jsonl"))
@@ -84,3 +85,49 @@ def test_an_option_of_frames_is_never_ignored() -> None:
     card["spec"]["filters"] = ["clahe"]
     with pytest.raises(ValidationError, match="filters"):
         ModelCard.model_validate(card)
+
+
+def predicted(**fields: Any) -> dict[str, Any]:
+    line = (Path(__file__).parent / "records" / "Prediction.jsonl").read_text().splitlines()[-1]
+    return {**json.loads(line), **fields}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"label": "a\0b"},
+        {"model_name": "\0"},
+        {"snapshot_id": "ds\0"},
+        {"probabilities": [float("nan"), 1.0]},
+        {"probabilities": []},
+        {"embedding": [float("inf")]},
+        {"embedding": [1e300]},
+        {"quality": [float("nan")] * 4},
+        {"latency_ms": float("nan")},
+        {"latency_ms": 1e300},
+        {"model_version": 2**63},
+        {"model_version": 0},
+        {"predicted_at": "0001-01-01T00:00:00+23:00"},
+        {"predicted_at": "9999-12-31T23:59:59-23:00"},
+        {"image": "abc"},
+    ],
+    ids=str,
+)
+def test_what_the_catalog_cannot_hold_is_no_prediction(fields: dict[str, Any]) -> None:
+    good, bad = (json.dumps(predicted(**each)).encode() for each in ({}, fields))
+    queued = [QueuedEvent(offset, 0, value) for offset, value in enumerate((good, bad, good))]
+    parsed, problems = parse(queued, Prediction, "unreadable_prediction")
+    assert [offset for offset, _ in parsed] == [0, 2]
+    assert problems[1].code == "unreadable_prediction"
+    assert problems[1].detail.isprintable()
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    record = Prediction.model_validate(predicted(predicted_at="2026-01-01T00:00:00"))
+    assert record.predicted_at.isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_message_that_the_queue_could_not_give_has_its_own_code() -> None:
+    _, problems = parse([QueuedEvent(4, 0, b"", "its CRC\0")], Prediction, "x")
+    assert problems[4].code == UNREADABLE
+    assert "\0" not in problems[4].detail

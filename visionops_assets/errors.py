@@ -227,6 +227,12 @@ class LogTruncatedError(VisionOpsError):
     code = "log_truncated"
 
 
+class MissingCodecError(VisionOpsError):
+    """The queue holds a message whose compression this environment cannot read."""
+
+    code = "missing_codec"
+
+
 class PublishError(VisionOpsError):
     """The queue did not acknowledge an event; it stays in the outbox."""
 

@@ -204,7 +204,7 @@ def test_the_error_stream_is_that_of_the_newest_release_by_newest_labels() -> No
         }
         errors = error_stream(session, newest)
         seen = newest_observations(session, newest, limit=3)
-        embeddings = embeddings_of(session, [unlabelled.prediction_id])
+        embeddings = embeddings_of(session, [unlabelled.prediction_id], 2)
     assert errors.dtype == np.bool_
     assert errors.tolist() == [False, True, False]
     assert [one.prediction_id for one in seen] == [

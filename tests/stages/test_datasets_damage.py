@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.catalog.schema import Snapshot
-from visionops_assets.errors import DamagedShardError, SnapshotError
+from visionops_assets.errors import DamagedShardError, ServerUnreachableError, SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.datasets.members import only_whole, sides_of
 from visionops_assets.stages.datasets.pixels import read_pixels
@@ -84,3 +84,24 @@ def test_files_made_again_keep_the_side_that_they_had_before_they_were_left_out(
     assert sides_of(snapshots, objects, {"b"}) == {"b": "train"}
     assert sides_of(snapshots, objects, {"a", "c"}) == {"a": "holdout", "b": "train"}
     assert sides_of([], objects, {"a"}) == {}
+
+
+def test_a_shard_that_the_store_fails_on_is_damaged_if_it_gives_others() -> None:
+    class Failing(MemoryStore):
+        readings = 0
+
+        def get(self, key: str) -> bytes:  # type: ignore[override]
+            self.readings += 1
+            if key in failing and (key != once or self.readings < 3):
+                raise ServerUnreachableError(f"The store failed on {key}.")
+            return super().get(key)
+
+    store, failing, once = Failing(), set[str](), ""
+    labels = pd.concat([written(store, f"media-0-{n}", [n]) for n in (1, 2, 3)])
+    keys = sorted(labels["shard_key"])
+    failing, once = {keys[0], keys[1]}, keys[1]
+    _, damaged = read_pixels(labels, cast("ObjectStore", store), SIDE_PX)
+    assert list(damaged) == keys[:1]
+    failing, once = set(keys), ""
+    with pytest.raises(ServerUnreachableError):
+        read_pixels(labels, cast("ObjectStore", store), SIDE_PX)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import MediaError
+from visionops_assets.errors import MediaError, ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.frames import assets
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
-from visionops_assets.stages.frames.fetching import fetch
+from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
@@ -119,8 +119,38 @@ def test_bytes_that_were_damaged_on_their_way_are_read_again(tmp_path: Path) -> 
             return hashlib.sha256(path.read_bytes()).hexdigest()
 
     store = cast("ObjectStore", Noisy({"key": b"data"}))
-    fetch(store, "key", hashlib.sha256(b"data").hexdigest(), tmp_path / "media")
+    file = StoredFile("1", "key", hashlib.sha256(b"data").hexdigest(), "image")
+    assert list(fetch_each([file], store, tmp_path / "media")) == [(file, None)]
     assert (tmp_path / "media").read_bytes() == b"data"
+
+
+class Failing(MemoryStore):
+    """Fails on some keys, as a store whose disk has a bad sector."""
+
+    failing: frozenset[str] = frozenset()
+
+    def download(self, key: str, path: Path) -> str:
+        if key in self.failing:
+            raise ServerUnreachableError(f"The store failed on {key}.")
+        return super().download(key, path)
+
+
+@pytest.mark.parametrize(
+    ("failing", "altered"), [("d", "d"), ("ad", "ad"), ("acd", "acd"), ("abcde", None)]
+)
+def test_a_file_that_the_store_fails_on_is_told_from_a_store_that_is_down(
+    failing: str, altered: str | None, tmp_path: Path
+) -> None:
+    store = Failing({key: key.encode() for key in "abcde"})
+    store.failing = frozenset(failing)
+    files = [StoredFile(k, k, hashlib.sha256(k.encode()).hexdigest(), "image") for k in "abcde"]
+    fetched = fetch_each(files, cast("ObjectStore", store), tmp_path / "media")
+    if altered is None:
+        with pytest.raises(ServerUnreachableError):
+            list(fetched)
+        return
+    came_to = {file.media_id: error and error.code for file, error in fetched}
+    assert came_to == {key: "altered" if key in altered else None for key in "abcde"}
 
 
 def test_a_batch_that_runs_again_writes_the_same_shards() -> None:

@@ -1,8 +1,6 @@
 """Cutting batches, reading events, telling batch keys apart."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import cast
 from uuid import uuid4
@@ -12,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.stages.memory_logs import CutCatalog, MemoryLogs
 from visionops_assets.catalog.batches import OffsetRange, Problem
 from visionops_assets.contracts import DeadLetter
-from visionops_assets.resources.broker import QueuedEvent
+from visionops_assets.errors import MissingCodecError, ServerUnreachableError, VisionOpsError
+from visionops_assets.resources.topic_reader import QueuedEvent
+from visionops_assets.stages.dead_letters import letters_of
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
-from visionops_assets.stages.media.events import MAX_EVENT_BYTES, dead_letters, parse_events
+from visionops_assets.stages.media.events import MAX_EVENT_BYTES, parse_events
 from visionops_assets.stages.media.sensors import media_events
 
 START_S = 1_000_000.0
@@ -131,7 +132,7 @@ def test_messages_with_a_problem_are_named_and_do_not_hide_the_others() -> None:
 def test_dead_letters_keep_the_message_and_where_it_lay(messages: list[tuple[bytes, bool]]) -> None:
     queued = [QueuedEvent(5 + i, 0, value) for i, (value, _) in enumerate(messages)]
     problems = {5 + i: Problem("c", "d") for i, (_, bad) in enumerate(messages) if bad}
-    letters = dead_letters(OffsetRange("media", 2, 5, 5 + len(messages)), queued, problems)
+    letters = letters_of("media", 2, queued, problems)
     read_back = [DeadLetter.model_validate_json(letter.model_dump_json()) for letter in letters]
     expected = {f"media-2-{e.offset}": e.value for e in queued if e.offset in problems}
     assert {letter.place: letter.value for letter in read_back} == expected
@@ -140,50 +141,58 @@ def test_dead_letters_keep_the_message_and_where_it_lay(messages: list[tuple[byt
 def test_a_dead_letter_fits_into_a_message() -> None:
     queued = [QueuedEvent(0, 0, b"\xff" * 3_000_000)]
     _, problems = parse_events(queued)
-    (letter,) = dead_letters(OffsetRange("media", 0, 0, 1), queued, problems)
+    (letter,) = letters_of("media", 0, queued, problems)
     assert len(letter.model_dump_json()) < 1_000_000
 
 
-class Log:
-    """A topic of one partition that holds the offsets `[start, end)`."""
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start, self.end = start, end
-
-    @contextmanager
-    def reader(self) -> Iterator["Log"]:
-        yield self
-
-    def partitions(self, _topic: str) -> list[int]:
-        return [0]
-
-    def beginning(self, _topic: str, _partition: int) -> int:
-        return self.start
-
-    def poll(
-        self, _topic: str, _partition: int, start: int, most: int, timeout_s: float
-    ) -> list[QueuedEvent]:
-        assert timeout_s > 0
-        assert start >= self.start
-        return [QueuedEvent(offset, 0, b"") for offset in range(start, min(self.end, start + most))]
-
-
 @pytest.mark.parametrize(
-    ("cursor", "keys", "is_said"),
+    ("cursor", "keys", "then", "told"),
     [
-        (None, ["media-0-40-50"], False),
-        ('{"0": 45}', ["media-0-45-50"], False),
-        ('{"0": 50}', [], False),
-        ('{"0": 12}', ["media-0-40-50"], True),
+        (None, ["media-0-40-50"], {"0": 50}, None),
+        ('{"0": 45}', ["media-0-45-50"], {"0": 50}, None),
+        ('{"0": 50}', [], {"0": 50}, None),
+        ('{"0": 12}', ["media-0-40-50"], {"0": 50}, "lost its offsets [12, 40)"),
+        ('{"0": 90}', ["media~2-0-40-50"], {"0": 90, "0~2": 50}, "as media~2"),
     ],
-    ids=["first tick", "goes on", "nothing new", "the log was cut"],
+    ids=["first tick", "goes on", "nothing new", "the log was cut", "the log was replaced"],
 )
-def test_a_log_that_begins_later_is_read_from_its_beginning(
-    cursor: str | None, keys: list[str], is_said: bool, capfd: pytest.CaptureFixture[str]
+def test_a_log_that_lost_messages_is_read_on(
+    cursor: str | None,
+    keys: list[str],
+    then: dict[str, int],
+    told: str | None,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    log = Log(40, 50)
-    context = dg.build_sensor_context(cursor=cursor, resources={"broker": log})
+    catalog = CutCatalog()
+    resources = {"broker": MemoryLogs({0: (40, 50)}), "catalog": catalog}
+    for expected in (keys, []):  # Once read, it is asked for no more.
+        context = dg.build_sensor_context(cursor=cursor, resources=resources)
+        result = cast("dg.SensorResult", media_events(context))
+        assert [request.run_key for request in result.run_requests or ()] == expected
+        cursor = result.cursor
+    assert json.loads(str(cursor)) == then
+    said = capfd.readouterr().err
+    assert told is None or said.count(told) == 1
+    assert len(catalog.cuts) == (told is not None)
+
+
+@pytest.mark.parametrize("error", [MissingCodecError("lz4"), ServerUnreachableError("no leader")])
+def test_a_partition_that_fails_stops_no_other(
+    error: VisionOpsError, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = MemoryLogs({0: (0, 9), 1: (0, 9), 2: (0, 9)}, failing=[1])
+    log.error = error
+    resources = {"broker": log, "catalog": CutCatalog()}
+    context = dg.build_sensor_context(cursor='{"0": 5, "1": 5, "2": 5}', resources=resources)
     result = cast("dg.SensorResult", media_events(context))
-    assert [request.run_key for request in result.run_requests or ()] == keys
-    assert result.cursor == '{"0": 50}'
-    assert ("lost its offsets [12, 40)" in capfd.readouterr().err) == is_said
+    keys = [request.run_key for request in result.run_requests or ()]
+    assert keys == ["media-0-5-9", "media-2-5-9"]
+    assert json.loads(str(result.cursor)) == {"0": 9, "1": 5, "2": 9}
+    assert f"Partition 1 waits: {error}" in capfd.readouterr().err
+
+
+def test_where_no_partition_can_be_read_it_is_an_error() -> None:
+    log = MemoryLogs({0: (0, 9), 1: (0, 9)}, failing=[0, 1])
+    log.error = MissingCodecError("lz4")
+    with pytest.raises(MissingCodecError):
+        log.of_each_partition("t", lambda partition: log.poll("t", partition, 0, 1, 1))

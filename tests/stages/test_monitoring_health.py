@@ -14,6 +14,7 @@ import pytest
 from visionops_assets.catalog.health import Handled, Measurement
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
+from visionops_assets.resources.topic_reader import TopicReader
 from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring import alert_sensors, server_health
 from visionops_assets.stages.monitoring.alert_sensors import alert_calls
@@ -128,7 +129,7 @@ def test_an_answer_that_makes_no_sense_is_a_server_that_is_down(
     assert set(by_server(measure_servers(Settings()), "up").values()) == {0}
 
 
-class Queue:
+class Queue(TopicReader):
     """A broker whose topics begin and end at given offsets; `None` is down."""
 
     def __init__(self, ends: dict[str, tuple[int, int]] | None) -> None:

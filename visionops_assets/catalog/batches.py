@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.logs import topic_of
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch
 from visionops_assets.contracts import MediaEvent, MediaStatus
@@ -16,7 +17,10 @@ from visionops_assets.errors import LogTruncatedError
 
 @dataclass(frozen=True)
 class OffsetRange:
-    """Events `[start, end)` of one topic partition: what a batch key stands for."""
+    """Events `[start, end)` of one topic partition: what a batch key stands for.
+
+    `topic` is the name of its log (`logs.py`), `topic_to_read` that in the queue.
+    """
 
     topic: str
     partition: int
@@ -27,6 +31,11 @@ class OffsetRange:
     def batch_key(self) -> str:
         """Return the partition key of `media_batches`, also the run key of the batch's run."""
         return f"{self.topic}-{self.partition}-{self.start}-{self.end}"
+
+    @property
+    def topic_to_read(self) -> str:
+        """Return the topic that the log belongs to."""
+        return topic_of(self.topic)
 
     @classmethod
     def parse(cls, batch_key: str) -> "OffsetRange":
@@ -155,7 +164,7 @@ def _require_known(session: Session, offsets: OffsetRange, event_ids: set[UUID])
     if lost:
         raise LogTruncatedError(
             f"{lost} event(s) of batch {offsets.batch_key} lie where other events lay before: the "
-            "topic was replaced. Give the new one another name (VISIONOPS_KAFKA_MEDIA_TOPIC)."
+            "log was replaced."
         )
 
 

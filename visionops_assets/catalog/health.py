@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.logs import generation_of, topic_of
 from visionops_assets.catalog.schema import HealthWindow, Media, MediaBatch, TopicPosition
 from visionops_assets.contracts import MediaStatus
 
@@ -61,7 +62,8 @@ def handled_media(session: Session, within: timedelta) -> Handled:
 def taken_offsets(session: Session) -> dict[tuple[str, int], int]:
     """Return, by topic and partition, the offset after the last message that was taken.
 
-    Media are taken in batches, predictions one after another.
+    Media are taken in batches, predictions one after another. Of a topic partition whose log was
+    replaced, it is that of the newest log.
     """
     group = (MediaBatch.topic, MediaBatch.topic_partition)
     batches = select(*group, func.max(MediaBatch.end_offset)).group_by(*group)
@@ -69,4 +71,5 @@ def taken_offsets(session: Session) -> dict[tuple[str, int], int]:
         TopicPosition.topic, TopicPosition.topic_partition, TopicPosition.next_offset
     )
     rows = [*session.execute(batches), *session.execute(positions)]
-    return {(topic, partition): offset for topic, partition, offset in rows}
+    rows.sort(key=lambda row: generation_of(row[0]))
+    return {(topic_of(log), partition): offset for log, partition, offset in rows}

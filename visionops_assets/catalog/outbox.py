@@ -110,6 +110,16 @@ def delete_published(session: Session, older_than: timedelta) -> int:
     return len(deleted.all())
 
 
+def count_dead_letters(session: Session, topic: str, within: timedelta) -> dict[str, int]:
+    """Count the dead letters written to `topic` within this time, by the topic of the message."""
+    log = func.split_part(Outbox.payload["topic"].astext, "~", 1).label("log")
+    letters = (
+        select(log).where(Outbox.topic == topic, Outbox.created_at > func.now() - within).subquery()
+    )
+    query = select(letters.c.log, func.count()).group_by(letters.c.log)
+    return dict(session.execute(query).all())
+
+
 def backlog(session: Session) -> Backlog:
     """Count the unpublished events and tell the age of the oldest, 0 without one."""
     age = func.extract("epoch", func.now() - func.min(Outbox.created_at))

@@ -149,10 +149,18 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
     return np.array(newest_first[::-1], dtype=np.bool_)
 
 
-def embeddings_of(session: Session, prediction_ids: Collection[UUID]) -> npt.NDArray[np.float32]:
-    """Return the embeddings of these predictions, float32 (n, E), in no order."""
-    query = select(PredictionRow.embedding).where(PredictionRow.prediction_id.in_(prediction_ids))
-    return np.array(session.scalars(query).all(), dtype=np.float32)
+def embeddings_of(
+    session: Session, prediction_ids: Collection[UUID], size: int
+) -> npt.NDArray[np.float32]:
+    """Return the embeddings of these predictions that have this size, float32 (n, size), unordered.
+
+    Others are in no record that this release wrote, but anybody may write to the topic.
+    """
+    query = select(PredictionRow.embedding).where(
+        PredictionRow.prediction_id.in_(prediction_ids),
+        func.jsonb_array_length(PredictionRow.embedding) == size,
+    )
+    return np.array(session.scalars(query).all(), dtype=np.float32).reshape(-1, size)
 
 
 def newest_window(session: Session, release: Release, kind: type[_Window]) -> _Window | None:

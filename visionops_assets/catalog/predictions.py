@@ -3,25 +3,29 @@
 Not here: how right they were (`performance.py`), and what becomes of their images (`feedback.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.batches import Problem
 from visionops_assets.catalog.schema import Label, PredictionRow, TopicPosition
 from visionops_assets.contracts import Prediction
 
 
-def next_offset(session: Session, topic: str, partition: int) -> int:
-    """Return the offset at which taking predictions from a topic partition goes on."""
-    position = session.get(TopicPosition, (topic, partition))
-    return position.next_offset if position else 0
+def next_offset(session: Session, log: str, partition: int) -> int | None:
+    """Return the offset at which taking predictions from a log goes on; None before the first."""
+    position = session.get(TopicPosition, (log, partition))
+    return position.next_offset if position else None
 
 
-def set_next_offset(session: Session, topic: str, partition: int, offset: int) -> None:
+def set_next_offset(session: Session, log: str, partition: int, offset: int) -> None:
     """Note where to go on, in the transaction that took what came before."""
-    session.merge(TopicPosition(topic=topic, topic_partition=partition, next_offset=offset))
+    session.merge(TopicPosition(topic=log, topic_partition=partition, next_offset=offset))
 
 
 def image_key(prediction: Prediction) -> str | None:
@@ -32,30 +36,70 @@ def image_key(prediction: Prediction) -> str | None:
 
 
 def add_predictions(
-    session: Session, topic: str, partition: int, predictions: Sequence[tuple[int, Prediction]]
-) -> int:
-    """Note predictions with their offsets; those that are known change nothing. Returns the new.
+    session: Session, log: str, partition: int, predictions: Sequence[tuple[int, Prediction]]
+) -> tuple[int, dict[int, Problem]]:
+    """Note predictions with their offsets; those that are known change nothing.
 
     Their images are in the object store already, under `image_key`.
+
+    Returns:
+        How many are new, and, by offset, why one cannot be stored.
     """
-    if not predictions:
+    rows = _rows(log, partition, predictions)
+    try:
+        return _insert(session, rows), {}
+    except (DataError, IntegrityError):
+        # One by one, so that what PostgreSQL does not take is alone.
+        return _insert_each(session, rows)
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> int:
+    if not rows:
         return 0
-    rows = [
+    statement = insert(PredictionRow).on_conflict_do_nothing()
+    with session.begin_nested():
+        added = session.execute(statement.returning(PredictionRow.prediction_id), rows)
+        return len(added.all())
+
+
+def _insert_each(
+    session: Session, rows: Sequence[dict[str, Any]]
+) -> tuple[int, dict[int, Problem]]:
+    added = 0
+    problems: dict[int, Problem] = {}
+    for row in rows:
+        try:
+            added += _insert(session, [row])
+        except (DataError, IntegrityError) as error:
+            said = str(error.orig).partition("\n")[0]
+            problems[row["topic_offset"]] = Problem("unstorable_prediction", said)
+    return added, problems
+
+
+def _rows(
+    log: str, partition: int, predictions: Sequence[tuple[int, Prediction]]
+) -> list[dict[str, Any]]:
+    return [
         prediction.model_dump(exclude={"image"})
         | {
             "role": prediction.role.value,
             "image_key": image_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
-            "topic": topic,
+            "topic": log,
             "topic_partition": partition,
             "topic_offset": offset,
         }
         for offset, prediction in predictions
     ]
-    statement = insert(PredictionRow).on_conflict_do_nothing()
-    added = session.execute(statement.returning(PredictionRow.prediction_id), rows)
-    return len(added.all())
+
+
+def known_predictions(session: Session, prediction_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these predictions that are in the catalog."""
+    query = select(PredictionRow.prediction_id).where(
+        PredictionRow.prediction_id.in_(prediction_ids)
+    )
+    return set(session.scalars(query))
 
 
 def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
@@ -65,7 +109,7 @@ def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
         .group_by(PredictionRow.model_name, PredictionRow.model_version)
         .order_by(PredictionRow.model_name, PredictionRow.model_version)
     )
-    return [row.tuple() for row in session.execute(statement)]
+    return [(name, version, count) for name, version, count in session.execute(statement)]
 
 
 def newest_prediction_label_id(session: Session) -> int:

@@ -7,6 +7,7 @@ before drops it by its id.
 
 import json
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from visionops_assets.cli.screen import (
     print_rows,
     printable,
 )
-from visionops_assets.contracts import DeadLetter, MediaEvent
+from visionops_assets.contracts import DeadLetter, MediaEvent, Prediction
 from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
 from visionops_assets.settings import load_settings
 from visionops_assets.stack.probes import accepts_connections
@@ -79,7 +80,11 @@ def replay(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish messages again. A message that fails again becomes a new dead letter."""
+    """Publish messages again. A message that fails again becomes a new dead letter.
+
+    Those that are not kept whole cannot be: --all leaves them out.
+    """
+    from visionops_assets.catalog.logs import topic_of
     from visionops_assets.resources.broker import Broker, OutgoingEvent
 
     if bool(letters) == every:
@@ -87,13 +92,21 @@ def replay(
     known = _read_letters()
     if every:
         handled = _handled(known)
-        waiting = [letter for place, letter in known.items() if place not in handled]
+        waiting = [
+            letter
+            for place, letter in known.items()
+            if place not in handled and not _incomplete(letter)
+        ]
         chosen = list({(letter.topic, letter.value): letter for letter in waiting}.values())
     else:
         chosen = list(_pick(known, letters or []).values())
+        _require_complete(chosen)
     with Broker().producer() as producer:
         producer.publish_all(
-            [OutgoingEvent(each.topic, each.place, each.value, each.place) for each in chosen]
+            [
+                OutgoingEvent(topic_of(each.topic), each.place, each.value, each.place)
+                for each in chosen
+            ]
         )
     said = f"Published {len(chosen)} message(s) again."
     print_fact({"letters": [each.place for each in chosen]}, as_json, said)
@@ -120,19 +133,44 @@ def _read_letters() -> dict[str, DeadLetter]:
 
 
 def _handled(letters: dict[str, DeadLetter]) -> set[str]:
-    """Name the letters whose event a batch has taken since."""
+    """Name the letters whose event or prediction was taken since."""
     from visionops_assets.catalog.batches import consumed
     from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.predictions import known_predictions
 
-    event_ids = {}
-    for place, letter in letters.items():
-        try:
-            event_ids[place] = MediaEvent.model_validate_json(letter.value).event_id
-        except ValidationError:
-            continue
+    ids = {place: _id_in(letter.value) for place, letter in letters.items()}
+    known = {each for each in ids.values() if each is not None}
     with Catalog().begin() as session:
-        taken = consumed(session, set(event_ids.values()))
-    return {place for place, event_id in event_ids.items() if event_id in taken}
+        taken = consumed(session, known) | known_predictions(session, known)
+    return {place for place, each in ids.items() if each in taken}
+
+
+def _id_in(message: bytes) -> UUID | None:
+    """Return the id of the event or prediction that a message holds."""
+    try:
+        return MediaEvent.model_validate_json(message).event_id
+    except ValidationError:
+        pass
+    try:
+        return Prediction.model_validate_json(message).prediction_id
+    except ValidationError:
+        return None
+
+
+def _incomplete(letter: DeadLetter) -> bool:
+    """Say whether the letter has less than its message: that was too large, or unreadable."""
+    from visionops_assets.stages.dead_letters import KEPT_BYTES, UNREADABLE
+
+    return letter.code == UNREADABLE or len(letter.value) >= KEPT_BYTES
+
+
+def _require_complete(letters: list[DeadLetter]) -> None:
+    for letter in letters:
+        if _incomplete(letter):
+            raise InvalidRequestError(
+                f"{letter.place} does not hold its message whole, so it cannot be replayed. Media "
+                "that it announced are announced again by the sweep."
+            )
 
 
 def _pick(letters: dict[str, DeadLetter], names: list[str]) -> dict[str, DeadLetter]:

@@ -7,7 +7,13 @@ from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
-from visionops_assets.contracts.base import TolerantRecord
+from visionops_assets.contracts.base import (
+    MAX_INTEGER,
+    Moment,
+    Number,
+    Text,
+    TolerantRecord,
+)
 
 
 class Role(StrEnum):
@@ -73,15 +79,15 @@ class Prediction(TolerantRecord):
     """
 
     prediction_id: UUID
-    predicted_at: datetime
-    model_name: str
-    model_version: int
-    snapshot_id: str
+    predicted_at: Moment
+    model_name: Text
+    model_version: int = Field(gt=0, le=MAX_INTEGER)
+    snapshot_id: Text
     role: Role = Role.CHAMPION
-    label: str
-    probabilities: tuple[float, ...]
-    embedding: tuple[float, ...]
+    label: Text
+    probabilities: tuple[Number, ...] = Field(min_length=1)
+    embedding: tuple[Number, ...]
     image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    latency_ms: float = Field(ge=0)
-    quality: tuple[float, ...] = ()
+    latency_ms: Number = Field(ge=0)
+    quality: tuple[Number, ...] = ()
     image: Base64Bytes | None = None

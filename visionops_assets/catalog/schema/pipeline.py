@@ -116,13 +116,30 @@ class Snapshot(Base):
 
 
 class TopicPosition(Base):
-    """Up to where a topic partition has been taken into the catalog."""
+    """Up to where a topic partition has been taken into the catalog; `topic` names its log."""
 
     __tablename__ = "topic_position"
 
     topic: Mapped[str] = mapped_column(primary_key=True)
     topic_partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     next_offset: Mapped[int]
+
+
+class LogCut(Base):
+    """A log of a topic partition that lost messages before they were read, or was replaced."""
+
+    __tablename__ = "log_cut"
+
+    cut_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    topic: Mapped[str]
+    topic_partition: Mapped[int]
+    log: Mapped[str]
+    first_offset: Mapped[int]
+    end_offset: Mapped[int | None] = mapped_column(
+        comment="Exclusive; None of one that was replaced."
+    )
+    is_replaced: Mapped[bool]
+    noticed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class PredictionRow(Base):

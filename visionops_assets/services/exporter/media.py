@@ -7,12 +7,14 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog import damage, media, outbox, quarantine, sweeping
+from visionops_assets.catalog import damage, logs, media, outbox, quarantine, sweeping
 from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import Label, Snapshot
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.services.exporter.families import gauge, gauges
 from visionops_assets.settings import Settings
+
+WITHIN = timedelta(days=1)
 
 
 def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
@@ -25,6 +27,7 @@ def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     labels = session.scalar(select(func.count()).select_from(Label).where(stands())) or 0
     snapshots = session.scalar(select(func.count()).select_from(Snapshot)) or 0
     owed = outbox.backlog(session)
+    yield from _queue_metrics(session, settings)
     yield gauge("frames", "Processed frames.", frames)
     yield gauge("labels", "Labels, of media and of predictions.", labels)
     yield gauge(
@@ -40,6 +43,17 @@ def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
         owed.oldest_age_s,
     )
     yield from _waiting_metrics(session, settings)
+
+
+def _queue_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
+    topics = (settings.kafka_media_topic, settings.kafka_predictions_topic)
+    letters = outbox.count_dead_letters(session, settings.kafka_dead_letter_topic, WITHIN)
+    for name, documentation, counts in (
+        ("dead_letters", "Messages of a topic that became dead letters within a day.", letters),
+        ("log_cuts", "Times that a topic lost messages, within a day.", logs.count_cuts(session)),
+    ):
+        samples = [((topic,), counts.get(topic, 0)) for topic in topics]
+        yield gauges(name, documentation, ["topic"], samples)
 
 
 def _waiting_metrics(session: Session, settings: Settings) -> Iterator[Metric]:

@@ -21,7 +21,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import current_spec, load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
-from visionops_assets.stages.frames.fetching import fetch
+from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
@@ -124,13 +124,15 @@ def _decode_all(
         ) as sandbox,
     ):
         path = Path(folder) / "media"
-        fields = media[["media_id", "object_key", "sha256", "kind"]]
-        for media_id, key, sha256, kind in fields.itertuples(index=False):
+        rows = media[list(StoredFile._fields)].itertuples(index=False)
+        for file, error in fetch_each(map(StoredFile._make, rows), object_store, path):
+            if error is not None:
+                yield UUID(file.media_id), error
+                continue
             try:
-                fetch(object_store, key, sha256, path)
-                yield UUID(media_id), _decode(sandbox, path, MediaKind(kind), spec)
-            except MediaError as error:
-                yield UUID(media_id), error
+                yield UUID(file.media_id), _decode(sandbox, path, MediaKind(file.kind), spec)
+            except MediaError as undecodable:
+                yield UUID(file.media_id), undecodable
 
 
 def _decode(

@@ -1,20 +1,26 @@
 """`raw_media`: the media files that one batch of events announced."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.batches import OffsetRange, problems_of, take_events
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.logs import log_of, note_replaced
 from visionops_assets.catalog.outbox import add_dead_letters
 from visionops_assets.catalog.schema import Media
+from visionops_assets.contracts import DeadLetter
 from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import LogTruncatedError
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.resources.topic_reader import QueuedEvent
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
-from visionops_assets.stages.media.events import dead_letters, parse_events
+from visionops_assets.stages.dead_letters import letters_of
+from visionops_assets.stages.media.events import parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import table
 
@@ -48,37 +54,85 @@ def raw_media(
     the same transaction, and do not stop the others.
     """
     offsets = OffsetRange.parse(context.partition_key)
-    with broker.reader() as reader:
-        queued = reader.read_range(offsets.topic, offsets.partition, offsets.start, offsets.end)
-    events, problems = parse_events(queued)
-    with catalog.begin() as session:
-        problems |= problems_of(session, events)
-        known = [(offset, event) for offset, event in events if offset not in problems]
-        manifest = _manifest(take_events(session, offsets, known))
-        letters = dead_letters(offsets, queued, problems)
-        add_dead_letters(session, load_settings().kafka_dead_letter_topic, letters)
+    taken = _take(broker, catalog, offsets)
+    manifest, letters, queued = _manifest(taken.media), taken.letters, taken.messages
     crash_point(CrashPoint.BATCH_EVENTS_TAKEN)
     for letter in letters:
         context.log.error("Dead letter %s: %s: %s", letter.place, letter.code, letter.detail)
-    context.log.info("%d messages announced %d new media files", len(queued), len(manifest))
-    context.log_event(dg.AssetObservation("media_topic", metadata={"messages": len(queued)}))
+    if taken.lost is not None:
+        context.log.error("%s The sweep announces again what was lost.", taken.lost)
+    context.log.info("%d messages announced %d new media files", queued, len(manifest))
+    context.log_event(dg.AssetObservation("media_topic", metadata={"messages": queued}))
     if letters:
         context.log_event(
             dg.AssetMaterialization("dead_letter_topic", metadata={"messages": len(letters)})
         )
-    if empty := offsets.end - offsets.start - len(queued):
+    if empty := offsets.end - offsets.start - queued:
         context.log.warning("%d offsets hold no message, as after a broker was killed", empty)
     return dg.MaterializeResult(
         value=manifest,
         metadata={
-            "messages": len(queued),
-            "repeated_events": len(known) - len(manifest),
+            "messages": queued,
+            "repeated_events": queued - len(letters) - len(manifest),
             "dead_letters": len(letters),
             "media_by_kind": dg.MetadataValue.json(dict(Counter(manifest["kind"]))),
             "megabytes": float(manifest["bytes"].sum() / 1e6),
             "first_rows": table(manifest, max_rows=5),
         },
     )
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Media of a batch, the number of its messages, dead letters, and its loss in words."""
+
+    media: list[Media]
+    messages: int
+    letters: list[DeadLetter]
+    lost: str | None
+
+
+def _take(broker: Broker, catalog: Catalog, offsets: OffsetRange) -> _Taken:
+    """Take the events of a batch. Of a log that was cut or replaced since, what is left."""
+    where = (offsets.topic_to_read, offsets.partition)
+    with catalog.begin() as session:
+        is_present = log_of(session, *where) == offsets.topic
+    if not is_present:
+        return _note(catalog, offsets, [], f"The log {offsets.topic} was replaced.")
+    queued, lost = _read(broker, offsets)
+    try:
+        return _note(catalog, offsets, queued, lost)
+    except LogTruncatedError as error:
+        with catalog.begin() as session:
+            note_replaced(session, offsets.topic, offsets.partition, offsets.start)
+        return _note(catalog, offsets, [], str(error))
+
+
+def _read(broker: Broker, offsets: OffsetRange) -> tuple[list[QueuedEvent], str | None]:
+    where = (offsets.topic_to_read, offsets.partition, offsets.start, offsets.end)
+    with broker.reader() as reader:
+        try:
+            return reader.read_range(*where), None
+        except LogTruncatedError as error:
+            return reader.read_what_is_left(*where), str(error)
+
+
+def _note(
+    catalog: Catalog, offsets: OffsetRange, queued: list[QueuedEvent], lost: str | None
+) -> _Taken:
+    """Note events and dead letters in one transaction.
+
+    Raises:
+        LogTruncatedError: an event lies where another one lay before; nothing is noted.
+    """
+    events, problems = parse_events(queued)
+    with catalog.begin() as session:
+        problems |= problems_of(session, events)
+        known = [(offset, event) for offset, event in events if offset not in problems]
+        media = take_events(session, offsets, known)
+        letters = letters_of(offsets.topic, offsets.partition, queued, problems)
+        add_dead_letters(session, load_settings().kafka_dead_letter_topic, letters)
+    return _Taken(media, len(queued), letters, lost)
 
 
 def _manifest(media: list[Media]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from visionops_assets.catalog.batches import OffsetRange
-from visionops_assets.resources.broker import QueuedEvent
+from visionops_assets.resources.topic_reader import QueuedEvent
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,20 @@
 
 import json
 import time
+from collections.abc import Mapping
+from functools import partial
 
 import dagster as dg
 
 from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.logs import topic_of
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.resources.broker import Broker, TopicReader
+from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt
+from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import media_batches
 
@@ -34,22 +39,25 @@ process_media = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 @skip_without_servers
-def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.SensorResult:
+def media_events(
+    context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
+) -> dg.SensorResult:
     """Cut the media topic into batches and ask for one run each.
 
-    The cursor is the next offset by partition. Dagster stores it together with the requests, so a
-    tick that dies is evaluated again; what it then asks for twice is harmless (see `cut_batches`).
+    The cursor is the next offset by partition, and by log where one was replaced. Dagster stores it
+    together with the requests, so a tick that dies is evaluated again; what it then asks for twice
+    is harmless (see `cut_batches`). A partition that cannot be read does not stop the others.
     """
     topic = load_settings().kafka_media_topic
     cursor: dict[str, int] = json.loads(context.cursor or "{}")
-    batches: list[OffsetRange] = []
     with broker.reader() as reader:
-        for partition in reader.partitions(topic):
-            start = _start(context, reader, topic, partition, cursor.get(str(partition)))
-            cut = _due_batches(reader, topic, partition, start)
-            batches += cut
-            cursor[str(partition)] = cut[-1].end if cut else start
-    keys = [batch.batch_key for batch in batches]
+        log_reading = LogReading(reader, topic, context.log.error)
+        cut, failed = reader.of_each_partition(topic, partial(_cut, catalog, log_reading, cursor))
+    for partition, error in failed.items():
+        context.log.error(f"Partition {partition} waits: {error}")
+    for partition, (log, next_offset, _) in cut.items():
+        cursor[_cursor_key(log, partition)] = next_offset
+    keys = [batch.batch_key for _, _, batches in cut.values() for batch in batches]
     if keys:
         crash_point(CrashPoint.SENSOR_BATCHES_CUT)
     return dg.SensorResult(
@@ -60,31 +68,27 @@ def media_events(context: dg.SensorEvaluationContext, broker: Broker) -> dg.Sens
     )
 
 
-def _start(
-    context: dg.SensorEvaluationContext,
-    reader: TopicReader,
-    topic: str,
-    partition: int,
-    next_offset: int | None,
-) -> int:
-    """Return the offset to go on from: `next_offset`, if there was one and the log still has it."""
-    beginning = reader.beginning(topic, partition)
-    if next_offset is None:
-        return beginning
-    if next_offset < beginning:
-        context.log.error(
-            f"{topic}-{partition} lost its offsets [{next_offset}, {beginning}) before they were "
-            "read. The sweep announces again what they announced."
-        )
-    return max(next_offset, beginning)
+def _cursor_key(log: str, partition: int) -> str:
+    return f"{partition}{log.removeprefix(topic_of(log))}"
 
 
-def _due_batches(reader: TopicReader, topic: str, partition: int, start: int) -> list[OffsetRange]:
+def _cut(
+    catalog: Catalog, log_reading: LogReading, cursor: Mapping[str, int], partition: int
+) -> tuple[str, int, list[OffsetRange]]:
+    """Cut the due batches of a partition; returns its log's name and its next offset with them."""
     settings = load_settings()
     rule = BatchRule(settings.batch_max_messages, settings.batch_max_wait_s)
     wanted = rule.max_events * MAX_BATCHES_PER_TICK
-    events = reader.poll(topic, partition, start, wanted, timeout_s=5)
-    return cut_batches(topic, partition, events, rule, time.time())
+    with catalog.begin() as session:
+        read = log_reading.read_on(
+            session,
+            partition,
+            lambda log, number: cursor.get(_cursor_key(log, number)),
+            wanted,
+            timeout_s=5,
+        )
+    batches = cut_batches(read.log, partition, read.events, rule, time.time())
+    return read.log, batches[-1].end if batches else read.start, batches
 
 
 @dg.sensor(

@@ -84,6 +84,10 @@ def data_drift(
     return dg.MaterializeResult(value=results, metadata=metadata)
 
 
+MIN_EMBEDDINGS = 2
+"""Distances need pairs."""
+
+
 def choose(seen: list[Observation], most: int) -> list[Observation]:
     """Draw at most `most` observations by chance; equal input gives an equal draw."""
     if len(seen) <= most:
@@ -104,7 +108,10 @@ def _compare(
     if reference is None:
         return None, "No reference: evaluation kept none of this version."
     chosen = choose(seen, EMBEDDINGS_COMPARED)
-    embeddings = embeddings_of(session, [one.prediction_id for one in chosen])
+    size = reference.embeddings.shape[1]
+    embeddings = embeddings_of(session, [one.prediction_id for one in chosen], size)
+    if len(embeddings) < MIN_EMBEDDINGS:
+        return None, f"Nearly no prediction has an embedding of {size} numbers, as the reference."
     compared = compare(reference, seen, embeddings, settings.drift_significance)
     session.add(
         DriftWindow(

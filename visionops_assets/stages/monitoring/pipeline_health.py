@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog import outbox
 from visionops_assets.catalog.health import Measurement, handled_media
 from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
-from visionops_assets.resources.broker import Broker, TopicReader
+from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.topic_reader import TopicReader
 
 RUNS_WITHIN = timedelta(days=1)
 QUARANTINED_WITHIN = timedelta(hours=1)
@@ -49,19 +50,21 @@ def measure_queue(
     """
     try:
         with broker.reader() as reader:
-            lags = [
-                Measurement(
-                    "consumer_lag",
-                    {"topic": topic, "partition": str(partition)},
-                    _lag(reader, topic, partition, taken.get((topic, partition))),
-                    "messages",
-                )
-                for topic in topics
-                for partition in reader.partitions(topic)
-            ]
+            lags = [lag for topic in topics for lag in _lags(reader, topic, taken)]
     except ServerUnreachableError:
         return [Measurement("up", {"server": _BROKER}, 0, "")]
     return [Measurement("up", {"server": _BROKER}, 1, ""), *lags]
+
+
+def _lags(reader: TopicReader, topic: str, taken: dict[tuple[str, int], int]) -> list[Measurement]:
+    """Measure the partitions of a topic. What one that cannot be read lacks is not known."""
+    lags, _ = reader.of_each_partition(
+        topic, lambda partition: _lag(reader, topic, partition, taken.get((topic, partition)))
+    )
+    return [
+        Measurement("consumer_lag", {"topic": topic, "partition": str(partition)}, lag, "messages")
+        for partition, lag in lags.items()
+    ]
 
 
 def _lag(reader: TopicReader, topic: str, partition: int, taken: int | None) -> int:

@@ -1,12 +1,14 @@
 """`prediction_log`: the answers of the served pipeline, taken from the queue into the catalog."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 import pandas as pd
-from pydantic import ValidationError
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.outbox import add_dead_letters
 from visionops_assets.catalog.predictions import (
     add_predictions,
     image_key,
@@ -15,11 +17,13 @@ from visionops_assets.catalog.predictions import (
     set_next_offset,
 )
 from visionops_assets.contracts import Prediction
-from visionops_assets.resources.broker import Broker, QueuedEvent
+from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
+from visionops_assets.stages.dead_letters import letters_of, parse
+from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
 
@@ -49,24 +53,21 @@ def prediction_log(
     """Predictions of the served pipeline, taken from the queue into the catalog.
 
     The table counts them, one row per model version. Each materialization goes on where the catalog
-    ends. Images that were kept go to the object store.
+    ends. Images that were kept go to the object store. Messages that are no predictions become
+    dead letters, in the same transaction; a partition that cannot be read does not stop the others.
     """
     topic = load_settings().kafka_predictions_topic
-    added = images = 0
     with broker.reader() as reader:
-        for partition in reader.partitions(topic):
-            while True:
-                with catalog.begin() as session:
-                    start = next_offset(session, topic, partition)
-                    queued = reader.poll(topic, partition, start, READ_AT_ONCE, timeout_s=10)
-                    parsed = _parse(context, queued)
-                    images += _keep_images(object_store, parsed)
-                    added += add_predictions(session, topic, partition, parsed)
-                    if queued:
-                        set_next_offset(session, topic, partition, queued[-1].offset + 1)
-                if len(queued) < READ_AT_ONCE:
-                    break
-                context.log.info("%d predictions taken so far", added)
+        log_reading = LogReading(reader, topic, context.log.error)
+        taking = _Taking(context, catalog, object_store, log_reading)
+        _, failed = reader.of_each_partition(topic, taking.take_partition)
+    for partition, error in failed.items():
+        context.log.error("Partition %d waits: %s", partition, error)
+    added, images = taking.added, taking.images
+    if taking.letters:
+        context.log_event(
+            dg.AssetMaterialization("dead_letter_topic", metadata={"messages": taking.letters})
+        )
     context.log.info("Took %d predictions and %d images into the catalog", added, images)
     context.log_event(dg.AssetObservation("predictions_topic", metadata={"new_predictions": added}))
     with catalog.begin() as session:
@@ -77,9 +78,49 @@ def prediction_log(
         metadata={
             "new_predictions": added,
             "new_images": images,
+            "dead_letters": taking.letters,
             "by_version": table(by_version),
         },
     )
+
+
+@dataclass
+class _Taking:
+    """Takes predictions, page by page, and counts what came."""
+
+    context: dg.AssetExecutionContext
+    catalog: Catalog
+    object_store: ObjectStore
+    log_reading: LogReading
+    added: int = 0
+    images: int = 0
+    letters: int = 0
+
+    def take_partition(self, partition: int) -> None:
+        """Take all that waits in a partition."""
+        while self._take_page(partition) == READ_AT_ONCE:
+            self.context.log.info("%d predictions taken so far", self.added)
+
+    def _take_page(self, partition: int) -> int:
+        """Take some messages in one transaction; return how many."""
+        with self.catalog.begin() as session:
+            read = self.log_reading.read_on(
+                session, partition, partial(next_offset, session), READ_AT_ONCE, timeout_s=10
+            )
+            parsed, problems = parse(read.events, Prediction, "unreadable_prediction")
+            images = _keep_images(self.object_store, parsed)
+            added, unstorable = add_predictions(session, read.log, partition, parsed)
+            letters = letters_of(read.log, partition, read.events, problems | unstorable)
+            add_dead_letters(session, load_settings().kafka_dead_letter_topic, letters)
+            set_next_offset(session, read.log, partition, read.end)
+        for letter in letters:
+            self.context.log.error(
+                "Dead letter %s: %s: %s", letter.place, letter.code, letter.detail
+            )
+        self.added += added
+        self.images += images
+        self.letters += len(letters)
+        return len(read.events)
 
 
 def _keep_images(object_store: ObjectStore, parsed: list[tuple[int, Prediction]]) -> int:
@@ -93,16 +134,3 @@ def _keep_images(object_store: ObjectStore, parsed: list[tuple[int, Prediction]]
         # Consumed, so that one that failed is an error here.
         list(pool.map(lambda image: object_store.put(*image), kept))
     return len(kept)
-
-
-def _parse(
-    context: dg.AssetExecutionContext, queued: list[QueuedEvent]
-) -> list[tuple[int, Prediction]]:
-    parsed = []
-    for message in queued:
-        try:
-            parsed.append((message.offset, Prediction.model_validate_json(message.value)))
-        except ValidationError as error:
-            problem = error.errors(include_input=False)[0]["msg"]
-            context.log.warning("Message at %d is no prediction: %s", message.offset, problem)
-    return parsed

@@ -1,8 +1,10 @@
 """The sensor that asks for a look at the served model: at new predictions or labels, or hourly."""
 
 import json
+import logging
 import time
 from datetime import datetime
+from functools import partial
 
 import dagster as dg
 from sqlalchemy.orm import Session
@@ -10,7 +12,11 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, now
 from visionops_assets.catalog.decisions import newest_decision
-from visionops_assets.catalog.predictions import newest_prediction_label_id, next_offset
+from visionops_assets.catalog.predictions import (
+    newest_prediction_label_id,
+    next_offset,
+    set_next_offset,
+)
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
@@ -18,6 +24,7 @@ from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import WATCHING, is_under_way, was_cancelled
+from visionops_assets.stages.log_reading import LogReading
 
 monitor = dg.define_asset_job(
     "monitor",
@@ -66,8 +73,8 @@ def new_predictions(
         label_id = newest_prediction_label_id(session)
         is_due = _retraining_is_due(session, settings)
         is_serving = champion(session, settings.model_name) is not None
-    is_due = is_due or (is_serving and is_hourly_due)
-    if not (is_due or label_id != last["label_id"] or _predictions_wait(broker, catalog)):
+    is_due = is_due or (is_serving and is_hourly_due) or label_id != last["label_id"]
+    if not (is_due or _predictions_wait(broker, catalog, context.log)):
         return dg.SensorResult(skip_reason="No new prediction, and no new label for one.")
     return dg.SensorResult(
         # No run key: measuring again is harmless, and one that failed must come again.
@@ -107,10 +114,20 @@ def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
     return is_over or has_enough
 
 
-def _predictions_wait(broker: Broker, catalog: Catalog) -> bool:
+def _predictions_wait(broker: Broker, catalog: Catalog, log: logging.Logger) -> bool:
     topic = load_settings().kafka_predictions_topic
-    with catalog.begin() as session, broker.reader() as reader:
-        return any(
-            reader.poll(topic, partition, next_offset(session, topic, partition), 1, timeout_s=3)
-            for partition in reader.partitions(topic)
-        )
+    with broker.reader() as reader:
+        log_reading = LogReading(reader, topic, log.error)
+        waiting, failed = reader.of_each_partition(topic, partial(_waits, catalog, log_reading))
+    for partition, error in failed.items():
+        log.error(f"Partition {partition} waits: {error}")
+    return any(waiting.values())
+
+
+def _waits(catalog: Catalog, log_reading: LogReading, partition: int) -> bool:
+    with catalog.begin() as session:
+        taken = partial(next_offset, session)
+        read = log_reading.read_on(session, partition, taken, 1, timeout_s=3)
+        # A cut is noted once.
+        set_next_offset(session, read.log, partition, read.start)
+    return bool(read.events)

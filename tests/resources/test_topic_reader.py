@@ -2,16 +2,23 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kafka import TopicPartition
+from kafka.errors import (
+    CorruptRecordError,
+    KafkaTimeoutError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 
-from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
-from visionops_assets.resources import broker
-from visionops_assets.resources.broker import TopicReader
+from visionops_assets.errors import LogTruncatedError, MissingCodecError, ServerUnreachableError
+from visionops_assets.resources import topic_reader
+from visionops_assets.resources.topic_reader import TopicReader
 
 
 @dataclass
@@ -22,16 +29,23 @@ class Record:
 
 
 class Consumer:
-    """Partitions that hold `[start, end)` but for `gaps`; its first fetches come back empty."""
+    """Partitions that hold `[start, end)` but for `gaps`; its first fetches come back empty.
+
+    A fetch that begins at a `damaged` offset raises `error`.
+    """
 
     def __init__(
         self,
         ranges: dict[int, tuple[int, int]],
         empty_fetches: int = 1,
         gaps: Collection[int] = (),
+        damaged: Collection[int] = (),
+        error: type[Exception] = CorruptRecordError,
     ) -> None:
         self._ranges = ranges
         self._gaps = gaps
+        self._damaged = damaged
+        self._error = error
         self._empty_fetches = empty_fetches
         self._position = 0
 
@@ -53,7 +67,10 @@ class Consumer:
             self._empty_fetches -= 1
             return {}
         end = self._ranges[self._target.partition][1]
+        if self._position in self._damaged:
+            raise self._error
         held = [n for n in range(self._position, end) if n not in self._gaps]
+        held = list(takewhile(lambda n: n not in self._damaged, held))
         offsets = held[:max_records]
         self._position = offsets[-1] + 1 if offsets else end
         return {self._target: [Record(offset) for offset in offsets]}
@@ -75,7 +92,7 @@ def _reader(*args: Any) -> TopicReader:
 def test_all_is_read_once_in_order(ranges: dict[int, tuple[int, int]], page: int) -> None:
     held = {number: (start, start + count) for number, (start, count) in ranges.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(broker, "PAGE_EVENTS", page)
+        patch.setattr(topic_reader, "PAGE_EVENTS", page)
         read = [event.offset for event in _reader(held).read_all("t")]
     assert read == [offset for number in sorted(held) for offset in range(*held[number])]
 
@@ -118,7 +135,7 @@ def test_a_range_of_which_nothing_comes_is_not_taken_for_a_cut_one() -> None:
 
 
 def test_a_message_without_a_value_is_an_empty_one() -> None:
-    assert broker._event(Record(3, 7, None)).value == b""
+    assert topic_reader._event(Record(3, 7, None)).value == b""
 
 
 @pytest.mark.parametrize("near", [3, 7, 10])
@@ -134,3 +151,51 @@ def test_an_end_that_is_not_said_is_not_guessed() -> None:
 def test_the_end_of_a_log_that_was_replaced_is_not_taken_for_its_own() -> None:
     with pytest.raises(LogTruncatedError):
         _reader({0: (0, 5)}).end("t", 0, 90, timeout_s=5)
+
+
+@given(damaged=st.sets(st.integers(0, 9)), page=st.integers(1, 12))
+def test_of_a_damaged_batch_each_offset_is_told_and_all_others_are_read(
+    damaged: set[int], page: int
+) -> None:
+    reader = _reader({0: (0, 10)}, 1, (), damaged)
+    events = reader.poll("t", 0, 0, page, timeout_s=5)
+    if page >= 10:
+        assert [event.offset for event in events] == list(range(10))
+    assert {event.offset for event in events if event.fault} == {
+        event.offset for event in events if event.offset in damaged
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UnsupportedCodecError, MissingCodecError),
+        (OffsetOutOfRangeError, LogTruncatedError),
+        (KafkaTimeoutError, ServerUnreachableError),
+    ],
+)
+def test_a_fault_is_told_by_its_kind(error: type[Exception], told: type[Exception]) -> None:
+    with pytest.raises(told):
+        _reader({0: (0, 9)}, 0, (), {0}, error).poll("t", 0, 0, 9, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("held", "offsets"), [((3, 9), [3, 4]), ((0, 4), [2, 3]), ((7, 9), []), ((0, 1), [])]
+)
+def test_of_a_range_that_was_cut_the_rest_is_read(
+    held: tuple[int, int], offsets: list[int]
+) -> None:
+    left = _reader({0: held}).read_what_is_left("t", 0, 2, 5, timeout_s=5)
+    assert [event.offset for event in left] == offsets
+
+
+def test_a_partition_that_fails_does_not_stop_the_others() -> None:
+    reader = _reader({0: (0, 5), 1: (0, 5)})
+
+    def work(partition: int) -> int:
+        if partition == 0:
+            raise ServerUnreachableError("no leader")
+        return partition
+
+    done, failed = reader.of_each_partition("t", work)
+    assert (done, list(failed)) == ({1: 1}, [0])
