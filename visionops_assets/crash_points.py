@@ -1,8 +1,8 @@
 """Named points at which a process may die, so that tests can kill it exactly there.
 
-A point is armed by a file of its name in `VISIONOPS_CRASH_POINTS_DIR`; whoever passes first takes
-the file away and kills itself with SIGKILL, as a power cut would. Without the setting nothing is
-looked up.
+A point is armed by a file of its name in `VISIONOPS_CRASH_POINTS_DIR`; the process that passes
+first removes the file and kills itself with SIGKILL, as a power cut would. Without the setting no
+file is looked for.
 """
 
 import os
@@ -13,7 +13,7 @@ from visionops_assets.settings import load_settings
 
 
 class CrashPoint(StrEnum):
-    """Where a crash must lose nothing and do nothing twice; each is passed in one place."""
+    """Points where a crash must lose nothing and do nothing twice; each is passed in one place."""
 
     UPLOAD_INTENT_COMMITTED = "upload.intent_committed"
     UPLOAD_OBJECT_STORED = "upload.object_stored"

@@ -133,7 +133,7 @@ def test_a_bad_release_is_rolled_back_once_and_by_the_arbiter(serving: Serving) 
     predict(serving, 60, right=False)
     alarmed = decide(serving)
     assert alarmed.outcome == Outcome.WAIT
-    assert "0 newly labelled frames, and 3 are asked for" in alarmed.reason
+    assert "0 newly labelled frames, and 3 are needed" in alarmed.reason
 
 
 def data_version_decided(serving: Serving) -> str:
@@ -529,7 +529,7 @@ def test_a_trial_without_a_release_ends_a_retraining(
     assert came_to(uncommitted, serving, max_s=0) is None
     rollout.ended_at = datetime.now(UTC)
     uncommitted.flush()
-    assert came_to(uncommitted, serving) == "the trial of version 2 ended without a release"
+    assert came_to(uncommitted, serving) == "the rollout of version 2 ended without a release"
 
 
 def test_time_and_other_releases_end_a_retraining(

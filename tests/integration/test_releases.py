@@ -277,7 +277,7 @@ def test_the_command_line_releases_says_why_not_and_shows_the_audit(served: Serv
     before = served.champion()
     promoted = visionops("releases", "promote", str(version), *why, "--as", "anna")
     assert promoted.returncode == 0, promoted.stderr
-    assert f"Version {version} is champion in the place of {before}" in promoted.stdout
+    assert f"Version {version} is champion in place of {before}" in promoted.stdout
     back = visionops("releases", "rollback", *why)
     assert back.returncode == 0, back.stderr
     assert served.champion() == before

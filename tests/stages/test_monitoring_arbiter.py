@@ -79,7 +79,7 @@ def test_with_the_alarm_and_enough_frames_it_trains_anew() -> None:
 @pytest.mark.parametrize(
     ("retraining", "words", "look_again_in_s"),
     [
-        (replace(READY, new_frames=99), "99 newly labelled frames, and 100 are asked for", None),
+        (replace(READY, new_frames=99), "99 newly labelled frames, and 100 are needed", None),
         (replace(READY, rollout="canary of version 4"), "canary of version 4 is being tried", None),
         (
             replace(READY, last_age_s=7_000, in_flight="a snapshot is awaited", gives_up_in_s=200),
@@ -148,7 +148,7 @@ def test_labels_are_asked_for_if_nothing_else_is_missing_to_train_anew(
     facts = replace(ALARMED, **{"retraining": Retraining(), "askable_images": images, **more})
     found = decide(facts, RULE)
     assert found.outcome is outcome
-    assert "0 newly labelled frames, and 100 are asked for" in found.reason
+    assert "0 newly labelled frames, and 100 are needed" in found.reason
 
 
 @pytest.mark.parametrize(

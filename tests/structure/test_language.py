@@ -30,11 +30,17 @@ HARD_FORMS = {
     "a clause that begins with 'What', not a question": r"^What\b(?![^.]*\?)",
     "'of which'": r"\bof wh(?:ich|om)\b",
     "'so many'": r"\bso many\b(?! that\b| as\b)",
+    "'that which'": r"\b(?:that|those) which\b",
+    "'in the place of' for 'in place of'": r"\bin the place of\b",
+    "'broken off' for 'interrupted'": r"\bbroken? off\b",
+    "'held out' for 'in the holdout'": r"\b(?:held|kept)[ -](?:back|out)\b",
+    "'trial' for 'rollout'": r"\btrials?\b(?!\.py)",
     "'hang together'": r"\bhangs? together\b",
     "'by which it'": r"\bby which (?:it|they)\b",
     "'is none'": r"\bthere (?:is|are) none\b|\b(?:is|are) none[.,;:]",
     "'nothing to tell'": r"\bnothing to (?:tell|do|show|draw|say)\b",
     "'a' for 'per'": rf"\b(?:a|an|one) (?:{COUNTED}) an? \w+",
+    "'a' for 'per', after a number": rf"(?<!a )\b\d[\d.,]* an? (?:{COUNTED}|label|prediction)\b",
     "'a' for 'per', after a unit": r"\d (?:ms|us|s|kB|MB|MiB|GB|bytes) an? \w+",
 }
 NO_VERBS = {"A", "An", "How", "The", "This", "What", "When", "Where", "Whether", "Which", "Who"}
@@ -111,6 +117,9 @@ def test_the_docstring_of_a_function_begins_with_a_verb(path: Path) -> None:
         "It takes 0.1 ms a label.",
         "Return the model, if there is none.",
         "Wait so many seconds.",
+        "It makes 7 a file.",
+        "A fifth of the groups is held out.",
+        "It lost its trial.",
     ],
 )
 def test_a_hard_form_is_found(text: str) -> None:
@@ -118,7 +127,14 @@ def test_a_hard_form_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["What serves?", "Look once a day.", "It is none of ours.", "There are so many that."]
+    "text",
+    [
+        "What serves?",
+        "Look once a day.",
+        "It is none of ours.",
+        "There are so many that.",
+        "After a 201 a file is safe.",
+    ],
 )
 def test_plain_english_is_not(text: str) -> None:
     assert not hard_forms(iter([(1, text)]))

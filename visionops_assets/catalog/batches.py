@@ -1,4 +1,4 @@
-"""Batches of media events, and the frames that came of them."""
+"""Batches of media events, and their frames."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -69,14 +69,14 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a message cannot be handled: a stable code, and words."""
+    """The reason why a message cannot be handled: a stable code, and words."""
 
     code: str
     detail: str
 
 
 def problems_of(session: Session, events: Sequence[tuple[int, MediaEvent]]) -> dict[int, Problem]:
-    """Name, by offset, the events that announce nothing that the catalog knows."""
+    """Return, by offset, the events that announce nothing known to the catalog."""
     stored = session.execute(
         select(Media.media_id, Media.announcement).where(
             Media.media_id.in_({event.media_id for _, event in events}),
@@ -97,7 +97,7 @@ def problems_of(session: Session, events: Sequence[tuple[int, MediaEvent]]) -> d
 
 
 def consumed(session: Session, event_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of these events that a batch has taken."""
+    """Return the ids among these that a batch has taken."""
     query = select(ConsumedEvent.event_id).where(ConsumedEvent.event_id.in_(event_ids))
     return set(session.scalars(query))
 
@@ -107,11 +107,11 @@ def take_events(
 ) -> list[Media]:
     """Note events as consumed by this batch, and return the media that are its own.
 
-    An event that came before belongs to the batch that noted it first: a second delivery changes
-    nothing, and a batch that runs again finds its media again.
+    An event belongs to the batch that noted it first: a second delivery changes nothing, and a
+    batch that runs again finds its media again.
 
     Raises:
-        LogTruncatedError: at one of these offsets there was another event before.
+        LogTruncatedError: another event lay at one of these offsets before.
     """
     session.execute(
         insert(MediaBatch)
@@ -158,7 +158,7 @@ def _note_consumed(
 
 
 def _require_known(session: Session, offsets: OffsetRange, event_ids: set[UUID]) -> None:
-    """Fail if an event lost its place to another one: it would never be processed."""
+    """Fail if another event took the place of one: that one would never be processed."""
     query = select(func.count()).where(ConsumedEvent.event_id.in_(event_ids))
     lost = len(event_ids) - session.execute(query).scalar_one()
     if lost:
@@ -175,7 +175,7 @@ def commit_frames(
     frames: Sequence[FrameRecord],
     rejections: Sequence[Rejection],
 ) -> None:
-    """Commit what a batch came to: frames, processed and quarantined media, the batch itself.
+    """Commit the results of a batch: frames, processed and quarantined media, the batch itself.
 
     A batch that runs again points the same frame ids at its new shards.
     """

@@ -22,9 +22,9 @@ LIVENESS: Mapping[str, int | str] = {
     "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=10000",
 }
-"""How each side of a connection finds out, in some 10 s, that the host of the other has vanished.
+"""Let each side of a connection find out, in some 10 s, that the host of the other has vanished.
 
-Such a host ends no connection: PostgreSQL would keep its transactions, and all that they locked,
+Such a host does not end its connections: PostgreSQL would keep its transactions, and their locks,
 for the two hours of the kernel's own keep-alives.
 """
 

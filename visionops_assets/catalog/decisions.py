@@ -1,7 +1,7 @@
-"""Decisions of the retrain arbiter, and what became of those to retrain.
+"""Decisions of the retrain arbiter, and the results of those to retrain.
 
-The table only grows. Nothing marks a retraining as done: what became of it is read from the
-snapshots, verdicts, rollouts and releases that came after, so that no crash can leave it open.
+The table only grows. Nothing marks a retraining as done: its result is read from the snapshots,
+verdicts, rollouts and releases that came after, so that no crash can leave it open.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from visionops_assets.contracts import GateState, Outcome
 class Retraining:
     """How far the newest decision to retrain has come.
 
-    `snapshot_id` is that of the snapshot which answers it, None before it is cut. `came_to` says
-    how it ended, None while it is in flight. `age_s` is by the database's clock.
+    `snapshot_id` names the snapshot that answers it, None before it is cut. `came_to` says how it
+    ended, None while it is in flight. `age_s` is by the database's clock.
     """
 
     decision: Decision
@@ -33,14 +33,14 @@ class Retraining:
 
     @property
     def stage(self) -> str:
-        """Say what it waits for, if it is in flight."""
+        """Say what a retraining in flight waits for."""
         if self.snapshot_id is None:
             return "a snapshot is awaited"
         return f"a model of {self.snapshot_id} is trained or tried"
 
 
 def lock_decisions(session: Session, model_name: str) -> None:
-    """Wait until no other transaction decides about this model; held to the end of this one."""
+    """Wait until no other transaction decides about this model; exclude others until the end."""
     hold(session, Lock.DECISIONS, model_name)
 
 
@@ -53,7 +53,7 @@ def add_decision(
     evidence: dict[str, Any],
     dagster_run_id: str,
 ) -> Decision:
-    """Add what was decided about a release; on return it has its id and time."""
+    """Add a decision about a release; on return it has its id and time."""
     row = Decision(
         model_name=release.model_name,
         model_version=release.model_version,
@@ -76,7 +76,7 @@ def newest_decisions(
     model_name: str | None = None,
     outcome: Outcome | None = None,
 ) -> Sequence[Decision]:
-    """Return the last decisions, newest first; all, or of one model or outcome alone."""
+    """Return the last decisions, newest first: all, or those of one model or outcome."""
     query = select(Decision).order_by(Decision.decision_id.desc()).limit(limit)
     if model_name is not None:
         query = query.where(Decision.model_name == model_name)
@@ -88,7 +88,7 @@ def newest_decisions(
 def newest_decision(
     session: Session, model_name: str, outcome: Outcome | None = None
 ) -> Decision | None:
-    """Return the last decision about a model, of any outcome or of one."""
+    """Return the newest decision about a model, of any outcome or of one."""
     found = newest_decisions(session, limit=1, model_name=model_name, outcome=outcome)
     return found[0] if found else None
 
@@ -96,8 +96,8 @@ def newest_decision(
 def newest_retraining(session: Session, model_name: str, max_s: float) -> Retraining | None:
     """Say how far the newest decision to retrain a model has come; None if there never was one.
 
-    It ends with any change of the champion, with a verdict of the gate that does not pass its
-    model, with the end of that model's rollout, or after `max_s`.
+    It ends when the champion changes, when the gate does not pass its model, when that model's
+    rollout ends, or after `max_s`.
     """
     decision = newest_decision(session, model_name, Outcome.RETRAIN)
     if decision is None:
@@ -113,10 +113,10 @@ def newest_retraining(session: Session, model_name: str, max_s: float) -> Retrai
 
 
 def count_retrain_decisions(session: Session, release: Release) -> int:
-    """Count how often it was decided to retrain the model while a release was the newest.
+    """Count the decisions to retrain the model while a release was the newest.
 
-    A release that is still the newest outlived them all: but for one in flight, they came to
-    nothing.
+    If that release is still the newest, none of them led to a new champion, except for one in
+    flight.
     """
     query = select(func.count()).where(
         Decision.release_id == release.release_id, Decision.outcome == Outcome.RETRAIN.value
@@ -125,9 +125,9 @@ def count_retrain_decisions(session: Session, release: Release) -> int:
 
 
 def decision_answered_by(session: Session, model_name: str, snapshot: Snapshot) -> Decision | None:
-    """Return the decision to retrain that a snapshot is the first after, or None.
+    """Return the decision to retrain that a snapshot answers, as the first one after it, or None.
 
-    That never changes: a run that is tried again finds what the first attempt found.
+    The result never changes: a run that is tried again finds the same as the first attempt.
     """
     before = (
         select(func.max(Snapshot.watermark))
@@ -181,4 +181,4 @@ def _end_of(session: Session, decision: Decision, snapshot_id: str | None) -> st
         RolloutRow.ended_at.is_not(None),
     )
     version = session.scalar(tried.order_by(RolloutRow.rollout_id.desc()).limit(1))
-    return None if version is None else f"the trial of version {version} ended without a release"
+    return None if version is None else f"the rollout of version {version} ended without a release"

@@ -1,8 +1,8 @@
-"""Labelled predictions become labelled media, so that the next model is trained on them.
+"""Turns labelled predictions into labelled media, so that the next model is trained on them.
 
-A prediction whose image was kept and that someone labelled is adopted: its image is a media file
-from then on, announced to the queue as every other, and its label the label of that file. What was
-adopted is remembered by label, in the same transaction, so none is lost and none is done twice.
+A labelled prediction whose image was kept is adopted: its image becomes a media file, announced to
+the queue like all others, and its label becomes the label of that file. Adopted labels are noted in
+the same transaction, so that none is lost and none is adopted twice.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +21,7 @@ from visionops_assets.catalog.schema import AdoptedLabel, Label, Media, Predicti
 from visionops_assets.contracts import MediaKind, MediaStatus
 
 FEEDBACK = "feedback"
-"""The source of adopted media, and who uploaded and labelled them."""
+"""The source of adopted media, which also stands for their uploader and labeller."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class Adopted:
-    """The effect of a label. It has none if the file's label said the same already."""
+    """The effect of a label. It has none if the file had the same label already."""
 
     label_id: int
     media_id: UUID
@@ -58,7 +58,7 @@ class Adopted:
 def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[Adoptable]:
     """Return the oldest labels past an id that can be adopted: their predictions' images are kept.
 
-    A label that came before its prediction is among them as soon as that is in the catalog.
+    A label that came before its prediction is among them once the catalog has the prediction.
     """
     query = (
         select(
@@ -91,11 +91,11 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
 def adopt(
     session: Session, topic: str, images: Sequence[tuple[Adoptable, ImageFacts]]
 ) -> list[Adopted]:
-    """Adopt labels, in the order of their ids; those that are adopted already change nothing.
+    """Adopt labels, in the order of their ids; those adopted before change nothing.
 
-    Media that are new are owed to `topic` by the outbox.
+    The outbox owes new media to `topic`.
     """
-    # Two that adopt at once could wait for each other's rows for ever.
+    # Two adoptions at once could wait for each other's rows for ever.
     hold(session, Lock.ADOPTIONS, FEEDBACK)
     known = _adopted(session, [adoptable.label_id for adoptable, _ in images])
     return [
@@ -153,7 +153,7 @@ def _add_media(session: Session, adoptable: Adoptable, facts: ImageFacts) -> Med
 
 
 def _lock_known(session: Session, sha256: str) -> UUID:
-    """Return the media file of this content, whose labels nobody else may change meanwhile."""
+    """Return the media file of this content, and keep others from changing its labels meanwhile."""
     query = (
         select(Media.media_id)
         .where(

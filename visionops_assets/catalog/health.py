@@ -1,4 +1,4 @@
-"""Health of the servers and of the pipeline: what was measured, and what the catalog knows."""
+"""Measurements of the servers and of the pipeline, and counts from the catalog."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Handled:
-    """Media that were handled in some time, and how many of them went into quarantine."""
+    """Media that were handled within some time, and how many of them went into quarantine."""
 
     media: int
     quarantined: int
@@ -45,7 +45,7 @@ def add_health(session: Session, measurements: Sequence[Measurement]) -> None:
 
 
 def health_windows(session: Session, limit: int) -> list[HealthWindow]:
-    """Return the newest windows, oldest of them first."""
+    """Return the newest windows, in the order of time."""
     query = select(HealthWindow).order_by(HealthWindow.window_id.desc()).limit(limit)
     return list(session.scalars(query))[::-1]
 
@@ -60,7 +60,7 @@ def handled_media(session: Session, within: timedelta) -> Handled:
 
 
 def taken_offsets(session: Session) -> dict[tuple[str, int], int]:
-    """Return, by topic and partition, the offset after the last message that was taken.
+    """Return the offset after the last message taken, by topic and partition.
 
     Media are taken in batches, predictions one after another. Of a topic partition whose log was
     replaced, it is that of the newest log.

@@ -1,6 +1,6 @@
-"""Labelling batches: predictions whose truth is asked for, and how much of it has come.
+"""Labelling batches: predictions whose labels are asked for, and their progress.
 
-An item counts as labelled when its prediction is, whoever did it and by whatever way.
+An item counts as labelled once its prediction is, whoever labelled it and by whatever way.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,12 +25,12 @@ from visionops_assets.catalog.schema import (
 from visionops_assets.errors import NotFoundError
 
 LABELLED_ENOUGH = 0.9
-"""Share of a batch with which it is closed: some images nobody can name."""
+"""Labelled share at which a batch is closed: nobody can name some images."""
 
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """A batch, and how many of its predictions are labelled."""
+    """A batch, and the number of its labelled predictions."""
 
     batch_id: int
     model_name: str
@@ -65,7 +65,7 @@ class BatchItem:
 
 
 def askable_predictions(session: Session, release: Release, limit: int) -> list[Askable]:
-    """Return those of a release's newest `limit` predictions that have no label, newest first."""
+    """Return the unlabelled ones among a release's newest `limit` predictions, newest first."""
     newest = (
         select(
             PredictionRow.prediction_id,
@@ -103,9 +103,9 @@ def open_batch(
 
 
 def close_batches(session: Session, release: Release, max_age_s: float) -> Sequence[int]:
-    """Close the batch of a model that has enough labels, or is too old, or of an older version.
+    """Close the open batch of a model if it has enough labels, is too old, or of another version.
 
-    Return the ids of what was closed.
+    Return the ids of the closed batches.
     """
     closed = [
         batch.batch_id

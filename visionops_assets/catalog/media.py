@@ -1,4 +1,4 @@
-"""Media files in the catalog: what is known of one, and how many there are.
+"""Finds and counts media files in the catalog.
 
 Not here: the steps of an upload (`uploads.py`).
 """
@@ -15,7 +15,7 @@ from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import NotFoundError
 
 FIRST_ATTEMPT = 1
-"""The attempt of an upload's own writer; a sweep that gives an upload up counts on from here."""
+"""The attempt of an upload's own writer; a sweep that gives the upload up takes the next number."""
 
 
 def newest_label(session: Session, media_id: UUID) -> str | None:
@@ -52,7 +52,7 @@ def frames_of(session: Session, media_id: UUID) -> Sequence[Frame]:
 
 
 def count_by_status(session: Session) -> dict[MediaStatus, int]:
-    """Count media files by status; every status is there."""
+    """Count media files by status, with 0 for a status that no file has."""
     rows = session.execute(select(Media.status, func.count()).group_by(Media.status))
     return dict.fromkeys(MediaStatus, 0) | dict(rows.all())
 

@@ -1,4 +1,4 @@
-"""The outbox: messages owed to the queue, written with the state that they announce."""
+"""The outbox: messages to be published, written together with the state that they announce."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ def media_event(media: Media) -> MediaEvent:
 
 
 def announce(session: Session, topic: str, media: Media) -> None:
-    """Owe the queue the event of a stored media file, also if it was published before.
+    """Owe the queue the event of a stored media file, even if it was published before.
 
-    Consumers know the event by its id, so that one which comes again changes nothing.
+    Consumers know events by their ids, so that a second delivery changes nothing.
     """
     event = media_event(media)
     owed = insert(Outbox).values(
@@ -69,7 +69,7 @@ def announce(session: Session, topic: str, media: Media) -> None:
 
 
 def add_dead_letters(session: Session, topic: str, letters: Sequence[DeadLetter]) -> None:
-    """Owe the queue these dead letters; one that is in the outbox already is not repeated."""
+    """Owe the queue these dead letters; those in the outbox already are not repeated."""
     rows = [
         {
             "event_id": uuid5(NAMESPACE_URL, f"dead-letter:{letter.place}"),
@@ -84,7 +84,7 @@ def add_dead_letters(session: Session, topic: str, letters: Sequence[DeadLetter]
 
 
 def take_unpublished(session: Session, limit: int) -> Sequence[Outbox]:
-    """Lock and return the oldest unpublished events, without those another relay holds."""
+    """Lock and return the oldest unpublished events, except those that another relay holds."""
     return session.scalars(
         select(Outbox)
         .where(Outbox.published_at.is_(None))
@@ -102,7 +102,7 @@ def mark_published(session: Session, event_ids: Sequence[UUID]) -> None:
 
 
 def delete_published(session: Session, older_than: timedelta) -> int:
-    """Delete events published longer ago than `older_than`; return how many."""
+    """Delete events published longer ago than `older_than`; return their number."""
     before = datetime.now(UTC) - older_than
     deleted = session.execute(
         delete(Outbox).where(Outbox.published_at < before).returning(Outbox.outbox_id)
@@ -121,7 +121,7 @@ def count_dead_letters(session: Session, topic: str, within: timedelta) -> dict[
 
 
 def backlog(session: Session) -> Backlog:
-    """Count the unpublished events and tell the age of the oldest, 0 without one."""
+    """Count the unpublished events, and return the age of the oldest, 0 without one."""
     age = func.extract("epoch", func.now() - func.min(Outbox.created_at))
     events, oldest_age_s = session.execute(
         select(func.count(), age).where(Outbox.published_at.is_(None))

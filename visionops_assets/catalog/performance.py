@@ -1,9 +1,9 @@
-"""How what serves is doing: the newest release's predictions, the truth about them, its windows.
+"""The performance of the newest release: its predictions, their labels, and its windows.
 
-What is monitored of a model is its newest release: the predictions of that version since then which
-a client got. Those of a shadow, and of a canary before it was promoted, are not its own.
-Not here: how predictions come into the catalog (`predictions.py`), and how they become media that a
-model is trained on (`feedback.py`).
+Monitoring looks at the newest release of a model: at the predictions of its version since then that
+a client got. Those of a shadow, and of a canary before its promotion, do not count. Not here:
+taking predictions into the catalog (`predictions.py`), and turning them into media to train on
+(`feedback.py`).
 """
 
 from collections.abc import Collection, Sequence
@@ -32,13 +32,13 @@ from visionops_assets.contracts import Role
 _Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
 ERROR_STREAM_LABELS = 100_000
-"""Labels of one release that its error stream goes back to."""
+"""Number of newest labels of one release in its error stream."""
 CLIENTS_ROLES = (Role.CHAMPION.value, Role.CANARY.value)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One prediction as monitoring sees it: what was answered, and the newest label if any.
+    """One prediction as monitoring sees it: the answer, and the newest label, if any.
 
     `confidence` is the largest probability. `quality` are the `QUALITY_MEASURES` of the frame, or
     none if the pipeline did not measure them.
@@ -134,7 +134,7 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
         .select_from(Label)
         .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
         .outerjoin(Snapshot, Snapshot.snapshot_id == PredictionRow.snapshot_id)
-        # No release was labelled before it was made, and there is an index on this.
+        # No label of a release is older than the release, and this column has an index.
         .where(
             *of_release(release),
             stands(),
@@ -164,7 +164,7 @@ def embeddings_of(
 
 
 def newest_window(session: Session, release: Release, kind: type[_Window]) -> _Window | None:
-    """Return the last measurement of a kind of a release, or None before the first."""
+    """Return a release's newest measurement of a kind, or None before the first."""
     query = (
         select(kind)
         .where(
@@ -190,7 +190,7 @@ def accuracy_history(session: Session, model_name: str, limit: int) -> list[Perf
 
 
 def of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
-    """Return what holds of the predictions that are monitored of a release."""
+    """Return the condition that selects the monitored predictions of a release."""
     return (
         PredictionRow.model_name == release.model_name,
         PredictionRow.model_version == release.model_version,

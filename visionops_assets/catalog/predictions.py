@@ -1,6 +1,6 @@
-"""Predictions on their way from the queue into the catalog.
+"""Takes predictions from the queue into the catalog.
 
-Not here: how right they were (`performance.py`), and what becomes of their images (`feedback.py`).
+Not here: their accuracy (`performance.py`), and the use of their images (`feedback.py`).
 """
 
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ def next_offset(session: Session, log: str, partition: int) -> int | None:
 
 
 def set_next_offset(session: Session, log: str, partition: int, offset: int) -> None:
-    """Note where to go on, in the transaction that took what came before."""
+    """Note the next offset, in the transaction that took the predictions before it."""
     session.merge(TopicPosition(topic=log, topic_partition=partition, next_offset=offset))
 
 

@@ -1,4 +1,4 @@
-"""Uploads in parts, in the catalog: where each one stands. On an event loop, like `uploads.py`."""
+"""The state of uploads in parts, in the catalog. Runs on an event loop, like `uploads.py`."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ QUOTA_RETRY_AFTER_S = 60
 
 @dataclass(frozen=True)
 class ResumableState:
-    """Where a resumable upload stands: `offset_bytes` of `total_bytes` are stored.
+    """The state of a resumable upload: `offset_bytes` of `total_bytes` are stored.
 
     The offset reaches the total with the acknowledgement, and not before.
     """
@@ -101,10 +101,10 @@ async def get(connection: Connection, upload_id: UUID, owner: str) -> ResumableS
 async def append(
     connection: Connection, state: ResumableState, part_key: str, part_bytes: int, keep_s: float
 ) -> ResumableState:
-    """Note a part that was stored after those of `state`; return where the upload stands now.
+    """Note a part that was stored after those of `state`; return the new state.
 
     Raises:
-        ResumableConflictError: another request was faster, or the upload is no more.
+        ResumableConflictError: another request was faster, or the upload is gone.
     """
     end_offset = state.offset_bytes + part_bytes
     # The lock waits for one that completes or forgets the upload, and then sees that it is so.
@@ -137,10 +137,10 @@ async def part_keys(connection: Connection, upload_id: UUID) -> list[str]:
 
 
 async def lock(connection: Connection, state: ResumableState) -> dict[str, Any] | None:
-    """Hold the upload for this transaction; return the receipt that it got meanwhile, if any.
+    """Lock the upload for this transaction; return the receipt that it got meanwhile, if any.
 
     Raises:
-        ResumableConflictError: it does not stand where it stood.
+        ResumableConflictError: its offset is no longer that of `state`.
     """
     found = await connection.execute(
         "SELECT receipt FROM resumable_upload"
@@ -176,7 +176,7 @@ async def complete(connection: Connection, upload_id: UUID, receipt: dict[str, A
 
 
 async def delete(connection: Connection, upload_id: UUID) -> None:
-    """Forget an upload. Its parts must be gone before."""
+    """Forget an upload whose parts are gone."""
     await connection.execute("DELETE FROM resumable_upload WHERE upload_id = %s", (upload_id,))
 
 

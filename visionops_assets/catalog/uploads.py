@@ -1,8 +1,8 @@
 """The steps of an upload in the catalog: intent, lease, acknowledgement.
 
-The only queries that do not go through SQLAlchemy's sessions: these run on an event loop, several
-an upload, and psycopg itself takes a tenth of their CPU time. Leases are by PostgreSQL's clock,
-so that replicas need not agree on theirs.
+Only these queries do not go through SQLAlchemy's sessions: they run on an event loop, several per
+upload, and psycopg itself takes a tenth of the CPU time. Leases are by PostgreSQL's clock, so that
+replicas need not agree on theirs.
 """
 
 import select
@@ -53,7 +53,7 @@ class Deposit:
 
 @dataclass(frozen=True)
 class Description:
-    """The facts that a client states about a file. None is ever part of a path."""
+    """The facts that a client states about a file. None of them is ever part of a path."""
 
     source: str
     filename: str | None
@@ -67,7 +67,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Settled:
-    """The result of an upload: the media file that holds its bytes, and whether it was known."""
+    """The result of an upload: the media file that holds its bytes, and whether that was known."""
 
     media_id: UUID
     status: MediaStatus
@@ -75,7 +75,7 @@ class Settled:
 
 
 class UploadLedger:
-    """The catalog as ingest uses it. One a process; open it before use."""
+    """The catalog as ingest uses it. A process has one, and opens it before use."""
 
     def __init__(self, postgres_url: str, lease_s: float) -> None:
         self._url = make_url(postgres_url).set(drivername="postgresql")
@@ -91,7 +91,7 @@ class UploadLedger:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["UploadLedger"]:
-        """Keep connections for the length of the block. PostgreSQL does not have to be up yet."""
+        """Keep connections for the length of the block. PostgreSQL need not be up yet."""
         await self._pool.open()
         try:
             yield self
@@ -139,7 +139,7 @@ class UploadLedger:
             )
 
     async def renew(self, media_ids: Collection[UUID]) -> set[UUID]:
-        """Extend the leases of uploads that go on; return those that were not given up."""
+        """Extend the leases of uploads under way; return those that were not given up."""
         async with self.connection() as connection:
             renewed = await connection.execute(
                 "UPDATE media SET lease_expires_at = now() + %s * interval '1 second'"
@@ -150,7 +150,7 @@ class UploadLedger:
             return {media_id for (media_id,) in await renewed.fetchall()}
 
     async def forget(self, media_id: UUID) -> None:
-        """Delete an intent that came to nothing. Its object must be gone before."""
+        """Delete an abandoned intent whose object is gone."""
         async with self.connection() as connection:
             await connection.execute(
                 "DELETE FROM media WHERE media_id = %s AND attempt = %s AND status = 'receiving'",
@@ -255,12 +255,12 @@ async def add_differing_label(
 async def _require_open(connection: Connection) -> None:
     """Refuse a pooled connection that a restart of PostgreSQL has cut.
 
-    Its end shows as something to read on an idle socket, for a fraction of what asking costs.
+    A cut connection has something to read on its idle socket. Looking costs a fraction of asking.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
-        # Else the pool would take it for a good one and lend it again.
+        # Else the pool would take it for a good one, and lend it again.
         await connection.close()
         raise OperationalError("the server closed the connection")
 

@@ -1,4 +1,4 @@
-"""`visionops ...`: the commands. Each says what it does and leaves the doing to its room."""
+"""`visionops ...`: the commands. Each reads its options and leaves the work to its room."""
 
 import logging
 import sys
@@ -75,8 +75,9 @@ for group, name, panel in (
 
 
 def main() -> None:
-    """Run the command line. What a user may see is a message, never a stack trace."""
-    # Our own sentence says that a server does not answer; what libraries log of it is dropped.
+    """Run the command line. A user sees a message, never a stack trace."""
+    # Our own sentence says that a server does not answer; libraries' log lines about it are
+    # dropped.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()

@@ -1,8 +1,8 @@
 """`visionops dead-letters ls | show | replay`: messages of the queue that could not be handled.
 
-A letter is named by where its message lay, `<topic>-<partition>-<offset>`. Letters are never taken
-away: to replay one is to publish its message again, and whoever takes an event that was taken
-before drops it by its id.
+A letter is named by the place of its message, `<topic>-<partition>-<offset>`. Letters are never
+removed. A replay publishes the message again; an event that a batch has taken before is dropped by
+its id.
 """
 
 import json
@@ -37,7 +37,7 @@ app = typer.Typer(
 def list_letters(
     as_json: AsJson = False,
 ) -> None:
-    """List the dead letters, oldest first, and say which were handled since."""
+    """List the dead letters, oldest first, and say which have been handled since."""
     letters = _read_letters()
     handled = _handled(letters)
     rows = [
@@ -76,7 +76,7 @@ def replay(
         list[str] | None, typer.Argument(help="Their names. See `visionops dead-letters ls`.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All that were not handled since; equal ones once.")
+        bool, typer.Option("--all", help="All that have not been handled since; equal ones once.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +88,7 @@ def replay(
     from visionops_assets.resources.broker import Broker, OutgoingEvent
 
     if bool(letters) == every:
-        raise InvalidRequestError("Name dead letters, or say --all.")
+        raise InvalidRequestError("Name dead letters, or give --all.")
     known = _read_letters()
     if every:
         handled = _handled(known)

@@ -185,7 +185,7 @@ def _promoted(outcome: "ReleaseOutcome") -> str:
     before = released.previous_version
     return (
         f"Version {released.model_version} is champion"
-        + (f" in the place of {before}" if before else "")
+        + (f" in place of {before}" if before else "")
         + f": {test.images} test images answered rightly, {test.median_latency_ms:.0f} ms each."
     )
 

@@ -71,7 +71,7 @@ def status(
 
 
 def _model(state: StackState) -> str | None:
-    """Say how the model stands; None if the catalog cannot be asked."""
+    """Say what serves and what the next version waits for; None if the catalog cannot be read."""
     catalog = next((server for server in state.servers if server.name == CATALOG), None)
     if catalog is None or catalog.status not in USABLE:
         return None
@@ -80,7 +80,7 @@ def _model(state: StackState) -> str | None:
     try:
         return models.in_one_sentence()
     except (VisionOpsError, SQLAlchemyError):
-        # Also while an upgrade has not migrated the catalog yet: the servers are to be shown.
+        # Before an upgrade has migrated the catalog, too: the servers must be shown.
         return None
 
 

@@ -1,4 +1,4 @@
-"""Served models: releases, rollouts, predictions, and what is decided about them."""
+"""Served models: releases, rollouts, predictions and decisions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from visionops_assets.contracts.base import (
 
 
 class Role(StrEnum):
-    """In which part a served version answered. A shadow's answer never reaches a client."""
+    """The part in which a served version answered. A shadow's answer never reaches a client."""
 
     CHAMPION = "champion"
     CANARY = "canary"
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 
 class ReleasedModel(TolerantRecord):
-    """One promotion: which version serves since when, and in whose place."""
+    """One promotion: the version that serves, since when, and the version it replaced."""
 
     release_id: int
     model_name: str
@@ -55,8 +55,8 @@ class Rollout(TolerantRecord):
     """A candidate that is being tried beside the champion, as `role` canary or shadow.
 
     `share_percent` is the part of the traffic that it gets. `min_agreement` is the share of images
-    on which both must give the same label, where that is not the rule's own: a model that is to
-    repair a champion will not agree with it.
+    to which both must give the same answer, None for that of the rule: a model that repairs a
+    champion will not agree with it.
     """
 
     rollout_id: int
@@ -72,10 +72,10 @@ class Rollout(TolerantRecord):
 class Prediction(TolerantRecord):
     """One answer of the served pipeline, as recorded by its last step.
 
-    `latency_ms` is from the start of the batch to its answer. `image` is that of a sample of the
-    predictions, and of those whose client asked for it: as it was sent, or scaled down if it was
-    large. `quality` are the `QUALITY_MEASURES` of the frame, as `vision.monitoring` defines them;
-    none in records of pipelines that did not measure them.
+    `latency_ms` is from the start of the batch to its answer. A sample of the predictions has an
+    `image`, and so have those whose client asked for it: as it was sent, or scaled down if large.
+    `quality` are the `QUALITY_MEASURES` of the frame, as `vision.monitoring` defines them; none in
+    records of pipelines that did not measure them.
     """
 
     prediction_id: UUID

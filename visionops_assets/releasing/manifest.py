@@ -1,4 +1,4 @@
-"""Folders of model files in the object store that are whole, unchanged and ours, or refused.
+"""Folders of model files in the object store, refused unless whole, unchanged and ours.
 
 `manifest.json` is written last: the SHA-256 of every file, signed together with the folder's own
 name, so that no signed folder can stand in for another.
@@ -21,7 +21,7 @@ Files = dict[str, bytes]
 
 
 class Manifest(BaseModel):
-    """The files of a folder with their checksums, signed by us."""
+    """The files of a folder, with checksums signed by us."""
 
     sha256_by_file: dict[str, str]
     signature: str
@@ -35,7 +35,7 @@ def sha256_by_file(files: Mapping[str, bytes]) -> dict[str, str]:
 def write_folder(object_store: ObjectStore, prefix: str, files: Files) -> None:
     """Write files below `prefix`, which ends with a slash, and then their signed manifest.
 
-    What an attempt that died left there is replaced; its manifest goes first.
+    The remains of an attempt that died are replaced; its manifest goes first.
     """
     object_store.delete(prefix + MANIFEST_FILE)
     for name, data in files.items():
@@ -46,18 +46,18 @@ def write_folder(object_store: ObjectStore, prefix: str, files: Files) -> None:
 
 
 def read_manifest(object_store: ObjectStore, prefix: str) -> dict[str, str]:
-    """Return the SHA-256 by file of a folder, once its signature was verified.
+    """Return the SHA-256 of each file of a folder, after verifying the signature.
 
     Raises:
         ReleaseError: there is no such folder, or it is not whole.
-        UntrustedArtifactError: its manifest is not what we signed.
+        UntrustedArtifactError: its manifest is not the one that we signed.
     """
     try:
         manifest = Manifest.model_validate_json(object_store.get(prefix + MANIFEST_FILE))
     except NotFoundError as error:
         raise ReleaseError(f"{prefix} is not complete: {error}") from error
     except ValidationError:
-        raise UntrustedArtifactError(f"{prefix}{MANIFEST_FILE} is no signed manifest.") from None
+        raise UntrustedArtifactError(f"{prefix}{MANIFEST_FILE} is not a signed manifest.") from None
     try:
         verify(_signed_text(prefix, manifest.sha256_by_file), manifest.signature)
     except UntrustedArtifactError as error:
@@ -70,7 +70,7 @@ def read_folder(object_store: ObjectStore, prefix: str) -> Files:
 
     Raises:
         ReleaseError: there is no such folder, or it is not whole.
-        UntrustedArtifactError: it is not what we signed.
+        UntrustedArtifactError: it is not the one that we signed.
     """
     manifest = read_manifest(object_store, prefix)
     try:

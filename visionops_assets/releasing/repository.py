@@ -38,12 +38,12 @@ class ModelRepository:
         return f"{self._releases}/{model_version}/"
 
     def publish(self, model_version: int, files: Files) -> Files:
-        """Write the folder of a version that never served, and return it as read back.
+        """Write the folder of a version that never served; read it back and return it.
 
-        What a failed release left there is replaced.
+        The remains of a failed release are replaced.
 
         Raises:
-            ReleaseError: it does not read back as it was written.
+            ReleaseError: it reads back differently.
         """
         write_folder(self._object_store, self.version_prefix(model_version), files)
         return self.read(model_version)
@@ -73,7 +73,7 @@ class ModelRepository:
         return files
 
     def manifest_sha256(self, model_version: int) -> str:
-        """SHA-256 of a version's manifest, in hex: it stands for all files of the version."""
+        """Return the SHA-256 of a version's manifest, in hex: it stands for all its files."""
         manifest = self._object_store.get(self.version_prefix(model_version) + MANIFEST_FILE)
         return hashlib.sha256(manifest).hexdigest()
 

@@ -2,7 +2,7 @@
 
 A variable is `VISIONOPS_` and the field's name. `visionops up` writes the addresses and generated
 credentials of the servers it started to `<home>/stack.env`; a variable of the environment wins over
-that file, and an address set in the environment means: do not start that server.
+that file. A server whose address is set in the environment is not started.
 """
 
 from visionops_assets.settings.loading import (

@@ -21,7 +21,7 @@ GONE = {
     "VISIONOPS_TRAINING_EPOCHS": "training is counted in steps now. Leave it out, and their number "
     "follows from the data, or set VISIONOPS_TRAINING_STEPS.",
 }
-"""Variables of earlier versions, and where each went. To ignore one would surprise its user."""
+"""Variables of earlier versions, each with a hint. Silence would surprise whoever sets one."""
 
 
 class Settings(
@@ -79,18 +79,18 @@ def load_settings() -> Settings:
     """Read the environment over `<home>/stack.env`, once per process.
 
     Raises:
-        SettingsError: a variable has a value that cannot be used, or is gone.
+        SettingsError: a variable has a value that cannot be used, or is no longer known.
     """
     return _load(settings_home() / STACK_ENV_FILE)
 
 
 def load_external_settings() -> Settings:
-    """Read the environment alone. Its `model_fields_set` names the servers not to start."""
+    """Read the environment alone. `model_fields_set` names the servers not to start."""
     return _load(None)
 
 
 def current_spec(settings: Settings) -> PreprocessingSpec:
-    """Return the preprocessing that new frames get, and that snapshots are cut from."""
+    """Return the spec of new frames and new snapshots."""
     return PreprocessingSpec(
         size_px=settings.frame_size_px,
         colour=settings.frame_colour,
@@ -124,7 +124,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def secret_environment(settings: Settings, *fields: str) -> dict[str, str]:
-    """Return these secret settings, as far as they are set, as environment variables.
+    """Return those of these secret settings that are set, as environment variables.
 
     Holds credentials in clear text: pass it on, never print it.
     """
@@ -137,7 +137,7 @@ def secret_environment(settings: Settings, *fields: str) -> dict[str, str]:
 
 
 def let_waiting_threads_sleep() -> None:
-    """Let threads of OpenMP sleep while they wait, instead of spinning; before PyTorch is imported.
+    """Let threads of OpenMP sleep instead of spin while they wait. Call it before PyTorch's import.
 
     Where other processes share the cores, a spinning thread keeps the one that it waits for from
     running: a training step on two busy cores took ten times as long.

@@ -12,7 +12,7 @@ from visionops_assets.contracts import MediaKind, MediaStatus
 
 
 class Media(Base):
-    """One media file. Exists from before its first byte is stored (the intent row)."""
+    """One media file. Its row (the intent) is written before its first byte."""
 
     __tablename__ = "media"
     __table_args__ = (
@@ -63,7 +63,7 @@ class MediaUploader(Base):
 
 
 class Acknowledgement(Base):
-    """The answer that was given to an Idempotency-Key; the same request gets it again."""
+    """The answer to a request with an Idempotency-Key; the same request gets it again."""
 
     __tablename__ = "acknowledgement"
 
@@ -150,7 +150,7 @@ class Camera(Base):
 
 
 class Outbox(Base):
-    """An event that is owed to the queue. Written with the state it announces."""
+    """An event that is owed to the queue, written together with the state it announces."""
 
     __tablename__ = "outbox"
     __table_args__ = (

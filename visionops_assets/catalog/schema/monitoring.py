@@ -14,7 +14,7 @@ from visionops_assets.catalog.schema.base import Base
 
 
 class PerformanceWindow(Base):
-    """One look at the newest predictions of one release: how right, as far as that is known."""
+    """One measurement of the newest predictions of one release: their accuracy, as far as known."""
 
     __tablename__ = "performance_window"
 
@@ -47,7 +47,7 @@ class PerformanceWindow(Base):
 
 
 class DriftWindow(Base):
-    """The newest predictions of one release beside the reference of its snapshot."""
+    """The newest predictions of one release, compared with the holdout of its model."""
 
     __tablename__ = "drift_window"
 
@@ -76,7 +76,7 @@ class HealthWindow(Base):
 
 
 class Decision(Base):
-    """One decision of the retrain arbiter, with what it was decided by. Never changed."""
+    """One decision of the retrain arbiter, with its evidence. Never changed."""
 
     __tablename__ = "decision"
 
@@ -126,7 +126,7 @@ class LabellingItem(Base):
 
 
 class AdoptedLabel(Base):
-    """A prediction's label that became the label of a media file, and so may be trained on."""
+    """A label of a prediction that became the label of a media file, and may be trained on."""
 
     __tablename__ = "adopted_label"
 
@@ -138,7 +138,7 @@ class AdoptedLabel(Base):
 
 
 class Alert(Base):
-    """An alert as Alertmanager told of it: once when it fired, and again when it was over."""
+    """An alert as Alertmanager reported it, when it fired and when it was over."""
 
     __tablename__ = "alert"
     __table_args__ = (UniqueConstraint("fingerprint", "starts_at"),)

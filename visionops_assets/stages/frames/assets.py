@@ -58,7 +58,7 @@ def processed_frames(
     catalog: Catalog,
     object_store: ObjectStore,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Frames of one batch: decoded in a sandbox, preprocessed by one spec, one row per frame.
+    """Frames of one batch: decoded in a sandbox, preprocessed by one spec; one row per frame.
 
     Pixels are packed into shards first; then frames and the state of their media are committed in
     one transaction. A file that does not decode, that is gone or that has other bytes than were
@@ -102,7 +102,7 @@ def processed_frames(
 
 
 def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) -> list[bytes]:
-    """Choose what a montage shows of the media file at `position` among `media_count`."""
+    """Choose a montage's frames of the media file at `position` among `media_count`."""
     if position % math.ceil(media_count / MONTAGE_FRAMES):
         return []
     most = MONTAGE_FRAMES // media_count or 1
@@ -138,7 +138,7 @@ def _decode_all(
 def _decode(
     sandbox: DecoderSandbox, path: Path, kind: MediaKind, spec: PreprocessingSpec
 ) -> list[EncodedFrame]:
-    """Decode one file; a decoder that died gets a second try, since the machine may be to blame."""
+    """Decode one file, a second time if the decoder died: the machine may be to blame."""
     try:
         return sandbox.decode(path, kind, spec)
     except DecoderCrashedError:

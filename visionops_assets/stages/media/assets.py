@@ -28,7 +28,7 @@ COLUMNS = columns(
     ("media_id", TEXT, "Id that the ingest API gave the file."),
     ("object_key", TEXT, "Key of the file in the object store."),
     ("kind", TEXT, "`image` or `video`."),
-    ("content_type", TEXT, "MIME type, told by the content."),
+    ("content_type", TEXT, "MIME type, by the content."),
     ("sha256", TEXT, "Hash of the bytes, in hexadecimal."),
     ("bytes", "int64", "Size of the file."),
     ("source", TEXT, "Camera, partner or user that sent it."),
@@ -48,7 +48,7 @@ COLUMNS = columns(
 def raw_media(
     context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Media files that one exact offset range of the queue announced, one row per file.
+    """Media files that one exact offset range of the queue announced; one row per file.
 
     A file announced twice is taken once. Messages that cannot be handled become dead letters, in
     the same transaction, and do not stop the others.

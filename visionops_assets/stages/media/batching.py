@@ -1,4 +1,4 @@
-"""Where to cut the media topic into batches."""
+"""Cuts the media topic into batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,10 @@ class BatchRule:
 def cut_batches(
     topic: str, partition: int, events: Sequence[QueuedEvent], rule: BatchRule, now_s: float
 ) -> list[OffsetRange]:
-    """Cut consecutive events into offset ranges; what is neither full nor due waits.
+    """Cut consecutive events into offset ranges; a last range that is neither full nor due waits.
 
-    Full batches end at the same offsets whenever one looks. Looked at later, the last one may be
-    longer; ranges that overlap are harmless, since an event belongs to the batch that took it
-    first.
+    Full batches always end at the same offsets. A later call may cut the last one longer.
+    Overlapping ranges are harmless, since an event belongs to the batch that took it first.
     """
     batches: list[OffsetRange] = []
     for first in range(0, len(events), rule.max_events):

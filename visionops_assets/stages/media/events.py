@@ -1,4 +1,4 @@
-"""Telling media events from messages that cannot be handled."""
+"""Separates media events from messages that cannot be handled."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ MAX_EVENT_BYTES = 256 * 1024
 def parse_events(
     queued: Sequence[QueuedEvent],
 ) -> tuple[list[tuple[int, MediaEvent]], dict[int, Problem]]:
-    """Split messages into `(offset, event)` pairs and, by offset, why one is no event."""
+    """Split messages into `(offset, event)` pairs, and the problems of all others by offset."""
     oversized = {
         message.offset: Problem("oversized_event", f"It has {len(message.value):,} bytes.")
         for message in queued

@@ -1,4 +1,4 @@
-"""Starts batches: of new events in the queue, and those that were not finished."""
+"""Starts batches of new events in the queue, and unfinished batches again."""
 
 import json
 import time
@@ -99,9 +99,9 @@ def _cut(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Ask again for batches whose runs ended without frames, and let old finished ones go.
+    """Ask again for batches whose runs ended without frames, and drop old finished partitions.
 
-    A batch that fails again and again is left to a person. It stays visible as a failed partition.
+    A batch that keeps failing is left to a person. It stays visible as a failed partition.
     """
     instance = context.instance
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
@@ -113,7 +113,7 @@ def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if key in finished:
             continue
         attempt = due_attempt(instance, {PARTITION_TAG: key}, time.time())
-        if attempt:  # The first one is asked for by `media_events`.
+        if attempt:  # `media_events` asks for the first run.
             context.log.warning("Batch %s has no frames after %d runs", key, attempt)
             requests.append(dg.RunRequest(run_key=f"{key}-attempt-{attempt}", partition_key=key))
     return dg.SensorResult(

@@ -1,8 +1,8 @@
-"""The rule of the retrain arbiter: what is to be done about the champion. Pure, on plain values.
+"""The rule of the retrain arbiter, which decides about the champion. Pure, on plain values.
 
-The alarm of the error stream (`vision.monitoring.sequential`) alone may change what serves, since
-only labels say how often a model is right. Confidences and drift are doubt: they ask for labels.
-Not here: where the facts come from (`gathering.py`), what becomes of a decision (`decision.py`).
+Only the alarm of the error stream (`vision.monitoring.sequential`) may change what serves, since
+only labels say how often a model is right. Confidences and drift are doubts: they ask for labels.
+Not here: gathering the facts (`gathering.py`), and acting on a decision (`decision.py`).
 """
 
 from dataclasses import asdict, dataclass
@@ -13,18 +13,18 @@ from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring.facts import Facts, Retraining, Window
 
 MIN_EARLIER_LABELS = 20
-"""Labels of the version before without which nobody knows that it was any better."""
+"""Labels of the version before that are needed to know that it was better."""
 NEW_LABELS = "new_labels"
-"""The guard that labels can lift."""
+"""The guard that more labels lift."""
 FEW_LABELS = 100
-"""Labels in a window below which they do not speak against a doubt."""
+"""Labels in a window that are needed to settle a doubt."""
 MAX_DOUBLINGS = 100
-"""Of the cooldown, so that it stays a number; its own limit is far below."""
+"""Most doublings of the cooldown, so that it stays a number; its own limit is far below."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The limits; each is the setting of its name, but for that of the champion's accuracy."""
+    """The limits; each is the setting of its name, except that of the champion's accuracy."""
 
     min_accuracy: float
     significance: float
@@ -35,7 +35,7 @@ class Rule:
 
     @classmethod
     def of(cls, settings: Settings, min_accuracy: float) -> Self:
-        """Take the limits from the settings, and that of accuracy as `catalog.limits` gives it."""
+        """Take the limits from the settings, and that of accuracy from `catalog.limits`."""
         return cls(
             min_accuracy=min_accuracy,
             significance=settings.drift_significance,
@@ -48,7 +48,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Guard:
-    """One condition of retraining. `passes_in_s` is None where that is not a matter of time."""
+    """One condition of retraining. `passes_in_s` is None where time alone does not lift it."""
 
     name: str
     passed: bool
@@ -69,10 +69,9 @@ class Decision:
 def decide(facts: Facts, rule: Rule) -> Decision:
     """Decide about the champion.
 
-    With the alarm: back to the version before if the alarm came soon after a promotion and that
-    version raised none; else training anew, if all guards let it; if nothing but labelled images is
-    missing for that, they are asked for. Without: labels are asked for if there is a doubt, and
-    none of an open batch are owed.
+    With the alarm: roll back if it came soon after a promotion and the version before raised none.
+    Else retrain if all guards pass, or ask for labels if only labelled images are missing. Without
+    the alarm: ask for labels if there is a doubt and no labelling batch is open.
     """
     guards = retraining_guards(facts.retraining, rule)
     look_again_in_s = None
@@ -118,7 +117,7 @@ def retraining_guards(found: Retraining, rule: Rule) -> list[Guard]:
         Guard(
             NEW_LABELS,
             found.new_frames >= rule.min_new_labels,
-            f"{found.new_frames} newly labelled frames, and {rule.min_new_labels} are asked for",
+            f"{found.new_frames} newly labelled frames, and {rule.min_new_labels} are needed",
         ),
     ]
 
@@ -147,7 +146,7 @@ def _with_alarm(facts: Facts, rule: Rule, guards: list[Guard]) -> tuple[Outcome,
 
 
 def _can_ask_for_frames(facts: Facts, rule: Rule, held: list[Guard]) -> bool:
-    """Say whether only labels are missing to train anew, and there are images to label."""
+    """Say whether a retraining lacks only labels, and there are images to label."""
     if facts.open_batch or [guard.name for guard in held] != [NEW_LABELS]:
         return False
     return facts.retraining.new_frames + facts.askable_images >= rule.min_new_labels
@@ -156,7 +155,7 @@ def _can_ask_for_frames(facts: Facts, rule: Rule, held: list[Guard]) -> bool:
 def goes_back(facts: Facts, rule: Rule) -> bool:
     """Say whether the release is to blame for the alarm: the version before was better.
 
-    A release that is a rollback is not undone: that would go back and forth.
+    A rollback is not undone: that would go back and forth.
     """
     alarm_at, before = facts.stream.alarm_at, facts.earlier
     if alarm_at is None or alarm_at > rule.rollback_within_labels:
@@ -180,10 +179,10 @@ def _without_alarm(facts: Facts, rule: Rule) -> tuple[Outcome, str]:
 
 
 def _doubt(window: Window, rule: Rule) -> str | None:
-    """Say what speaks against the model without labels, or None.
+    """Name the doubt about the model that needs no labels, or None.
 
-    Labels that show the newest predictions to be right settle it: a doubt that they answered
-    must not ask for labels for ever.
+    Labels that show the newest predictions to be right settle a doubt: it must not ask for labels
+    for ever.
     """
     is_known = window.labelled >= FEW_LABELS
     if is_known and window.accuracy and window.accuracy.low >= rule.min_accuracy:
@@ -221,7 +220,7 @@ def _evidence_words(facts: Facts) -> str:
 
 
 def _evidence(facts: Facts, rule: Rule, guards: list[Guard]) -> dict[str, Any]:
-    """Put what was decided by into JSON values."""
+    """Put the facts of the decision into JSON values."""
     return {
         **asdict(facts.stream),
         "is_rollback": facts.is_rollback,

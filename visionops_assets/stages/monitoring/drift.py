@@ -1,4 +1,4 @@
-"""`data_drift`: the distance of new images from those the served model was judged on."""
+"""`data_drift`: the distance of new images from the holdout of the served model."""
 
 from itertools import chain
 from typing import Any
@@ -57,7 +57,7 @@ def data_drift(
     """Newest predictions of each release compared with the holdout its model was judged on.
 
     One row per model and kind of comparison. Drift alone says nothing about accuracy: the arbiter
-    asks for labels because of it, and never retrains. With too few predictions, or without a
+    may ask for labels, and never retrains because of it. With too few predictions, or without a
     reference, there are no rows, and `result` says why.
     """
     settings = load_settings()
@@ -99,14 +99,14 @@ def choose(seen: list[Observation], most: int) -> list[Observation]:
 def _compare(
     session: Session, object_store: ObjectStore, release: Release, settings: Settings
 ) -> tuple[Compared | None, str]:
-    """Compare a release with its reference and note it, or say why not; returns it in words."""
+    """Compare a release with its reference and note the result; return it, or why not, in words."""
     seen = newest_observations(session, release, settings.monitoring_window_predictions)
     if len(seen) < settings.drift_min_predictions:
         least = settings.drift_min_predictions
         return None, f"Too few: {len(seen)} predictions, {least} are compared."
     reference = read_reference(object_store, release.model_name, release.model_version)
     if reference is None:
-        return None, "No reference: evaluation kept none of this version."
+        return None, "No reference: evaluation kept no holdout answers of this version."
     chosen = choose(seen, EMBEDDINGS_COMPARED)
     size = reference.embeddings.shape[1]
     embeddings = embeddings_of(session, [one.prediction_id for one in chosen], size)
@@ -133,7 +133,7 @@ def _rows_of(release: Release, compared: Compared) -> list[dict[str, Any]]:
 
 
 def _drawn(compared: Compared) -> dict[str, Any]:
-    """Draw all tests, and of the numbers the one that is furthest from the reference."""
+    """Draw all tests, and the samples of the number that is furthest from the reference."""
     adjusted = {
         kind: TestResult(result.statistic, compared.adjusted[kind])
         for kind, result in compared.results.items()

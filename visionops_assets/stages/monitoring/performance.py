@@ -51,7 +51,7 @@ COLUMNS = columns(
 
 @dataclass(frozen=True)
 class Measured:
-    """A window, and the predictions that it is of, oldest first."""
+    """A window, and its predictions, oldest first."""
 
     window: PerformanceWindow
     seen: Sequence[Observation]
@@ -72,9 +72,9 @@ def model_performance(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Accuracy of the newest release of each model on its newest predictions, one row per model.
 
-    Measured where people gave labels, estimated from the confidence where they did not. The row in
-    the catalog also has the scores by class and by slice of image quality. A release without
-    predictions has no row.
+    It is measured where people gave labels, and estimated from the confidence where they did not.
+    The row in the catalog also has the scores by class and by slice of image quality. A release
+    without predictions has no row.
     """
     settings = load_settings()
     measured: list[Measured] = []
@@ -112,7 +112,7 @@ def table_of(windows: Sequence[PerformanceWindow]) -> pd.DataFrame:
 
 
 def _described(window: PerformanceWindow) -> dict[str, Any]:
-    """Return the numbers of a window that there are."""
+    """Return the numbers of a window, without missing ones."""
     metadata: dict[str, Any] = {
         "model_version": window.model_version,
         "predictions": window.predictions,
@@ -132,7 +132,7 @@ def _described(window: PerformanceWindow) -> dict[str, Any]:
 
 
 def _drawn(shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, Any]:
-    """Draw what there is to draw; without labels nothing."""
+    """Draw the pictures; without labels, return no pictures."""
     labelled = [one for one in shown.seen if one.is_labelled]
     if not labelled:
         return {}

@@ -1,4 +1,4 @@
-"""Health of the pipeline itself: what waits in the queue, how runs ended, whether sensors tick."""
+"""Measures the pipeline itself: waiting messages, ended runs, ticking sensors."""
 
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -46,7 +46,7 @@ def measure_queue(
 ) -> list[Measurement]:
     """Count the messages of each topic partition that were not taken yet.
 
-    `taken` are the offsets after the last message that was, by topic and partition.
+    `taken` are the offsets after the last message taken, by topic and partition.
     """
     try:
         with broker.reader() as reader:
@@ -68,18 +68,18 @@ def _lags(reader: TopicReader, topic: str, taken: dict[tuple[str, int], int]) ->
 
 
 def _lag(reader: TopicReader, topic: str, partition: int, taken: int | None) -> int:
-    """Count the messages after `taken`; all of a topic from which no message was taken."""
+    """Count the messages after `taken`; all messages if none was taken."""
     start = reader.beginning(topic, partition) if taken is None else taken
     try:
         return reader.end(topic, partition, start, _END_TIMEOUT_S) - start
     except LogTruncatedError:
-        # The topic was replaced: all that the new one holds waits.
+        # The topic was replaced: all messages of the new one wait.
         start = reader.beginning(topic, partition)
         return reader.end(topic, partition, start, _END_TIMEOUT_S) - start
 
 
 def measure_catalog(session: Session) -> Iterator[Measurement]:
-    """Measure what the catalog knows: events owed to the queue, media in quarantine."""
+    """Measure counts of the catalog: events owed to the queue, media in quarantine."""
     owed = outbox.backlog(session)
     yield Measurement("outbox_events", {}, owed.events, "events")
     yield Measurement("outbox_age", {}, owed.oldest_age_s, "s")
@@ -89,7 +89,7 @@ def measure_catalog(session: Session) -> Iterator[Measurement]:
 
 
 def measure_runs(instance: dg.DagsterInstance, jobs: Collection[str]) -> Iterator[Measurement]:
-    """Count the runs of the last day, by job and status, zeros too."""
+    """Count the runs of the last day, by job and status, including zeros."""
     since = datetime.now(UTC) - RUNS_WITHIN
     for job in sorted(jobs):
         for status, statuses in RUN_STATUSES.items():
@@ -101,7 +101,7 @@ def measure_runs(instance: dg.DagsterInstance, jobs: Collection[str]) -> Iterato
 def measure_sensors(
     instance: dg.DagsterInstance, sensors: Collection[str]
 ) -> Iterator[Measurement]:
-    """Tell of each running sensor how long ago it was evaluated, and whether that failed."""
+    """Measure for each running sensor the age of its newest evaluation, and whether that failed."""
     now_s = time.time()
     for tick in _newest_ticks(instance, sensors):
         labels = {"sensor": tick.sensor}

@@ -33,7 +33,7 @@ COLUMNS = columns(
     ("predictions", "int64", "Predictions of this version in the catalog."),
 )
 READ_AT_ONCE = 1_000
-"""Each may bring an image of some 350 kB along, in Base64."""
+"""Predictions per read: each may bring an image of some 350 kB, in Base64."""
 IMAGES_PUT_AT_ONCE = 16
 
 
@@ -52,9 +52,9 @@ def prediction_log(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Predictions of the served pipeline, taken from the queue into the catalog.
 
-    The table counts them, one row per model version. Each materialization goes on where the catalog
-    ends. Images that were kept go to the object store. Messages that are no predictions become
-    dead letters, in the same transaction; a partition that cannot be read does not stop the others.
+    The table counts them, one row per model version. Each materialization continues where the
+    catalog ends. Kept images go to the object store. Messages that are no predictions become dead
+    letters, in the same transaction; a partition that cannot be read does not stop the others.
     """
     topic = load_settings().kafka_predictions_topic
     with broker.reader() as reader:
@@ -124,13 +124,13 @@ class _Taking:
 
 
 def _keep_images(object_store: ObjectStore, parsed: list[tuple[int, Prediction]]) -> int:
-    """Store the images that predictions brought along, before the rows that name them."""
+    """Store the images of predictions, before the rows that name them."""
     kept = [
         (key, prediction.image)
         for _, prediction in parsed
         if (key := image_key(prediction)) is not None
     ]
     with ThreadPoolExecutor(IMAGES_PUT_AT_ONCE) as pool:
-        # Consumed, so that one that failed is an error here.
+        # The results are read, so that a failed write raises here.
         list(pool.map(lambda image: object_store.put(*image), kept))
     return len(kept)

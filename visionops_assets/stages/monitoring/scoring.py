@@ -1,4 +1,4 @@
-"""How right a release is, by its newest predictions: overall, by class, by slice; and estimated."""
+"""Measures and estimates the accuracy of a release: overall, by class and by slice."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -60,8 +60,8 @@ def measure(
 def scores_of(labelled: Sequence[Observation], reference: Reference | None) -> pd.DataFrame:
     """Score labelled predictions: all of them by class, and each slice of image quality by itself.
 
-    Rows of `slice`, `measure`, `class`, `value`, `low`, `high`, `support`. What has no value, as
-    the precision of a class that was never answered, has no row.
+    The rows have `slice`, `measure`, `class`, `value`, `low`, `high`, `support`. A measure without
+    a value, such as the precision of a class that was never answered, has no row.
     """
     classes, truth, answered = indices_of(labelled, reference)
     tables = [score(truth, answered, classes).table.assign(slice=EVERYTHING)]
@@ -76,9 +76,9 @@ def scores_of(labelled: Sequence[Observation], reference: Reference | None) -> p
 def indices_of(
     labelled: Sequence[Observation], reference: Reference | None = None
 ) -> tuple[tuple[str, ...], Indices, Indices]:
-    """Return classes, and truth and answers as indices into them, both (n,).
+    """Return the classes, and labels and answers as indices into them, both (n,).
 
-    Classes are those of the reference, in its order, and what else was answered or is true.
+    Classes are those of the reference, in its order, then other answers and labels.
     """
     known = [str(name) for name in reference.classes] if reference else []
     truth = [str(one.truth) for one in labelled]

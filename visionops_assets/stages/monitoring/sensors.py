@@ -1,4 +1,4 @@
-"""The sensor that asks for a look at the served model: at new predictions or labels, or hourly."""
+"""The sensor that asks for a measurement of the served model: at news, or hourly."""
 
 import json
 import logging
@@ -54,9 +54,9 @@ def new_predictions(
 ) -> dg.SensorResult:
     """Ask for a measurement when there is news, and at least every `monitoring_max_interval_s`.
 
-    News are predictions in the queue, labels for predictions, and the end of the wait of a
-    retraining. It asks at most once per `monitoring_interval_s`. The cursor holds when it last
-    asked, and the newest label it asked about.
+    News are predictions in the queue, labels of predictions, and the end of a retraining's wait.
+    The sensor asks at most once per `monitoring_interval_s`. The cursor holds the time of the last
+    request, and the newest label at that time.
     """
     settings = load_settings()
     last = json.loads(context.cursor or '{"asked_at_s": 0, "label_id": 0}')
@@ -87,22 +87,22 @@ def _retraining_is_due(session: Session, settings: Settings) -> bool:
     decision = newest_decision(session, settings.model_name)
     if decision is None or not waits_to_retrain(decision):
         return False
-    # Counts all labelled frames: not to be done every ten seconds for nothing.
+    # This counts all labelled frames: too dear to do every ten seconds.
     new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
     return may_decide_anew(decision, new_frames, now(session))
 
 
 def waits_to_retrain(decision: Decision) -> bool:
-    """Say whether the alarm was raised, and a guard held the retraining up."""
+    """Say whether the alarm was raised and a guard stopped the retraining."""
     waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
     return waits and decision.evidence["alarm_at"] is not None
 
 
 def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
-    """Say whether a retraining that waited may begin, without predictions or labels since.
+    """Say whether a waiting retraining may begin, though no prediction or label has come since.
 
-    Frames of labelled predictions come after the decision that they were too few; and a cooldown
-    ends by itself.
+    Frames of labelled predictions may come after the decision that found too few; a cooldown ends
+    by itself.
     """
     if not waits_to_retrain(decision):
         return False

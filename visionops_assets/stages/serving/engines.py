@@ -25,7 +25,7 @@ SOURCE_FILE = FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
 
 
 class EngineRecord(TolerantRecord):
-    """Which ONNX file an engine was built from, and how it keeps to PyTorch."""
+    """The ONNX file that an engine was built from, and its comparison with PyTorch."""
 
     key: str
     source_sha256: str
@@ -46,13 +46,13 @@ def write_engine(
 
 
 def engine_for(object_store: ObjectStore, exported: ExportedModel, key: str) -> bytes | None:
-    """Return the engine of a key, `Target.engine_key`, or None where ONNX has to serve.
+    """Return the engine of a key, `Target.engine_key`, or None if ONNX must serve.
 
-    That is: none was built for just this GPU, TensorRT and precision, or it was built from other
-    files, or it does not keep to PyTorch.
+    ONNX serves if no engine was built for this GPU, TensorRT and precision, if it was built from
+    other files, or if it differs too much from PyTorch.
 
     Raises:
-        UntrustedArtifactError: there is one, but it is not what we signed.
+        UntrustedArtifactError: there is one, but not the one that we signed.
     """
     prefix = engine_prefix(exported, key)
     if not object_store.exists(prefix + MANIFEST_FILE):
@@ -66,13 +66,13 @@ def engine_for(object_store: ObjectStore, exported: ExportedModel, key: str) -> 
 def engine_or_onnx(
     object_store: ObjectStore, exported: ExportedModel, files: Files, key: str
 ) -> tuple[str, bytes]:
-    """Return name and bytes of what to serve on a GPU: the engine of a key, else float32 ONNX.
+    """Return name and bytes of the artifact to serve on a GPU: an engine, else float32 ONNX.
 
-    `files` are those of the export. INT8 ONNX is no fallback: it is made for CPUs.
+    `files` are those of the export. INT8 ONNX is not a fallback: it is made for CPUs.
 
     Raises:
-        UntrustedArtifactError: there is an engine, but it is not what we signed.
-        ReleaseError: neither keeps to PyTorch.
+        UntrustedArtifactError: there is an engine, but not the one that we signed.
+        ReleaseError: both differ too much from PyTorch.
     """
     plan = engine_for(object_store, exported, key)
     if plan is not None:
@@ -82,7 +82,7 @@ def engine_or_onnx(
 
 
 def read_timings(object_store: ObjectStore, target: Target) -> bytes:
-    """Return the kernel timings of earlier builds for a target; none if they cannot be used."""
+    """Return the kernel timings of earlier builds for a target, empty if they cannot be used."""
     try:
         return read_folder(object_store, _timings_prefix(target))[TIMINGS_FILE]
     except ReleaseError:

@@ -1,6 +1,6 @@
-"""Turns a candidate into files that can be served, each compared with PyTorch on the holdout.
+"""Turns a candidate into artifacts that can be served, each compared with PyTorch on the holdout.
 
-Imports PyTorch: for runs that export, alone. Not here: what lies in the folder of an export (see
+Imports PyTorch, so only runs that export import it. Not here: the folder of an export (see
 `exports`), and TensorRT engines, which need a GPU (see `build_engine`).
 """
 
@@ -70,7 +70,7 @@ class Reference:
     def report(
         self, artifact: Artifact, file: str, predict: Predict, bound: ParityBound
     ) -> tuple[ArtifactReport, Parity]:
-        """Let an artifact answer on the same images, and hold it against its bound."""
+        """Let an artifact answer on the same images, and compare it with its bound."""
         parity = compare(self.probabilities, predict(self.images), self.truth)
         report = ArtifactReport(
             artifact=artifact,
@@ -88,14 +88,14 @@ class Reference:
 
 @dataclass(frozen=True)
 class Export:
-    """A finished export, and the errors of each of its artifacts, for a picture."""
+    """A finished export, and the errors of each artifact, for a picture."""
 
     exported: ExportedModel
     parity_by_artifact: dict[Artifact, Parity]
 
 
 def class_indices(side: SnapshotFiles) -> npt.NDArray[np.int64]:
-    """Classes of the frames of one side, int64 (N): indices into the card's `classes`."""
+    """Return the classes of one side's frames, int64 (N): indices into the card's `classes`."""
     return side.members["label_index"].to_numpy(dtype=np.int64)
 
 
@@ -121,7 +121,7 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
     """Export a candidate, compare its artifacts on the holdout, store them in S3 and MLflow.
 
     Raises:
-        NotFoundError: MLflow or the object store has not what the candidate names.
+        NotFoundError: MLflow or the object store lacks what the candidate names.
         ReleaseError: there is no holdout to compare on.
     """
     snapshot = read_snapshot(object_store, candidate.snapshot_id)
@@ -169,7 +169,7 @@ def calibrate(
     path: Path,
     runtime: Runtime = "cpu",
 ) -> None:
-    """Write the INT8 form of an ONNX model, calibrated on frames it was trained on."""
+    """Write the INT8 form of an ONNX model, calibrated on its training frames."""
     train = snapshot.side(TRAIN)
     chosen = calibration_sample(class_indices(train))
     quantize(onnx_path, train.images[chosen], card, path, runtime=runtime)

@@ -29,11 +29,11 @@ def export_prefix(model_name: str, model_version: int) -> str:
 def read_export(
     object_store: ObjectStore, model_name: str, model_version: int
 ) -> tuple[ExportedModel, Files]:
-    """Read an export back, verified: its record, and its files but for that record.
+    """Read an export back, verified: its record, and all other files.
 
     Raises:
         ReleaseError: no export exists, or it is not whole.
-        UntrustedArtifactError: it is not what we signed.
+        UntrustedArtifactError: it is not the one that we signed.
     """
     prefix = export_prefix(model_name, model_version)
     files = read_folder(object_store, prefix)
@@ -41,7 +41,7 @@ def read_export(
         exported = ExportedModel.model_validate_json(files.pop(EXPORT_FILE))
     except (KeyError, ValidationError) as error:
         raise ReleaseError(
-            f"{prefix} is no export of this version: materialize exported_model again."
+            f"{prefix} is not an export of this version: materialize exported_model again."
         ) from error
     return exported, files
 
@@ -50,7 +50,7 @@ def serving_report(exported: ExportedModel, precision: str) -> ArtifactReport:
     """Return the report of the ONNX file that serves a model at a precision, 'fp32' or 'int8'.
 
     Raises:
-        ReleaseError: the export has none, or it does not keep to PyTorch.
+        ReleaseError: the export has none, or it differs too much from PyTorch.
     """
     name = f"{exported.model_name} {exported.model_version}"
     report = exported.report(Artifact(f"onnx-{precision}"))
@@ -60,7 +60,7 @@ def serving_report(exported: ExportedModel, precision: str) -> ArtifactReport:
         )
     if not report.usable:
         raise ReleaseError(
-            f"The {precision} artifact of {name} does not keep to PyTorch "
+            f"The {precision} artifact of {name} differs from PyTorch "
             f"({'; '.join(report.shortfalls)}): serve another with VISIONOPS_SERVING_PRECISION."
         )
     return report

@@ -1,8 +1,8 @@
-"""Renders the served pipeline of one model version, and tells what Triton must load of it.
+"""Renders the served pipeline of one model version, and makes Triton's load requests for it.
 
-There are two layouts of the same inputs and outputs, made of one set of templates: one model that
-does all steps, and an ensemble of three around a network that runs on a GPU. The steps of an
-ensemble are models of their own, named after the version they belong to.
+Two layouts with the same inputs and outputs come from one set of templates: one model that does all
+steps, and an ensemble of three around a network on a GPU. The steps of an ensemble are models of
+their own, named after their version.
 """
 
 import os
@@ -21,12 +21,12 @@ ENSEMBLE_TEMPLATE = "ensemble.pbtxt"
 MAX_BATCH_SIZE = 32
 MAX_PREFERRED_BATCH = 8
 BATCH_MS = 10.0
-"""An instance should be busy with a batch for no longer: what waits goes to the next free one."""
+"""Longest time of one batch in an instance: waiting requests go to the next free one."""
 
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """How the pipeline is laid out, and how much of a Triton server it may take."""
+    """The layout of the pipeline, and its share of a Triton server."""
 
     instances: int
     max_queue: int
@@ -36,7 +36,7 @@ class PipelineOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Take them from the settings; by default an instance a core of this machine."""
+        """Take the options from the settings; by default, one instance per core of this machine."""
         return cls(
             settings.serving_instances or len(os.sched_getaffinity(0)),
             settings.serving_max_queue,
@@ -46,10 +46,10 @@ class PipelineOptions:
 
 
 def preferred_batch_size(latency_ms: float) -> int:
-    """Return how many images are best run at once, by the network's time for one.
+    """Return the best number of images per batch, by the network's time for one image.
 
-    Small networks gain by sharing what a call costs. Large ones gain nothing on a CPU, and while
-    one instance is busy with all that waited, the others are idle.
+    Small networks gain by sharing the cost of a call. Large ones gain nothing on a CPU, and while
+    one instance is busy with all waiting images, the others are idle.
     """
     if latency_ms * MAX_PREFERRED_BATCH <= BATCH_MS:
         return MAX_PREFERRED_BATCH
@@ -66,10 +66,10 @@ def pipeline_files(
     """Return the served pipeline's code and its rendered configurations.
 
     Raises:
-        ReleaseError: a configuration is not one that Triton understands.
+        ReleaseError: Triton cannot parse a configuration.
     """
     options = options or PipelineOptions.of(load_settings())
-    # A configuration is no markup: quotes in class names are escaped as JSON by the template.
+    # A configuration is not markup: the template escapes quotes in class names as JSON.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template_dir),
         undefined=jinja2.StrictUndefined,

@@ -1,4 +1,4 @@
-"""Makes the version folder of an export: what is served, and the golden images to test it with."""
+"""Makes the version folder of an export: files to serve, and golden images to test them with."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
 
 @dataclass(frozen=True)
 class Network:
-    """The artifact that is served, its file or engine, and the ONNX file it must agree with."""
+    """The artifact to serve, its file or engine, and the ONNX file that it must agree with."""
 
     files: Files
     expected: bytes
@@ -46,7 +46,7 @@ class Publisher:
         self.repository = ModelRepository(object_store, model_name)
 
     def publish(self, session: Session, version: int) -> Version:
-        """Bring the folder of a version about; one that served before is taken as it is.
+        """Make the folder of a version, or take that of a version that served before as it is.
 
         Raises:
             ReleaseError: there is no usable export of the version, or its folder was changed.
@@ -61,7 +61,7 @@ class Publisher:
         return Version(version, lambda: files)
 
     def released(self, release: Release) -> Version:
-        """Return a version that was released; its folder is read when it is needed."""
+        """Return a released version; its folder is read when needed."""
         return Version(release.model_version, lambda: self._read(release))
 
     def _read(self, release: Release) -> Files:

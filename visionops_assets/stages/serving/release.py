@@ -1,8 +1,8 @@
 """Promotions and rollbacks: gate, version folder, switch of every server, one row in the catalog.
 
-The newest release row is the truth about what must be served. It is written in the transaction
-that holds the model's release lock, before the switch, and committed after it: a release that
-dies halfway leaves the old champion, and `converge` brings the servers back to it.
+The newest release row names the version that must serve. It is written before the switch, in the
+transaction that holds the model's release lock, and committed after it. A release that dies halfway
+leaves the old champion, and `converge` brings the servers back to it.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from visionops_assets.stages.serving.smoke import SmokeTest
 
 @dataclass(frozen=True)
 class ReleaseOutcome:
-    """A release, and how it was tested: `smoke_test` is None if it was champion already."""
+    """A release and its test: `smoke_test` is None if the version was champion already."""
 
     released: ReleasedModel
     smoke_test: SmokeTest | None
@@ -47,10 +47,10 @@ class Releaser:
         self._controller = controller
 
     def promote(self, model_name: str, version: int, order: Order) -> ReleaseOutcome:
-        """Make an exported version the champion; if it is already, only see that it is served.
+        """Make an exported version the champion; if it is already, only check that it is served.
 
         Raises:
-            GateRefusedError: the catalog has no verdict that passes it against today's champion.
+            GateRefusedError: no verdict in the catalog passes it against today's champion.
             ReleaseError: it failed; what served before still serves.
         """
         audit = Audit(model_name, version, order)
@@ -80,18 +80,19 @@ class Releaser:
     def roll_back(
         self, model_name: str, order: Order, to: int | None = None, *, of_release: int | None = None
     ) -> ReleaseOutcome:
-        """Make a version the champion again: that before the champion, or one that served once.
+        """Make the previous champion, or any version that served, the champion again.
 
-        It passed the gate once and is not asked again, nor rehearsed: a rollback is urgent. With
-        `of_release`, only that release is rolled back, and no other that came meanwhile.
+        That version passed the gate once. It is neither judged nor rehearsed again: a rollback is
+        urgent. With `of_release`, only that release is rolled back, not one that came meanwhile.
 
         Raises:
             NotFoundError: there is no version to go back to, or it was never released.
-            InvalidRequestError: it is champion, or the champion is not that of `of_release`.
+            InvalidRequestError: it is champion already, or the champion is not that of
+                `of_release`.
             ReleaseError: it failed; what served before still serves.
         """
-        # Chosen before the lock is waited for: of two rollbacks at once, the second must not go
-        # back further than its caller saw.
+        # Chosen before the wait for the lock: the second of two rollbacks at once must not go back
+        # further than its caller saw.
         version = to or self._version_before_champion(model_name)
         audit = Audit(model_name, version, order)
         with self._controller.locked(audit) as session:
@@ -126,7 +127,7 @@ class Releaser:
         previous_version: int | None,
         snapshot_id: str,
     ) -> Release:
-        """Name the new champion, and end the rollout whose comparison with the old one is over."""
+        """Note the new champion, and end a rollout: its comparison with the old one is over."""
         name, version = audit.model_name, audit.model_version
         rollout = active_rollout(session, name)
         if rollout is not None:
@@ -160,7 +161,7 @@ class Releaser:
 
 
 def as_record(release: Release) -> ReleasedModel:
-    """Return what others may know of a release."""
+    """Return the public record of a release."""
     fields = {name: getattr(release, name) for name in ReleasedModel.model_fields}
     return ReleasedModel.model_validate(fields)
 

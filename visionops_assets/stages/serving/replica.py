@@ -1,4 +1,4 @@
-"""One Triton server, as far as it serves one model: champion, rehearsal, canary or shadow."""
+"""One Triton server, in serving one model: as champion, in rehearsal, as canary or shadow."""
 
 import time
 from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ _STEPS_POLL_S = 0.2
 
 
 class Version:
-    """A version of a model and the files of its folder, verified when they are first needed."""
+    """A version of a model and its folder's files, verified when first needed."""
 
     def __init__(self, number: int, read: Callable[[], Files]) -> None:
         self.number = number
@@ -27,16 +27,16 @@ class Version:
 
     @cached_property
     def files(self) -> Files:
-        """Contents by file name.
+        """Return the contents by file name.
 
         Raises:
-            ReleaseError: the folder is not whole, or not what we signed.
+            ReleaseError: the folder is not whole, or not the one that we signed.
         """
         return self._read()
 
 
 class Replica:
-    """One server. Every method raises `ServerUnreachableError` when it does not answer."""
+    """One server. Every method raises `ServerUnreachableError` if it does not answer."""
 
     def __init__(self, server: TritonServer, model_name: str, repository: ModelRepository) -> None:
         self._server = server
@@ -47,15 +47,15 @@ class Replica:
 
     @property
     def address(self) -> str:
-        """Return the address where it listens, `host:port`."""
+        """Return the address that it listens on, `host:port`."""
         return self._server.address
 
     def served_version(self) -> int | None:
-        """Version that it serves as champion."""
+        """Return the version that it serves as champion."""
         return self._server.served_version(self._model_name)
 
     def rehearse(self, new: Version) -> None:
-        """Load a version under a name of its own, test it, and unload it.
+        """Load a version under another name, test it, and unload it.
 
         Raises:
             ReleaseError: it does not load, or answers wrongly.
@@ -68,7 +68,7 @@ class Replica:
             self._unload(self._rehearsal_name)
 
     def serve(self, version: Version) -> None:
-        """Serve a version in the place of another, which answers until this one is ready."""
+        """Serve a version in place of another, which answers until this one is ready."""
         if self.served_version() != version.number:
             self._load(self._model_name, version)
 
@@ -86,28 +86,28 @@ class Replica:
         self._unload(self._model_name)
 
     def check_serves(self, version: int) -> None:
-        """Return if it serves a version.
+        """Check that it serves a version.
 
         Raises:
-            ReleaseError: it does not: it restarted meanwhile.
+            ReleaseError: it does not, since it restarted meanwhile.
         """
         found = self.served_version()
         if found != version:
             raise ReleaseError(f"Triton at {self.address} went back to version {found}.")
 
     def forget_rehearsal(self) -> None:
-        """Unload what a release that died left."""
+        """Unload the remains of a release that died."""
         self._unload(self._rehearsal_name)
 
     def converge(self, champion: Version) -> str | None:
-        """Bring it to the champion; say if it was not there."""
+        """Make it serve the champion; say so if it did not."""
         if self.served_version() == champion.number:
             return None
         self.serve(champion)
         return f"{self.address}: loaded the champion, version {champion.number}, again."
 
     def forget_steps(self, kept: Collection[int]) -> None:
-        """Unload what ensembles of other versions of the champion ran on."""
+        """Unload the steps of ensembles of other versions."""
         self._unload_steps(self._model_name, kept)
 
     def load_candidate(self, candidate: Version, role: Role) -> list[float]:
@@ -120,14 +120,14 @@ class Replica:
         return self._test(self._candidate_name, candidate)
 
     def converge_candidate(self, candidate: Version, role: Role) -> str | None:
-        """Bring it to a canary or shadow; say if it was not there."""
+        """Make it serve a canary or shadow; say so if it did not."""
         if self._server.served_version(self._candidate_name) == candidate.number:
             return None
         self._load(self._candidate_name, candidate, role=role)
         return f"{self.address}: loaded the {role.value}, version {candidate.number}, again."
 
     def unload_candidate(self) -> str | None:
-        """Unload a canary or shadow; say if there was one."""
+        """Unload a canary or shadow; say so if there was one."""
         if not self._unload(self._candidate_name):
             return None
         return f"{self.address}: unloaded the canary or shadow that is over."
@@ -166,7 +166,7 @@ class Replica:
         return is_loaded
 
     def _unload_steps(self, name: str, kept: Collection[int]) -> None:
-        """Unload the steps of an ensemble's versions; a model that does all by itself has none."""
+        """Unload the steps of an ensemble's versions; a single model has none."""
         for step in steps_of(name, self._server.loaded_models()):
             if int(step.split("-")[-2]) not in kept:
                 self._server.unload(step)

@@ -1,8 +1,8 @@
 """Brings every Triton server from one version of a model to another, or leaves all as they were.
 
-A new version is rehearsed first, on every server: loaded under another name and tested, so that
-one which loads but answers wrongly never answers a client. Then the servers are switched, one
-before the others; each serves the old version until the new one is ready.
+A new version is rehearsed first, on every server: loaded under another name and tested, so that a
+version that loads but answers wrongly never answers a client. Then one server is switched, and then
+the others; each serves the old version until the new one is ready.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 class Replicas:
-    """All Triton servers, as far as they serve one model."""
+    """All Triton servers, in serving one model."""
 
     def __init__(
         self, repository: ModelRepository, servers: Sequence[TritonServer], model_name: str
@@ -58,8 +58,8 @@ class Replicas:
     def roll_back(self, to: Version, previous_version: int) -> SmokeTest:
         """Serve a version that served before on every server that answers, unrehearsed.
 
-        A server that is down must not keep the others at a bad version: `converge` brings it
-        along when it is back.
+        A server that is down must not keep the others at a bad version: `converge` switches it once
+        it is back.
 
         Raises:
             ReleaseError: it fails, or no server answers; `previous_version` serves as before.
@@ -88,28 +88,28 @@ class Replicas:
         return SmokeTest.of(list(chain.from_iterable(measured)))
 
     def converge(self, champion: Version) -> list[str]:
-        """Bring every server to the champion; say which were not there, or do not answer.
+        """Make every server serve the champion; name those that did not, or do not answer.
 
-        A server is not there if it restarted, or if a release died half way.
+        A server does not serve it after a restart, or after a release that died halfway.
         """
         found = self.forget_rehearsals()
         return found + _reach_all(self._replicas, lambda replica: replica.converge(champion))
 
     def forget_rehearsals(self) -> list[str]:
-        """Unload what releases that died left; say which servers do not answer."""
+        """Unload the remains of releases that died; name the servers that do not answer."""
         return _reach_all(self._replicas, lambda replica: replica.forget_rehearsal())
 
     def forget_steps(self, kept: Collection[int]) -> list[str]:
-        """Unload what ensembles of other versions ran on; say which servers do not answer."""
+        """Unload the steps of other versions' ensembles; name the servers that do not answer."""
         self._repository.forget_asked(kept)
         return _reach_all(self._replicas, lambda replica: replica.forget_steps(kept))
 
     def converge_candidate(self, candidate: Version, role: Role) -> list[str]:
-        """Bring a canary or shadow to every server that lost it; say which, or do not answer."""
+        """Load a canary or shadow on servers that lost it; name them, and silent servers."""
         return _reach_all(self._replicas, lambda r: r.converge_candidate(candidate, role))
 
     def unload_candidate(self) -> list[str]:
-        """Unload a canary or shadow everywhere; say where it was, or who does not answer."""
+        """Unload a canary or shadow everywhere; name the servers that had it, or do not answer."""
         return _reach_all(self._replicas, lambda replica: replica.unload_candidate())
 
     def _switch(
@@ -131,7 +131,7 @@ class Replicas:
         return SmokeTest.of(latencies_ms)
 
     def _restore(self, replicas: Sequence[Replica], previous_version: int | None) -> str:
-        """Go back to what was served, and say how that went."""
+        """Go back to the version that served, and say how that went."""
         try:
             if previous_version is None:
                 left = _reach_all(replicas, lambda replica: replica.serve_nothing())
@@ -149,13 +149,13 @@ class Replicas:
 
 
 def _on_each(replicas: Sequence[Replica], act: Callable[[Replica], _Result]) -> list[_Result]:
-    """Act on all at once; when all are done, raise the error of the first that failed."""
+    """Act on all at once; when all are done, raise the first error."""
     with ThreadPoolExecutor(MAX_AT_ONCE, "replica") as pool:
         return list(pool.map(act, replicas))
 
 
 def _reach_all(replicas: Sequence[Replica], act: Callable[[Replica], str | None]) -> list[str]:
-    """Act on all at once; return what they say, and the errors of those that failed."""
+    """Act on all at once; return their results, and the errors of those that failed."""
 
     def reach(replica: Replica) -> str | None:
         try:
@@ -170,6 +170,6 @@ def _answers(replica: Replica) -> bool:
     try:
         replica.served_version()
     except (ServerUnreachableError, DeadlineExceededError):
-        # The second is what a host that vanished leaves of its server.
+        # The second stands for a server whose host vanished.
         return False
     return True
