@@ -15,7 +15,7 @@ _INTRODUCTION = f"""\
 Triton serves the released model under its name (`VISIONOPS_MODEL_NAME`) by the [KServe v2
 protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/customization_guide/inference_protocols.html),
 over gRPC and also over HTTP, at the addresses that `visionops status` shows. A request has at
-most {MAX_BATCH_SIZE} images, and N below is their number. An output that is not asked for costs
+most {MAX_BATCH_SIZE} images: Triton refuses more, and a client sends them as several requests. N below is their number. An output that is not asked for costs
 nothing. C is the number of classes, D the size of the embedding."""
 
 _MEANINGS = {
@@ -35,8 +35,9 @@ _PARAMETERS = [
 
 _REFUSALS = """\
 An image that cannot be used is refused with `INVALID_ARGUMENT`, and the message begins with the
-code, as in `too_many_pixels: ...` (see [error codes](errors.md)). A full queue is refused with
-`UNAVAILABLE`."""
+code, as in `too_many_pixels: ...` (see [error codes](errors.md)). So is a parameter of another type
+than boolean, such as `"false"` in text (`invalid_request: ...`). A full queue is refused with
+`UNAVAILABLE`. Requests that were answered in one batch with a refused one are not touched by it."""
 
 
 def build() -> str:

@@ -13,6 +13,7 @@ PIPELINE = Settings.model_fields["project_root"].default / "triton_models" / "cl
 
 class TritonError(Exception):
     INVALID_ARG = 3
+    INTERNAL = 13
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
@@ -68,7 +69,7 @@ def triton_backend(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         get_input_tensor_by_name=lambda request, name: Tensor(name, request.inputs[name]),
     )
     monkeypatch.setitem(sys.modules, backend.__name__, backend)
-    for name in ("model", "served", "steps", "recorder", "preprocess", "infer", "record"):
+    for name in ("model", "served", "asked", "steps", "recorder", "preprocess", "infer", "record"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(PIPELINE))
     return backend

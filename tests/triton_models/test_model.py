@@ -197,13 +197,83 @@ def test_the_quality_of_each_frame_is_recorded(model: Any) -> None:
     assert brightness == pytest.approx([1.0, 0.0, 0.2])
 
 
-@pytest.mark.parametrize(("said", "kept"), [(True, True), (False, False), ("yes", False)])
+@pytest.mark.parametrize(("said", "kept"), [(True, True), (False, False)])
 def test_images_are_kept_for_those_who_ask(model: Any, said: object, kept: bool) -> None:
     model._observer._sample_rate = 0.0
     images = png(250), png(5)
     model.execute([request(*images, keep_image=said), request(png(9))])
     found = [prediction.image for prediction in model._observer._recorder.predictions]
     assert found == [*(images if kept else (None, None)), None]
+
+
+@pytest.mark.parametrize("name", ["record", "keep_image"])
+@pytest.mark.parametrize("said", ["false", "true", 0, 1, 0.5, None, [], {}])
+def test_a_parameter_of_another_type_is_refused_to_its_request_alone(
+    model: Any, name: str, said: object
+) -> None:
+    bad, good = model.execute([request(png(5), **{name: said}), request(png(250), timeout=5)])
+    assert str(bad.error).startswith(f"invalid_request: The parameter {name} is no boolean.")
+    assert bad.error.code == 3
+    assert good.outputs["LABEL"][0, 0] == b"bright"
+    assert len(model._observer._recorder.answered) == 1
+
+
+def broken() -> Iterator[tuple[str, Any]]:
+    """Requests that raise what nobody expects, at each place where something is asked of them."""
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("unexpected")
+
+    for name in ("parameters", "requested_output_names", "inputs"):
+        asked = request(png(5))
+        setattr(asked, name, fail)
+        yield name, asked
+    asked = request(png(5))
+    asked.parameters = lambda: "no json"
+    yield "json", asked
+    asked = request(png(5))
+    asked.inputs = {"IMAGE": np.array([[5]], np.object_)}
+    yield "no bytes", asked
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("asked", [pytest.param(r, id=name) for name, r in broken()])
+def test_whatever_a_request_holds_the_others_of_its_batch_are_answered(
+    model: Any, asked: Any, place: int
+) -> None:
+    batch = [request(png(250)), request(png(5), png(250))]
+    batch.insert(place, asked)
+    responses = model.execute(batch)
+    error = responses.pop(place).error
+    assert str(error).startswith("internal_error: ")
+    assert error.code == 13
+    assert [r.outputs["LABEL"][:, 0].tolist() for r in responses] == [
+        [b"bright"],
+        [b"dark", b"bright"],
+    ]
+
+
+def test_a_request_without_images_is_refused(model: Any) -> None:
+    (response,) = model.execute([request()])
+    assert str(response.error).startswith("empty: ")
+
+
+@pytest.mark.parametrize("step", ["preprocess", "infer", "record"])
+def test_a_step_of_an_ensemble_answers_each_request_alone(folder: Path, step: str) -> None:
+    loaded = importlib.import_module(step).TritonPythonModel()
+    loaded.initialize(arguments(folder))
+    responses = loaded.execute([SimpleNamespace(inputs=None)] * 2)
+    assert [str(r.error).partition(":")[0] for r in responses] == ["internal_error"] * 2
+
+
+def test_keeping_an_image_fails_no_answer(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    strip = np.random.default_rng(0).integers(0, 256, (1, 200_000, 3), dtype=np.uint8)
+    monkeypatch.setattr(model._preprocess, "_max_bytes", 1_000_000)
+    strips = [encode_png(strip), encode_png(strip.transpose(1, 0, 2))]
+    response, other = model.execute([request(*strips, keep_image=True), request(png(250))])
+    assert len(response.outputs["LABEL"]) == 2
+    assert other.outputs["LABEL"][0, 0] == b"bright"
+    assert all(p.image for p in model._observer._recorder.predictions[:2])
 
 
 def test_a_candidate_says_in_which_part_it_answered(folder: Path) -> None:

@@ -174,6 +174,35 @@ def test_a_large_image_is_kept_so_small_that_it_fits_into_a_message(
     assert recorder.image_to_keep(b"small") == b"small"
 
 
+@given(st.integers(1, 1_000_000), st.booleans())
+@settings(
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_no_side_of_a_kept_image_is_rounded_to_nothing(
+    recorder: ModuleType, side_px: int, upright: bool
+) -> None:
+    shape = (side_px, max(1, 10_000 // side_px), 3)
+    image = np.zeros(shape if upright else (shape[1], shape[0], 3), np.uint8)
+    encoded = cv2.imencode(".bmp", image)[1].tobytes() + bytes(recorder.WHOLE_IMAGE_BYTES)
+    kept = np.asarray(cv2.imdecode(np.frombuffer(recorder.image_to_keep(encoded), np.uint8), 1))
+    assert min(kept.shape[:2]) >= 1
+    assert max(kept.shape[:2]) <= recorder.SMALLER_SIDES_PX[0]
+
+
+@pytest.mark.parametrize("error", [cv2.error("no"), MemoryError()])
+def test_an_image_that_cannot_be_made_smaller_is_not_kept(
+    recorder: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    large = bytes(recorder.WHOLE_IMAGE_BYTES + 1)
+    assert recorder.image_to_keep(large) is None
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(recorder.cv2, "imdecode", fail)
+    assert recorder.image_to_keep(large) is None
+
+
 @given(st.floats(0, 1))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_share_of_sampled_predictions_is_the_rate(recorder: ModuleType, rate: float) -> None:

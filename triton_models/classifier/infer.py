@@ -3,6 +3,7 @@
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from asked import alone
 from served import ServedModel
 from steps import open_session
 
@@ -16,7 +17,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Run the network on each request's images."""
-        return [self._respond(request) for request in requests]
+        return [alone(self._respond, request) for request in requests]
 
     def _respond(self, request: Any) -> Any:
         images = pb_utils.get_input_tensor_by_name(request, "images").as_numpy()

@@ -1,29 +1,35 @@
 """The served pipeline as one model: preprocess, classify, record. Run by Triton's Python backend.
 
-Beside it in the version folder lie `model.onnx`, `model.json`, `steps.py` and `recorder.py`.
+Beside it in the version folder lie `model.onnx`, `model.json`, and the modules that it imports.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from asked import Wishes, alone, images_of, wishes_of
 from served import ServedModel
 from steps import (
     Classifier,
     Inferred,
     Observer,
     Preprocessor,
-    images_of,
     quality_of,
-    refusal,
     settings_of_server,
 )
 
-from visionops_assets.errors import MediaError
 from visionops_assets.vision.preprocessing import Frame
 
-Work = tuple[Any, list[bytes], Frame]
-"""A request, its encoded images, and their frames."""
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A request that can be answered: its wishes, its encoded images, and their frames."""
+
+    request: Any
+    wishes: Wishes
+    images: list[bytes]
+    frames: Frame
 
 
 class TritonPythonModel:
@@ -38,35 +44,35 @@ class TritonPythonModel:
         self._observer = Observer(served, settings)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request; one that holds an unusable image gets an error of its own."""
+        """Answer each request; one that cannot be answered gets an error of its own."""
         started_s = time.time()
-        responses: list[Any] = [None] * len(requests)
-        works: dict[int, Work] = {}
-        for index, request in enumerate(requests):
-            images = images_of(request)
-            try:
-                works[index] = (request, images, self._preprocess(images))
-            except MediaError as error:
-                responses[index] = refusal(error)
-        if works:
-            answers = self._answer(list(works.values()), started_s)
-            for index, response in zip(works, answers, strict=True):
-                responses[index] = response
-        return responses
+        prepared = [alone(self._prepare, request) for request in requests]
+        works = [work for work in prepared if isinstance(work, Work)]
+        answers = iter(self._answer(works, started_s) if works else ())
+        return [next(answers) if isinstance(work, Work) else work for work in prepared]
 
     def finalize(self) -> None:
         """Publish the predictions still buffered."""
         self._observer.close()
 
+    def _prepare(self, request: Any) -> Work:
+        wishes, images = wishes_of(request), images_of(request)
+        return Work(request, wishes, images, self._preprocess(images))
+
     def _answer(self, works: list[Work], started_s: float) -> list[Any]:
         """Classify the frames of all requests at once, and respond to each with its part."""
-        frames = np.concatenate([frames for _, _, frames in works])
-        inferred = Inferred(*self._classify(frames), quality_of(frames))
+        probabilities, embeddings = self._classify(np.concatenate([w.frames for w in works]))
         responses = []
         start = 0
-        for request, images, _ in works:
-            end = start + len(images)
-            part = inferred.rows(start, end)
-            responses.append(self._observer.respond(request, images, part, started_s))
+        for work in works:
+            end = start + len(work.images)
+            part = slice(start, end)
+            responses.append(
+                alone(self._respond, work, probabilities[part], embeddings[part], started_s)
+            )
             start = end
         return responses
+
+    def _respond(self, work: Work, probabilities: Any, embeddings: Any, started_s: float) -> Any:
+        inferred = Inferred(probabilities, embeddings, quality_of(work.frames))
+        return self._observer.respond(work.request, work.wishes, work.images, inferred, started_s)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from asked import alone, images_of, wishes_of
 from served import ServedModel
-from steps import Preprocessor, images_of, quality_of, refusal, settings_of_server
+from steps import Preprocessor, quality_of, settings_of_server
 
-from visionops_assets.errors import MediaError
 from visionops_assets.vision.preprocessing import to_network_input
 
 
@@ -22,19 +22,16 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Preprocess each request; an unusable image ends its request alone."""
-        return [self._respond(images_of(request)) for request in requests]
+        return [alone(self._respond, request) for request in requests]
 
-    def _respond(self, images: list[bytes]) -> Any:
-        started = np.full((len(images), 1), time.time())
-        try:
-            frames = self._preprocess(images)
-        except MediaError as error:
-            return refusal(error)
-        inputs = to_network_input(frames, self._card)
+    def _respond(self, request: Any) -> Any:
+        started_s = time.time()
+        wishes_of(request)  # Before work is done that the last step would refuse.
+        frames = self._preprocess(images_of(request))
         return pb_utils.InferenceResponse(
             [
-                pb_utils.Tensor("IMAGES", inputs),
+                pb_utils.Tensor("IMAGES", to_network_input(frames, self._card)),
                 pb_utils.Tensor("QUALITY", quality_of(frames)),
-                pb_utils.Tensor("STARTED", started),
+                pb_utils.Tensor("STARTED", np.full((len(frames), 1), started_s)),
             ]
         )

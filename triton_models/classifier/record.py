@@ -3,8 +3,9 @@
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
+from asked import alone, images_of, wishes_of
 from served import ServedModel
-from steps import Inferred, Observer, images_of, settings_of_server
+from steps import Inferred, Observer, settings_of_server
 
 
 class TritonPythonModel:
@@ -16,7 +17,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Respond to each request with what the network made of its images."""
-        return [self._respond(request) for request in requests]
+        return [alone(self._respond, request) for request in requests]
 
     def finalize(self) -> None:
         """Publish the predictions still buffered."""
@@ -28,4 +29,6 @@ class TritonPythonModel:
             for name in ("INFERRED_PROBABILITIES", "INFERRED_EMBEDDING", "QUALITY", "STARTED")
         )
         inferred = Inferred(probabilities, embeddings, quality)
-        return self._observer.respond(request, images_of(request), inferred, float(started[0, 0]))
+        return self._observer.respond(
+            request, wishes_of(request), images_of(request), inferred, float(started[0, 0])
+        )

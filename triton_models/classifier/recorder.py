@@ -96,19 +96,33 @@ def is_sampled(prediction_id: UUID, sample_rate: float) -> bool:
     return prediction_id.int % 1_000_000 < sample_rate * 1_000_000
 
 
-def image_to_keep(image: bytes) -> bytes:
-    """Return an encoded image that fits into a message: itself, or a smaller JPEG of it."""
+def image_to_keep(image: bytes) -> bytes | None:
+    """Return an encoded image that fits into a message: itself, or a smaller JPEG of it.
+
+    None if none can be made: the answer is worth more than the picture.
+    """
     if len(image) <= WHOLE_IMAGE_BYTES:
         return image
-    # It was decoded a moment ago, so it does again.
-    pixels = np.asarray(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR))
+    try:
+        return _smaller(image)
+    except (cv2.error, MemoryError):
+        return None
+
+
+def _smaller(image: bytes) -> bytes | None:
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        return None
+    height, width = pixels.shape[:2]
     for side_px in SMALLER_SIDES_PX:
-        scale = min(1.0, side_px / max(pixels.shape[:2]))
-        smaller = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        scale = min(1.0, side_px / max(height, width))
+        # A side of a long strip would be rounded to nothing.
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        smaller = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         encoded = cv2.imencode(".jpg", smaller)[1].tobytes()
         if len(encoded) <= SMALLER_IMAGE_BYTES:
-            break
-    return encoded
+            return encoded
+    return None
 
 
 def connect(settings: Settings) -> KafkaProducer:

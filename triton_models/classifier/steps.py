@@ -6,7 +6,6 @@ TensorRT. In the version folder lie `model.json` (a `contracts.ModelCard`) and t
 """
 
 import hashlib
-import json
 import resource
 import time
 from collections.abc import Callable
@@ -20,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+from asked import Wishes
 from recorder import Answered, Recorder, Tally, connect, image_to_keep, is_sampled
 from served import ServedModel
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.errors import DecoderCrashedError, MediaError, TooLargeError
+from visionops_assets.errors import DecoderCrashedError, EmptyMediaError, TooLargeError
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_network_input
@@ -45,11 +45,6 @@ class Inferred:
     embeddings: Floats
     quality: Floats
 
-    def rows(self, start: int, end: int) -> "Inferred":
-        """Return a part of the rows."""
-        part = slice(start, end)
-        return Inferred(self.probabilities[part], self.embeddings[part], self.quality[part])
-
 
 class Preprocessor:
     """Step 1: encoded images to frames, by the function that made the training frames."""
@@ -68,6 +63,8 @@ class Preprocessor:
         Raises:
             MediaError: an image is too large or cannot be decoded.
         """
+        if not images:
+            raise EmptyMediaError("The request has no image.")
         return np.stack([self._frame(image) for image in images])
 
     def _frame(self, image: bytes) -> Frame:
@@ -126,20 +123,22 @@ class Observer:
         )
 
     def respond(
-        self, request: Any, images: list[bytes], inferred: Inferred, started_s: float
+        self,
+        request: Any,
+        wishes: Wishes,
+        images: list[bytes],
+        inferred: Inferred,
+        started_s: float,
     ) -> Any:
         """Return the response to one request, of whose images this was inferred.
 
-        `started_s`, of `time.time()`, is when the work on it began. Predictions are recorded unless
-        the request's parameter `record` is false, and with their images if `keep_image` is true.
+        `started_s`, of `time.time()`, is when the work on it began.
         """
         ids = [uuid4() for _ in images]
         winners = inferred.probabilities.argmax(axis=1)
-        parameters = _parameters(request)
         # A rehearsal or a comparison is no prediction anyone asked for.
-        if parameters.get("record", True):
-            keep_images = parameters.get("keep_image") is True
-            self._record(ids, images, inferred, winners, started_s, keep_images)
+        if wishes.record:
+            self._record(ids, images, inferred, winners, started_s, wishes.keep_image)
         rows = len(images)
         tensors: dict[str, Callable[[], npt.NDArray[Any]]] = {
             "LABEL": lambda: self._labels[winners],
@@ -187,27 +186,9 @@ class Observer:
         self._recorder.close()
 
 
-def images_of(request: Any) -> list[bytes]:
-    """Return the encoded images of a request."""
-    return list(pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1))
-
-
-def refusal(error: MediaError) -> Any:
-    """Return the response that says why an image cannot be used; it begins with the code."""
-    message = f"{error.code}: {error}"
-    return pb_utils.InferenceResponse(
-        output_tensors=[], error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
-    )
-
-
 def settings_of_server() -> Settings:
     """Return the settings; Triton's environment holds them."""
     return load_settings()
-
-
-def _parameters(request: Any) -> dict[str, Any]:
-    text = request.parameters()
-    return json.loads(text) if text else {}
 
 
 def _limit_memory(decoder_bytes: int) -> None:
