@@ -209,7 +209,7 @@ def test_images_are_kept_for_those_who_ask(model: Any, said: object, kept: bool)
 @pytest.mark.parametrize("name", ["record", "keep_image"])
 @pytest.mark.parametrize("said", ["false", "true", 0, 1, 0.5, None, [], {}])
 def test_a_parameter_of_another_type_is_refused_to_its_request_alone(
-    model: Any, name: str, said: object
+    model: Any, name: str, said: Any
 ) -> None:
     bad, good = model.execute([request(png(5), **{name: said}), request(png(250), timeout=5)])
     assert str(bad.error).startswith(f"invalid_request: The parameter {name} is no boolean.")
