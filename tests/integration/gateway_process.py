@@ -53,8 +53,11 @@ class ServedModel:
 class GatewayProcess:
     """A running gateway, and a key for it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], address: tuple[str, int]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], address: tuple[str, int], model: str
+    ) -> None:
         self.process = process
+        self.model = model
         self.address = address
         self.url = f"http://{address[0]}:{address[1]}"
         self.key = key_for(Scope.PREDICT, Scope.LABEL)
@@ -94,7 +97,7 @@ def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait_until_healthy(process, url)
-        gateway = GatewayProcess(process, address)
+        gateway = GatewayProcess(process, address, model_name)
         with gateway.http:
             yield gateway
     finally:

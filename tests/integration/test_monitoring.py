@@ -40,7 +40,7 @@ TIMEOUT_S = 120
 
 
 def quality_of(image: bytes, settings: Settings) -> tuple[float, ...]:
-    frame = preprocess_image(image, CARD.spec, max_pixels=settings.max_image_pixels)
+    frame = preprocess_image(image, CARD.spec, max_pixels=settings.max_predicted_image_pixels)
     return measure_quality(frame)
 
 

@@ -232,7 +232,7 @@ def test_a_body_that_stops_coming_is_given_up(triton: FakeTriton, catalog: FakeC
 def test_more_than_fits_is_refused_at_once_and_before_its_body_is_read(
     triton: FakeTriton, catalog: FakeCatalog
 ) -> None:
-    app = gateway_of(triton, catalog, gateway_max_in_flight=2).app
+    app = gateway_of(triton, catalog, gateway_max_in_flight=4).app
     headers = bearer_header(catalog.issue(Scope.PREDICT)) | RAW
     pieces_read = 0
 
@@ -252,11 +252,15 @@ def test_more_than_fits_is_refused_at_once_and_before_its_body_is_read(
             while len(triton.asked) < 2:
                 await asyncio.sleep(0)
             refused = await http.post(PREDICT, content=body(), headers=headers)
+            other = bearer_header(catalog.issue(Scope.PREDICT, name="other")) | RAW
+            first.append(asyncio.create_task(http.post(PREDICT, content=PNG, headers=other)))
+            while len(triton.asked) < 3:
+                await asyncio.sleep(0)
             triton.is_held.set()
             return await asyncio.gather(*first), refused
 
     answers, refused = asyncio.run(flood())
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
     assert refused.headers["retry-after"] == "1"
     assert pieces_read == 0

@@ -14,34 +14,49 @@ def refusals() -> list[str]:
 def test_a_place_is_there_again_when_its_prediction_ends(refusals: list[str]) -> None:
     async def use() -> None:
         admission = Admission(1, refusals.append)
-        async with admission.place():
-            assert (admission.in_flight, admission.has_place()) == (1, False)
-            with pytest.raises(OverloadedError) as error:
-                admission.check()
-            assert error.value.retry_after_s == 1
-        assert (admission.in_flight, admission.has_place()) == (0, True)
-        admission.check()
+        async with admission.place("a"):
+            assert (admission.in_flight, admission.has_place("a")) == (1, False)
+            for key in ("a", "b"):
+                with pytest.raises(OverloadedError) as error:
+                    admission.check(key)
+                assert error.value.retry_after_s == 1
+        assert (admission.in_flight, admission.has_place("a")) == (0, True)
+        admission.check("a")
 
     asyncio.run(use())
-    assert refusals == ["in_flight"]
+    assert refusals == ["in_flight"] * 2
+
+
+def test_a_key_leaves_places_to_others(refusals: list[str]) -> None:
+    async def use() -> None:
+        admission = Admission(4, refusals.append)
+        async with admission.place("a"), admission.place("a"):
+            assert not admission.has_place("a")
+            async with admission.place("b"):
+                assert not admission.has_place("b")
+                async with admission.place("c"):
+                    assert not admission.has_place("d")
+
+    asyncio.run(use())
 
 
 def test_streams_wait_and_leave_half_of_the_places_to_others(refusals: list[str]) -> None:
     async def use() -> None:
-        admission = Admission(4, refusals.append)
+        admission = Admission(8, refusals.append)
         ending = asyncio.Event()
 
-        async def frame() -> None:
-            async with admission.place_of_stream():
+        async def frame(key: str) -> None:
+            async with admission.place_of_stream(key):
                 await ending.wait()
 
-        frames = [asyncio.create_task(frame()) for _ in range(6)]
+        frames = [asyncio.create_task(frame(key)) for key in "aaabbbccc"]
         await asyncio.sleep(0)
-        assert admission.in_flight == 2
-        async with admission.place(), admission.place():
-            assert admission.in_flight == 4
+        assert admission.in_flight == 4
+        async with admission.place("a"), admission.place("a"), admission.place("b"):
+            async with admission.place("b"):
+                assert admission.in_flight == 8
             with pytest.raises(OverloadedError):
-                admission.check()
+                admission.check("a")
         ending.set()
         await asyncio.gather(*frames)
         assert admission.in_flight == 0
@@ -49,16 +64,35 @@ def test_streams_wait_and_leave_half_of_the_places_to_others(refusals: list[str]
     asyncio.run(use())
 
 
+def test_a_frame_that_waits_gets_the_place_of_a_prediction_that_ended() -> None:
+    async def use() -> None:
+        admission = Admission(2, [].append)
+
+        async def frame() -> None:
+            async with admission.place_of_stream("c"):
+                pass
+
+        async with admission.place("a"):
+            async with admission.place("b"):
+                waiting = asyncio.create_task(frame())
+                await asyncio.sleep(0.01)
+                assert not waiting.done()
+            await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(use())
+
+
 def test_bytes_are_counted_over_all_requests_and_given_back(refusals: list[str]) -> None:
     admission = Admission(4, refusals.append, max_held_bytes=100)
-    with admission.held_bytes() as first:
-        first.add(60)
-        with admission.held_bytes() as second:
-            second.add(40)
+    with admission.held_bytes("a") as first, admission.held_bytes("a") as second:
+        first.add(30)
+        second.add(20)
+        with pytest.raises(OverloadedError):
+            second.add(1)
+        with admission.held_bytes("b") as other:
+            other.add(33)
             with pytest.raises(OverloadedError):
-                second.add(1)
-        with admission.held_bytes() as third:
-            third.add(40)
-    with admission.held_bytes() as fourth:
-        fourth.add(100)
-    assert refusals == ["memory"]
+                other.add(1)
+    with admission.held_bytes("a") as third:
+        third.add(50)
+    assert refusals == ["memory"] * 2

@@ -251,7 +251,7 @@ def test_a_list_has_no_frame(client: AsgiClient, catalog: FakeCatalog) -> None:
 def test_more_frames_than_may_wait_are_told_to_come_again(
     client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_WAITING", 0)
+    monkeypatch.setattr(frames.Shares, "fits", lambda *_: False)
     answer = frame_of(client, catalog, PNG)
     assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
     assert answer.headers["retry-after"] == "1"

@@ -1,9 +1,10 @@
 """Which version answers, what the other one is asked, and what is counted of both."""
 
 import asyncio
+import struct
 import time
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from visionops_assets.errors import (
     NoModelServedError,
     OverloadedError,
     ServerUnreachableError,
+    TooManyPixelsError,
     VisionOpsError,
 )
 from visionops_assets.services.gateway import predictor as module
@@ -28,6 +30,7 @@ from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial, is_p
 from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings
 
+COSTLY = PNG + b"costly"
 Trying = Literal[Role.CANARY, Role.SHADOW]
 
 
@@ -67,7 +70,7 @@ class Bench:
             cast("RolloutWatch", self.watch),
             cast("Unserved", None),
             self.metrics,
-            Settings(model_name=CHAMPION),
+            Settings(model_name=CHAMPION, gateway_max_costly=1),
         )
 
     def predict(
@@ -225,3 +228,53 @@ def test_a_deadline_that_is_over_asks_nobody(bench: Bench) -> None:
     with pytest.raises(DeadlineExceededError):
         bench.predict(allowed_s=-1)
     assert bench.triton.asked == []
+
+
+LARGE_BMP = b"BM" + bytes(12) + struct.pack("<Iii", 40, 6_000, 5_000) + bytes(100)
+
+
+def test_an_image_that_costs_too_much_is_refused_before_triton_is_asked() -> None:
+    bench = Bench()
+    with pytest.raises(TooManyPixelsError):
+        asyncio.run(bench.predictor.predict(LARGE_BMP, Ask("a", time.monotonic() + 1)))
+    assert bench.triton.asked == []
+    assert Settings().max_predicted_image_pixels < Settings().max_image_pixels / 3
+
+
+def test_a_costly_image_waits_for_the_one_before_and_a_small_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        module, "predicted_cost_s", lambda head, *_: 1.0 if head == COSTLY else 0.001
+    )
+
+    async def run() -> None:
+        bench = Bench()
+        bench.triton.is_held = asyncio.Event()
+
+        def ask(client: str, image: bytes, allowed_s: float = 5.0) -> asyncio.Task[Any]:
+            wishes = Ask("x", time.monotonic() + allowed_s, client=client)
+            return asyncio.create_task(bench.predictor.predict(image, wishes))
+
+        first, second = ask("a", COSTLY), ask("b", COSTLY)
+        small = [ask(client, PNG) for client in "dcc"]
+        await asyncio.sleep(0.01)
+        assert bench.triton.images == [COSTLY, PNG, PNG, PNG]
+        with pytest.raises(DeadlineExceededError, match="Other predictions came first"):
+            await ask("e", COSTLY, 0.05)
+        bench.triton.is_held.set()
+        await asyncio.gather(first, second, *small)
+        assert bench.triton.images[-1] == COSTLY
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("role", [Role.CANARY, Role.SHADOW])
+def test_a_costly_image_is_not_asked_about_twice(
+    monkeypatch: pytest.MonkeyPatch, role: Trying
+) -> None:
+    monkeypatch.setattr(module, "predicted_cost_s", lambda *_: 1.0)
+    bench = Bench()
+    bench.watch.begin(role)
+    bench.predict()
+    assert len(bench.triton.asked) == 1

@@ -20,7 +20,7 @@ STREAM = "/v1/stream"
 class Bench:
     """A gateway, and a client with a key."""
 
-    def __init__(self, max_in_flight: int = 16) -> None:
+    def __init__(self, max_in_flight: int = 32) -> None:
         self.triton = FakeTriton()
         self.catalog = FakeCatalog()
         self.gateway = gateway_of(self.triton, self.catalog, gateway_max_in_flight=max_in_flight)
@@ -191,10 +191,13 @@ def test_an_overloaded_triton_refuses_frames_and_not_the_stream(bench: Bench) ->
     assert "visionops_gateway_streams 0.0" in metrics
 
 
-def test_there_are_only_so_many_streams() -> None:
+def test_one_key_leaves_streams_to_others() -> None:
     async def test() -> None:
-        bench = Bench(max_in_flight=1)
+        bench = Bench(max_in_flight=2)
         async with opened(bench.app, STREAM, bench.headers):
             assert await bench.refusal() == (429, "overloaded")
+            other = bearer_header(bench.catalog.issue(Scope.PREDICT, name="other"))
+            async with opened(bench.app, STREAM, other):
+                pass
 
     run(test())

@@ -51,7 +51,7 @@ class Preprocessor:
 
     def __init__(self, card: ModelCard, settings: Settings) -> None:
         self._spec = card.spec
-        self._max_pixels = settings.max_image_pixels
+        self._max_pixels = settings.max_predicted_image_pixels
         self._max_bytes = settings.max_predicted_image_bytes
         # Another instance has the other core.
         cv2.setNumThreads(1)

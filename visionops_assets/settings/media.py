@@ -15,6 +15,11 @@ class MediaSettings(BaseSettings):
     max_predicted_image_bytes: int = Field(
         32 * 1024**2, gt=0, description="Largest image that is predicted; it is held in memory."
     )
+    max_predicted_image_pixels: int = Field(
+        16_000_000,
+        gt=0,
+        description="Most pixels of an image that is predicted: others wait while it is decoded.",
+    )
     max_image_pixels: int = Field(
         50_000_000, gt=0, description="Most pixels of an image, or of one picture of a video."
     )

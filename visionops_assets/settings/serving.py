@@ -36,7 +36,16 @@ class ServingSettings(BaseSettings):
         0.01, ge=0, le=1, description="Share of predictions whose image is kept."
     )
     gateway_max_in_flight: int = Field(
-        64, gt=0, description="Predictions under way in one gateway; more are answered 429."
+        64,
+        gt=0,
+        description="Predictions under way in one gateway; more are answered 429. A key has at "
+        "most half of them, or less while others have some.",
+    )
+    gateway_max_costly: int = Field(
+        0,
+        ge=0,
+        description="Predictions of large images (50 ms of CPU time and more) that one gateway has "
+        "under way in Triton; others wait. 0 means half of the gateway's cores, at least one.",
     )
     gateway_deadline_s: float = Field(
         10.0, gt=0, description="Longest a prediction may take, unless its request says less."

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-from visionops_assets.errors import DeadlineExceededError, ServerUnreachableError
+from visionops_assets.errors import (
+    DeadlineExceededError,
+    ServerUnreachableError,
+    VisionOpsError,
+)
 
 
 class BreakerState(IntEnum):
@@ -50,12 +54,17 @@ class CircuitBreaker:
             return BreakerState.OPEN
         return BreakerState.HALF_OPEN
 
+    @property
+    def is_quiet(self) -> bool:
+        """Say whether the last request did not fail."""
+        return self._failures == 0
+
     @contextmanager
-    def request(self, *, is_patient: bool = True) -> Iterator[None]:
+    def request(self, failure: type[VisionOpsError] | None) -> Iterator[None]:
         """Let one request of the server pass, and take notice of how it ends.
 
-        Only an unreachable server, or a deadline that `is_patient`, is a failure: a client that
-        allows a millisecond says nothing about the server. Any other error is an answer.
+        An error of the type `failure` is one. Another sign of a server that is away or busy says
+        nothing here, and any other error is an answer.
 
         Raises:
             ServerUnreachableError: the breaker is open; the server was not asked.
@@ -64,18 +73,15 @@ class CircuitBreaker:
         if state is BreakerState.OPEN or (state is BreakerState.HALF_OPEN and self._is_probed):
             self._on_refusal()
             raise ServerUnreachableError(
-                f"Triton failed {self._max_failures} times in a row and is left alone for "
-                f"{self._open_s:g} s. Try again then.",
+                f"The model server failed {self._max_failures} times in a row and is left alone "
+                f"for {self._open_s:g} s. Try again then.",
                 public=True,
             )
         self._is_probed = state is BreakerState.HALF_OPEN
         try:
             yield
-        except ServerUnreachableError:
-            self._fail()
-            raise
-        except DeadlineExceededError:
-            if is_patient:
+        except (ServerUnreachableError, DeadlineExceededError) as error:
+            if failure is not None and isinstance(error, failure):
                 self._fail()
             raise
         except Exception:
@@ -91,3 +97,50 @@ class CircuitBreaker:
         self._failures += 1
         if self._failures == self._max_failures or self._is_probed:
             self._opened_at_s = self._clock_s()
+
+
+class Breakers:
+    """One breaker for the server, and one for each client whose requests failed lately.
+
+    A server that cannot be reached fails everybody. An answer that does not come in time may be the
+    fault of what was asked: so it counts against its client alone. If the server hangs, it does so
+    for each client, and each finds out.
+    """
+
+    def __init__(self, make: Callable[[], CircuitBreaker]) -> None:
+        self._make = make
+        self._server = make()
+        self._of_clients: dict[str, CircuitBreaker] = {}
+
+    def worst_state(self) -> BreakerState:
+        """Say how it stands with the server, or with the client that is worst off."""
+        breakers = [self._server, *self._of_clients.values()]
+        return max(breaker.state for breaker in breakers)
+
+    def state(self, client: str) -> BreakerState:
+        """Say whether requests of a client pass."""
+        own = self._of_clients.get(client)
+        return max(self._server.state, own.state if own else BreakerState.CLOSED)
+
+    @contextmanager
+    def request(self, client: str, *, is_patient: bool) -> Iterator[None]:
+        """Let one request of a client pass, and take notice of how it ends.
+
+        A deadline that is not `is_patient` is no failure: a client that allows a millisecond says
+        nothing about the server.
+
+        Raises:
+            ServerUnreachableError: a breaker is open; the server was not asked.
+        """
+        own = self._of_clients.get(client)
+        if own is None:
+            own = self._of_clients[client] = self._make()
+        try:
+            with (
+                own.request(DeadlineExceededError if is_patient else None),
+                self._server.request(ServerUnreachableError),
+            ):
+                yield
+        finally:
+            if own.is_quiet and self._of_clients.get(client) is own:
+                del self._of_clients[client]

@@ -20,11 +20,12 @@ from visionops_assets.errors import (
     NotFoundError,
     OverloadedError,
 )
-from visionops_assets.services.access import Access
+from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.gateway.admission import RETRY_AFTER_S, Admission
 from visionops_assets.services.gateway.images import OPENAPI_IMAGE, ImageReader
 from visionops_assets.services.gateway.predictor import HEADER_BYTES
 from visionops_assets.services.gateway.routes import PREDICT_PROBLEMS, PREDICTIONS
+from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.services.problems import problems
 from visionops_assets.settings import Settings
 from visionops_assets.vision.inspection import check_image_header
@@ -32,7 +33,7 @@ from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 
 PNG_TYPE = "image/png"
 MAX_WAITING = 8
-"""Images that may be decoded or wait for it; one is decoded at a time."""
+"""Images that may be decoded or wait for it, of all keys; one is decoded at a time."""
 MAX_SPECS = 64
 
 _PNG_ANSWER: dict[str, Any] = {
@@ -51,7 +52,7 @@ class FrameMaker:
         self._opened = ExitStack()
         # One: a sandbox is for one thread, and this must not take the CPU from predictions.
         self._thread = ThreadPoolExecutor(1, "frames")
-        self._waiting = 0
+        self._waiting = Shares(MAX_WAITING)
         self._spec_of = lru_cache(MAX_SPECS)(self._find_spec)
 
     def close(self) -> None:
@@ -59,8 +60,10 @@ class FrameMaker:
         self._thread.shutdown(cancel_futures=True)
         self._opened.close()
 
-    async def frame(self, image: bytes, snapshot_id: str) -> bytes:
+    async def frame(self, image: bytes, snapshot_id: str, client: str) -> bytes:
         """Return an image as PNG, as a network that learned from this snapshot sees it.
+
+        `client` is the name of the API key that asks.
 
         Raises:
             NotFoundError: there is no such snapshot.
@@ -70,18 +73,21 @@ class FrameMaker:
         """
         if not image:
             raise EmptyMediaError("The image is empty.")
-        check_image_header(image[:HEADER_BYTES], max_pixels=self._settings.max_image_pixels)
-        if self._waiting >= MAX_WAITING:
+        check_image_header(
+            image[:HEADER_BYTES], max_pixels=self._settings.max_predicted_image_pixels
+        )
+        if not self._waiting.fits(client):
             raise OverloadedError(
-                f"{MAX_WAITING} frames are being made. Come again in {RETRY_AFTER_S} s.",
+                f"{self._waiting.held} frames are being made, and your share of {MAX_WAITING} is "
+                f"taken. Come again in {RETRY_AFTER_S} s.",
                 RETRY_AFTER_S,
             )
-        self._waiting += 1
+        self._waiting.take(client)
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._make, image, snapshot_id)
         finally:
-            self._waiting -= 1
+            self._waiting.give(client)
 
     def _make(self, image: bytes, snapshot_id: str) -> bytes:
         spec = self._spec_of(snapshot_id)
@@ -96,7 +102,7 @@ class FrameMaker:
             sandbox = DecoderSandbox(
                 timeout_s=min(self._settings.decode_timeout_s, self._settings.gateway_deadline_s),
                 memory_bytes=self._settings.decode_memory_bytes,
-                max_pixels=self._settings.max_image_pixels,
+                max_pixels=self._settings.max_predicted_image_pixels,
                 max_video_duration_s=self._settings.max_video_duration_s,
             )
             self._sandbox = self._opened.enter_context(sandbox)
@@ -120,7 +126,6 @@ def add_frame_route(
         "/v1/frame",
         tags=[PREDICTIONS.name],
         summary="See an image as the network does",
-        dependencies=[Depends(access.require(Scope.PREDICT))],
         response_class=Response,
         responses={
             **PREDICT_PROBLEMS,
@@ -131,6 +136,7 @@ def add_frame_route(
     )
     async def frame(
         request: Request,
+        principal: Annotated[Principal, Depends(access.require(Scope.PREDICT))],
         snapshot_id: Annotated[
             str,
             Query(
@@ -144,9 +150,9 @@ def add_frame_route(
         It is preprocessed as the frames of this snapshot were, and so as a version sees it that
         learned from them.
         """
-        with admission.held_bytes() as held:
+        with admission.held_bytes(principal.name) as held:
             received = await reader.read(request, held)
             if received.is_list:
                 raise InvalidRequestError("Send one image at a time: raw, or as 'file'.")
-            png = await frames.frame(received.single(), snapshot_id)
+            png = await frames.frame(received.single(), snapshot_id, principal.name)
             return Response(png, media_type=PNG_TYPE)

@@ -38,11 +38,11 @@ async def predict_list(
             outcomes[place] = await _outcome(predictor, image, ask)
 
     async def work_if_there_is_a_place() -> None:
-        if admission.has_place():
-            async with admission.place():
+        if admission.has_place(ask.client):
+            async with admission.place(ask.client):
                 await work()
 
-    async with admission.place():
+    async with admission.place(ask.client):
         helpers = min(CONCURRENCY, len(images)) - 1
         await asyncio.gather(work(), *(work_if_there_is_a_place() for _ in range(helpers)))
     return _answer([outcomes[place] for place in range(len(images))])

@@ -22,12 +22,15 @@ from visionops_assets.errors import (
 )
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX
 from visionops_assets.services.gateway.answers import PredictionAnswer
-from visionops_assets.services.gateway.breaker import BreakerState, CircuitBreaker
+from visionops_assets.services.gateway.breaker import Breakers, BreakerState, CircuitBreaker
+from visionops_assets.services.gateway.cost import predicted_cost_s
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.gateway.line import Line
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial
+from visionops_assets.services.gateway.shares import COSTLY_S, Windows
 from visionops_assets.services.gateway.unserved import Unserved
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.vision.inspection import check_image_header
 
 HEADER_BYTES = 256 * 1024
@@ -43,13 +46,16 @@ MAX_BACKGROUND = 16
 class Ask:
     """The wishes of a request: by when (monotonic clock), how many probabilities, and for whom.
 
-    `keep_image` asks for the image to be kept, so that it can be trained on once it has a label.
+    `key` picks the version that answers during a rollout, and `client` is the name of the API key,
+    whose share it takes. `keep_image` asks for the image to be kept, so that it can be trained on
+    once it has a label.
     """
 
     key: str
     due_at_s: float
     top_k: int | None = None
     keep_image: bool = False
+    client: str = ""
 
     def left_s(self) -> float:
         """Return the time that is left.
@@ -82,18 +88,21 @@ class Predictor:
         self._metrics = metrics
         self._model = settings.model_name
         self._max_bytes = settings.max_predicted_image_bytes
-        self._max_pixels = settings.max_image_pixels
+        self._max_pixels = settings.max_predicted_image_pixels
         self._candidate = settings.model_name + CANDIDATE_SUFFIX
-        self._breaker = CircuitBreaker(
-            settings.gateway_breaker_failures,
-            settings.gateway_breaker_open_s,
-            lambda: metrics.count_rejected("breaker"),
+        self._turns = Line(Windows(settings.gateway_max_costly or max(1, usable_cores() // 2)))
+        self._breakers = Breakers(
+            lambda: CircuitBreaker(
+                settings.gateway_breaker_failures,
+                settings.gateway_breaker_open_s,
+                lambda: metrics.count_rejected("breaker"),
+            )
         )
         self._background: set[asyncio.Task[None]] = set()
         metrics.watch(
             "breaker_state",
             "Circuit breaker before Triton: 0 closed, 1 half open, 2 open.",
-            lambda: self._breaker.state,
+            self._breakers.worst_state,
         )
 
     async def predict(self, image: bytes, ask: Ask) -> PredictionAnswer:
@@ -110,16 +119,29 @@ class Predictor:
             raise EmptyMediaError("The image is empty.")
         if len(image) > self._max_bytes:
             raise TooLargeError(f"The image has more than {self._max_bytes:,} bytes.")
-        check_image_header(image[:HEADER_BYTES], max_pixels=self._max_pixels)
+        head = image[:HEADER_BYTES]
+        check_image_header(head, max_pixels=self._max_pixels)
+        cost_s = predicted_cost_s(head, len(image), self._max_pixels)
+        try:
+            async with self._turns.turn(ask.client, cost_s, ask.left_s()):
+                return await self._answer(image, ask, is_costly=cost_s > COSTLY_S)
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "Other predictions came first until the time was over. Send fewer at once, smaller "
+                "images, or allow them more time.",
+                public=True,
+            ) from None
+
+    async def _answer(self, image: bytes, ask: Ask, *, is_costly: bool) -> PredictionAnswer:
         trial = self._watch.trial
         if trial is None:
             return PredictionAnswer.of(await self._champion(image, ask), Role.CHAMPION, ask.top_k)
         # A Triton that does not answer is found out about by the champion's requests alone.
-        if trial.picks(ask.key) and self._breaker.state is BreakerState.CLOSED:
-            return await self._canary(trial, image, ask)
+        if trial.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
+            return await self._canary(trial, image, ask, is_costly=is_costly)
         inference = await self._tried_champion(trial, image, ask)
         if trial.shadows():
-            self._later(lambda: self._shadow(trial, image, inference))
+            self._later(lambda: self._shadow(trial, image, inference), is_costly=is_costly)
         return PredictionAnswer.of(inference, Role.CHAMPION, ask.top_k)
 
     async def close(self) -> None:
@@ -131,7 +153,7 @@ class Predictor:
     async def _champion(self, image: bytes, ask: Ask) -> Inference:
         left_s = ask.left_s()
         try:
-            with self._breaker.request(is_patient=left_s >= PATIENT_S):
+            with self._breakers.request(ask.client, is_patient=left_s >= PATIENT_S):
                 return await self._triton.infer(
                     self._model, image, left_s, keep_image=ask.keep_image
                 )
@@ -152,7 +174,9 @@ class Predictor:
         trial.observe(Arm.CHAMPION, _ms_since(started_s))
         return inference
 
-    async def _canary(self, trial: Trial, image: bytes, ask: Ask) -> PredictionAnswer:
+    async def _canary(
+        self, trial: Trial, image: bytes, ask: Ask, *, is_costly: bool
+    ) -> PredictionAnswer:
         """Let the candidate answer, or the champion if the candidate fails."""
         started_s = time.monotonic()
         left_s = ask.left_s()
@@ -168,7 +192,7 @@ class Predictor:
                 trial.fail(Arm.CANDIDATE)
             return PredictionAnswer.of(instead, Role.CHAMPION, ask.top_k)
         trial.observe(Arm.CANDIDATE, _ms_since(started_s))
-        self._later(lambda: self._agreement(trial, image, inference))
+        self._later(lambda: self._agreement(trial, image, inference), is_costly=is_costly)
         return PredictionAnswer.of(inference, Role.CANARY, ask.top_k)
 
     async def _agreement(self, trial: Trial, image: bytes, candidate: Inference) -> None:
@@ -187,9 +211,11 @@ class Predictor:
         trial.observe(Arm.CANDIDATE, _ms_since(started_s))
         trial.compare(agreed=champion.label == candidate.label)
 
-    def _later(self, compare: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Compare in the background, if there is room."""
-        if len(self._background) >= MAX_BACKGROUND:
+    def _later(
+        self, compare: Callable[[], Coroutine[None, None, None]], *, is_costly: bool
+    ) -> None:
+        """Compare in the background, if there is room; what is costly is not done twice."""
+        if is_costly or len(self._background) >= MAX_BACKGROUND:
             self._metrics.count_skipped()
             return
 

@@ -73,13 +73,16 @@ class PredictQuery(Record):
     )
     keep_image: Flag = Field(False, description=KEEP_IMAGE)
 
-    def ask(self, key: str, settings: Settings, *, keep_image: bool = False) -> Ask:
+    def ask(
+        self, client: str, sticky_key: str | None, settings: Settings, *, keep_image: bool = False
+    ) -> Ask:
         """Return what is asked for, by the query or by the body; the time counts from now."""
         allowed_s = settings.gateway_deadline_s
         if self.timeout_ms is not None:
             allowed_s = min(allowed_s, self.timeout_ms / 1000)
         keep_image = keep_image or self.keep_image
-        return Ask(key, time.monotonic() + allowed_s, self.top_k, keep_image)
+        due_at_s = time.monotonic() + allowed_s
+        return Ask(sticky_key or client, due_at_s, self.top_k, keep_image, client)
 
 
 _LABELLED = {
@@ -122,14 +125,14 @@ def add_predict_route(
         in JSON. An image of a list that cannot be predicted has a refusal where the others have
         a prediction.
         """
-        admission.check()
-        with admission.held_bytes() as held:
+        client = principal.name
+        admission.check(client)
+        with admission.held_bytes(client) as held:
             received = await reader.read(request, held)
-            key = sticky_key or principal.name
-            ask = query.ask(key, settings, keep_image=received.keep_image)
+            ask = query.ask(client, sticky_key, settings, keep_image=received.keep_image)
             if received.is_list:
                 return _json(await predict_list(predictor, admission, received.images, ask))
-            async with admission.place():
+            async with admission.place(client):
                 return _json(await predictor.predict(received.single(), ask))
 
     async def answer(request: Request) -> Response:

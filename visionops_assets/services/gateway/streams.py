@@ -26,6 +26,7 @@ from visionops_assets.services.gateway.answers import FrameResult, Refusal
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER, PredictQuery
+from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.services.gateway.stream import GOING_AWAY, Stream
 from visionops_assets.services.problems import problem
 from visionops_assets.settings import Settings
@@ -52,6 +53,7 @@ class Streams:
         self._metrics = metrics
         self._settings = settings
         self._open: set[Stream] = set()
+        self._shares = Shares(settings.gateway_max_in_flight)
         self._is_draining = False
         metrics.watch("streams", "Streams that are open.", lambda: len(self._open))
 
@@ -64,20 +66,22 @@ class Streams:
             answer = problem(refusal.status, refusal.code, refusal.detail)
             await websocket.send_denial_response(answer)
             return
-        key = websocket.headers.get(STICKY_KEY_HEADER) or principal.name
+        sticky_key = websocket.headers.get(STICKY_KEY_HEADER)
 
         async def predict(frame: bytes, sequence: int) -> FrameResult:
-            ask = query.ask(key, self._settings)
+            ask = query.ask(principal.name, sticky_key, self._settings)
             return await self._predict(websocket, frame, sequence, ask)
 
-        await websocket.accept()
         stream = Stream(websocket, predict)
         self._open.add(stream)
+        self._shares.take(principal.name)
         started_s = time.monotonic()
         try:
+            await websocket.accept()
             await stream.run()
         finally:
             self._open.discard(stream)
+            self._shares.give(principal.name)
             fields = {
                 "key": principal.prefix,
                 "frames": stream.frames,
@@ -98,10 +102,12 @@ class Streams:
         principal = await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
         if self._is_draining:
             raise ServerUnreachableError("This gateway stops. Connect again.", public=True)
-        limit = self._settings.gateway_max_in_flight
-        if len(self._open) >= limit:
+        if not self._shares.fits(principal.name):
             self._metrics.count_rejected("streams")
-            raise OverloadedError(f"{limit} streams are open. Come again later.")
+            raise OverloadedError(
+                f"{self._shares.held} streams are open, and your share of {self._shares.total} is "
+                "taken. Close one, or come again later."
+            )
         try:
             return principal, PredictQuery.model_validate(dict(websocket.query_params))
         except ValidationError as error:
@@ -118,9 +124,9 @@ class Streams:
         """
         try:
             await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
-            with self._admission.held_bytes() as held:
+            with self._admission.held_bytes(ask.client) as held:
                 held.add(len(frame))
-                async with self._admission.place_of_stream():
+                async with self._admission.place_of_stream(ask.client):
                     prediction = await self._predictor.predict(frame, ask)
         except (UnauthenticatedError, ForbiddenError):
             raise

@@ -1,0 +1,124 @@
+"""Divides what a gateway has among the keys that use it, so that no key has all of it."""
+
+import time
+from collections.abc import Callable
+
+COSTLY_S = 0.05
+"""CPU time of a prediction that would be felt by whoever waits behind it."""
+WINDOW_S = 0.064
+"""CPU time under way in Triton that the keys divide among them while there are several."""
+SMALLEST_WINDOW_S = 0.016
+MAX_REST = 4.0
+"""Rest after a costly prediction, in times of what that took, at most."""
+ACTIVE_S = 5.0
+"""A client that sends one request after the other pauses between them, and still is there."""
+
+
+class Shares:
+    """Divides an amount, such as places or bytes, so that a part is left for one more key.
+
+    Of `total` a key may hold `total / (n + 1)`, n the number of keys that hold some, with itself.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.held = 0
+        self._held_by: dict[str, int] = {}
+
+    def fits(self, key: str, amount: int = 1) -> bool:
+        """Say whether the key may take so much now."""
+        holders = len(self._held_by) + (key not in self._held_by)
+        share = max(1, self.total // (holders + 1))
+        held = self._held_by.get(key, 0)
+        return held + amount <= share and self.held + amount <= self.total
+
+    def take(self, key: str, amount: int = 1) -> None:
+        """Count what the key holds from now on."""
+        self.held += amount
+        self._held_by[key] = self._held_by.get(key, 0) + amount
+
+    def give(self, key: str, amount: int = 1) -> float:
+        """Count what the key holds no longer. Others may have it at once: after 0 s."""
+        self.held -= amount
+        self._held_by[key] -= amount
+        if not self._held_by[key]:
+            del self._held_by[key]
+        return 0.0
+
+
+class Windows:
+    """Says whose prediction may go to Triton, by the CPU time that each is likely to cost.
+
+    Triton answers in the order in which it was asked. So what a key may have under way there is
+    bounded, and the rest waits here: while there are several keys they divide `WINDOW_S` among
+    them, and each may have at least one prediction under way. Of those above `COSTLY_S` only
+    `max_costly` are under way, whoever sends them: the other instances answer the others. After one
+    of them its key rests, so that with n keys it takes no more than an n-th of the time.
+    """
+
+    def __init__(self, max_costly: int, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._max_costly = max_costly
+        self._clock_s = clock_s
+        self._costly = 0
+        self._under_way_s: dict[str, float] = {}
+        self._count: dict[str, int] = {}
+        self._costly_since_s: dict[str, float] = {}
+        self._rests_until_s: dict[str, float] = {}
+        self._seen_at_s: dict[str, float] = {}
+        self._pruned_at_s = 0.0
+
+    def fits(self, key: str, cost_s: float) -> bool:
+        """Say whether a prediction of the key may go to Triton now."""
+        self._note(key)
+        if cost_s > COSTLY_S and not self._may_be_costly(key):
+            return False
+        keys = len(self._seen_at_s)
+        if keys == 1 or key not in self._count:
+            return True
+        window_s = max(WINDOW_S / keys, SMALLEST_WINDOW_S)
+        return self._under_way_s[key] + cost_s <= window_s
+
+    def take(self, key: str, cost_s: float) -> None:
+        """Count a prediction that goes to Triton."""
+        if cost_s > COSTLY_S:
+            self._costly += 1
+            self._costly_since_s[key] = self._clock_s()
+        self._under_way_s[key] = self._under_way_s.get(key, 0.0) + cost_s
+        self._count[key] = self._count.get(key, 0) + 1
+
+    def give(self, key: str, cost_s: float) -> float:
+        """Count a prediction that came back; return how long the key rests, in seconds."""
+        self._note(key)
+        self._under_way_s[key] -= cost_s
+        self._count[key] -= 1
+        if not self._count[key]:
+            del self._count[key], self._under_way_s[key]
+        if cost_s <= COSTLY_S:
+            return 0.0
+        self._costly -= 1
+        now_s = self._clock_s()
+        took_s = now_s - self._costly_since_s.pop(key, now_s)
+        # Half of the instances answer no costly ones.
+        rest_s = took_s * min(MAX_REST, max(0.0, len(self._seen_at_s) / 2 - 1))
+        self._rests_until_s[key] = now_s + rest_s
+        return rest_s
+
+    def _may_be_costly(self, key: str) -> bool:
+        return self._costly < self._max_costly and self._clock_s() >= self._rests_until_s.get(
+            key, 0.0
+        )
+
+    def _note(self, key: str) -> None:
+        now_s = self._clock_s()
+        self._seen_at_s[key] = now_s
+        if now_s < self._pruned_at_s + ACTIVE_S / 10:
+            return
+        self._pruned_at_s = now_s
+        self._seen_at_s = {
+            other: seen_at_s
+            for other, seen_at_s in self._seen_at_s.items()
+            if seen_at_s > now_s - ACTIVE_S or other in self._count
+        }
+        self._rests_until_s = {
+            other: until_s for other, until_s in self._rests_until_s.items() if until_s > now_s
+        }
