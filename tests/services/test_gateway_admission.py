@@ -64,9 +64,11 @@ def test_streams_wait_and_leave_half_of_the_places_to_others(refusals: list[str]
     asyncio.run(use())
 
 
-def test_a_frame_that_waits_gets_the_place_of_a_prediction_that_ended() -> None:
+def test_a_frame_that_waits_gets_the_place_of_a_prediction_that_ended(
+    refusals: list[str],
+) -> None:
     async def use() -> None:
-        admission = Admission(2, [].append)
+        admission = Admission(2, refusals.append)
 
         async def frame() -> None:
             async with admission.place_of_stream("c"):

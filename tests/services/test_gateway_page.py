@@ -20,9 +20,10 @@ from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.schema import ApiKey, Snapshot
 from visionops_assets.contracts import PreprocessingSpec, Scope
 from visionops_assets.errors import UnauthenticatedError
-from visionops_assets.services.gateway import frames, sessions
+from visionops_assets.services.gateway import sessions
 from visionops_assets.services.gateway.browser import FOLDER
 from visionops_assets.services.gateway.sessions import version_url
+from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import decode_png, preprocess_image
 
@@ -251,7 +252,7 @@ def test_a_list_has_no_frame(client: AsgiClient, catalog: FakeCatalog) -> None:
 def test_more_frames_than_may_wait_are_told_to_come_again(
     client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames.Shares, "fits", lambda *_: False)
+    monkeypatch.setattr(Shares, "fits", lambda *_: False)
     answer = frame_of(client, catalog, PNG)
     assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
     assert answer.headers["retry-after"] == "1"
