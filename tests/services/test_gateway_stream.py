@@ -12,6 +12,7 @@ from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import OverloadedError
 from visionops_assets.services import known_keys
+from visionops_assets.services.gateway import streams
 from visionops_assets.services.gateway.stream import MAX_FRAMES_UNDER_WAY
 
 STREAM = "/v1/stream"
@@ -161,6 +162,30 @@ def test_a_revoked_key_ends_its_stream(bench: Bench, monkeypatch: pytest.MonkeyP
         assert stream.closed == (1008, "unauthenticated")
 
     run(test())
+
+
+def test_an_idle_stream_of_a_revoked_key_is_closed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(streams, "RECHECK_S", 0.01)
+
+    async def test() -> None:
+        limited = bench.catalog.issue(Scope.PREDICT, name="limited", rate_limit="2/hour")
+        async with opened(bench.app, STREAM, bearer_header(limited)) as stream:
+            bench.catalog.is_down = True
+            await asyncio.sleep(0.1)
+            bench.catalog.is_down = False
+            await asyncio.sleep(0.1)
+            stream.send(bytes=PNG)
+            # A look at the key is no request of it.
+            assert (await stream.answers(1))[0]["prediction"]
+            bench.catalog.revoke_all()
+            await stream.receive()
+        assert stream.closed == (1008, "unauthenticated")
+
+    run(test())
+    assert "visionops_gateway_streams 0.0" in metrics_of(bench)
 
 
 def test_each_frame_counts_as_a_request_of_its_key(bench: Bench) -> None:

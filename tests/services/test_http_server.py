@@ -3,13 +3,17 @@ import json
 import logging
 
 import pytest
-from fastapi import FastAPI, WebSocket
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket
 
 from tests.services.asgi_client import AsgiClient
 from tests.services.asgi_websocket import AsgiWebSocket, opened
-from visionops_assets.services.http_server import LoopbackOnly, RequestLog
+from visionops_assets.services import http_server
+from visionops_assets.services.connections import GuardedProtocol
+from visionops_assets.services.http_server import LoopbackOnly, PlainBodies, RequestLog
 from visionops_assets.services.logs import JsonLines
 from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.settings import Settings
 
 
 @pytest.fixture
@@ -98,3 +102,62 @@ def test_a_page_of_another_host_opens_no_websocket() -> None:
             assert await open_from(headers) == (403, "foreign_origin")
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status"),
+    [
+        (None, 200),
+        ("", 200),
+        ("identity", 200),
+        ("Identity, identity", 200),
+        ("gzip", 415),
+        ("identity, br", 415),
+        ("x-unknown", 415),
+    ],
+)
+def test_a_body_that_is_compressed_is_refused(encoding: str | None, status: int) -> None:
+    app = FastAPI()
+    app.post("/")(lambda: "here")
+    headers = {} if encoding is None else {"content-encoding": encoding}
+    answer = AsgiClient(PlainBodies(app)).post("/", content=b"x", headers=headers)
+    assert answer.status_code == status
+    if status == 415:
+        assert answer.json()["code"] == "unsupported_media_type"
+        assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "seen"), [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.1", "1.2.3.4")]
+)
+def test_the_address_in_a_header_is_believed_of_configured_proxies_alone(
+    monkeypatch: pytest.MonkeyPatch, proxies: str, seen: str
+) -> None:
+    ran: list[uvicorn.Config] = []
+
+    class Server:
+        started = True
+
+        def __init__(self, config: uvicorn.Config, _drain: object) -> None:
+            ran.append(config)
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr(http_server, "_Server", Server)
+    monkeypatch.setattr(http_server, "configure_logging", lambda: None)
+    monkeypatch.setattr(http_server, "max_connections", lambda: 10)
+    monkeypatch.setattr(http_server, "load_settings", lambda: Settings(trusted_proxies=proxies))
+    app = FastAPI()
+
+    @app.get("/")
+    def whose(request: Request) -> str:
+        return request.client.host if request.client else "none"
+
+    http_server.serve(app, "http://0.0.0.0:1")
+    (config,) = ran
+    config.load()
+    assert config.http_protocol_class is GuardedProtocol
+    assert GuardedProtocol.max_connections == 10
+    answer = AsgiClient(config.loaded_app).get("/", headers={"X-Forwarded-For": "1.2.3.4"})
+    assert answer.json() == seen

@@ -151,6 +151,17 @@ def test_a_slow_client_does_not_keep_its_connection(
     assert response.headers["connection"] == "close"
 
 
+def test_a_short_batch_with_too_many_files_is_refused_before_one_is_stored(
+    client_without_catalog: AsgiClient,
+) -> None:
+    """Without the catalog not even the first file can be stored."""
+    for files, status, code in ((500, 503, "server_unreachable"), (501, 422, "invalid_request")):
+        parts = [("file", ("a.png", PNG_HEAD, "image/png"))] * files
+        answer = client_without_catalog.post("/v1/media/batch", files=parts)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "more than 500" in answer.json()["detail"]
+
+
 def test_a_batch_is_a_form(client: AsgiClient) -> None:
     response = client.post("/v1/media/batch", content=PNG_HEAD)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")

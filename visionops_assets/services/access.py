@@ -43,7 +43,12 @@ from visionops_assets.services.problems import problems
 from visionops_assets.settings import Settings
 
 ATTEMPTS = RateLimitItemPerSecond(20)
-"""Of one address, with no key that is known: guessing must load neither us nor the catalog."""
+"""Of one address, with no valid key: guessing must load neither us nor the catalog.
+
+Requests that need no look into the catalog, such as those without a key, are counted apart from
+those that do. So noise of an address does not shut out a new key that comes from there.
+"""
+_NOISE, _LOOK_UP, _SIGN_IN = "noise", "look-up", "sign-in"
 
 PROTECTED = problems(
     HTTPStatus.UNAUTHORIZED,
@@ -115,10 +120,7 @@ class Access:
         note_key_prefix(request.scope, key.prefix)
         self._count(key.rate_limit, "key", key.name)
         client = Principal(key.name, key.prefix, key.scopes)
-        if not client.may(scope):
-            raise ForbiddenError(
-                f"The API key {key.prefix!r} does not have the scope {scope.value!r}."
-            )
+        _check_scope(client, scope)
         return client
 
     def count_guess(self, request: HTTPConnection) -> None:
@@ -127,12 +129,21 @@ class Access:
         Raises:
             RateLimitedError: too many came from this address.
         """
-        self._count(ATTEMPTS, "address", _address(request))
+        self._count(ATTEMPTS, _SIGN_IN, _address(request))
+
+    async def recheck(self, request: HTTPConnection, presented: str | None, scope: Scope) -> None:
+        """Look whether a connection that goes on may do so still. It counts as no request.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, ServerUnreachableError: see `admit`.
+        """
+        key = await self._identify(presented, _address(request))
+        _check_scope(Principal(key.name, key.prefix, key.scopes), scope)
 
     async def _identify(self, presented: str | None, address: str) -> KnownKey:
         """Find the valid key that was presented; every failure counts as a guess."""
         if not presented:
-            self._count(ATTEMPTS, "address", address)
+            self._count(ATTEMPTS, _NOISE, address)
             raise UnauthenticatedError(
                 "This needs an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. "
                 "An operator makes one with `visionops keys add`."
@@ -142,7 +153,7 @@ class Access:
         expected = key.secret_sha256 if key else _NO_KEY_SHA256
         is_right = hmac.compare_digest(keys.hash_key(presented), expected)
         if key is None or not is_right or key.is_expired():
-            self._count(ATTEMPTS, "address", address)
+            self._count(ATTEMPTS, _NOISE, address)
             raise UnauthenticatedError(
                 "The API key is not valid: it is mistyped, has expired or was revoked."
             )
@@ -151,7 +162,7 @@ class Access:
     async def _find(self, prefix: str, address: str) -> KnownKey | None:
         if not self._keys.remembers(prefix):
             # Counted before the catalog is asked: guesses that come at once are many.
-            self._count(ATTEMPTS, "address", address)
+            self._count(ATTEMPTS, _LOOK_UP, address)
         return await self._keys.find(prefix)
 
     def _count(self, limit: RateLimitItem, kind: str, who: str) -> None:
@@ -182,6 +193,13 @@ class Guard(SecurityBase):
         if presented is None and self._access.takes_cookies:
             presented = key_in_cookie(request)
         return await self._access.admit(request, presented, self.scope)
+
+
+def _check_scope(client: Principal, scope: Scope) -> None:
+    if not client.may(scope):
+        raise ForbiddenError(
+            f"The API key {client.prefix!r} does not have the scope {scope.value!r}."
+        )
 
 
 def _address(request: HTTPConnection) -> str:

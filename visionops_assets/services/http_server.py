@@ -18,8 +18,11 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from visionops_assets.errors import UnsupportedMediaError
+from visionops_assets.services.connections import GuardedProtocol, max_connections
 from visionops_assets.services.logs import configure_logging, request_id
 from visionops_assets.services.problems import problem
+from visionops_assets.settings import load_settings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -30,6 +33,9 @@ MAX_MESSAGE_BYTES = 16 * 1024**2
 FORM_TYPE = "multipart/form-data"
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Room in a form for boundaries, part headers and other fields than its file."""
+
+IDENTITY = "identity"
+"""The one Content-Encoding of a body: none."""
 
 _ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Probes and scrapes come every few seconds and say nothing.
@@ -46,11 +52,19 @@ def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = 
     """
     configure_logging()
     address = urlsplit(url)
-    guarded = LoopbackOnly(app) if address.hostname in LOOPBACK_HOSTS else app
+    guarded: ASGIApp = PlainBodies(app)
+    if address.hostname in LOOPBACK_HOSTS:
+        guarded = LoopbackOnly(guarded)
+    proxies = load_settings().trusted_proxies
+    GuardedProtocol.max_connections = max_connections()
     config = uvicorn.Config(
         guarded,
         host=address.hostname or "127.0.0.1",
         port=address.port or 80,
+        http=GuardedProtocol,
+        # Anybody may write the header, and addresses are what guesses are counted by.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_PATIENCE_S,
@@ -106,6 +120,32 @@ class LoopbackOnly:
             ):
                 detail = "This service listens to this machine only, not to pages of other hosts."
                 answer = problem(HTTPStatus.FORBIDDEN, "foreign_origin", detail)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class PlainBodies:
+    """Middleware: refuses a body that is compressed, which nothing here would unpack.
+
+    RFC 9110, sections 8.4 and 15.5.16: 415, and `Accept-Encoding` says what is accepted.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            given = ",".join(Headers(scope=scope).getlist("content-encoding"))
+            if {name.strip().lower() for name in given.split(",")} - {"", IDENTITY}:
+                answer = problem(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    UnsupportedMediaError.code,
+                    "The Content-Encoding is not accepted. Send the body as it is.",
+                    # What comes of the body is not read.
+                    {"Accept-Encoding": IDENTITY, "Connection": "close"},
+                )
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -61,8 +61,10 @@ class KnownKeys:
         self._threads = ThreadPoolExecutor(2, "api-keys")
 
     def remembers(self, prefix: str) -> bool:
-        """Say whether the catalog was asked before, and had it."""
-        return prefix in self._present
+        """Say whether the catalog need not be asked now, or was asked before and had it."""
+        absent = self._absent.get(prefix)
+        is_fresh = absent is not None and time.monotonic() < absent.fresh_until_s
+        return is_fresh or prefix in self._present
 
     async def find(self, prefix: str) -> KnownKey | None:
         """Return a key that is not revoked.

@@ -108,6 +108,12 @@ class ServerSettings(BaseSettings):
         description="API key of the clients that run here (import, cameras, demo). Without it, a "
         "client that may write to the catalog makes a key of its own.",
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies before the services, comma-separated: the "
+        "client's address and scheme are taken from their `X-Forwarded-For` and "
+        "`X-Forwarded-Proto`. Empty: from nobody's.",
+    )
     rate_limit: str = Field(
         "1000/second",
         description="Requests that one key may send to one replica, unless the key has its own "

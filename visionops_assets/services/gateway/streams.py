@@ -16,6 +16,7 @@ from visionops_assets.errors import (
     ForbiddenError,
     InvalidRequestError,
     OverloadedError,
+    RateLimitedError,
     ServerUnreachableError,
     UnauthenticatedError,
     VisionOpsError,
@@ -27,11 +28,13 @@ from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER, PredictQuery
 from visionops_assets.services.gateway.shares import Shares
-from visionops_assets.services.gateway.stream import GOING_AWAY, Stream
+from visionops_assets.services.gateway.stream import GOING_AWAY, POLICY_VIOLATION, Stream
 from visionops_assets.services.problems import problem
 from visionops_assets.settings import Settings
 
 DRAIN_S = 5.0
+RECHECK_S = 3.0
+"""Between two looks at the key of a stream on which no frame may come."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +79,12 @@ class Streams:
         self._open.add(stream)
         self._shares.take(principal.name)
         started_s = time.monotonic()
+        watching = asyncio.create_task(self._watch(websocket, stream))
         try:
             await websocket.accept()
             await stream.run()
         finally:
+            watching.cancel()
             self._open.discard(stream)
             self._shares.give(principal.name)
             fields = {
@@ -88,6 +93,18 @@ class Streams:
                 "seconds": round(time.monotonic() - started_s, 1),
             }
             _log.info("stream", extra={"fields": fields})
+
+    async def _watch(self, websocket: WebSocket, stream: Stream) -> None:
+        """Close the stream when its key is no longer valid, also if no frame comes."""
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            try:
+                await self._access.recheck(websocket, presented_key(websocket), Scope.PREDICT)
+            except (UnauthenticatedError, ForbiddenError, RateLimitedError) as error:
+                stream.stop(POLICY_VIOLATION, error.code)
+                return
+            except VisionOpsError:
+                continue  # The catalog is away: a frame would be refused, or not.
 
     async def drain(self) -> None:
         """Take no more frames, answer those that came, and close."""

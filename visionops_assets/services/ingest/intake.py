@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -9,7 +10,7 @@ from fastapi import Request
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.errors import InvalidRequestError, MediaError
 from visionops_assets.services.access import Principal
-from visionops_assets.services.body import body_of
+from visionops_assets.services.body import announced_bytes, body_of, whole
 from visionops_assets.services.forms import FormReader, is_form
 from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
 from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, Refusal
@@ -22,6 +23,10 @@ from visionops_assets.settings import Settings
 MAX_BATCH_FILES = 500
 MAX_BATCH_BODIES = 8
 """A batch may have this many times the bytes of the largest file."""
+COUNTED_BYTES = 8 * 1024**2
+"""A batch that is no longer is read before its first file is stored."""
+MAX_COUNTING = 8
+"""Batches that are in memory at once; the files of others are counted as they are stored."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Intake:
     def __init__(self, settings: Settings, uploads: Uploads) -> None:
         self._settings = settings
         self._uploads = uploads
+        self._counting = 0
 
     async def one(
         self, request: Request, query: UploadQuery, sender: Principal, idempotency_key: str | None
@@ -68,8 +74,9 @@ class Intake:
         """
         if not is_form(request):
             raise InvalidRequestError("A batch is a multipart form with a `file` for each file.")
-        body = self._body(request, max_files=MAX_BATCH_BODIES)
-        fields, files = await self._read_form(request, body, query, max_files=MAX_BATCH_FILES)
+        whole_body = self._body(request, max_files=MAX_BATCH_BODIES)
+        async with self._counted(request, whole_body) as body:
+            fields, files = await self._read_form(request, body, query, max_files=MAX_BATCH_FILES)
         answer = await self._acknowledge(files, fields, sender, idempotency_key)
         receipts = iter(answer.receipts)
         results = [
@@ -81,6 +88,31 @@ class Intake:
             for file in files
         ]
         return BatchAnswer(results=results), answer.replayed
+
+    @asynccontextmanager
+    async def _counted(
+        self, request: Request, body: AsyncIterator[bytes]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the body of a batch; the files of a short one are counted before any is stored.
+
+        Raises:
+            InvalidRequestError: there are more than `MAX_BATCH_FILES`.
+        """
+        announced = announced_bytes(request)
+        if announced is None or announced > COUNTED_BYTES or self._counting >= MAX_COUNTING:
+            yield body
+            return
+        self._counting += 1
+        try:
+            content = await whole(body)
+            form = FormReader(request.headers["content-type"], _in_one_piece(content))
+            files = 0
+            while part := await form.next_part():
+                files += part.name == "file"
+                _require(files <= MAX_BATCH_FILES, f"there are more than {MAX_BATCH_FILES}")
+            yield _in_one_piece(content)
+        finally:
+            self._counting -= 1
 
     def _body(self, request: Request, max_files: int) -> AsyncIterator[bytes]:
         return body_of(
@@ -140,6 +172,10 @@ class Intake:
         for file in files:
             if isinstance(file.outcome, Deposit):
                 await self._uploads.discard(file.outcome)
+
+
+async def _in_one_piece(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _require(fits: bool, problem: str) -> None:
