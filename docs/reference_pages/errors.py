@@ -18,7 +18,11 @@ also the reasons for which a file is in quarantine."""
 
 _OF_THE_FRAMEWORK = {
     "method_not_allowed": (405, "The address is right, the method is not."),
-    "malformed_request": (400, "The bytes are no request of HTTP/1.1, or no handshake of a WebSocket."),
+    "malformed_request": (
+        400,
+        "The bytes are no request of HTTP/1.1, or no handshake of a WebSocket.",
+    ),
+    "foreign_origin": (403, "A web page of another host sent the request."),
     "slow_head": (408, "The request's line and headers did not come in time."),
     "head_too_large": (431, "The request's line and headers have too many bytes."),
     "too_many_connections": (503, "The service has as many connections as it may, all in use."),

@@ -143,7 +143,7 @@ class PlainBodies:
                     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                     UnsupportedMediaError.code,
                     "The Content-Encoding is not accepted. Send the body as it is.",
-                    # What comes of the body is not read.
+                    # The body is not read.
                     {"Accept-Encoding": IDENTITY, "Connection": "close"},
                 )
                 await answer(scope, receive, send)
