@@ -22,7 +22,6 @@ _OF_THE_FRAMEWORK = {
         400,
         "The bytes are no request of HTTP/1.1, or no handshake of a WebSocket.",
     ),
-    "foreign_origin": (403, "A web page of another host sent the request."),
     "slow_head": (408, "The request's line and headers did not come in time."),
     "head_too_large": (431, "The request's line and headers have too many bytes."),
     "too_many_connections": (503, "The service has as many connections as it may, all in use."),
