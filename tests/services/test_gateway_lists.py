@@ -14,7 +14,7 @@ from visionops_assets.services.gateway.lists import CONCURRENCY, predict_list
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 
 IMAGES = [bytes([number]) for number in range(20)]
-ASK = cast("Ask", None)
+ASK = Ask("client", 0.0, client="client")
 
 
 class Answers:
@@ -40,7 +40,7 @@ class Answers:
 
 
 def predict(places: int, taken: int, refusals: list[str]) -> tuple[list[int], int]:
-    """Ask for all images; return the answers' numbers, and how many were under way at once."""
+    """Ask beside other keys with a place each; return the answers' numbers, and how many were under way at once."""
     answers = Answers()
 
     async def ask() -> list[int]:
@@ -48,12 +48,12 @@ def predict(places: int, taken: int, refusals: list[str]) -> tuple[list[int], in
         async with asyncio.TaskGroup() as others:
             ending = asyncio.Event()
 
-            async def other() -> None:
-                async with admission.place():
+            async def other(number: int) -> None:
+                async with admission.place(f"other-{number}"):
                     await ending.wait()
 
-            for _ in range(taken):
-                others.create_task(other())
+            for number in range(taken):
+                others.create_task(other(number))
             await asyncio.sleep(0)
             try:
                 found = await predict_list(cast("Predictor", answers), admission, IMAGES, ASK)
@@ -68,7 +68,7 @@ def predict(places: int, taken: int, refusals: list[str]) -> tuple[list[int], in
 
 @pytest.mark.parametrize(
     ("places", "taken", "at_once"),
-    [(1, 0, 1), (5, 4, 1), (5, 3, 2), (64, 0, CONCURRENCY), (64, 64 - CONCURRENCY, CONCURRENCY)],
+    [(1, 0, 1), (5, 4, 1), (5, 0, 2), (9, 1, 3), (64, 0, CONCURRENCY), (64, 3, CONCURRENCY)],
 )
 def test_a_list_takes_the_places_that_are_left(places: int, taken: int, at_once: int) -> None:
     """Helpers that find none are none: the list is answered by one place as well."""
