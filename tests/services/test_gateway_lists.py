@@ -40,7 +40,7 @@ class Answers:
 
 
 def predict(places: int, taken: int, refusals: list[str]) -> tuple[list[int], int]:
-    """Ask beside other keys with a place each; return the answers' numbers, and how many were under way at once."""
+    """Ask beside keys with a place each; return the answers' numbers, and the most at once."""
     answers = Answers()
 
     async def ask() -> list[int]:
