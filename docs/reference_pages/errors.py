@@ -53,5 +53,5 @@ def _status(name: str) -> str:
 
 def _meaning(error: type[VisionOpsError]) -> str:
     if error is VisionOpsError:
-        return "An error that was not foreseen. The log of the service has it."
+        return "An unforeseen error. The log of the service has it."
     return (inspect.getdoc(error) or "").partition("\n\n")[0]

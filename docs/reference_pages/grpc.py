@@ -14,10 +14,10 @@ _CLASSES, _EMBEDDING_SIZE = 3, 64
 _INTRODUCTION = f"""\
 Triton serves the released model under its name (`VISIONOPS_MODEL_NAME`) by the [KServe v2
 protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/customization_guide/inference_protocols.html),
-over gRPC and also over HTTP, at the addresses that `visionops status` shows. A request has at
-most {MAX_BATCH_SIZE} images, and N below is their number. Triton refuses more: a client sends them
-as several requests. An output that is not asked for costs nothing. C is the number of classes, D
-the size of the embedding."""
+over gRPC and HTTP, at the addresses that `visionops status` shows. A request has at most
+{MAX_BATCH_SIZE} images, and N below is their number. Triton refuses more: a client sends them as
+several requests. An output that is not asked for costs nothing. C is the number of classes, D the
+size of the embedding."""
 
 _MEANINGS = {
     "IMAGE": "Encoded images, such as the bytes of JPEG or PNG files.",

@@ -52,7 +52,7 @@ class TritonPythonModel:
         return [next(answers) if isinstance(work, Work) else work for work in prepared]
 
     def finalize(self) -> None:
-        """Publish the predictions still buffered."""
+        """Publish the buffered predictions."""
         self._observer.close()
 
     def _prepare(self, request: Any) -> Work:

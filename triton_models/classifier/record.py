@@ -16,11 +16,11 @@ class TritonPythonModel:
         self._observer = Observer(ServedModel.of(args), settings_of_server())
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Respond to each request with what the network made of its images."""
+        """Respond to each request with the network's answers to its images."""
         return [alone(self._respond, request) for request in requests]
 
     def finalize(self) -> None:
-        """Publish the predictions still buffered."""
+        """Publish the buffered predictions."""
         self._observer.close()
 
     def _respond(self, request: Any) -> Any:

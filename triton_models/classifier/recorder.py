@@ -1,10 +1,10 @@
-"""The last step of the served pipeline: each prediction goes to the queue, or is counted as lost.
+"""Sends each prediction to the queue, or counts it as lost: the last step of the pipeline.
 
 A prediction never waits for the queue and never fails because of it: `record` puts it into a
-bounded buffer, and a thread of its own publishes from there, again and again until the queue
-acknowledges. Only what does not fit into the buffer is dropped, and counted; so the counts are
-exact, however long the queue was away. What is still unacknowledged when the model is unloaded
-counts as dropped, though the queue may have stored it.
+bounded buffer, and another thread publishes it from there, repeatedly until the queue acknowledges.
+Only predictions that do not fit into the buffer are dropped, and counted, so the counts are exact
+however long the queue is down. Predictions unacknowledged when the model is unloaded count as
+dropped, though the queue may have stored them.
 """
 
 import threading
@@ -34,18 +34,18 @@ PUBLISHED_AT_ONCE = 1_000
 ACKNOWLEDGE_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 10.0
 BUFFERED_IMAGE_BYTES = 64 * 1024**2
-"""While this many bytes of images wait, predictions are kept without theirs."""
+"""While this many bytes of images wait, further predictions are kept without images."""
 BATCH_BYTES = 900_000
-"""Of a message batch, below what brokers accept by default (1 MiB)."""
+"""Size of a message batch, below the default limit of brokers (1 MiB)."""
 WHOLE_IMAGE_BYTES = 256 * 1024
 SMALLER_IMAGE_BYTES = 640 * 1024
-"""In Base64 it still fits into a batch. A larger message would be refused for ever."""
+"""Largest image: in Base64 it fits into a batch. A larger message would be refused for ever."""
 SMALLER_SIDES_PX = (1_024, 512)
-"""At the last of them even noise is small enough."""
+"""Scales to try. At the last one even noise is small enough."""
 CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 FAMILIES = (
-    ("recorded_total", "Predictions that the queue has."),
+    ("recorded_total", "Predictions that the queue has acknowledged."),
     ("dropped_total", "Predictions that it never got."),
     ("class_total", "Predictions by the class that was answered."),
     ("confidence_bucket", "Predictions by their largest probability, cumulative."),
@@ -55,10 +55,10 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answer, as it was given; made into a `Prediction` off the request's path.
+    """One answer, turned into a `Prediction` outside the request's path.
 
-    It holds no image but one to keep: thousands may wait while the queue is away. `quality` has the
-    `QUALITY_MEASURES` of the frame.
+    It holds an image only if that is kept: thousands may wait while the queue is down. `quality`
+    has the `QUALITY_MEASURES` of the frame.
     """
 
     served: ServedModel
@@ -92,7 +92,7 @@ class Answered:
 
 
 def is_sampled(prediction_id: UUID, sample_rate: float) -> bool:
-    """Say whether this prediction keeps its image: a fixed share, told by the id alone."""
+    """Say whether this prediction keeps its image: a fixed share does, chosen by the id alone."""
     return prediction_id.int % 1_000_000 < sample_rate * 1_000_000
 
 
@@ -147,8 +147,8 @@ def connect(settings: Settings) -> KafkaProducer:
 class Tally:
     """Counts predictions in Triton's own metrics endpoint.
 
-    The confidence histogram is kept as counters: a call to Triton for each prediction, as its own
-    histograms need it, would cost more than all else in this module.
+    The confidence histogram is made of counters: Triton's own histograms need a call per
+    prediction, which would cost more than all else in this module.
     """
 
     def __init__(self, model: str, version: int, role: Role, classes: Sequence[str]) -> None:
@@ -166,7 +166,7 @@ class Tally:
         self.add(0, 0, [])
 
     def add(self, recorded: int, dropped: int, answered: Sequence[Answered]) -> None:
-        """Raise the counts: of what became of predictions, and of new answers."""
+        """Raise the counts of recorded and dropped predictions, and of new answers."""
         counts: Counter[tuple[str, str, str]] = Counter()
         counts["recorded_total", "", ""] = recorded
         counts["dropped_total", "", ""] = dropped
@@ -192,7 +192,7 @@ Report = Callable[[int, int, Sequence[Answered]], None]
 class Recorder:
     """Publishes predictions from a thread of its own.
 
-    `report(recorded, dropped, answered)` is called from that thread with what came to each.
+    `report(recorded, dropped, answered)` is called from that thread with the new counts.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class Recorder:
         self._waiting.append(answered)
 
     def close(self) -> None:
-        """Publish what is buffered, within `CLOSE_TIMEOUT_S`; the rest is dropped."""
+        """Publish the buffer, within `CLOSE_TIMEOUT_S`; the rest is dropped."""
         self._closing.set()
         self._thread.join(2 * CLOSE_TIMEOUT_S)
 
@@ -246,7 +246,7 @@ class Recorder:
             self._producer.close(timeout=1)
 
     def _publish_some(self) -> None:
-        """Publish what failed before, and then what came since."""
+        """Publish predictions that failed before, and then newer ones."""
         room = PUBLISHED_AT_ONCE - len(self._unacknowledged)
         taken = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         self._unacknowledged += [answer.to_prediction() for answer in taken]
@@ -279,7 +279,7 @@ class Recorder:
         return lost
 
     def _start_afresh(self) -> None:
-        """Drop the producer: it could still deliver what is about to be sent again."""
+        """Drop the producer: it could still deliver predictions that are about to be sent again."""
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(KafkaError):

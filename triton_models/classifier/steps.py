@@ -1,8 +1,8 @@
 """The steps of the served pipeline: preprocess, classify, and give each answer its identity.
 
-The fused model (`model.py`) runs all three in one process, since on CPUs that costs 30-44 % less
-than an ensemble; on GPUs `preprocess.py` and `record.py` run the first and the last around
-TensorRT. In the version folder lie `model.json` (a `contracts.ModelCard`) and this code.
+The fused model (`model.py`) runs all three in one process, which costs 30-44 % less on CPUs than an
+ensemble. On GPUs `preprocess.py` and `record.py` run the first and the last around TensorRT. The
+version folder holds `model.json` (a `contracts.ModelCard`) and this code.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class Preprocessor:
         self._spec = card.spec
         self._max_pixels = settings.max_predicted_image_pixels
         self._max_bytes = settings.max_predicted_image_bytes
-        # Another instance has the other core.
+        # Other instances have the other cores.
         cv2.setNumThreads(1)
         _limit_memory(settings.decode_memory_bytes)
 
@@ -82,11 +82,11 @@ def quality_of(frames: Frame) -> Floats:
 
 
 def open_session(onnx_path: Path) -> ort.InferenceSession:
-    """Open a network on one thread, since another instance has the other core."""
+    """Open a network on one thread: other instances have the other cores."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # A spinning thread takes the core that the other instance needs.
+    # A spinning thread takes the core that another instance needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(str(onnx_path), options, providers=["CPUExecutionProvider"])
 
@@ -130,13 +130,13 @@ class Observer:
         inferred: Inferred,
         started_s: float,
     ) -> Any:
-        """Return the response to one request, of whose images this was inferred.
+        """Return the response to one request, from the network's output for its images.
 
         `started_s`, of `time.time()`, is when the work on it began.
         """
         ids = [uuid4() for _ in images]
         winners = inferred.probabilities.argmax(axis=1)
-        # A rehearsal or a comparison is no prediction anyone asked for.
+        # Rehearsals and comparisons are not predictions for a client.
         if wishes.record:
             self._record(ids, images, inferred, winners, started_s, wishes.keep_image)
         rows = len(images)
@@ -148,7 +148,7 @@ class Observer:
             "MODEL_VERSION": lambda: np.full((rows, 1), self._served.version, np.int64),
             "SNAPSHOT_ID": lambda: np.full((rows, 1), self._snapshot_id, np.object_),
         }
-        # Each tensor costs a copy into shared memory: only those that were asked for.
+        # Only the tensors asked for: each costs a copy into shared memory.
         wanted = request.requested_output_names()
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, tensors[name]()) for name in tensors if name in wanted]
@@ -182,7 +182,7 @@ class Observer:
             )
 
     def close(self) -> None:
-        """Publish what is not published yet."""
+        """Publish the buffered predictions."""
         self._recorder.close()
 
 
@@ -192,9 +192,9 @@ def settings_of_server() -> Settings:
 
 
 def _limit_memory(decoder_bytes: int) -> None:
-    """Let this process grow by what one decoder may use, so that a hostile image fails alone.
+    """Let this process grow by one decoder's memory limit, so that a hostile image fails alone.
 
-    Shared memory, where Triton's tensors are, does not count.
+    Shared memory, which holds Triton's tensors, does not count.
     """
     used_bytes = 1024 * int(
         next(

@@ -1,4 +1,4 @@
-"""Limits and patience on the way from a file to its frames."""
+"""Settings of the way from a file to its frames: limits, waits and the spec."""
 
 from typing import Literal
 
@@ -61,7 +61,8 @@ class MediaSettings(BaseSettings):
     sweep_interval_s: float = Field(
         30.0,
         gt=0,
-        description="Time between two passes of the sweep, which ends what crashes left.",
+        description="Time between two passes of the sweep, which finishes or removes the remains "
+        "of crashes.",
     )
     announce_again_after_s: float = Field(
         3_600.0,

@@ -1,4 +1,4 @@
-"""Where the servers are, and what opens them."""
+"""Settings of the servers: their addresses and credentials."""
 
 import sys
 from pathlib import Path

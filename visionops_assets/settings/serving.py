@@ -1,4 +1,4 @@
-"""How the released model is served, tried and guarded."""
+"""Settings of serving: exports, Triton, the gateway and rollouts."""
 
 from typing import Literal
 
