@@ -77,7 +77,7 @@ def trained_model(
         snapshot = wanted_snapshot(session, config.snapshot_id)
         newer = newer_snapshot(session, config)
     origin = {
-        ROOT_RUN_TAG: context.run.root_run_id or context.run_id,
+        ROOT_RUN_TAG: context.run.root_run_id or context.run.run_id,
         "snapshot_id": snapshot.snapshot_id,
     }
     registered = tracking.find_version(model_name, origin)
@@ -101,7 +101,7 @@ def _end_superseded(context: dg.AssetExecutionContext, snapshot: Snapshot, newer
         f"visionops train --snapshot {snapshot.snapshot_id}"
     )
     context.log.warning("%s", said)
-    context.instance.add_run_tags(context.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
+    context.instance.add_run_tags(context.run.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
     context.log_event(dg.AssetObservation("trained_model", description=said))
 
 
@@ -123,10 +123,10 @@ def _train(
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
         "code_version": version("visionops"),
-        "dagster_run_id": context.run_id,
+        "dagster_run_id": context.run.run_id,
     }
-    told = origin_of(settings, snapshot, context.run_id)
-    name = run_name(settings, snapshot, context.run_id)
+    told = origin_of(settings, snapshot, context.run.run_id)
+    name = run_name(settings, snapshot, context.run.run_id)
     noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
     with training_run(tracking, context, settings.model_name, name, noted) as run:
         run.log_dataset(*dataset_of(settings, snapshot))
