@@ -198,7 +198,7 @@ class OverloadedError(VisionOpsError):
 
 
 class QuotaExceededError(OverloadedError):
-    """The API key has more resumable uploads open than it may; `retry_after_s` as above."""
+    """The API key has more of something open than it may have; `retry_after_s` as above."""
 
     code = "quota_exceeded"
 

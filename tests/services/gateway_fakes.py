@@ -80,6 +80,10 @@ class FakeCatalog(KeyCatalog):
     def flush(self) -> None:
         self.rows[-1].label_id = len(self.rows)
 
+    def scalar(self, _query: object) -> bool:
+        """Say that a prediction is known."""
+        return True
+
 
 def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:
     given = Settings(**{"model_name": CHAMPION, **settings})

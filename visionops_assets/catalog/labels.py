@@ -6,11 +6,15 @@ No row is changed. One that takes another back names it, and repeats what is tak
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, insert, literal, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from visionops_assets.catalog.schema import Label
+from visionops_assets.catalog.schema import EarlyLabel, Label, PredictionRow
+from visionops_assets.errors import QuotaExceededError
 
+MAX_EARLY_LABELS = 10_000
+"""Labels per key of predictions that have not come: some minutes of a busy application."""
+EARLY_RETRY_AFTER_S = 10
 REVOKED = "revoked"
 """The origin of a row that takes a label back."""
 
@@ -27,17 +31,44 @@ def stands(label: type[Label] = Label, at: datetime | None = None) -> ColumnElem
 def add_prediction_label(
     session: Session, prediction_id: UUID, label: str, origin: str, author: str
 ) -> Label:
-    """Add what someone said about a prediction, which may still be on its way to the catalog."""
+    """Add what someone said about a prediction, which may still be on its way to the catalog.
+
+    Raises:
+        QuotaExceededError: too many predictions that this key labelled have not come.
+    """
     row = Label(prediction_id=prediction_id, label=label, origin=origin, author=author)
     session.add(row)
     session.flush()
+    has_come = select(exists().where(PredictionRow.prediction_id == prediction_id))
+    if not session.scalar(has_come):
+        _note_early(session, row.label_id, author)
     return row
+
+
+def _note_early(session: Session, label_id: int, author: str) -> None:
+    session.add(EarlyLabel(label_id=label_id, author=author))
+    session.flush()
+    count = select(func.count()).where(EarlyLabel.author == author)
+    if (session.scalar(count) or 0) <= MAX_EARLY_LABELS:
+        return
+    come = select(Label.label_id).join(
+        PredictionRow, PredictionRow.prediction_id == Label.prediction_id
+    )
+    session.execute(
+        delete(EarlyLabel).where(EarlyLabel.author == author, EarlyLabel.label_id.in_(come))
+    )
+    if (session.scalar(count) or 0) > MAX_EARLY_LABELS:
+        raise QuotaExceededError(
+            f"{MAX_EARLY_LABELS:,} predictions that this key labelled are not known. Label only "
+            "predictions that were made, or wait until they have come.",
+            EARLY_RETRY_AFTER_S,
+        )
 
 
 def revoke(session: Session, author: str, since: datetime | None = None) -> tuple[int, int]:
     """Take back the labels that a key gave, of media and of predictions; return how many of each.
 
-    What was said before by others counts again. Labels that are taken back already stay so.
+    Earlier labels of others count again. Labels that are taken back already stay so.
     """
     theirs = select(
         Label.media_id, Label.prediction_id, Label.label, literal(REVOKED), Label.label_id

@@ -23,7 +23,7 @@ def revoke(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take back the labels that a key gave. What others said before counts again.
+    """Take back the labels that a key gave. Earlier labels of others count again.
 
     Nothing is deleted: a row of its own takes each label back. Accuracy, the alarm, snapshots and
     decisions follow. To keep the key from giving more, revoke it: `visionops keys revoke`.

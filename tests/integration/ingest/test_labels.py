@@ -21,6 +21,7 @@ from visionops_assets.catalog.schema import (
     Snapshot,
 )
 from visionops_assets.contracts import MediaStatus
+from visionops_assets.errors import QuotaExceededError
 from visionops_assets.settings import Settings
 
 SPEC = "0" * 16
@@ -76,6 +77,27 @@ def said(session: Session, media_id: UUID, *words: tuple[str, str]) -> None:
     for label, author in words:
         session.add(Label(media_id=media_id, label=label, origin="test", author=author))
         session.flush()
+
+
+def prediction(
+    key: UUID, model_name: str, snapshot_id: str, at: datetime, offset: int
+) -> PredictionRow:
+    """Make a prediction of version 1: a cat."""
+    return PredictionRow(
+        prediction_id=key,
+        topic=model_name,
+        topic_partition=0,
+        topic_offset=offset,
+        predicted_at=at,
+        model_name=model_name,
+        model_version=1,
+        snapshot_id=snapshot_id,
+        label="cat",
+        probabilities=[0.9, 0.1],
+        embedding=[],
+        image_sha256="",
+        latency_ms=1,
+    )
 
 
 def labels_at(session: Session, watermark: datetime) -> list[str]:
@@ -158,23 +180,8 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
         [("cat", "ann"), ("dog", author), ("dgo", "ann"), ("dog", "ann")]
     ):
         key = uuid4()
-        session.add(
-            PredictionRow(
-                prediction_id=key,
-                topic=name,
-                topic_partition=0,
-                topic_offset=number,
-                predicted_at=released_at + timedelta(minutes=number),
-                model_name=name,
-                model_version=1,
-                snapshot_id=snapshot_id,
-                label="cat",
-                probabilities=[0.9, 0.1],
-                embedding=[],
-                image_sha256="",
-                latency_ms=1,
-            )
-        )
+        at = released_at + timedelta(minutes=number)
+        session.add(prediction(key, name, snapshot_id, at, number))
         session.flush()
         labels.add_prediction_label(session, key, label, "feedback", who)
     assert error_stream(session, release).tolist() == [False, True, True]
@@ -184,3 +191,20 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
     assert error_stream(session, release).tolist() == [False, True]
     seen = newest_observations(session, release, 10)
     assert [one.truth for one in seen] == ["cat", None, "dgo", "dog"]
+
+
+def test_labels_of_predictions_that_never_come_are_bounded(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labels, "MAX_EARLY_LABELS", 3)
+    author, other = uuid4().hex, uuid4().hex
+    early = [uuid4() for _ in range(3)]
+    for key in early:
+        labels.add_prediction_label(session, key, "cat", "feedback", author)
+    session.add(prediction(early[0], "m", "s", datetime.now(UTC), 0))
+    session.flush()
+    labels.add_prediction_label(session, uuid4(), "cat", "feedback", author)
+    with pytest.raises(QuotaExceededError):
+        labels.add_prediction_label(session, uuid4(), "cat", "feedback", author)
+    labels.add_prediction_label(session, early[0], "dog", "feedback", author)
+    labels.add_prediction_label(session, uuid4(), "cat", "feedback", other)

@@ -28,6 +28,7 @@ from visionops_assets.catalog.schema.monitoring import (
 from visionops_assets.catalog.schema.pipeline import (
     ConsumedEvent,
     DamagedShard,
+    EarlyLabel,
     Frame,
     Label,
     LogCut,
@@ -55,6 +56,7 @@ __all__ = [
     "DamagedShard",
     "Decision",
     "DriftWindow",
+    "EarlyLabel",
     "Frame",
     "HealthWindow",
     "Label",

@@ -96,6 +96,17 @@ class Label(Base):
     labelled_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
+class EarlyLabel(Base):
+    """A label of a prediction that was not in the catalog yet. Deleted some time after it came."""
+
+    __tablename__ = "early_label"
+
+    label_id: Mapped[int] = mapped_column(
+        ForeignKey("label.label_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    author: Mapped[str] = mapped_column(index=True, comment="Name of the API key.")
+
+
 class Snapshot(Base):
     """An immutable dataset: its id is a hash of members, labels, spec and split."""
 
