@@ -60,7 +60,7 @@ def nearest_tests(path: str) -> list[str]:
     }
     room = Path(path).parts[-2 if path.startswith("triton_models") else 1]
     if not near:  # Triton alone imports it
-        return [test for test in _unit_tests() if Path(path).parts[0] in Path(test).parts]
+        near = {test: 0 for test in _unit_tests() if Path(path).parts[0] in Path(test).parts}
 
     def rank(test: str) -> tuple[int, bool, bool, str]:
         of_level = (each for each, level in levels.items() if level <= near[test])
@@ -68,7 +68,7 @@ def nearest_tests(path: str) -> list[str]:
         is_named = bool(words & set(Path(test).stem.split("_")[1:]))
         return near[test], room not in Path(test).parts, not is_named, test
 
-    most = max(1, min(near.values()))
+    most = max(1, min(near.values(), default=0))
     return sorted((test for test in near if near[test] <= most), key=rank)[:MAX_TEST_FILES]
 
 
