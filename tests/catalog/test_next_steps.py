@@ -1,6 +1,7 @@
 """What people are told to do about a model."""
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -14,6 +15,7 @@ from visionops_assets.catalog.next_steps import (
     in_one_sentence,
     next_step,
     what_is_awaited,
+    what_is_left_out,
     why_nothing_serves,
 )
 from visionops_assets.cli import app
@@ -37,7 +39,8 @@ def test_a_version_that_serves_or_did_needs_no_verdict(part: Part, state: GateSt
 def test_a_refused_version_wants_data_or_another_training() -> None:
     first = newest_step(standing(version(1, GateState.REFUSED)))
     assert "`visionops import" in first
-    assert "`visionops train --steps N`" in first
+    # 900 and 100 per class, twice.
+    assert "`visionops train --steps 2200` (by default 1100)" in first
     assert "serves on" not in first
     later = newest_step(standing(version(2, GateState.REFUSED, champion=1), champion=1))
     assert later.startswith("Version 1 serves on.")
@@ -49,7 +52,17 @@ def test_an_undecided_version_wants_as_many_groups_as_the_verdict_says() -> None
     assert "about 35 more groups" in said
     assert "About 7 of them go into the holdout" in said
     unknown = newest_step(standing(version(1, GateState.UNDECIDED)))
-    assert "larger holdout" in unknown
+    assert "train longer" in unknown
+    later = version(2, GateState.UNDECIDED, champion=1)
+    said = newest_step(standing(later, version(1, part=Part.CHAMPION), champion=1))
+    assert said.startswith("Version 1 serves on. The two are about equally good.")
+
+
+def test_classes_that_were_left_out_are_named_with_what_they_need() -> None:
+    assert what_is_left_out(standing(version(1))) is None
+    lacking = replace(standing(version(1)), left_out={"spoon": 6, "fork": 2})
+    said = what_is_left_out(lacking)
+    assert said == "fork (2), spoon (6): each class needs about 25 labelled frames."
 
 
 def test_a_version_that_passed_is_promoted_if_its_comparison_still_holds() -> None:

@@ -125,7 +125,8 @@ def test_a_plan_of_an_import_is_json(
     planned: dict[str, Any] = json.loads(capfd.readouterr().out)
     assert planned == {"path": "cat/a.png", "bytes": 5, "label": "cat"}
     assert run(monkeypatch, *words) == 0
-    assert capfd.readouterr().out == "   5 bytes  cat  cat/a.png\n1 files, 5 bytes\n"
+    listed = "   5 bytes  cat  cat/a.png\n1 files, 5 bytes\n         1  cat\n"
+    assert capfd.readouterr().out == listed
 
 
 @pytest.mark.parametrize(

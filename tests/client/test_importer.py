@@ -122,7 +122,7 @@ def test_every_file_is_imported_once_and_then_never_again(imports: Import) -> No
     imports.write(30)
     ingest = Ingest()
     result = imports.run(ingest, label_by_folder=True)
-    assert (result.stored, result.duplicates, result.failures) == (30, 0, [])
+    assert (result.stored, result.duplicates, result.failures) == (30, [], [])
     assert set(ingest.received.values()) == {1}
     assert ingest.labels["class1/001.png"] == "class1"
     total_bytes = sum(path.stat().st_size for path in imports.folder.rglob("*.png"))

@@ -27,7 +27,9 @@ def item(path: str) -> Item:
 
 def report(*failures: Failure) -> Report:
     listing = Listing([item(str(i)) for i in range(10)], Counter({"hidden": 2}))
-    result = ImportResult(stored=3, duplicates=1, stored_bytes=3_000, failures=list(failures))
+    result = ImportResult(
+        stored=3, duplicates=["dog/[1].jpg"], stored_bytes=3_000, failures=list(failures)
+    )
     return Report(ORDER, listing, to_do=8, result=result, seconds=2.0)
 
 
@@ -42,7 +44,7 @@ def test_a_summary_says_what_came_of_every_file() -> None:
     text = shown(summary)
     for words in (
         "3 files imported (3.0 kB) in 2.0 s, 2.5 files/s.",
-        "1 were stored already",
+        "1 with bytes stored before (their label stays): dog/[1].jpg",
         "2 were done by an earlier run.",
         "Left out: 2 hidden.",
         "1 failed:",

@@ -200,7 +200,11 @@ def test_a_revoked_key_ends_the_session(
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000/#/models/classifier/versions/{version}"),
+        (
+            "http://127.0.0.1:5000",
+            "http://127.0.0.1:5000/#/models/classifier/versions/{version}"
+            "?workflowType=machine_learning",
+        ),
         ("http://mlflow:5000", None),
         ("sqlite:///runs.db", None),
     ],

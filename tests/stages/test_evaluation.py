@@ -240,7 +240,14 @@ def test_no_number_of_groups_tells_what_lies_on_the_limit() -> None:
     verdict = judge(CANDIDATE, holdout(correct(100)), None, replace(RULE, min_accuracy=0.9))
     assert verdict.state is GateState.UNDECIDED
     assert verdict.groups_needed is None
-    assert verdict.reason.endswith("The holdout is too small to tell.")
+    assert verdict.reason.endswith("would tell: it is too close to the limit.")
+
+
+def test_nobody_is_asked_for_ten_times_the_labels() -> None:
+    champion = ChampionAnswers(2, correct(30, 1000))
+    alike = judge(CANDIDATE, holdout(correct(49, 1000)), champion, RULE)
+    assert (alike.state, alike.groups_needed) == (GateState.UNDECIDED, None)
+    assert "59" not in alike.reason.rpartition("asked for")[2]
 
 
 @pytest.mark.parametrize("count", [3, MAX_FRAMES + 50])

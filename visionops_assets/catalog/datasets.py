@@ -1,5 +1,6 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,6 +73,11 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
         .order_by(Media.received_at, Frame.media_id, Frame.frame_index)
     )
     return [dict(row) for row in session.execute(statement).mappings()]
+
+
+def count_by_label(session: Session, spec_id: str) -> dict[str, int]:
+    """Count the labelled frames of a spec by their newest label."""
+    return dict(Counter(row["label"] for row in labelled_frames(session, spec_id, now(session))))
 
 
 def label_backlog(session: Session, spec_id: str) -> LabelBacklog:

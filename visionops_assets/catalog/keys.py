@@ -113,7 +113,8 @@ def own_key(
         with catalog.begin() as session:
             return replace(session, name, scopes)
     except ServerUnreachableError as error:
-        raise ServerUnreachableError(f"{error} Or set VISIONOPS_API_KEY to a key.") from error
+        said = f"{error} If you have a key, set VISIONOPS_API_KEY to it."
+        raise ServerUnreachableError(said) from error
 
 
 def bearer_header(key: SecretStr) -> dict[str, str]:

@@ -4,12 +4,14 @@ The command line, the gateway and all others use this one rule, so that nobody i
 No sentence names an address: the gateway's clients may be anybody.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
 from visionops_assets.contracts import GateState, GateVerdict
+from visionops_assets.vision.recipe import budget_for
 
 IMPORT = "`visionops import FOLDER --label-by-folder`"
 
@@ -69,6 +71,8 @@ class ModelStanding:
     labelled_frames: int
     frames_per_class: int
     holdout_percent: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Frames of each class that the newest snapshot lacks, since too few can be judged."""
 
     def find(self, version: int) -> VersionStanding | None:
         """Return one version, or None if the gate never judged it."""
@@ -91,7 +95,15 @@ def next_step(of: VersionStanding, standing: ModelStanding) -> str:
         case Part.TRIED_BEFORE:
             return f"Nothing: it lost its rollout. Add labelled media: {IMPORT}."
         case Part.NEVER_RELEASED:
-            return _step_to_a_release(of.verdict, standing)
+            return _step_to_a_release(of, standing)
+
+
+def what_is_left_out(standing: ModelStanding) -> str | None:
+    """Say which classes the newest snapshot lacks, and how many frames they need; None if none."""
+    if not standing.left_out:
+        return None
+    found = ", ".join(f"{name} ({count})" for name, count in sorted(standing.left_out.items()))
+    return f"{found}: each class needs about {standing.frames_per_class} labelled frames."
 
 
 def why_nothing_serves(standing: ModelStanding) -> str:
@@ -138,11 +150,12 @@ def what_is_awaited(standing: ModelStanding) -> str:
     )
 
 
-def _step_to_a_release(verdict: GateVerdict, standing: ModelStanding) -> str:
+def _step_to_a_release(of: VersionStanding, standing: ModelStanding) -> str:
+    verdict = of.verdict
     if verdict.state is GateState.UNDECIDED:
-        return _label_more(verdict, standing)
+        return _label_more(of, standing)
     if verdict.state is GateState.REFUSED:
-        return _mend(standing)
+        return _mend(of, standing)
     if verdict.champion_version != standing.champion_version:
         return (
             "Train again with `visionops train`: the gate compared it with "
@@ -153,23 +166,40 @@ def _step_to_a_release(verdict: GateVerdict, standing: ModelStanding) -> str:
     return f"Wait: the run that trained it releases it. If that run is over: {promote}."
 
 
-def _label_more(verdict: GateVerdict, standing: ModelStanding) -> str:
+def _label_more(of: VersionStanding, standing: ModelStanding) -> str:
+    verdict = of.verdict
+    keeps = _keeps(standing)
     if verdict.groups_needed is None:
-        return f"Add labelled media: {IMPORT}. The gate needs a larger holdout to decide."
+        return (
+            f"{keeps}{'The two are about equally good. ' if keeps else ''}Add labelled media "
+            f"({IMPORT}), or train longer: {_longer(of)}."
+        )
     overall = ceil(verdict.groups_needed * 100 / standing.holdout_percent)
     return (
-        f"Label about {overall} more groups (videos, or images that are not copies): {IMPORT}. "
+        f"{keeps}Label about {overall} more groups (videos, or images that are not copies): "
+        f"{IMPORT}. "
         f"About {verdict.groups_needed} of them go into the holdout. Training then starts."
     )
 
 
-def _mend(standing: ModelStanding) -> str:
-    serves = standing.champion_version
-    keeps = f"Version {serves} serves on. " if serves is not None else ""
+def _mend(of: VersionStanding, standing: ModelStanding) -> str:
     return (
-        f"{keeps}Add labelled media, above all of classes that it mixes up: {IMPORT}. "
-        "Or train longer on the same data: `visionops train --steps N`."
+        f"{_keeps(standing)}Add labelled media, above all of classes that it mixes up: {IMPORT}. "
+        f"Or train longer on the same data: {_longer(of)}."
     )
+
+
+def _keeps(standing: ModelStanding) -> str:
+    serves = standing.champion_version
+    return f"Version {serves} serves on. " if serves is not None else ""
+
+
+def _longer(of: VersionStanding) -> str:
+    """Name twice the steps that its data get by default."""
+    if of.train_frames is None:
+        return "`visionops train --steps N`"
+    steps = budget_for(of.train_frames, len(of.classes)).steps
+    return f"`visionops train --steps {2 * steps}` (by default {steps})"
 
 
 def _champion(version: int | None) -> str:

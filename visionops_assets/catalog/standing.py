@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.datasets import label_backlog, newest_snapshot
+from visionops_assets.catalog.datasets import count_by_label, label_backlog, newest_snapshot
 from visionops_assets.catalog.next_steps import ModelStanding, Part, VersionStanding
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
@@ -36,7 +36,15 @@ def model_standing(session: Session, model_name: str, settings: Settings) -> Mod
         labelled_frames=label_backlog(session, current_spec(settings).spec_id).new_frames,
         frames_per_class=ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent),
         holdout_percent=settings.holdout_percent,
+        left_out=_left_out(session, snapshot),
     )
+
+
+def _left_out(session: Session, snapshot: Snapshot | None) -> dict[str, int]:
+    if snapshot is None or not snapshot.left_out_frames:
+        return {}
+    counts = count_by_label(session, snapshot.spec_id)
+    return {name: count for name, count in counts.items() if name not in snapshot.classes}
 
 
 def _versions(

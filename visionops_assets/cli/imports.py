@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,9 @@ def _show_plan(files: list[dict[str, Any]], as_json: bool) -> None:
         print_fact(file, as_json, f"{size:>10}  {label}  {file['path']}")
     if not as_json:
         typer.echo(f"{len(files):,} files, {decimal(sum(file['bytes'] for file in files))}")
+        labels = Counter(file["label"] for file in files if file["label"])
+        for label, count in sorted(labels.items()):
+            typer.echo(f"{count:>10,}  {label}")
 
 
 def _place(origin: str, endpoint_url: str | None, settings: Settings, connections: int) -> "Place":

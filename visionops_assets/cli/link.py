@@ -26,4 +26,6 @@ def link(
 
     with Catalog().begin() as session:
         url = create_link(session, at or load_settings().gateway_url).get_secret_value()
+    if not as_json:
+        typer.echo("Open this in a browser within 15 minutes. It signs one browser in.", err=True)
     print_fact({"url": url}, as_json, url)

@@ -2,31 +2,36 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visionops_assets.cli.models import why_no_model_serves
+from visionops_assets.cli.models import is_on_its_way, why_no_model_serves
 from visionops_assets.cli.screen import AsJson, console, print_fact
 from visionops_assets.cli.servers import up
 from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.errors import MediaError
+    from visionops_assets.resources.triton import Answer
+
+POLL_S = 3.0
+"""Between two questions of one who waits for a model."""
 
 
 def predict(
     files: Annotated[
         list[Path], typer.Argument(help="Image files.", exists=True, dir_okay=False, readable=True)
     ],
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until a model serves, and tell what happens.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask the served model for its answer to images. The exit code is 2 if one cannot be used."""
-    from visionops_assets.errors import MediaError, NoModelServedError
-    from visionops_assets.resources.triton import TritonServer
+    from visionops_assets.errors import MediaError
 
-    images = [path.read_bytes() for path in files]
-    try:
-        answers = TritonServer().predict_each(load_settings().model_name, images)
-    except NoModelServedError as error:
-        raise NoModelServedError(why_no_model_serves(str(error))) from None
+    answers = _answers([path.read_bytes() for path in files], is_patient=wait)
     for path, answer in zip(files, answers, strict=True):
         if isinstance(answer, MediaError):
             typer.echo(f"visionops: {path}: {answer.code}: {answer}", err=True)
@@ -41,6 +46,25 @@ def predict(
         print_fact(row, as_json, "{label:>12}  {probability:.4f}  {file}".format_map(row))
     if any(isinstance(answer, MediaError) for answer in answers):
         raise typer.Exit(2)
+
+
+def _answers(images: list[bytes], *, is_patient: bool) -> "list[Answer | MediaError]":
+    """Ask for answers; a patient one asks until a model serves, or until that needs a person."""
+    from visionops_assets.errors import NoModelServedError
+    from visionops_assets.resources.triton import TritonServer
+
+    told = ""
+    while True:
+        try:
+            return TritonServer().predict_each(load_settings().model_name, images)
+        except NoModelServedError as error:
+            said = why_no_model_serves("The model is being loaded.")
+            if not is_patient or not is_on_its_way():
+                raise NoModelServedError(why_no_model_serves(str(error))) from None
+        if said != told:
+            typer.echo(f"{time.strftime('%H:%M:%S')}  {said}", err=True)
+            told = said
+        time.sleep(POLL_S)
 
 
 def demo(

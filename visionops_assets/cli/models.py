@@ -40,13 +40,19 @@ _COLUMNS: Columns = {
 @app.command()
 def ls(name: Name = None, as_json: AsJson = False) -> None:
     """List the judged versions of a model, newest first."""
-    from visionops_assets.catalog.next_steps import what_is_awaited, why_nothing_serves
+    from visionops_assets.catalog.next_steps import (
+        what_is_awaited,
+        what_is_left_out,
+        why_nothing_serves,
+    )
 
     standing = _standing(name)
     facts = [_fact(version, standing) for version in standing.versions]
     print_rows(facts, _COLUMNS, as_json, why_nothing_serves(standing))
     if facts and standing.waiting_snapshot_id and not as_json:
         typer.echo(what_is_awaited(standing))
+    if (left_out := what_is_left_out(standing)) and not as_json:
+        typer.echo(f"Left out of the newest snapshot: {left_out}")
 
 
 @app.command()
@@ -85,6 +91,14 @@ def why_no_model_serves(otherwise: str) -> str:
     return why_nothing_serves(standing) if standing.champion_version is None else otherwise
 
 
+def is_on_its_way() -> bool:
+    """Say whether a model will serve without anybody doing something first."""
+    standing = _standing(None)
+    if standing.champion_version is not None or not standing.versions:
+        return True
+    return standing.waiting_snapshot_id is not None or standing.versions[0].verdict.passed
+
+
 def in_one_sentence() -> str:
     """Say what serves of the configured model, and what the next version waits for."""
     from visionops_assets.catalog import next_steps
@@ -105,7 +119,7 @@ def _standing(name: str | None) -> "ModelStanding":
 
 
 def _fact(found: "VersionStanding", standing: "ModelStanding") -> dict[str, Any]:
-    from visionops_assets.catalog.next_steps import next_step
+    from visionops_assets.catalog.next_steps import next_step, what_is_left_out
 
     verdict = found.verdict
     return {
@@ -128,6 +142,7 @@ def _fact(found: "VersionStanding", standing: "ModelStanding") -> dict[str, Any]
         "train_frames": found.train_frames,
         "holdout_frames": found.holdout_frames,
         "classes": found.classes,
+        "left_out": what_is_left_out(standing) if found is standing.versions[0] else None,
         "decided_at": found.decided_at,
         "dagster_run_id": found.dagster_run_id,
     }

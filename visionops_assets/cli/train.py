@@ -68,7 +68,8 @@ def train(
         if ended.status != "SUCCESS":
             why = dagster.why_failed(run_id) or f"its status is {ended.status}."
             raise VisionOpsError(f"The run did not succeed: {why} See {dagster.run_url(run_id)}")
-    _tell(fact, as_json)
+    if not _tell(fact, as_json):
+        raise typer.Exit(1)
 
 
 def _checked(
@@ -112,8 +113,8 @@ def _followed(dagster: "DagsterClient", run_id: str) -> "RunState":
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _tell(fact: dict[str, Any], as_json: bool) -> None:
-    """Say which version the run made, and the gate's verdict on it."""
+def _tell(fact: dict[str, Any], as_json: bool) -> bool:
+    """Say which version the run made, and the gate's verdict on it; return whether it passed."""
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.releases import champion, verdict_of_run
 
@@ -136,3 +137,4 @@ def _tell(fact: dict[str, Any], as_json: bool) -> None:
     so = "It serves now." if serves else "It does not serve."
     next_ = f"More: visionops models show --version {version}"
     print_fact(fact | judged, as_json, f"Version {version}: {verdict.reason} {so}", next_)
+    return verdict.passed

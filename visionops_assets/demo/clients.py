@@ -15,6 +15,8 @@ from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 
 PARALLEL_REQUESTS = 8
+SOURCE = "demo"
+"""Of the media that the demo sends."""
 REQUEST_TIMEOUT_S = 60.0
 
 MATERIALIZATIONS = """
@@ -97,7 +99,7 @@ class PublicApi:
             yield from pool.map(self._upload, files)
 
     def _upload(self, file: DemoFile) -> dict[str, Any]:
-        fields = {"source": "demo"} | ({"label": file.label} if file.label else {})
+        fields = {"source": SOURCE} | ({"label": file.label} if file.label else {})
         upload = {"file": (file.name, file.data, file.content_type)}
         answer: dict[str, Any] = self._call(
             "POST", f"{self._ingest_url}/v1/media", data=fields, files=upload

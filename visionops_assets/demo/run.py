@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from rich.console import Console
+from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.keys import own_key
 from visionops_assets.catalog.releases import newest_verdict
+from visionops_assets.catalog.schema import Media
 from visionops_assets.catalog.sign_in import create_link
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
-from visionops_assets.demo.clients import Materialization, PublicApi
+from visionops_assets.demo.clients import SOURCE, Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
 from visionops_assets.demo.figures import Figures
 from visionops_assets.demo.media import DemoFile, digits, videos
@@ -27,7 +31,7 @@ from visionops_assets.demo.screen import (
     timeline_table,
 )
 from visionops_assets.demo.stages import Stages
-from visionops_assets.errors import VisionOpsError
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings
 
@@ -57,6 +61,7 @@ def run_demo(
     """
     key = own_key(settings, Catalog(), "demo", (Scope.INGEST, Scope.PREDICT, Scope.LABEL))
     api = PublicApi(settings.ingest_url, settings.gateway_url, settings.dagster_url, key)
+    refuse_to_mix(settings)
     tables, places = [], _places(settings) | {"Figures": str(figures_path)}
     with Screen(console) as screen, closing(api):
         demo = Demo(Stages(settings, api, screen))
@@ -83,10 +88,27 @@ def run_demo(
     console.print(places_table(places))
 
 
+def refuse_to_mix(settings: Settings) -> None:
+    """Leave a project alone that has media of a user: one model would learn from both."""
+    with Catalog().begin() as session:
+        sources = set(session.scalars(select(Media.source).distinct())) - {SOURCE, FEEDBACK}
+    if sources:
+        raise InvalidRequestError(
+            f"{settings.home} holds media of yours (of {', '.join(sorted(sources)[:3])}), and the "
+            "demo would mix its digits with them. Stop the servers (`visionops down`), and run the "
+            "demo in a folder of its own: `VISIONOPS_HOME=.visionops-demo make demo`."
+        )
+
+
 def _places(settings: Settings) -> dict[str, str]:
+    groups = ("media", "data", "model", "serving", "monitoring")
+    # Dagster shows its groups closed unless asked.
+    unfolded = urlencode({"expanded": ",".join(f"global@global:{group}" for group in groups)})
     return {
-        "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups",
-        "MLflow: runs and versions": f"{settings.mlflow_tracking_uri}/#/models",
+        "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups/~?{unfolded}",
+        "MLflow: runs and versions": (
+            f"{settings.mlflow_tracking_uri}/#/models?workflowType=machine_learning"
+        ),
         "Ingest API": f"{settings.ingest_url}/docs",
         "Gateway API": f"{settings.gateway_url}/docs",
         "Triton, gRPC": settings.triton_grpc_address,

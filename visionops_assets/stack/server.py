@@ -49,7 +49,8 @@ class Server:
     patience_s: float = 60.0
     prepare: Callable[[], None] = _nothing
     setup: Callable[[], None] = _nothing
-    start_timeout_s: float = 180.0
+    start_timeout_s: float = 600.0
+    """Patience with a process that lives; one that ends is started again at once."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
 

@@ -36,7 +36,8 @@ class ImportResult:
     """The results of the files that were tried. `stopped_by` says why others were not."""
 
     stored: int = 0
-    duplicates: int = 0
+    duplicates: list[str] = field(default_factory=list)
+    """Paths of files whose bytes were stored already."""
     stored_bytes: int = 0
     failures: list[Failure] = field(default_factory=list)
     stopped_by: VisionOpsError | None = None
@@ -44,7 +45,7 @@ class ImportResult:
     @property
     def tried(self) -> int:
         """Return the number of files that were imported or have failed."""
-        return self.stored + self.duplicates + len(self.failures)
+        return self.stored + len(self.duplicates) + len(self.failures)
 
 
 class Importer:
@@ -107,7 +108,8 @@ class Importer:
         item, outcome = answer.item, answer.outcome
         if isinstance(outcome, Receipt):
             journal.add(item, outcome.media_id)
-            result.duplicates += outcome.duplicate
+            if outcome.duplicate:
+                result.duplicates.append(item.path)
             result.stored += not outcome.duplicate
             result.stored_bytes += 0 if outcome.duplicate else outcome.bytes
         elif isinstance(outcome, VisionOpsError) and _concerns_all_files(outcome):

@@ -15,6 +15,7 @@ from visionops_assets.client.importing.journal import Order
 from visionops_assets.client.importing.listing import Failure, Item, Listing
 
 MAX_FAILURES_SHOWN = 50
+MAX_DUPLICATES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Report:
             "left_out": dict(self.listing.left_out),
             "stored": result.stored,
             "stored_bytes": result.stored_bytes,
-            "duplicates": result.duplicates,
+            "duplicates": len(result.duplicates),
+            "duplicate_files": sorted(result.duplicates),
             "failed": [asdict(failure) for failure in self.failures],
             "not_tried": self.not_tried,
             "stopped_by": str(stopped_by) if stopped_by else None,
@@ -79,7 +81,12 @@ class Report:
             else "No file is left to import."
         )
         if result.duplicates:
-            yield f"{result.duplicates:,} were stored already, with the same bytes."
+            names = ", ".join(map(printable, sorted(result.duplicates)[:MAX_DUPLICATES_SHOWN]))
+            more = ", ..." if len(result.duplicates) > MAX_DUPLICATES_SHOWN else ""
+            yield (
+                f"{len(result.duplicates):,} with bytes stored before (their label stays): "
+                f"{escape(names)}{more}"
+            )
         if self.done_before:
             yield f"{self.done_before:,} were done by an earlier run."
         if left_out := self.listing.left_out:
@@ -87,6 +94,8 @@ class Report:
             yield f"Left out: {counts}."
         if self.failures:
             yield f"{len(self.failures):,} failed:"
+        elif result.stored:
+            yield "Files that cannot be decoded will be in `visionops quarantine ls`."
 
 
 def plan(order: Order, to_do: list[Item]) -> list[dict[str, Any]]:

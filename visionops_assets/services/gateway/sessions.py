@@ -118,4 +118,6 @@ def version_url(settings: Settings) -> str | None:
     if address.hostname not in LOOPBACK_HOSTS:
         return None
     mlflow = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
-    return f"{mlflow}/#/models/{settings.model_name}/versions/{{version}}"
+    page = f"models/{settings.model_name}/versions/{{version}}"
+    # Without this MLflow opens its pages for language models.
+    return f"{mlflow}/#/{page}?workflowType=machine_learning"

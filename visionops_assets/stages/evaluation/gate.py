@@ -29,6 +29,10 @@ Texts = npt.NDArray[np.str_]
 Flags = npt.NDArray[np.bool_]
 
 
+SENSIBLE_TIMES = 10
+"""The gate asks for no holdout that would have to be larger than this many times itself."""
+
+
 @dataclass(frozen=True)
 class GateRule:
     """The limits.
@@ -221,8 +225,9 @@ def _groups_to_tell_difference(difference: GroupedDifference, limit: float) -> i
     return _missing(difference.groups, (half / (value - limit)) ** 2)
 
 
-def _missing(groups: int, times: float) -> int:
-    return max(1, ceil(groups * times) - groups)
+def _missing(groups: int, times: float) -> int | None:
+    """Return how many groups make `times` as many, or None if nobody would label so much."""
+    return max(1, ceil(groups * times) - groups) if times <= SENSIBLE_TIMES else None
 
 
 def _words(interval: Interval, sign: str = "") -> str:
@@ -236,7 +241,7 @@ def _reason(
     if state is not GateState.UNDECIDED:
         return reason
     if groups_needed is None:
-        return f"{reason} The holdout is too small to tell."
+        return f"{reason} No sensible number of labels would tell: it is too close to the limit."
     overall = ceil(groups_needed * 100 / rule.holdout_percent)
     return (
         f"{reason} The holdout is too small to tell: about {groups_needed} more labelled groups "
