@@ -62,6 +62,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "invalid_settings": HTTPStatus.INTERNAL_SERVER_ERROR,
     "stack_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "log_truncated": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "missing_codec": HTTPStatus.INTERNAL_SERVER_ERROR,
     "snapshot_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "gate_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "release_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
