@@ -1,6 +1,7 @@
 """Keeps one server running: a thread that starts it, sees it ready, restarts it, and stops it."""
 
 import logging
+import os
 import subprocess
 import threading
 import time
@@ -15,6 +16,8 @@ from visionops_assets.stack.vigil import Vigil
 
 POLL_S = 0.1
 START_ATTEMPTS = 3
+EXTERNAL_S = 180.0
+"""Patience with a server that others run: it may be at another address than we were told."""
 STABLE_S = 10.0
 """A server that was ready this long can run: its next crash counts as its first."""
 _BACKOFF_FIRST_S = 0.5
@@ -128,7 +131,8 @@ class Runner(threading.Thread):
         """
         server = self._server
         started_at_s = time.time()
-        deadline = time.monotonic() + server.start_timeout_s
+        patience_s = server.start_timeout_s if process else min(server.start_timeout_s, EXTERNAL_S)
+        deadline = time.monotonic() + patience_s
         while not server.probe(started_at_s):
             if self._stopping.wait(POLL_S) or (process and processes.has_exited(process)):
                 return False
@@ -144,7 +148,11 @@ class Runner(threading.Thread):
             status = Status.EXTERNAL if server.is_external else Status.READY
             self._update(status=status, ready_at_s=time.time(), message="")
             return True
-        problem = f"{server.address} did not answer within {server.start_timeout_s:.0f} s"
+        load, cores = os.getloadavg()[0], os.cpu_count()
+        problem = (
+            f"{server.address} did not answer within {patience_s:.0f} s (this machine's load is "
+            f"{load:.0f} on {cores} cores)"
+        )
         if not self._was_ready:
             raise StackError(problem)
         logger.warning("%s: %s", server.name, problem)
