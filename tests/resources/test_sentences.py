@@ -26,6 +26,7 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("VISIONOPS_HOME", str(tmp_path))
     monkeypatch.setenv("VISIONOPS_POSTGRES_URL", f"postgresql+psycopg://nobody@{NOBODY}/none")
     monkeypatch.setenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setenv("VISIONOPS_MLFLOW_TRACKING_URI", f"http://{NOBODY}")
     monkeypatch.setattr(broker, "BOOTSTRAP_TIMEOUT_S", 0.2)
     load_settings.cache_clear()
     yield
