@@ -344,3 +344,106 @@ def test_brokers_are_enough_for_the_bytes_of_all_replicas() -> None:
     assert brokers(replication=3, peak_factor=4) == 7  # 304.8 MB/s
     # The disk: 25.4 MB/s x 86,400 s x 3 are 6.6 TB a day, and 1.4 TB a broker.
     assert brokers(replication=3, queue_retention_days=1) == 5
+
+
+LARGE = Demand(
+    media_per_day=8_640_000,  # 100 a second
+    video_hours_per_day=2_400,  # 1.67 clips of a minute a second
+    predictions_per_second=1_000,
+    peak_factor=2,
+    retention_days=10,
+    queue_retention_days=1,
+    replication=3,
+    kept_image_share=0.01,
+    labelled_share=0.1,
+)
+
+
+def test_a_large_installation_costs_what_one_works_out_by_hand() -> None:
+    found = values(LARGE)
+    costs = {cost.driver: cost.usd_per_month for cost in costs_of(LARGE)}
+    of_machines = {
+        "ingest": found["ingest"] * 2 * 30,
+        "gateway": found["gateway"] * 2 * 30,
+        "Triton on CPUs": found["triton_cpu"] * 2 * 30,
+        "brokers": found["brokers"] * 4 * 30,
+        "PostgreSQL, all copies": found["postgres_cores"] * 3 * 30,
+    }
+    assert of_machines == {
+        "ingest": 120, "gateway": 120, "Triton on CPUs": 180, "brokers": 360,
+        "PostgreSQL, all copies": 270,
+    }  # fmt: skip
+    of_bytes = {
+        "media in the object store": found["media_bytes"] / 1e9 * 0.023,
+        "frames in the object store": found["frames_bytes"] / 1e9 * 0.023,
+        "kept images in the object store": found["kept_images_bytes"] / 1e9 * 0.023,
+        "disks of the queue": found["queue_bytes"] / 1e9 * 0.1,
+        "disks of PostgreSQL, all copies": (found["catalog_bytes"] + found["run_log_bytes"])
+        * 3 / 1e9 * 0.1,
+        # 8,784,000 files and 864,000 kept images a day, for 30 days.
+        "writes of objects": 9_648_000 * 30 / 1_000 * 0.005,
+        # 14.73 cores busy, loaded to 0.7.
+        "frame workers": 14.7326 / 0.7 * 30,
+    }  # fmt: skip
+    assert costs == pytest.approx(of_machines | of_bytes, rel=1e-4)
+    assert list(costs.values()) == sorted(costs.values(), reverse=True)
+    shares = [cost.share for cost in costs_of(LARGE)]
+    assert sum(shares) == pytest.approx(1)
+    assert shares[0] == pytest.approx(1_447.2 / 4_785.383, rel=1e-4)
+
+
+def test_triton_is_on_whichever_is_cheaper() -> None:
+    """Of 2,000 /s three pods of 2 cores are 180 USD; of 20,000 28 are 1,680, and GPU pods 8."""
+    for rate_hz, where in ((1_000, "CPUs"), (10_000, "CPUs")):
+        demand = replace(LARGE, predictions_per_second=rate_hz)
+        found = values(demand)
+        on_cpu, on_gpu = found["triton_cpu"] * 2 * 30, found["triton_gpu"] * (400 + 8 * 30)
+        assert {f"Triton on {where}"} < {cost.driver for cost in costs_of(demand)}
+        assert on_cpu <= on_gpu
+    heavy = replace(LARGE, model="resnet-18-224")
+    (cost,) = (cost for cost in costs_of(heavy) if cost.driver.startswith("Triton"))
+    assert cost.driver == "Triton on GPUs"
+    assert cost.usd_per_month == values(heavy)["triton_gpu"] * 640
+
+
+def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
+    found = values(LARGE)
+    expected = {
+        "media_bytes": 38.88e12,
+        "frames_bytes": 1.6015104e12,
+        "kept_images_bytes": 1.728e12,
+        "queue_bytes": 1.362744e12,
+        "catalog_bytes": 1.81040544e12,
+        "run_log_bytes": 21_900_521_739.13,
+        "frame_workers": 22,
+        "prediction_partitions": 2,
+        "postgres_writes_hz": 3_843.6667,
+        "postgres_cores": 3,
+        "batches_per_day": 8_784,
+        "runs_per_day": 10_950.26,
+        "concurrent_runs": 15,
+        "limit: dagster_partitions": 8_784 * 365,
+        "limit: concurrent_runs": 14.732621,
+        "limit: postgres_connections": 520,
+        "limit: batch_run_s": 4_131.2865,
+        "limit: prediction_log": 1_000,
+        "limit: store_writes": 223.33333,
+        "limit: postgres_writes": 3_843.6667,
+    }
+    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-6)
+    limits = {limit.key: limit for limit in limits_of(LARGE)}
+    assert {key for key, limit in limits.items() if limit.is_exceeded} == {
+        "dagster_partitions", "concurrent_runs", "postgres_connections",
+    }  # fmt: skip
+    assert {key: limit.limit for key, limit in limits.items()} == pytest.approx(
+        {
+            "dagster_partitions": 25_000,
+            "concurrent_runs": 3,
+            "postgres_connections": 500,
+            "batch_run_s": 7_200,
+            "prediction_log": 1_796.88,
+            "store_writes": 3_500,
+            "postgres_writes": 64 * 2_000 * 0.7,
+        },
+        rel=1e-4,
+    )

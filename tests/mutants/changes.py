@@ -13,6 +13,7 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.FloorDiv: ast.Div, ast.Mod: ast.Mult,
 }  # fmt: skip
 SWAPPED_NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "int"}
+FEW = 10
 _PLAIN_CONDITIONS = (ast.Name, ast.Attribute, ast.Call)
 LOGS = {"log", "logger", "logging", "warnings"}
 
@@ -110,7 +111,8 @@ def _number(node: ast.Constant) -> Iterator[str]:
     if isinstance(node.value, bool):
         yield str(not node.value)
     elif isinstance(node.value, int):
-        yield str(node.value + 1)
+        # One more of few is a boundary; of many it is next to nothing, but twice as many are not.
+        yield str(node.value + 1 if node.value <= FEW else node.value * 2)
     elif isinstance(node.value, float):
         yield str(node.value * 2 or 1.0)
 

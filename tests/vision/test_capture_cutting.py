@@ -9,8 +9,10 @@ import pytest
 from tests.vision.camera_files import BACKGROUND, FRAME_RATE_HZ, film
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import MediaError, UnsupportedCodecError
+from visionops_assets.vision.capture.clips import VideoPacket
 from visionops_assets.vision.capture.cutting import Cut, make_cutter
 from visionops_assets.vision.capture.messages import CutRules
+from visionops_assets.vision.capture.pictures import Pictures
 from visionops_assets.vision.capture.stream import CameraStream
 
 
@@ -78,6 +80,23 @@ def test_stills_of_motion_are_taken_while_it_lasts(video: Path) -> None:
     cuts = cuts_of(video, 11.9, mode="still", every_s=1, motion=True)
     assert 3 <= len(cuts) <= 4
     assert 8.0 <= cuts[0].began_s <= 8.5
+
+
+def test_for_rare_stills_only_key_frames_that_are_due_are_decoded(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding every frame of a camera would cost a core."""
+    decoded: list[bool] = []
+    alone = Pictures.alone
+
+    def counted(pictures: Pictures, packet: VideoPacket) -> list[Any]:
+        decoded.append(packet.is_keyframe)
+        return alone(pictures, packet)
+
+    monkeypatch.setattr(Pictures, "alone", counted)
+    assert len(cuts_of(video, 24.0, mode="still", every_s=10)) == 3
+    assert all(decoded)
+    assert len(decoded) <= 6
 
 
 def test_frames_that_are_missing_end_a_clip(video: Path) -> None:

@@ -107,6 +107,19 @@ def test_the_walk_through_a_jpeg_ends() -> None:
     assert max(MAX_JPEG_SEGMENTS, MAX_TIFF_ENTRIES) <= 2_000
 
 
+def test_a_marker_that_stands_alone_has_no_length_to_skip() -> None:
+    """What follows it is the next marker, however it would read as a length."""
+    frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
+    for marker in (0x01, 0xD0, 0xD7, 0xD8):
+        data = b"\xff\xd8\xff" + bytes([marker]) + frame
+        assert image_size(data) == (48, 32)
+    assert image_size(b"\xff\xd8\xff\xfe\0\7hello" + frame) == (48, 32)
+    assert image_size(b"\xff\xd8\xff\xdb\0\2fill\xff\xff" + frame) == (48, 32)
+    for other in (0xC4, 0xC8, 0xCC):  # tables and conditions, not frames
+        segment = b"\xff" + bytes([other]) + b"\0\x08" + bytes(6)
+        assert image_size(b"\xff\xd8" + segment + frame) == (48, 32)
+
+
 def test_a_jpeg_whose_pixels_begin_has_no_later_size() -> None:
     frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
     with pytest.raises(CorruptMediaError, match="no start of frame"):

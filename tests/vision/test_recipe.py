@@ -8,6 +8,7 @@ from visionops_assets.vision.recipe import (
     CERTAIN_LOSS,
     LEARNED_LOSS,
     MAX_STEPS,
+    Budget,
     RoundResult,
     best_round,
     budget_for,
@@ -24,6 +25,26 @@ def reached(step: int, loss: float = 1.0, accuracy: float = 0.5, train: float = 
 )
 def test_every_set_gets_steps_enough(frames: int, classes: int, least: int) -> None:
     assert budget_for(frames, classes).steps >= least
+
+
+@pytest.mark.parametrize(
+    ("frames", "classes", "budget"),
+    [
+        (10, 2, Budget(1_100, 10, 45, 44)),
+        (475, 3, Budget(1_200, 32, 50, 48)),
+        (4_000, 5, Budget(2_000, 32, 83, 80)),  # 16 passes of 125 batches
+        (4_001, 5, Budget(1_400, 64, 58, 56)),
+        (100_000, 10, Budget(20_000, 64, 833, 800)),
+    ],
+)
+def test_the_budget_is_worked_out_by_hand(frames: int, classes: int, budget: Budget) -> None:
+    """Steps, images per step, steps per round (a 24th), steps averaged (4 %)."""
+    assert budget_for(frames, classes) == budget
+
+
+@pytest.mark.parametrize(("steps", "per_round"), [(7, 7), (40, 40), (959, 40), (2_400, 100)])
+def test_a_round_has_forty_steps_or_more_if_there_are_as_many(steps: int, per_round: int) -> None:
+    assert budget_for(475, 3, steps).round_steps == per_round
 
 
 @given(frames=st.integers(1, 10**7), classes=st.integers(2, 10_000))

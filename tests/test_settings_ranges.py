@@ -1,0 +1,102 @@
+"""The default and the range of each number among the settings: a limit that moves is seen here."""
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+
+from visionops_assets.settings import Settings
+
+RANGES: dict[str, tuple[float | None, str]] = {
+    "monitoring_interval_s": (30.0, ">= 0"),
+    "monitoring_max_interval_s": (3_600, "> 0"),
+    "monitoring_window_predictions": (2_000, "> 0"),
+    "monitoring_min_accuracy": (None, "> 0 < 1"),
+    "monitoring_average_run_length": (5_000, "> 1"),
+    "drift_significance": (0.01, "> 0 < 1"),
+    "drift_min_predictions": (100, "> 1"),
+    "retrain_min_new_labels": (100, "> 0"),
+    "retrain_cooldown_s": (1_800, ">= 0"),
+    "retrain_max_cooldown_s": (86_400, ">= 0"),
+    "retrain_max_s": (7_200, "> 0"),
+    "retrain_canary_percent": (20.0, ">= 0 <= 100"),
+    "rollback_within_labels": (500, ">= 0"),
+    "labelling_batch_size": (200, "> 0"),
+    "labelling_batch_max_age_s": (604_800, "> 0"),
+    "export_max_accuracy_drop": (0.01, ">= 0 <= 1"),
+    "serving_instances": (0, ">= 0"),
+    "serving_max_queue": (256, "> 0"),
+    "prediction_image_sample_rate": (0.01, ">= 0 <= 1"),
+    "gateway_max_in_flight": (64, "> 0"),
+    "gateway_max_costly": (0, ">= 0"),
+    "gateway_deadline_s": (10.0, "> 0"),
+    "gateway_breaker_failures": (5, "> 0"),
+    "gateway_breaker_open_s": (2.0, "> 0"),
+    "rollout_min_requests": (200, "> 0"),
+    "rollout_max_error_increase": (0.01, ">= 0 <= 1"),
+    "rollout_max_latency_ratio": (1.5, "> 0"),
+    "rollout_min_agreement": (0.9, ">= 0 <= 1"),
+    "rollout_max_s": (3_600, "> 0"),
+    "snapshot_min_new_labels": (500, "> 0"),
+    "snapshot_pause_s": (20.0, ">= 0"),
+    "snapshot_min_new_share": (0.1, "> 0"),
+    "snapshot_max_wait_s": (600.0, ">= 0"),
+    "holdout_percent": (20, "> 0 < 100"),
+    "min_holdout_per_class": (5, "> 0"),
+    "training_steps": (None, "> 0"),
+    "training_learning_rate": (None, "> 0 <= 1"),
+    "augment_crop": (0.1, ">= 0 < 1"),
+    "augment_shift": (0.08, ">= 0 < 1"),
+    "augment_zoom": (0.1, ">= 0 < 1"),
+    "augment_rotation_deg": (10.0, ">= 0 <= 180"),
+    "augment_brightness": (0.2, ">= 0 <= 1"),
+    "augment_colour": (0.1, ">= 0 <= 1"),
+    "gate_min_margin": (0.1, ">= 0 < 1"),
+    "gate_max_regression": (0.02, ">= 0 <= 1"),
+    "gate_min_accuracy": (None, ">= 0 < 1"),
+    "max_upload_bytes": (2_147_483_648, "> 0"),
+    "max_predicted_image_bytes": (33_554_432, "> 0"),
+    "max_predicted_image_pixels": (16_000_000, "> 0"),
+    "max_image_pixels": (50_000_000, "> 0"),
+    "max_video_duration_s": (18_000, "> 0"),
+    "decode_timeout_s": (60.0, "> 0"),
+    "decode_memory_bytes": (2_147_483_648, "> 0"),
+    "upload_lease_s": (300.0, "> 0"),
+    "body_idle_timeout_s": (30.0, "> 0"),
+    "resumable_expiry_s": (86_400, "> 0"),
+    "resumable_min_part_bytes": (262_144, "> 0"),
+    "resumable_max_open": (100, "> 0"),
+    "resumable_max_open_bytes": (34_359_738_368, "> 0"),
+    "idempotency_expiry_s": (86_400, "> 0"),
+    "sweep_interval_s": (30.0, "> 0"),
+    "announce_again_after_s": (3_600, "> 0"),
+    "batch_max_messages": (1_000, "> 0"),
+    "batch_max_wait_s": (30.0, ">= 0"),
+    "batches_kept": (20_000, "> 0"),
+    "frame_size_px": (64, ">= 8"),
+    "video_sample_interval_s": (1.0, "> 0"),
+    "shard_max_bytes": (67_108_864, "> 0"),
+    "prometheus_scrape_interval_s": (5, "> 0"),
+    "prometheus_retention_d": (15, "> 0"),
+}
+"""By name: the default, and the bounds in words."""
+SIGNS = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
+
+
+def bounds(name: str) -> str:
+    """Write the bounds of a setting."""
+    found = []
+    for bound in Settings.model_fields[name].metadata:
+        if type(bound) in SIGNS:
+            sign, limit = SIGNS[type(bound)]
+            found.append(f"{sign} {getattr(bound, limit):g}")
+    return " ".join(found)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_number_has_its_default_and_its_range(name: str) -> None:
+    default, words = RANGES[name]
+    assert Settings.model_fields[name].default == default
+    assert bounds(name) == words
+
+
+def test_every_range_is_in_the_table() -> None:
+    assert {name for name in Settings.model_fields if bounds(name)} == RANGES.keys()
