@@ -106,15 +106,15 @@ def has_ended(ingest: Settings, wire: Wire) -> bool:
 
 LENGTHS = {
     "missing": ({}, 400, "invalid_content_length"),
-    "garbage": ({"Content-Length": "ten"}, 400, ""),
-    "negative": ({"Content-Length": "-5"}, 400, ""),
-    "two": ({"Content-Length": "5\r\nContent-Length: 6"}, 400, ""),
-    "endless": ({"Content-Length": "9" * 40}, 400, ""),
-    "both": ({"Content-Length": "5"} | CHUNKED, 400, ""),
+    "garbage": ({"Content-Length": "ten"}, 400, "malformed_request"),
+    "negative": ({"Content-Length": "-5"}, 400, "malformed_request"),
+    "two": ({"Content-Length": "5\r\nContent-Length: 6"}, 400, "malformed_request"),
+    "endless": ({"Content-Length": "9" * 40}, 400, "malformed_request"),
+    "both": ({"Content-Length": "5"} | CHUNKED, 400, "malformed_request"),
     "over the limit": ({"Content-Length": str(MAX_UPLOAD_BYTES * 9)}, 413, "too_large"),
     "huge": ({"Content-Length": str(10**15)}, 413, "too_large"),
-    "too small": ({"Content-Length": "100"}, 400, ""),
-    "too small for the form": ({"Content-Length": "100"} | FORM, 400, ""),
+    "too small": ({"Content-Length": "100"}, 400, "malformed_request"),
+    "too small for the form": ({"Content-Length": "100"} | FORM, 400, "malformed_request"),
 }
 
 

@@ -318,7 +318,7 @@ def test_a_key_opens_only_so_much(client: Client) -> None:
         for _ in range(2):
             answers = [own.request("POST", "/v1/uploads", **begin) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [429, 429]
-        other = Client(own.url, client.headers)
+        other = Client(own.url, key_header(Scope.INGEST))
         assert other.offset(other.begin(100)) == 0
 
 
