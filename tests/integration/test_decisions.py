@@ -47,7 +47,7 @@ from visionops_assets.contracts import (
     Outcome,
     Role,
 )
-from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, current_spec, load_settings
@@ -58,8 +58,7 @@ from visionops_assets.stages.serving.audit import ARBITER
 from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.judging import RolloutRule
 from visionops_assets.stages.serving.sensors import roll_back_as_decided
-from visionops_assets.stages.training import assets as training
-from visionops_assets.stages.training.sensors import new_snapshot, run_config_of
+from visionops_assets.stages.training.sensors import new_snapshot
 
 MAX_S = 7_200.0
 
@@ -408,67 +407,19 @@ def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> No
 
 def test_the_snapshot_of_the_champion_is_not_trained_on_again(serving: Serving) -> None:
     with serving.catalog.begin() as session:
-        snapshot = snapshot_row(now(session) + timedelta(minutes=1))
-        session.add(snapshot)
-    assert len(requests_of(new_snapshot)) == 1
-    with serving.catalog.begin() as session:
         current = champion(session, serving.model)
         assert current is not None
-        current.snapshot_id = snapshot.snapshot_id
+        of_champion, newer = (snapshot_row(now(session) + timedelta(minutes=n)) for n in (1, 2))
+        of_champion.snapshot_id = current.snapshot_id
+        session.add(of_champion)
     try:
         assert requests_of(new_snapshot) == []
+        with serving.catalog.begin() as session:
+            session.add(newer)
+        assert len(requests_of(new_snapshot)) == 1
     finally:
         with serving.catalog.begin() as session:
-            session.delete(session.get(Snapshot, snapshot.snapshot_id))
-
-
-def test_a_training_ends_at_its_start_once_its_snapshot_is_not_the_newest(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One by hand, of a snapshot that is named, trains all the same."""
-    asked: list[str] = []
-
-    def train(context: Any, config: Any, snapshot: Snapshot, *given: Any) -> Any:
-        asked.append(snapshot.snapshot_id)
-        raise VisionOpsError("Enough is seen.")
-
-    monkeypatch.setattr(training, "_train", train)
-    with serving.catalog.begin() as session:
-        older, newer = (snapshot_row(now(session) + timedelta(minutes=n)) for n in (1, 2))
-        session.add_all([older, newer])
-        ids = [older.snapshot_id, newer.snapshot_id]
-    resources = {
-        "catalog": serving.catalog,
-        "object_store": serving.store,
-        "tracking": Tracking(),
-        "records": dg.mem_io_manager,
-    }
-
-    def run(config: dict[str, Any], instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            [training.trained_model],
-            instance=instance,
-            run_config={"ops": {"trained_model": {"config": config}}},
-            resources=resources,
-            raise_on_error=False,
-        )
-
-    try:
-        with dg.DagsterInstance.ephemeral() as instance:
-            ended = run(run_config_of(ids[0])["ops"]["trained_model"]["config"], instance)
-            assert ended.success
-            assert ended.asset_materializations_for_node("trained_model") == []
-            kept = instance.get_run_by_id(ended.run_id)
-            assert kept is not None
-            assert kept.tags["visionops/superseded_by"] == ids[1]
-            (said,) = [e for e in ended.all_events if e.is_asset_observation]
-            assert ids[1] in (said.asset_observation_data.asset_observation.description or "")
-            assert asked == []
-            run({"snapshot_id": ids[0]}, instance)
-            run(run_config_of(ids[1])["ops"]["trained_model"]["config"], instance)
-            assert asked == ids
-    finally:
-        with serving.catalog.begin() as session:
+            ids = [of_champion.snapshot_id, newer.snapshot_id]
             session.execute(delete(Snapshot).where(Snapshot.snapshot_id.in_(ids)))
 
 
