@@ -36,6 +36,7 @@ SMALL = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"integration", "attacks"} & set(item.path.parts):
