@@ -276,7 +276,6 @@ def test_tritons_other_protocols(stack: Settings) -> None:
         lambda: client.update_trace_settings(settings={"trace_file": "/tmp/trace"}),
         client.get_inference_statistics,
         client.get_model_repository_index,
-        lambda: client.get_model_config(model),
         lambda: client.load_model(model),
         lambda: client.unload_model(model),
     )

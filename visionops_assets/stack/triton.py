@@ -15,12 +15,13 @@ from visionops_assets.stack.probes import accepts_connections, answers_http, hos
 from visionops_assets.stack.server import Probe, Server
 
 NAME = "triton"
-KEYED_BY_GRPC = (
-    *("shared-memory", "model-config", "model-repository"),
-    *("statistics", "trace", "logging"),
-)
-"""Protocols that want the admin key: all but inference, metadata and health."""
-KEYED_BY_HTTP = ("metadata", "inference", *KEYED_BY_GRPC)
+KEYED_BY_GRPC = ("shared-memory", "model-repository", "statistics", "trace", "logging")
+"""Protocols that want the admin key: all but inference, health, and what says what is served.
+
+A model's configuration is read only, and part of the latter: the gateway, which must not hold that
+key, reads the names of its classes there.
+"""
+KEYED_BY_HTTP = ("metadata", "inference", "model-config", *KEYED_BY_GRPC)
 """Any web page can send requests to HTTP, and clients use gRPC: only health stays open."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
