@@ -107,13 +107,9 @@ def shakes_hands(port: int, certificate: Path | None = None) -> bool:
     context.set_alpn_protocols(["h2", "http/1.1"])
     if certificate:
         context.load_cert_chain(certificate)
-
-    async def connect() -> None:
-        _, writer = await asyncio.open_connection(HOST, port, ssl=context)
-        writer.close()
-
     try:
-        asyncio.run(connect())
+        with socket.create_connection((HOST, port), timeout=10) as plain:
+            context.wrap_socket(plain).close()
     except (ssl.SSLError, ConnectionError):
         return False
     return True

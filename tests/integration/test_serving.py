@@ -18,6 +18,7 @@ from tests.integration.released_models import (
     over_grpc,
     steady_load,
 )
+from tests.waiting import eventually
 from visionops_assets.contracts import Prediction, Role
 from visionops_assets.errors import (
     CorruptMediaError,
@@ -62,6 +63,7 @@ def test_a_release_replaces_the_champion_without_a_failed_request(serving: Servi
     serving.release(1)
     with steady_load(over_grpc(serving)) as load:
         serving.release(2)
+        eventually("requests to version 2", lambda: load.versions[2] > 0)
         (answer,) = serving.predict(IMAGE)
     assert load.errors == []
     assert set(load.versions) == {1, 2}
