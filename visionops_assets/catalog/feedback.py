@@ -182,4 +182,4 @@ def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
         .order_by(Label.label_id.desc())
         .limit(1)
     ).one_or_none()
-    return newest is None or newest.tuple() != (adoptable.label, adoptable.author)
+    return newest is None or (newest.label, newest.author) != (adoptable.label, adoptable.author)

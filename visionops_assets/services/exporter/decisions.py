@@ -23,7 +23,7 @@ def decision_metrics(session: Session) -> Iterator[Metric]:
         .ext(distinct_on(Decision.model_name))
         .order_by(Decision.model_name, Decision.decision_id.desc())
     )
-    decisions = [row.tuple() for row in session.execute(newest)]
+    decisions = [(made, age) for made, age in session.execute(newest)]
     for name, key, documentation in (
         ("", "log_evidence", "Logarithm of the evidence that accuracy is below the limit."),
         ("_limit", "log_limit", "Logarithm of the evidence at which the alarm is raised."),
