@@ -33,7 +33,7 @@ from visionops_assets.demo.screen import (
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.resources.triton import Answer, TritonServer
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, mlflow_page
 
 WAITED_ASSETS = {
     "snapshot": "dataset_snapshot",
@@ -106,9 +106,7 @@ def _places(settings: Settings) -> dict[str, str]:
     unfolded = urlencode({"expanded": ",".join(f"global@global:{group}" for group in groups)})
     return {
         "Dagster: assets, lineage, runs": f"{settings.dagster_url}/asset-groups/~?{unfolded}",
-        "MLflow: runs and versions": (
-            f"{settings.mlflow_tracking_uri}/#/models?workflowType=machine_learning"
-        ),
+        "MLflow: runs and versions": mlflow_page(settings, "/models"),
         "Ingest API": f"{settings.ingest_url}/docs",
         "Gateway API": f"{settings.gateway_url}/docs",
         "Triton, gRPC": settings.triton_grpc_address,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from visionops_assets.errors import NotFoundError, ServerUnreachableError
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import load_settings, mlflow_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,11 +84,11 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         """Return the address of a run's page."""
         with reaching():
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        return _page(f"/experiments/{experiment_id}/runs/{run_id}")
+        return mlflow_page(load_settings(), f"/experiments/{experiment_id}/runs/{run_id}")
 
     def version_url(self, model_name: str, version: int) -> str:
         """Return the address of a registered version's page."""
-        return _page(f"/models/{model_name}/versions/{version}")
+        return mlflow_page(load_settings(), f"/models/{model_name}/versions/{version}")
 
     def register(
         self, model_name: str, run_id: str, tags: Mapping[str, str], description: str = ""
@@ -168,11 +168,6 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         if not Path(found).is_file():
             raise NotFoundError(f"MLflow run {run_id} has no artifact {artifact_path!r}.")
         return Path(found)
-
-
-def _page(path: str) -> str:
-    """Return the address of a page in the view for trained models, not for language models."""
-    return f"{load_settings().mlflow_tracking_uri}/#{path}?workflowType=machine_learning"
 
 
 def _tagged(tags: Mapping[str, str]) -> str:

@@ -104,6 +104,12 @@ def heartbeat_file(settings: Settings, service: str) -> Path:
     return settings.home / "run" / f"{service}.alive"
 
 
+def mlflow_page(settings: Settings, path: str) -> str:
+    """Return the address of a page of MLflow, in its view for trained models."""
+    # Without the view, MLflow opens its pages for language models.
+    return f"{settings.mlflow_tracking_uri.rstrip('/')}/#{path}?workflowType=machine_learning"
+
+
 def triton_repository(settings: Settings) -> Path:
     """Return the folder that this machine's Triton loads its models from when it starts."""
     return (settings.triton_models_dir or settings.home / "triton") / "repository"

@@ -13,11 +13,12 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.sign_in import SESSION_LIFETIME, end_session, redeem
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.redaction import without_credentials
 from visionops_assets.services import cookies
 from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.http_server import LOOPBACK_HOSTS
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, mlflow_page
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,5 @@ def version_url(settings: Settings) -> str | None:
     address = urlsplit(settings.mlflow_tracking_uri)
     if address.hostname not in LOOPBACK_HOSTS:
         return None
-    mlflow = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
-    page = f"models/{settings.model_name}/versions/{{version}}"
-    # Without this MLflow opens its pages for language models.
-    return f"{mlflow}/#/{page}?workflowType=machine_learning"
+    page = mlflow_page(settings, f"/models/{settings.model_name}/versions/{{version}}")
+    return without_credentials(page)
