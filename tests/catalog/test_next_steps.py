@@ -13,6 +13,7 @@ from visionops_assets.catalog.next_steps import (
     Part,
     VersionStanding,
     in_one_sentence,
+    is_on_its_way,
     next_step,
     what_is_awaited,
     what_is_left_out,
@@ -56,6 +57,23 @@ def test_an_undecided_version_wants_as_many_groups_as_the_verdict_says() -> None
     later = version(2, GateState.UNDECIDED, champion=1)
     said = newest_step(standing(later, version(1, part=Part.CHAMPION), champion=1))
     assert said.startswith("Version 1 serves on. The two are about equally good.")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (standing(), True),
+        (standing(version(1)), True),
+        (standing(version(1, GateState.REFUSED)), False),
+        (standing(UNDECIDED), False),
+        (standing(version(1, GateState.REFUSED), waiting="ds-2"), True),
+        (standing(version(2, GateState.REFUSED, champion=1), champion=1), True),
+    ],
+)
+def test_who_waits_is_told_when_only_a_person_can_go_on(
+    found: ModelStanding, expected: bool
+) -> None:
+    assert is_on_its_way(found) is expected
 
 
 def test_classes_that_were_left_out_are_named_with_what_they_need() -> None:

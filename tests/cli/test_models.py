@@ -17,7 +17,7 @@ BOTH = standing(REFUSED, CHAMPION, champion=1)
 def known(monkeypatch: pytest.MonkeyPatch) -> list[ModelStanding]:
     """What the catalog says; the last one counts."""
     found = [BOTH]
-    monkeypatch.setattr(models, "_standing", lambda _name: found[-1])
+    monkeypatch.setattr(models, "standing_of", lambda _name: found[-1])
     return found
 
 

@@ -5,6 +5,7 @@ There is no Dagster in this stack: assets and sensors run in this process, one s
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,13 @@ from tests.integration.decided_rows import label_frames, measured, predict, snap
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving
 from tests.stacks import visionops
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import add_snapshot, label_backlog, now
+from visionops_assets.catalog.datasets import (
+    add_snapshot,
+    count_by_label,
+    label_backlog,
+    labelled_frames,
+    now,
+)
 from visionops_assets.catalog.decisions import (
     Retraining,
     add_decision,
@@ -392,6 +399,8 @@ def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> No
     snapshot.left_out_frames = labelled - 3  # It has 3 frames.
     assert add_snapshot(uncommitted, snapshot)
     assert label_backlog(uncommitted, spec_id).new_frames == 0
+    rows = labelled_frames(uncommitted, spec_id, now(uncommitted))
+    assert count_by_label(uncommitted, spec_id) == Counter(row["label"] for row in rows)
     label_frames(1)
     assert label_backlog(uncommitted, spec_id).new_frames == 1
 

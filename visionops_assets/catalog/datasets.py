@@ -1,13 +1,12 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select, update
+from sqlalchemy import Select, Subquery, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -43,13 +42,7 @@ def now(session: Session) -> datetime:
 
 def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list[dict[str, Any]]:
     """Return the frames of the spec with a label at the watermark, each with its newest one."""
-    newest = (
-        select(Label)
-        .where(Label.media_id.is_not(None), Label.labelled_at <= watermark, stands(at=watermark))
-        .ext(distinct_on(Label.media_id))
-        .order_by(Label.media_id, Label.label_id.desc())
-        .subquery()
-    )
+    newest = _newest_labels(watermark)
     statement = (
         select(
             Frame.frame_id,
@@ -77,7 +70,25 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
 
 def count_by_label(session: Session, spec_id: str) -> dict[str, int]:
     """Count the labelled frames of a spec by their newest label."""
-    return dict(Counter(row["label"] for row in labelled_frames(session, spec_id, now(session))))
+    newest = _newest_labels(now(session))
+    counts = (
+        _usable_frames(spec_id)
+        .join(newest, newest.c.media_id == Frame.media_id)
+        .add_columns(newest.c.label)
+        .group_by(newest.c.label)
+    )
+    return {label: count for count, label in session.execute(counts)}
+
+
+def _newest_labels(watermark: datetime) -> Subquery:
+    """Select the label of each media file that counts at the watermark."""
+    return (
+        select(Label)
+        .where(Label.media_id.is_not(None), Label.labelled_at <= watermark, stands(at=watermark))
+        .ext(distinct_on(Label.media_id))
+        .order_by(Label.media_id, Label.label_id.desc())
+        .subquery()
+    )
 
 
 def label_backlog(session: Session, spec_id: str) -> LabelBacklog:

@@ -106,6 +106,13 @@ def what_is_left_out(standing: ModelStanding) -> str | None:
     return f"{found}: each class needs about {standing.frames_per_class} labelled frames."
 
 
+def is_on_its_way(standing: ModelStanding) -> bool:
+    """Say whether a model will serve without anybody doing something first."""
+    if standing.champion_version is not None or not standing.versions:
+        return True
+    return standing.waiting_snapshot_id is not None or standing.versions[0].verdict.passed
+
+
 def why_nothing_serves(standing: ModelStanding) -> str:
     """Say why no version serves and what to do, or that the champion is on its way."""
     name = standing.model_name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visionops_assets.cli.models import is_on_its_way, why_no_model_serves
+from visionops_assets.cli.models import standing_of
 from visionops_assets.cli.screen import AsJson, console, print_fact
 from visionops_assets.cli.servers import up
 from visionops_assets.settings import load_settings
@@ -50,6 +50,7 @@ def predict(
 
 def _answers(images: list[bytes], *, is_patient: bool) -> "list[Answer | MediaError]":
     """Ask for answers; a patient one asks until a model serves, or until that needs a person."""
+    from visionops_assets.catalog.next_steps import is_on_its_way, why_nothing_serves
     from visionops_assets.errors import NoModelServedError
     from visionops_assets.resources.triton import TritonServer
 
@@ -58,9 +59,11 @@ def _answers(images: list[bytes], *, is_patient: bool) -> "list[Answer | MediaEr
         try:
             return TritonServer().predict_each(load_settings().model_name, images)
         except NoModelServedError as error:
-            said = why_no_model_serves("The model is being loaded.")
-            if not is_patient or not is_on_its_way():
-                raise NoModelServedError(why_no_model_serves(str(error))) from None
+            standing = standing_of(None)
+            said = why_nothing_serves(standing)
+            if not is_patient or not is_on_its_way(standing):
+                reason = said if standing.champion_version is None else str(error)
+                raise NoModelServedError(reason) from None
         if said != told:
             typer.echo(f"{time.strftime('%H:%M:%S')}  {said}", err=True)
             told = said

@@ -46,7 +46,7 @@ def ls(name: Name = None, as_json: AsJson = False) -> None:
         why_nothing_serves,
     )
 
-    standing = _standing(name)
+    standing = standing_of(name)
     facts = [_fact(version, standing) for version in standing.versions]
     print_rows(facts, _COLUMNS, as_json, why_nothing_serves(standing))
     if facts and standing.waiting_snapshot_id and not as_json:
@@ -67,7 +67,7 @@ def show(
     """Show one version: its data, its accuracy, the gate's verdict, and what to do next."""
     from visionops_assets.catalog.next_steps import why_nothing_serves
 
-    standing = _standing(name)
+    standing = standing_of(name)
     if version is None and not standing.versions:
         nothing = {"model": standing.model_name, "next_step": why_nothing_serves(standing)}
         print_fields(nothing, as_json)
@@ -83,30 +83,19 @@ def show(
     print_fields(fact if as_json else _readable(fact), as_json)
 
 
-def why_no_model_serves(otherwise: str) -> str:
-    """Say why the configured model was never released, and what to do; `otherwise` if it was."""
-    from visionops_assets.catalog.next_steps import why_nothing_serves
-
-    standing = _standing(None)
-    return why_nothing_serves(standing) if standing.champion_version is None else otherwise
-
-
-def is_on_its_way() -> bool:
-    """Say whether a model will serve without anybody doing something first."""
-    standing = _standing(None)
-    if standing.champion_version is not None or not standing.versions:
-        return True
-    return standing.waiting_snapshot_id is not None or standing.versions[0].verdict.passed
-
-
 def in_one_sentence() -> str:
     """Say what serves of the configured model, and what the next version waits for."""
     from visionops_assets.catalog import next_steps
 
-    return next_steps.in_one_sentence(_standing(None))
+    return next_steps.in_one_sentence(standing_of(None))
 
 
-def _standing(name: str | None) -> "ModelStanding":
+def standing_of(name: str | None) -> "ModelStanding":
+    """Read the standing of a model, by default of the configured one.
+
+    Raises:
+        NotFoundError: there is no model of this name.
+    """
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.standing import judged_models, model_standing
 
