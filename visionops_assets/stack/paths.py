@@ -1,7 +1,6 @@
 """Where the stack keeps what, below the state folder."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,9 +67,10 @@ class Paths:
     def cut_log(self, server: str) -> None:
         """Put the end of a log past 20 MB aside while its server writes on, and empty it.
 
-        Servers append, so they go on at its new end. A line that comes between the last byte copied
-        and the cut is lost; a pipe instead would end the servers with their supervisor. It
-        is emptied even without room for the copy: the bound holds.
+        Servers append, so they go on at its new end. What comes between the copy and the cut is
+        lost: a server that writes faster than a disk must not make the copy endless, and a pipe
+        would end the servers with their supervisor. It is emptied even without room for the copy:
+        the bound holds.
         """
         log = self.log(server)
         if not log.exists() or log.stat().st_size <= _ROTATE_BYTES:
@@ -79,7 +79,7 @@ class Paths:
         try:
             with log.open("rb") as full, draft.open("wb") as kept:
                 full.seek(-_ROTATE_BYTES, os.SEEK_END)
-                shutil.copyfileobj(full, kept, 1024**2)
+                kept.write(full.read(_ROTATE_BYTES))
             draft.replace(log.with_suffix(".log.1"))
         except OSError:
             draft.unlink(missing_ok=True)
