@@ -95,7 +95,7 @@ def test_a_log_stays_bounded_without_room_for_a_copy(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("visionops_assets.stack.paths.shutil.copyfileobj", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     paths = Paths(tmp_path)
     paths.create()
     paths.log("db").write_text("longer than ten bytes")
