@@ -245,6 +245,12 @@ class DamagedShardError(VisionOpsError):
     code = "damaged_shard"
 
 
+class DamagedSnapshotError(VisionOpsError):
+    """A file of a dataset snapshot is gone, or has other bytes than those that were written."""
+
+    code = "damaged_snapshot"
+
+
 class SnapshotError(VisionOpsError):
     """A dataset snapshot cannot be cut from what the catalog holds."""
 

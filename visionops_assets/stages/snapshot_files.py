@@ -1,5 +1,10 @@
-"""Writes the files of a dataset snapshot, once, and reads them for several stages."""
+"""Writes the files of a dataset snapshot, once, and reads them for several stages.
 
+`SHA256SUMS` beside them says what was written, in the form of `sha256sum --check`. Snapshots of
+earlier versions have none, and are read as they are.
+"""
+
+import hashlib
 import io
 import tempfile
 from dataclasses import dataclass
@@ -8,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from visionops_assets.errors import DamagedSnapshotError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.columns import TEXT, columns, names
 
@@ -22,6 +28,9 @@ MEMBERS = columns(
     ("split", TEXT, "`train` or `holdout`."),
 )
 MEMBER_COLUMNS = names(MEMBERS)
+IMAGES_FILE = "images.npy"
+MEMBERS_FILE = "members.parquet"
+SUMS_FILE = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -50,16 +59,26 @@ def snapshot_prefix(snapshot_id: str) -> str:
 
 
 def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotFiles) -> None:
-    """Store a snapshot. The members are written last, and make it whole and final."""
+    """Store a snapshot. The members are written last, and make it whole and final.
+
+    One that is there stays, unless its pixels are not what was written: then it is written anew.
+    """
     prefix = snapshot_prefix(snapshot_id)
-    if object_store.exists(f"{prefix}/members.parquet"):
-        return
     # Through the disk: the pixels may fill most of the memory.
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
-        path = Path(folder) / "images.npy"
+        path = Path(folder) / IMAGES_FILE
+        if object_store.exists(f"{prefix}/{MEMBERS_FILE}") and _has_its_images(
+            object_store, snapshot_id, path
+        ):
+            return
         np.save(path, files.images, allow_pickle=False)
-        object_store.upload(f"{prefix}/images.npy", path)
-    object_store.put(f"{prefix}/members.parquet", files.members.to_parquet(index=False))
+        with path.open("rb") as file:
+            of_images = hashlib.file_digest(file, "sha256").hexdigest()
+        object_store.upload(f"{prefix}/{IMAGES_FILE}", path)
+    members = files.members.to_parquet(index=False)
+    sums = f"{of_images}  {IMAGES_FILE}\n{_sha256(members)}  {MEMBERS_FILE}\n"
+    object_store.put(f"{prefix}/{SUMS_FILE}", sums.encode())
+    object_store.put(f"{prefix}/{MEMBERS_FILE}", members)
 
 
 def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
@@ -67,8 +86,15 @@ def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
 
     Raises:
         NotFoundError: there is no snapshot of this id.
+        DamagedSnapshotError: they are not what was written.
     """
-    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/members.parquet")
+    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{MEMBERS_FILE}")
+    expected = _sums(object_store, snapshot_id).get(MEMBERS_FILE)
+    if expected not in {None, _sha256(data)}:
+        raise DamagedSnapshotError(
+            f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+            "from a copy or an earlier version: it alone says which frames are in the holdout."
+        )
     return pd.read_parquet(io.BytesIO(data))
 
 
@@ -77,11 +103,47 @@ def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
 
     Raises:
         NotFoundError: there is no snapshot of this id.
+        DamagedSnapshotError: its files are not what was written, or its pixels are gone.
     """
     members = read_members(object_store, snapshot_id)
-    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/images.npy")
-    images = _array_in(data)
-    return SnapshotFiles(images, members)
+    try:
+        data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}")
+    except NotFoundError:
+        raise _damaged_images(snapshot_id, "is gone") from None
+    expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
+    if expected not in {None, _sha256(data)}:
+        raise _damaged_images(snapshot_id, "is not what was written")
+    return SnapshotFiles(_array_in(data), members)
+
+
+def _sums(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
+    """Return the SHA-256 of each file by name; nothing of a snapshot of an earlier version."""
+    try:
+        text = object_store.get(f"{snapshot_prefix(snapshot_id)}/{SUMS_FILE}").decode()
+    except NotFoundError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
+
+
+def _has_its_images(object_store: ObjectStore, snapshot_id: str, path: Path) -> bool:
+    """Say whether the pixels are what was written. They go to `path` to find out."""
+    expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
+    try:
+        found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
+    except NotFoundError:
+        return False
+    return expected in {None, found}
+
+
+def _damaged_images(snapshot_id: str, problem: str) -> DamagedSnapshotError:
+    return DamagedSnapshotError(
+        f"{IMAGES_FILE} of snapshot {snapshot_id} {problem}. Materialize dataset_snapshot: it is "
+        "written again from its frames."
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _array_in(data: bytes) -> np.ndarray:

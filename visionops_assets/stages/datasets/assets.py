@@ -58,11 +58,11 @@ def dataset_snapshot(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Frozen dataset, split by group into a training side and a holdout; one row per frame.
 
-    It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), and its members, row i for
-    image i. The id is a hash over members, labels, spec and split, so equal content is one
-    snapshot. New classes with too few frames to be judged are left out until there are more, and
-    frames of damaged shards until they are made again. Only a snapshot that passes its checks
-    enters the catalog and is trained on.
+    It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), its members, row i for
+    image i, and the checksums of both. The id is a hash over members, labels, spec and split, so
+    equal content is one snapshot. New classes with too few frames to be judged are left out until
+    there are more, and frames of damaged shards until they are made again. Only a snapshot that
+    passes its checks enters the catalog and is trained on.
     """
     settings = load_settings()
     spec = current_spec(settings)
