@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
-from visionops_assets.cli import app
+from visionops_assets.cli import app, failures
 from visionops_assets.cli.failures import sentence
 from visionops_assets.errors import NotFoundError, ServerUnreachableError
 from visionops_assets.settings import STACK_ENV_FILE
@@ -37,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("error", "words"),
     [
         (NotFoundError("There is no camera x."), "There is no camera x."),
-        (ServerUnreachableError("Triton does not answer."), "Triton does not answer. There is no"),
+        (ServerUnreachableError("Triton does not answer."), "There is no stack in"),
         (ProgrammingError("SELECT 1", {}, Exception("no table\nmore")), "PostgreSQL failed"),
         (httpx.ConnectTimeout("timed out"), "A service failed: ConnectTimeout: timed out."),
         (KafkaTimeoutError("no broker"), "The queue failed"),
@@ -58,9 +59,28 @@ def test_any_error_is_one_sentence_that_says_what_to_do(
     assert "bug" not in said
 
 
-def test_with_a_stack_the_doctor_is_asked(home: Path) -> None:
+DOWN = ServerUnreachableError("Triton does not answer: a library tells its story.")
+
+
+def test_with_a_stack_the_doctor_is_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / STACK_ENV_FILE).write_text("")
-    assert "visionops doctor" in sentence(ServerUnreachableError("It is down."))
+    monkeypatch.setattr(failures, "is_supervised", lambda _: True)
+    assert sentence(DOWN).startswith(f"{DOWN} `visionops doctor` says which")
+
+
+def test_where_nothing_runs_only_what_to_do_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
+        if name != "VISIONOPS_HOME":
+            monkeypatch.delenv(name)
+    never_started = sentence(DOWN)
+    assert never_started.startswith(f"There is no stack in {home}: start one by `visionops up`")
+    (home / STACK_ENV_FILE).write_text("")
+    assert sentence(DOWN) == f"The stack in {home} is stopped: start it by `visionops up`."
+    # The server may be one that others run: then its own failure counts.
+    monkeypatch.setenv("VISIONOPS_TRITON_GRPC_ADDRESS", "triton:8001")
+    assert sentence(DOWN).startswith(str(DOWN))
 
 
 def test_what_nobody_foresaw_is_a_bug_with_its_trace_in_a_file() -> None:

@@ -30,7 +30,8 @@ def test_the_page_shows_the_operations_and_asks_no_other_server(
 ) -> None:
     url = str(getattr(stack, f"{service}_url"))
     with visit(browser, url) as visited:
-        answer = visited.page.goto(f"{url}/docs")
+        # The gateway has a page of its own at `/`; elsewhere the bare address leads to this one.
+        answer = visited.page.goto(f"{url}/docs" if service == "gateway" else url)
         assert answer is not None
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         shown = visited.page.locator(".opblock", has_text=operation)

@@ -45,6 +45,15 @@ def test_each_refusal_becomes_the_error_a_user_can_act_on(
     assert type(to_visionops_error(refusal(status, message), "m")) is expected
 
 
+def test_a_server_that_is_not_there_is_said_in_few_words() -> None:
+    message = (
+        "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:8001: "
+        "Failed to connect to remote host: Connection refused"
+    )
+    error = to_visionops_error(refusal("UNAVAILABLE", message), "m", address="here:8001")
+    assert str(error) == "Triton at here:8001 does not answer: Connection refused."
+
+
 def test_a_media_error_keeps_its_message_without_the_code() -> None:
     error = to_visionops_error(refusal("INVALID_ARGUMENT", "corrupt: It is truncated."), "m")
     assert str(error) == "It is truncated."

@@ -56,6 +56,18 @@ def test_every_address_of_the_page_is_of_this_service(app: FastAPI) -> None:
         assert client.get(f"/{address}").status_code == 200, address
 
 
+def test_the_bare_address_says_what_it_is(app: FastAPI) -> None:
+    client = AsgiClient(app)
+    answer = client.get("/")
+    if answer.is_redirect:
+        # Relative, so that it holds behind a proxy that adds a prefix.
+        assert answer.headers["location"] == "docs"
+        answer = client.get("/docs")
+    assert answer.status_code == 200
+    assert "VisionOps" in answer.text
+    assert client.post("/").status_code == 405
+
+
 def test_the_policy_lets_the_pages_own_script_run_and_no_other_origin(app: FastAPI) -> None:
     page = AsgiClient(app).get("/docs")
     policy = dict(

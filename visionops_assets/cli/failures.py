@@ -5,7 +5,9 @@ import traceback
 
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
 from visionops_assets.redaction import redacted
-from visionops_assets.settings import STACK_ENV_FILE, settings_home
+from visionops_assets.settings import STACK_ENV_FILE, load_external_settings, settings_home
+from visionops_assets.settings.servers import ServerSettings
+from visionops_assets.stack.control import is_supervised
 
 # Packages whose exceptions may come through, by the server that they speak to. Names are enough to
 # recognise them: importing them all would take seconds.
@@ -35,7 +37,7 @@ def sentence(error: Exception) -> str:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ServerUnreachableError):
-        return f"{error} {advice()}"
+        return advice() if _nothing_runs() else f"{error} {advice()}"
     if isinstance(error, VisionOpsError):
         return str(error)
     packages = [kind.__module__.partition(".")[0] for kind in type(error).__mro__]
@@ -55,12 +57,20 @@ def _sentence(error: Exception) -> str:
 def advice() -> str:
     """Say what to do when a server does not answer."""
     home = settings_home()
-    if (home / STACK_ENV_FILE).exists():
-        return "`visionops doctor` says which server does not answer, and what to do."
-    return (
-        f"There is no stack in {home}. Start one by `visionops up`, or name the folder of yours by "
-        "VISIONOPS_HOME."
-    )
+    if not (home / STACK_ENV_FILE).exists():
+        return (
+            f"There is no stack in {home}: start one by `visionops up`, or name the folder of "
+            "yours by VISIONOPS_HOME."
+        )
+    if not is_supervised(home):
+        return f"The stack in {home} is stopped: start it by `visionops up`."
+    return "`visionops doctor` says which server does not answer, and what to do."
+
+
+def _nothing_runs() -> bool:
+    """Say whether all servers are those of a stack that is stopped, or that was never started."""
+    is_elsewhere = load_external_settings().model_fields_set & ServerSettings.model_fields.keys()
+    return not is_elsewhere and not is_supervised(settings_home())
 
 
 def _of_the_system(error: OSError) -> str:

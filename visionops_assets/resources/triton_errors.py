@@ -58,4 +58,6 @@ def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
         return OverloadedError(f"Triton's queue for {model!r} is full. Come again in 1 s.")
     if QUEUE_TIMEOUT in message:
         return DeadlineExceededError(f"{model!r} was too busy to answer in time. Try again.")
-    return ServerUnreachableError(f"Triton at {address} does not answer: {message}.")
+    # gRPC puts the addresses that it tried before the system's word for it.
+    reason = message.rpartition("Failed to connect to remote host: ")[2]
+    return ServerUnreachableError(f"Triton at {address} does not answer: {reason}.")

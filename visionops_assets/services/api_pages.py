@@ -15,7 +15,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 DOCS_PATH = "/docs"
 FILES_PATH = "/docs/files"
@@ -51,6 +51,8 @@ def create_api(
     description: str,
     tags: Sequence[Tag] = (),
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    *,
+    root_leads_to_docs: bool = True,
 ) -> FastAPI:
     """Build an application whose page `/docs` works without the internet.
 
@@ -59,6 +61,7 @@ def create_api(
         description: what users of the API need to know first, in Markdown.
         tags: the groups of operations, in the order of the page; `operation` comes last.
         lifespan: as of `FastAPI`.
+        root_leads_to_docs: whether `/` leads to `/docs`; off for a service with a page of its own.
     """
     app = FastAPI(
         title=title,
@@ -84,6 +87,12 @@ def create_api(
     @app.get(DOCS_PATH, include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(html, headers=headers)
+
+    if root_leads_to_docs:
+        # Somebody who opens the bare address is told what it is. Relative, too.
+        @app.get("/", include_in_schema=False)
+        async def root() -> RedirectResponse:
+            return RedirectResponse("docs", headers=NO_SNIFFING)
 
     return app
 

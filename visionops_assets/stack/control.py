@@ -98,6 +98,11 @@ def stop(home: Path, watch: Watcher) -> bool:
     return bool(supervisor or orphans)
 
 
+def is_supervised(home: Path) -> bool:
+    """Say whether a supervisor looks after the servers: the stack runs, or starts, or stops."""
+    return processes.read_identity(Paths(home).supervisor) is not None
+
+
 def look(home: Path) -> StackState | None:
     """Return the state of the stack as it really is; None if it was never started.
 

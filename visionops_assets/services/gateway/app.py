@@ -78,7 +78,9 @@ class Gateway:
             self.frames.close()
 
         self.drain = streams.drain
-        self.app = create_api("VisionOps gateway", DESCRIPTION, TAGS, lifespan)
+        self.app = create_api(
+            "VisionOps gateway", DESCRIPTION, TAGS, lifespan, root_leads_to_docs=False
+        )
         install_problem_handlers(self.app)
         self.app.add_middleware(MetricsMiddleware, metrics=metrics.requests)
         self.app.add_middleware(RequestLog)
