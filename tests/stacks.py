@@ -45,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop if xdist sees no groups: without a word, each worker would start every stack."""
+    if getattr(session.config.option, "loadgroup", False):
+        grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+        alone = [item.nodeid for item in grouped if "@" not in item.nodeid]
+        assert not alone, f"xdist puts {alone[0]} into no group: does it fit this pytest?"
+
+
 def order_of(fixtures: list[str]) -> tuple[bool, ...]:
     """Last come tests of the whole stack: it works by itself, and would slow all others down.
 
