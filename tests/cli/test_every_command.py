@@ -138,8 +138,10 @@ def test_a_plan_of_an_import_is_json(
         (["up", "--only", "nonsense"], "There is no server named nonsense. There are: seaweedfs"),
         (["logs", "nonsense"], "There is no log of nonsense"),
         (["logs", "--lines", "none"], "--lines"),
-        (["predict", "/nowhere/a.png"], "does not exist"),
-        (["predict", "."], "is a directory"),
+        (["predict", "/nowhere/a.png"], "/nowhere/a.png: unreadable: No such file or directory"),
+        (["predict", "photos/a.png"], "does not answer"),
+        (["predict", "photos"], "does not answer"),
+        (["predict", "empty"], "There is no file in empty."),
         (["import", "/nowhere"], "There is no file or folder /nowhere."),
         (["import", "photos"], "does not answer"),
         (["quarantine", "show", "7"], "valid UUID"),
@@ -160,6 +162,7 @@ def test_a_wrong_word_ends_with_a_message(
     monkeypatch.chdir(nowhere.parent)
     Path("photos").mkdir()
     Path("photos/a.png").write_bytes(b"12345")
+    Path("empty").mkdir()
     code = run(monkeypatch, *words)
     shown = capfd.readouterr()
     assert code == 2, shown

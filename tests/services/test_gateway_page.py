@@ -80,6 +80,14 @@ def test_the_page_runs_no_script_but_its_own_and_asks_nobody_else(client: AsgiCl
     assert re.findall(r"\son\w+=|\sstyle=|<style|<script>", page.text) == []
 
 
+def test_the_page_says_what_a_probability_is_and_is_not(client: AsgiClient) -> None:
+    page = " ".join(client.get("/").text.split())
+    assert "confident" not in page
+    meaning = page.partition('<p id="meaning" class="quiet">')[2].partition("</p>")[0]
+    for words in ("the model's own estimate", "no promise", "no threshold", "something else"):
+        assert words in meaning
+
+
 def test_every_file_of_the_page_is_served_and_none_is_of_elsewhere(client: AsgiClient) -> None:
     page = client.get("/").text
     addresses = [a for a in re.findall(r'(?:src|href)="([^"]+)"', page) if a != "/docs"]

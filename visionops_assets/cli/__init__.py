@@ -11,6 +11,7 @@ from visionops_assets.cli import (
     capacity,
     dead_letters,
     decisions,
+    demo,
     doctor,
     env,
     failures,
@@ -19,8 +20,8 @@ from visionops_assets.cli import (
     labelling_batches,
     labels,
     link,
-    model,
     models,
+    predict,
     quarantine,
     releases,
     root,
@@ -50,12 +51,12 @@ for command in (
     servers.logs,
     doctor.doctor,
     env.env,
-    model.demo,
+    demo.demo,
     link.link,
 ):
     app.command(rich_help_panel=_MACHINE)(command)
 app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
-app.command(rich_help_panel=_MODELS)(model.predict)
+app.command(rich_help_panel=_MODELS)(predict.predict)
 app.command(rich_help_panel=_MODELS)(train.train)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)

@@ -8,7 +8,11 @@ from visionops_assets.contracts import Role, TolerantRecord
 
 
 class PredictedImage(TolerantRecord):
-    """The model's answer to one image; the gateway's API says the order of `probabilities`."""
+    """The model's answer to one image.
+
+    `probability` is the model's own estimate that `label` is right, the largest of all classes. No
+    threshold is applied. The gateway's API says the order of `probabilities`.
+    """
 
     label: str
     probability: float

@@ -180,23 +180,28 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
         self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
     ) -> list[Answer | MediaError]:
         """Predict like `predict`, with the error of an unusable image in its answer's place."""
-        client = self._client
 
-        def predict_one(image: bytes) -> Answer | MediaError:
+        def outcome(image: bytes) -> Answer | MediaError:
             try:
-                with self._errors(model):
-                    result = client.infer(
-                        model,
-                        [image_input(image)],
-                        client_timeout=timeout_s,
-                        parameters={"record": record},
-                    )
+                return self.predict_one(model, image, timeout_s, record=record)
             except MediaError as error:
                 return error
-            return read_answer(result.as_numpy)
 
         with ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict") as pool:
-            return list(pool.map(predict_one, images))
+            return list(pool.map(outcome, images))
+
+    def predict_one(
+        self, model: str, image: bytes, timeout_s: float = 10.0, *, record: bool = True
+    ) -> Answer:
+        """Predict one encoded image. Arguments and errors are those of `predict`."""
+        with self._errors(model):
+            result = self._client.infer(
+                model,
+                [image_input(image)],
+                client_timeout=timeout_s,
+                parameters={"record": record},
+            )
+        return read_answer(result.as_numpy)
 
     @contextmanager
     def _errors(self, model: str, refused: type[VisionOpsError] = VisionOpsError) -> Iterator[None]:

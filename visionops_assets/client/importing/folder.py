@@ -54,7 +54,7 @@ class Folder:
         except OSError as error:
             if not folder:
                 raise
-            listing.failures.append(Failure(folder, "unreadable", error.strerror or str(error)))
+            listing.failures.append(Failure.of(folder, error))
             return
         for entry in ordered:
             path = f"{folder}/{entry.name}".lstrip("/")

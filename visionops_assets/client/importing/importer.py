@@ -118,7 +118,7 @@ class Importer:
                 result.stopped_by = outcome
                 self.stop()
         elif isinstance(outcome, VisionOpsError | OSError):
-            result.failures.append(_failure(item, outcome))
+            result.failures.append(Failure.of(item.path, outcome))
         else:
             raise outcome
 
@@ -177,11 +177,3 @@ def _concerns_all_files(error: VisionOpsError) -> bool:
     if isinstance(error, RefusedError):
         return error.status in _KEY_REFUSED
     return isinstance(error, ServerUnreachableError)
-
-
-def _failure(item: Item, error: VisionOpsError | OSError) -> Failure:
-    if isinstance(error, RefusedError):
-        return Failure(item.path, error.reason, error.detail)
-    if isinstance(error, VisionOpsError):
-        return Failure(item.path, error.code, str(error))
-    return Failure(item.path, "unreadable", error.strerror or str(error))

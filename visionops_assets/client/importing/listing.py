@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from visionops_assets.client.content import Content
+from visionops_assets.errors import RefusedError, VisionOpsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,20 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that was not imported, and why."""
+    """A file that could not be used, and why."""
 
     path: str
     code: str
     detail: str
+
+    @classmethod
+    def of(cls, path: str, error: VisionOpsError | OSError) -> Self:
+        """Say it of an error."""
+        if isinstance(error, RefusedError):
+            return cls(path, error.reason, error.detail)
+        if isinstance(error, VisionOpsError):
+            return cls(path, error.code, str(error))
+        return cls(path, "unreadable", error.strerror or str(error))
 
 
 @dataclass

@@ -28,8 +28,9 @@ _REFUSAL = {"status": 422, "code": "corrupt", "detail": "The image does not deco
 class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     """The answer for one image.
 
-    `probabilities` are by class in the model's order; with `top_k`, only those of the best classes,
-    best first.
+    `probability` is the model's own estimate that `label` is right, the largest of all classes. No
+    threshold is applied: an image of something else gets one of the classes, too. `probabilities`
+    are by class in the model's order; with `top_k`, only those of the best classes, best first.
     """
 
     label: str

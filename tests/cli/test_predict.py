@@ -1,0 +1,123 @@
+"""`visionops predict`: a line per file, whatever the files are."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from visionops_assets.cli import app
+from visionops_assets.cli.predict import MEANING
+from visionops_assets.errors import (
+    CorruptMediaError,
+    DeadlineExceededError,
+    ServerUnreachableError,
+)
+from visionops_assets.resources import triton
+from visionops_assets.resources.triton import Answer
+from visionops_assets.settings import load_settings
+
+ERRORS = {
+    b"junk": CorruptMediaError("It does not decode."),
+    b"slow": DeadlineExceededError("Triton did not answer in time. Try again."),
+    b"nobody": ServerUnreachableError("Triton does not answer."),
+}
+
+
+class FakeTriton:
+    """Answers with the bytes of the image, or with the error that they stand for."""
+
+    def predict_one(self, model: str, image: bytes) -> Answer:
+        if image in ERRORS:
+            raise ERRORS[image]
+        return Answer(image.decode(), (0.1, 0.9), (), UUID(int=7), 3, "ds-1")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with photos, one of them not to be seen."""
+    monkeypatch.setattr(triton, "TritonServer", FakeTriton)
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    for name in ("photos/a.png", "photos/b/c.png", "photos/.hidden.png", "d.png"):
+        photo = tmp_path / name
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(b"cat" if "c.png" in name else b"dog")
+    yield tmp_path
+    load_settings.cache_clear()
+
+
+def predict(*words: str) -> Result:
+    return CliRunner().invoke(app, ["predict", *words])
+
+
+def test_a_folder_and_files_give_a_line_each_and_a_summary() -> None:
+    done = predict("photos", "d.png")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "      answer  probability  file",
+        "         dog       0.9000  photos/a.png",
+        "         cat       0.9000  photos/b/c.png",
+        "         dog       0.9000  d.png",
+        "3 answers: 2 dog, 1 cat. Left out: 1 hidden.",
+        MEANING,
+    ]
+
+
+def test_one_file_needs_no_summary() -> None:
+    done = predict("d.png")
+    assert done.stdout.splitlines()[1:] == ["         dog       0.9000  d.png", MEANING]
+
+
+def test_a_bad_file_stops_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONOPS_MAX_PREDICTED_IMAGE_BYTES", "10")
+    load_settings.cache_clear()
+    for name, content in (("a.png", b"junk"), ("b/a.png", b"slow"), ("z.png", b"x" * 11)):
+        (folder / "photos" / name).write_bytes(content)
+    done = predict("gone.png", "photos")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "visionops: gone.png: unreadable: No such file or directory",
+        "visionops: photos/a.png: corrupt: It does not decode.",
+        "visionops: photos/b/a.png: deadline_exceeded: Triton did not answer in time. Try again.",
+        "visionops: photos/z.png: too_large: The image has more than 10 bytes.",
+    ]
+    assert done.stdout.splitlines()[1:-1] == [
+        "         cat       0.9000  photos/b/c.png",
+        "1 answer: 1 cat. 4 files could not be used. Left out: 1 hidden.",
+    ]
+
+
+def test_programs_get_a_line_per_file_in_order_and_nothing_else(folder: Path) -> None:
+    (folder / "photos" / "a.png").write_bytes(b"junk")
+    done = predict("photos", "d.png", "--json")
+    assert done.exit_code == 2
+    assert done.stderr == ""
+    bad, *good = map(json.loads, done.stdout.splitlines())
+    assert bad == {"file": "photos/a.png", "code": "corrupt", "detail": "It does not decode."}
+    assert [(each["file"], each["label"]) for each in good] == [
+        ("photos/b/c.png", "cat"),
+        ("d.png", "dog"),
+    ]
+    assert good[0]["probability"] == 0.9
+    assert good[0]["model_version"] == 3
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_without_a_server_nothing_is_said_of_any_file(folder: Path, is_json: bool) -> None:
+    (folder / "photos" / "a.png").write_bytes(b"nobody")
+    done = predict("photos", *["--json"] * is_json)
+    assert isinstance(done.exception, ServerUnreachableError)
+    assert done.stdout == ""
+
+
+def test_names_are_shown_without_what_a_terminal_would_obey(folder: Path) -> None:
+    (folder / "photos" / "\x1b[31m.png").write_bytes(b"dog")
+    (folder / "photos" / "\x1b[32m.png").write_bytes(b"junk")
+    done = predict("photos")
+    assert "\x1b" not in done.output
+    assert r"\x1b[31m.png" in done.stdout
+    assert r"\x1b[32m.png" in done.stderr
