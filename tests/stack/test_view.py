@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from visionops_assets.settings import Settings
 from visionops_assets.stack import view
 from visionops_assets.stack.paths import Paths, tail
+from visionops_assets.stack.plan import Plan
+from visionops_assets.stack.ports import DEFAULT_PORTS
+from visionops_assets.stack.servers import build_servers
 from visionops_assets.stack.state import ServerState, StackState, Status
 
 
@@ -33,6 +37,50 @@ def test_the_table_shows_messages_as_they_are() -> None:
     console.print(view.status_table(stack))
     console.file.close()
     assert "waiting ([bold]ended)" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "error", "words"),
+    [
+        ((), "", "The stack is starting"),
+        ((Status.READY, Status.EXTERNAL), "", "All 2 servers are ready."),
+        (
+            (Status.READY, Status.RESTARTING),
+            "",
+            "1 of 2 servers is not ready: s1 (restarting). `visionops doctor` says",
+        ),
+        ((Status.WAITING, Status.STARTING), "", "are not ready: s0 (waiting), s1 (starting)."),
+        ((Status.STOPPED, Status.FAILED), "", "is stopped: start it by `visionops up`."),
+        ((Status.ORPHANED, Status.STOPPED), "", "The supervisor was killed"),
+        ((Status.READY,), "The supervisor is silent.", "The supervisor is silent."),
+    ],
+)
+def test_the_summary_says_whether_all_is_well_and_what_to_do(
+    statuses: tuple[Status, ...], error: str, words: str
+) -> None:
+    servers = tuple(state(name=f"s{i}", status=status) for i, status in enumerate(statuses))
+    said = view.summary(StackState(supervisor_pid=1, servers=servers, error=error))
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+def test_pages_that_people_open_come_before_other_addresses() -> None:
+    names = ("tansu", "relay", "ingest", "dagster-webserver", "gateway")
+    servers = tuple(
+        state(name=name, address="" if name == "relay" else f"{name}:1") for name in names
+    )
+    table = view.address_table(StackState(supervisor_pid=1, servers=servers))
+    console = Console(width=120, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console.print(table)
+    console.file.close()
+    shown = [line.split()[0] for line in console.export_text().splitlines()[1:]]
+    assert shown == ["gateway", "dagster-webserver", "ingest", "tansu"]
+
+
+def test_every_page_is_of_a_server_of_the_stack() -> None:
+    described = build_servers(Plan(Settings(), dict(DEFAULT_PORTS), frozenset()))
+    optional = {"prometheus"}
+    assert view._PAGES.keys() - optional <= {server.name for server in described}
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:

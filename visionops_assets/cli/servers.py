@@ -36,9 +36,7 @@ def up(
     except KeyboardInterrupt:
         typer.echo("visionops: The servers go on starting; `visionops down` ends them.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    for server in state.servers:
-        if server.address.startswith("http"):
-            console.print(f"{server.name:18} {server.address}")
+    console.print(view.address_table(state))
 
 
 def down() -> None:
@@ -51,37 +49,48 @@ def down() -> None:
 def status(
     as_json: AsJson = False,
 ) -> None:
-    """Show the servers and the served model. The exit code is 1 if a server is not ready."""
+    """Show whether all is well, which version serves, what waits, the servers and their addresses.
+
+    The exit code is 1 if a server is not ready.
+    """
     home = settings_home()
     state = control.look(home)
     if state is None:
         raise StackError(failures.advice())
-    model = _model(state)
+    model, waiting = _work(state)
     # It may be that a database that hangs was asked.
     state = control.look(home) or state
+    summary = view.summary(state)
     if as_json:
-        print_json(state.model_dump(mode="json") | {"model": model})
+        said = {"summary": summary, "model": model, "waiting": waiting}
+        print_json(said | state.model_dump(mode="json"))
     else:
-        console.print(view.status_table(state))
-        if state.error:
-            typer.echo(state.error)
-        if model is not None:
-            typer.echo(model)
+        for sentence in filter(None, (summary, model, *waiting)):
+            typer.echo(sentence)
+        for table in (view.status_table(state), view.address_table(state)):
+            console.print()
+            console.print(table)
+        typer.echo("\nTo see the log of a server: `visionops logs SERVER`.")
     raise typer.Exit(0 if state.is_ready else 1)
 
 
-def _model(state: StackState) -> str | None:
-    """Say what serves and what the next version waits for; None if the catalog cannot be read."""
+def _work(state: StackState) -> tuple[str | None, list[str]]:
+    """Say what serves and what waits; nothing if the catalog cannot be read."""
     catalog = next((server for server in state.servers if server.name == CATALOG), None)
     if catalog is None or catalog.status not in USABLE:
-        return None
+        return None, []
     from sqlalchemy.exc import SQLAlchemyError
 
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.waiting import read_what_waits
+
     try:
-        return models.in_one_sentence()
+        model = models.in_one_sentence()
+        with Catalog().begin() as session:
+            return model, read_what_waits(session)
     except (VisionOpsError, SQLAlchemyError):
         # Before an upgrade has migrated the catalog, too: the servers must be shown.
-        return None
+        return None, []
 
 
 def logs(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from visionops_assets.stack.control import Watcher
 from visionops_assets.stack.paths import tail
-from visionops_assets.stack.state import ServerState, StackState, Status
+from visionops_assets.stack.state import USABLE, ServerState, StackState, Status
 
 _STYLES = {
     Status.READY: "green",
@@ -24,7 +24,16 @@ _STYLES = {
     Status.STARTING: "yellow",
     Status.STOPPING: "yellow",
 }
+_ENDED = frozenset({Status.STOPPED, Status.FAILED})
 _FOLLOW_POLL_S = 0.3
+# What people open, in the order in which they need it.
+_PAGES = {
+    "gateway": "answers; `visionops link` signs you in",
+    "dagster-webserver": "lineage and runs",
+    "mlflow": "trainings and versions",
+    "ingest": "uploads",
+    "prometheus": "metrics and alerts",
+}
 
 
 @contextmanager
@@ -37,26 +46,58 @@ def live_table(console: Console) -> Iterator[Watcher]:
         yield lambda state: live.update(status_table(state))
 
 
+def summary(state: StackState) -> str:
+    """Say in one sentence whether the stack is well, and what to do if it is not."""
+    unready = [server for server in state.servers if server.status not in USABLE]
+    if state.error:
+        return state.error
+    if not state.servers:
+        return "The stack is starting. Look again soon."
+    if not unready:
+        return f"All {len(state.servers)} servers are ready."
+    if all(server.status in _ENDED for server in state.servers):
+        return "The stack is stopped: start it by `visionops up`."
+    if any(server.status is Status.ORPHANED for server in unready):
+        return "The supervisor was killed: start all servers again by `visionops up`."
+    named = ", ".join(f"{server.name} ({server.status})" for server in unready)
+    are = "is" if len(unready) == 1 else "are"
+    return (
+        f"{len(unready)} of {len(state.servers)} servers {are} not ready: {named}. "
+        "`visionops doctor` says what to do."
+    )
+
+
 def status_table(state: StackState) -> Table:
     """Lay out the servers as a table, one row each."""
-    table = Table("server", "state", "pid", box=None, header_style="bold", pad_edge=False)
-    table.add_column("restarts", justify="right")
-    table.add_column("address", overflow="fold")
+    table = _table("server", "state")
     table.add_column("up", justify="right")
-    table.add_column("log")
+    table.add_column("restarts", justify="right")
+    table.add_column("pid", justify="right")
     for server in state.servers:
         style = _STYLES.get(server.status, "dim")
         message = f" ({escape(server.message)})" if server.message else ""
         table.add_row(
             server.name,
             f"[{style}]{server.status}[/]{message}",
-            str(server.pid or ""),
-            str(server.restarts),
-            server.address,
             uptime(server),
-            "" if server.status is Status.EXTERNAL else _relative(server.log),
+            str(server.restarts),
+            str(server.pid or ""),
         )
     return table
+
+
+def address_table(state: StackState) -> Table:
+    """Lay out the addresses as a table: first the pages that people open, then the others."""
+    table = _table("server", "address", "for")
+    addresses = {server.name: server.address for server in state.servers if server.address}
+    pages = [name for name in _PAGES if name in addresses]
+    for name in (*pages, *(name for name in addresses if name not in _PAGES)):
+        table.add_row(name, escape(addresses[name]), _PAGES.get(name, ""))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, header_style="bold", pad_edge=False)
 
 
 def uptime(server: ServerState) -> str:
@@ -86,12 +127,6 @@ def follow(log: Path, lines: int) -> Iterator[str]:
                 text = file.read()
             position += len(text)
             yield from text.decode(errors="replace").splitlines()
-
-
-def _relative(path: str) -> str:
-    """Shorten a path below the working folder."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _change_printer(console: Console) -> Watcher:
