@@ -14,16 +14,16 @@ from visionops_assets.resources.topic_reader import TopicReader, reaching
 from visionops_assets.settings import load_settings
 
 BATCH_BYTES = 900_000
-"""Below what brokers accept by default (1 MiB); kafka-python's own 16 kB make many requests."""
+"""Less than brokers accept by default (1 MiB). kafka-python's own 16 kB make many requests."""
 DELIVERY_TIMEOUT_S = 20.0
 BOOTSTRAP_TIMEOUT_S = 10.0
-"""How long a reader looks for a broker; kafka-python's own 30 s are half of what a sensor has."""
+"""How long a reader looks for a broker. kafka-python's own 30 s are half of a sensor's time."""
 FETCH_BYTES = 16 * 1024**2
 
 
 @dataclass(frozen=True)
 class OutgoingEvent:
-    """One message to publish; `event_id` goes along as a header."""
+    """One message to publish. `event_id` becomes its header."""
 
     topic: str
     key: str
@@ -32,7 +32,7 @@ class OutgoingEvent:
 
 
 class EventProducer:
-    """Publishes events and waits until every replica that must has them."""
+    """Publishes events, and waits until every in-sync replica has them."""
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
@@ -41,7 +41,7 @@ class EventProducer:
         """Publish events and return once all are acknowledged.
 
         Raises:
-            PublishError: at least one was not; any of them may be in the queue all the same.
+            PublishError: at least one was not acknowledged; any of them may still be in the queue.
         """
         try:
             futures = [
@@ -63,7 +63,7 @@ class EventProducer:
 
 
 class Broker(dg.ConfigurableResource["Broker"]):
-    """Apache Kafka, or a server of its protocol. The address comes from the settings."""
+    """Apache Kafka, or a server that speaks its protocol. The address comes from the settings."""
 
     @contextmanager
     def producer(self) -> Iterator[EventProducer]:

@@ -1,7 +1,7 @@
-"""Decompression of the queue's messages, bounded: one hostile batch takes no process with it.
+"""Decompresses the queue's messages within limits: a hostile batch cannot end a process.
 
-kafka-python decompresses whatever it is given, into memory without a limit, and fails in as many
-ways as there are codecs. Here each codec stops at a limit and fails as `CorruptRecordError`.
+kafka-python decompresses into memory without a limit, and each of its codecs fails in a way of its
+own. Here each codec stops at a limit and fails as `CorruptRecordError`.
 """
 
 import io
@@ -17,11 +17,13 @@ from kafka.errors import CorruptRecordError
 from kafka.record import default_records, legacy_records
 
 MAX_BATCH_BYTES = 64 * 1024**2
-"""Of one batch, decompressed. Brokers accept 1 MiB of it compressed, which media events and
-predictions shrink to a fifth."""
+"""Limit of one decompressed batch.
+
+Brokers accept 1 MiB compressed, and media events and predictions shrink to a fifth.
+"""
 
 XERIAL, XERIAL_HEADER_BYTES = b"\x82SNAPPY\x00", 16
-"""Of the framing in which Kafka's Java clients write Snappy."""
+"""Begins the framing in which Kafka's Java clients write Snappy."""
 
 Decode = Callable[[bytes], bytes]
 
@@ -49,7 +51,7 @@ def _zstd(payload: bytes) -> bytes:
 
 
 def _snappy(payload: bytes) -> bytes:
-    # A decoder allocates what each block says of itself.
+    # A decoder allocates the size that each block states.
     blocks = _xerial_blocks(payload) if payload.startswith(XERIAL) else [payload]
     if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_BATCH_BYTES:
         raise ValueError(f"it says that it has more than {MAX_BATCH_BYTES:,} bytes")
@@ -77,7 +79,7 @@ DECODERS: Mapping[str, Decode] = MappingProxyType(
 
 
 def bounded(decode: Decode) -> Decode:
-    """Make a decoder fail as `CorruptRecordError` for any fault, and for too much."""
+    """Make a decoder fail as `CorruptRecordError` for any fault, and for too many bytes."""
 
     def decoded(payload: bytes) -> bytes:
         try:

@@ -1,7 +1,7 @@
-"""Multipart uploads to the object store that were begun and never ended.
+"""Frees multipart uploads to the object store that were begun and never ended.
 
-They are no objects and no listing shows them, but they take space: whoever dies while it writes a
-stream leaves one. Only Amazon's own client can list them.
+A process that dies while it writes a stream leaves one. They are not objects, so no listing of
+objects shows them, but they take space. Only Amazon's own client can list them.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from visionops_assets.settings import load_settings
 
 
 def abort_unfinished(older_than: timedelta) -> int:
-    """Free what was begun longer ago than `older_than`; return how many.
+    """Free the uploads that were begun longer ago than `older_than`; return their number.
 
     Raises:
         ServerUnreachableError: the object store does not answer.

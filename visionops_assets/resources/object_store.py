@@ -1,6 +1,6 @@
-"""The object store: media, shards, snapshots, model files, as bytes under keys of one bucket.
+"""The object store: media, shards, snapshots and model files, as bytes under keys of a bucket.
 
-Tables do not come by here: they go through the IO manager (`resources/tables.py`).
+Not here: tables, which the IO manager writes (`resources/tables.py`).
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from visionops_assets.errors import NotFoundError, ServerUnreachableError, Visio
 from visionops_assets.settings import Settings, load_settings
 
 PARTS_IN_FLIGHT = 4
-"""Of one asynchronous stream, 5 MiB each: what it may hold in memory while the store is slow."""
+"""Parts of 5 MiB that one asynchronous stream may hold in memory while the store is slow."""
 
 
 class ObjectExistsError(VisionOpsError):
-    """An object that may be written only once exists already."""
+    """An object exists already, and may be written only once."""
 
     code = "object_exists"
 
@@ -77,7 +77,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         """Write an object that must not exist.
 
         Raises:
-            ObjectExistsError: it does; nothing was written.
+            ObjectExistsError: it exists; nothing was written.
         """
         with self._errors(key):
             obstore.put(self._bucket, key, data, mode="create")
@@ -112,7 +112,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
             return bytes(obstore.get_range(self._bucket, key, start=start, length=count))
 
     def download(self, key: str, path: Path) -> str:
-        """Write an object to a file, in chunks; return the SHA-256 of what came, in hexadecimal.
+        """Write an object to a file, in chunks; return the SHA-256 of the received bytes, in hex.
 
         Raises:
             NotFoundError: no object has this key.
@@ -125,7 +125,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         return digest.hexdigest()
 
     def size_bytes(self, key: str) -> int | None:
-        """Return the size of an object, or None without one."""
+        """Return the size of an object in bytes, or None if there is none of this key."""
         try:
             with self._errors(key):
                 return int(obstore.head(self._bucket, key)["size"])
@@ -167,7 +167,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
             await obstore.delete_async(self._bucket, key)
 
     def list_keys(self, prefix: str) -> list[str]:
-        """Keys below the folder `prefix`, in order."""
+        """Return the keys below the folder `prefix`, in order."""
         with self._errors(prefix):
             listing = obstore.list(self._bucket, prefix)
             return sorted(entry["path"] for page in listing for entry in page)

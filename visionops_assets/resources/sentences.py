@@ -1,4 +1,4 @@
-"""How sensors and assets say what was wrong: in one sentence, not in a stack trace."""
+"""Lets sensors and assets say what was wrong in one sentence, without a stack trace."""
 
 import functools
 import inspect
@@ -20,10 +20,10 @@ Told = TypeVar("Told")
 def skip_without_servers(
     evaluate: Callable[Given, Told],
 ) -> Callable[Given, Told | dg.SkipReason]:
-    """Make a sensor's function skip while a server does not answer, and say which.
+    """Make a sensor's function skip while a server does not answer, and name that server.
 
     It goes below `dg.sensor`. The cursor stays, so the next tick begins where this one did. The
-    checks of `serving_health` and the alerts tell of a server that is down; ticks do not.
+    checks of `serving_health` and the alerts report a server that is down; ticks do not.
     """
 
     @functools.wraps(evaluate)
@@ -37,10 +37,10 @@ def skip_without_servers(
 
 
 def fail_in_words(compute: Callable[Given, Told]) -> Callable[Given, Told]:
-    """Make a function of an asset or an IO manager fail with the sentence of an error of ours.
+    """Make a function of an asset or an IO manager fail with the sentence of our error.
 
-    It goes below `dg.asset`. Dagster shows the sentence first, and below it only where it came
-    from; the libraries' traces beneath are left out. Any other exception passes as it is.
+    It goes below `dg.asset`. Dagster shows the sentence first, and below it only where it was
+    raised, without the libraries' traces. Any other exception passes as it is.
     """
     if inspect.isgeneratorfunction(compute):
 

@@ -1,7 +1,8 @@
-"""Signs what is exported and released, and trusts nothing else.
+"""Signs exports and releases, and verifies their signatures.
 
-Signatures are Ed25519 (RFC 8032). The private key lies beside the stack's other credentials or,
-on a cluster, in a mounted secret; whoever can write to the object store alone cannot forge it.
+Signatures are Ed25519 (RFC 8032). The private key lies beside the stack's other credentials or, on
+a cluster, in a mounted secret. Somebody who can only write to the object store cannot forge a
+signature.
 """
 
 import base64
@@ -32,7 +33,7 @@ def verify(data: bytes, signature: str) -> None:
     """Return if `data` was signed with our key.
 
     Raises:
-        UntrustedArtifactError: it was not, or was changed since.
+        UntrustedArtifactError: it was not signed with our key, or was changed since.
         SettingsError: the key file cannot be used.
     """
     try:
@@ -62,7 +63,7 @@ def _private_key() -> Ed25519PrivateKey:
 
 
 def _create_key(path: Path) -> None:
-    """Write a new key that only its owner can read; of two processes at once, one wins."""
+    """Write a new key that only its owner can read. If two processes do so at once, one wins."""
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

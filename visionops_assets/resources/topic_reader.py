@@ -1,8 +1,8 @@
 """Reads offset ranges of topic partitions.
 
-No consumer groups: Dagster's cursors and the catalog say what was taken. Offsets are read by
-assigning and seeking, and the end of a partition is a fetch's high watermark, because by-time and
-latest lookups are wrong on the local broker.
+There are no consumer groups: Dagster's cursors and the catalog say what was taken. A reader assigns
+itself partitions and seeks. The end of a partition is the high watermark of a fetch, because the
+local broker answers lookups by time and of the latest offset wrongly.
 """
 
 import math
@@ -37,7 +37,7 @@ Found = TypeVar("Found")
 class QueuedEvent:
     """One message as read from a topic partition.
 
-    `fault` says why its bytes cannot be read, of one whose batch is damaged; it has no value then.
+    If its batch is damaged, `fault` says why its bytes cannot be read, and it has no value.
     """
 
     offset: int
@@ -53,19 +53,19 @@ class TopicReader:
         self._consumer = consumer
 
     def partitions(self, topic: str) -> list[int]:
-        """Partition numbers of a topic, in order; none when it does not exist yet."""
+        """Return the numbers of a topic's partitions, in order; none if it does not exist yet."""
         return sorted(self._consumer.partitions_for_topic(topic) or ())
 
     def of_each_partition(
         self, topic: str, work: Callable[[int], Found]
     ) -> tuple[dict[int, Found], dict[int, VisionOpsError]]:
-        """Do work for each partition of a topic. One that fails does not stop the others.
+        """Do work for each partition of a topic. A partition that fails does not stop the others.
 
         Returns:
-            What came of it, and why it failed, by partition.
+            The results, and the errors, by partition.
 
         Raises:
-            VisionOpsError: it failed for all of them; this is the first error.
+            VisionOpsError: all partitions failed; this is the first error.
         """
         done: dict[int, Found] = {}
         failed: dict[int, VisionOpsError] = {}
@@ -95,11 +95,11 @@ class TopicReader:
     ) -> list[QueuedEvent]:
         """Read up to `max_events` from offset `start` on, stopping at the end of the partition.
 
-        Once offset `until` is reached, no more is fetched. Of a batch that is damaged or does not
-        decompress, each offset is an event with a `fault`.
+        Once offset `until` is reached, no more is fetched. If a batch is damaged or does not
+        decompress, each of its offsets is an event with a `fault`.
 
-        The first fetches of a connection may come back empty, so an end is believed only from the
-        high watermark that a fetch returned.
+        The first fetches of a connection may return nothing, so only the high watermark of a fetch
+        counts as the end.
 
         Raises:
             LogTruncatedError: `start` is outside of what the queue holds.
@@ -128,7 +128,7 @@ class TopicReader:
         return events
 
     def _fetch(self, target: TopicPartition, position: int, max_events: int) -> list[QueuedEvent]:
-        """Fetch what comes next; of a damaged batch one offset, past which the next one goes on."""
+        """Fetch the next events, or one offset of a damaged batch, past which the next one goes."""
         try:
             with reaching():
                 fetched = self._consumer.poll(timeout_ms=200, max_records=max_events)
@@ -171,8 +171,8 @@ class TopicReader:
     ) -> list[QueuedEvent]:
         """Read the events of `[start, end)`; the last one lies at `end - 1`.
 
-        Offsets without an event are passed over: a broker that is killed may have given one to an
-        event that it neither stored nor acknowledged, and Kafka's transactions take some.
+        Offsets without an event are passed over. A broker that is killed may have given one to an
+        event that it neither stored nor acknowledged, and Kafka's transactions use some.
 
         Raises:
             LogTruncatedError: the queue no longer reaches from `start` to `end`.
@@ -195,7 +195,7 @@ class TopicReader:
     def read_what_is_left(
         self, topic: str, partition: int, start: int, end: int, timeout_s: float = 60.0
     ) -> list[QueuedEvent]:
-        """Read the events of `[start, end)` that a log which was cut or replaced still holds."""
+        """Read the events of `[start, end)` that are left in a log that was cut or replaced."""
         first = max(start, self.beginning(topic, partition))
         if first >= end:
             return []
@@ -206,7 +206,7 @@ class TopicReader:
         return [event for event in events if event.offset < end]
 
     def read_all(self, topic: str, timeout_s: float = 60.0) -> Iterator[QueuedEvent]:
-        """Read whatever a topic holds, partition by partition, up to its end.
+        """Read all that a topic holds, partition by partition, up to its end.
 
         Raises:
             ServerUnreachableError: the queue gave nothing within `timeout_s`, short of the end.
@@ -225,13 +225,13 @@ class TopicReader:
 
 
 def _event(record: Any) -> QueuedEvent:
-    # A message may have no value at all; to us that is as wrong as an empty one.
+    # A message may have no value at all. For us that is as wrong as an empty one.
     return QueuedEvent(record.offset, record.timestamp, record.value or b"")
 
 
 @contextmanager
 def reaching() -> Iterator[None]:
-    """Tell of any error of the queue but those of a log's content as of a server that is down."""
+    """Raise any error of the queue as a server that is down, except those of a log's content."""
     try:
         yield
     except (CorruptRecordError, OffsetOutOfRangeError, UnsupportedCodecError):

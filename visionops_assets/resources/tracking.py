@@ -1,6 +1,6 @@
 """Model tracking and registry: MLflow runs, artifacts, versions, the champion alias.
 
-What a training logs goes by dagster-mlflow (`resources/training_run.py`); this is the rest.
+Not here: the logs of a training, which go by dagster-mlflow (`resources/training_run.py`).
 """
 
 import logging
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 CHAMPION_ALIAS = "champion"
 MODEL_DESCRIPTION = (
-    "One version per training. The alias `champion` is what serves; each version says what it was "
-    "trained on and what the gate found."
+    "One version per training. The alias `champion` names the version that serves. Each version "
+    "says what it was trained on and what the gate found."
 )
-# Else MLflow shows an experiment as one with language models.
+# Otherwise MLflow shows the experiment as one with language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 VERDICT_HEADING = "### Verdict of the gate"
 MODEL_FOLDER = "model"
@@ -34,7 +34,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
     @property
     def _client(self) -> "MlflowClient":
-        # MLflow takes seconds to import: only those who use it pay.
+        # MLflow takes seconds to import, so only its users import it.
         from mlflow import MlflowClient  # noqa: PLC0415
         from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
     def end_lost_runs(self, experiment: str, tags: Mapping[str, str]) -> int:
         """End as KILLED every RUNNING run with all of `tags`; return how many there were.
 
-        A process that is killed cannot end its run. Whoever does its work again does.
+        A process that is killed cannot end its run. The process that repeats its work does so.
         """
         with reaching():
             found = self._client.get_experiment_by_name(experiment)
@@ -115,12 +115,12 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             return int(version.version)
 
     def version_run_id(self, model_name: str, version: int) -> str:
-        """Run that a registered version came from."""
+        """Return the run that a registered version came from."""
         with reaching():
             return str(self._client.get_model_version(model_name, str(version)).run_id)
 
     def find_version(self, model_name: str, tags: Mapping[str, str]) -> tuple[int, str] | None:
-        """Newest version that carries all of `tags`, with its run id."""
+        """Return the newest version that has all of `tags`, with its run id."""
         with reaching():
             versions = self._client.search_model_versions(
                 f"name = '{model_name}' and {_tagged(tags)}", order_by=["version_number DESC"]
@@ -134,7 +134,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
                 self._client.set_model_version_tag(model_name, str(version), key, value)
 
     def tell_verdict(self, model_name: str, version: int, told: str) -> None:
-        """Put the gate's words at the end of a version's description, in place of older ones."""
+        """Put the gate's verdict at the end of a version's description, replacing an older one."""
         with reaching():
             described = self._client.get_model_version(model_name, str(version)).description or ""
             trained = described.partition(VERDICT_HEADING)[0].rstrip()
@@ -148,7 +148,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         return int(aliases[CHAMPION_ALIAS]) if CHAMPION_ALIAS in aliases else None
 
     def set_champion(self, model_name: str, version: int) -> None:
-        """Point the champion alias at a version. The catalog's releases stay the truth."""
+        """Point the champion alias at a version. The catalog's releases remain what counts."""
         with reaching():
             self._client.set_registered_model_alias(model_name, CHAMPION_ALIAS, str(version))
 
@@ -158,7 +158,7 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
             self._client.log_artifact(run_id, str(path), folder)
 
     def download(self, run_id: str, artifact_path: str, to: Path) -> Path:
-        """Fetch one artifact of a run into the folder `to`, and return its path.
+        """Download one artifact of a run into the folder `to`, and return its path.
 
         Raises:
             NotFoundError: the run has no such artifact.
@@ -171,13 +171,13 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
 
 
 def _tagged(tags: Mapping[str, str]) -> str:
-    """Write the condition of a search that all of `tags` are there."""
+    """Write a search condition that holds if all of `tags` are there."""
     return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
 
 
 @contextmanager
 def reaching() -> Iterator[None]:
-    """Tell of what MLflow refuses as errors of ours.
+    """Raise MLflow's errors as ours.
 
     Raises:
         NotFoundError: it has no such thing.

@@ -1,8 +1,8 @@
 """The MLflow run of one training: created and ended here, logged to by dagster-mlflow.
 
-dagster-mlflow leaves it to a hook of the job to end a run, goes on with whatever run it finds under
-the id of the Dagster run, and unregisters the wrong function of MLflow's exit. So its resource
-lives inside one block of one asset, with a run that this module creates and ends.
+dagster-mlflow ends a run only by a hook of the job, continues any run that it finds under the id of
+the Dagster run, and unregisters the wrong exit function of MLflow. So its resource lives inside one
+block of one asset, with a run that this module creates and ends.
 """
 
 import json
@@ -25,7 +25,7 @@ MAX_DIGEST_CHARACTERS = 36
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output of a model: NumPy's name of its type, and its shape with -1 for any."""
+    """One input or output of a model: NumPy's name of its type, and its shape; -1 is any size."""
 
     name: str
     dtype: str
@@ -70,7 +70,7 @@ class TrainingRun:
             self._mlflow.tracking_client.log_inputs(self.run_id, [used])
 
     def log_interface(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], to: Path) -> None:
-        """Store the model's signature, by way of a file `MLmodel` in the folder `to`."""
+        """Store the model's signature, by way of the file `MLmodel` in the folder `to`."""
         from mlflow.models import Model, ModelSignature  # noqa: PLC0415
 
         model = Model(
@@ -97,7 +97,7 @@ def training_run(
     name: str,
     tags: Mapping[str, str],
 ) -> Iterator[TrainingRun]:
-    """Open a run for the length of the block: FINISHED at its end, FAILED or KILLED on an error.
+    """Open a run for the length of the block; it ends as FINISHED, or on an error FAILED or KILLED.
 
     Raises:
         ServerUnreachableError: MLflow does not answer.
@@ -118,7 +118,7 @@ def _end(tracking: Tracking, run_id: str, status: str) -> None:
     import mlflow  # noqa: PLC0415
 
     if mlflow.active_run():
-        # Else MLflow would end it as FINISHED when the process exits.
+        # Otherwise MLflow would end it as FINISHED when the process exits.
         mlflow.end_run(status)
     tracking.end_run(run_id, status)
 

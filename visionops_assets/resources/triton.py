@@ -1,7 +1,7 @@
 """Triton, over gRPC: load and unload models, ask what is served, predict.
 
-What both the synchronous resource and the asynchronous gateway need to speak the served
-pipeline's protocol (`triton_models/classifier`) is here as functions.
+The functions below the resource speak the protocol of the served pipeline
+(`triton_models/classifier`). The asynchronous gateway uses them, too.
 """
 
 import atexit
@@ -44,10 +44,11 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", 2**31 - 1),
     # By default a channel waits up to two minutes before it tries a restarted server again.
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A host that vanishes ends no connection: one on which nothing is acknowledged for so long is
-    # given up (TCP_USER_TIMEOUT, which gRPC sets together with keep-alives), not after 15 minutes.
+    # A host that vanishes ends no connection. This gives a connection up if nothing is acknowledged
+    # for that long (TCP_USER_TIMEOUT, which gRPC sets together with keep-alives), and not after 15
+    # minutes.
     ("grpc.keepalive_timeout_ms", 3_000),
-    # Of pings that come more often, Triton ends the connection.
+    # If pings come more often, Triton ends the connection.
     ("grpc.keepalive_time_ms", 300_000),
 ]
 
@@ -56,7 +57,7 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
 class Answer:
     """The served pipeline's answer for one image.
 
-    `probabilities` has one value a class, in the order of the model card's classes.
+    `probabilities` has one value per class, in the order of the model card's classes.
     """
 
     label: str
@@ -77,7 +78,7 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
     address: str = ""
 
     def replicas(self) -> list["TritonServer"]:
-        """Return every server that a release must reach, each by an address of its own.
+        """Return every server that a release must reach, each at an address of its own.
 
         Raises:
             ServerUnreachableError: a name of the settings does not resolve.
@@ -105,9 +106,9 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
     ) -> None:
         """Load a model, or bring a loaded one to another configuration, and wait for it.
 
-        Without `config` (a JSON model configuration) Triton reads the repository's own, but takes
-        it for unchanged when it was written within the same second as the last one it read.
-        `files` maps paths below the model's folder to contents, in place of the repository's.
+        Without `config` (a JSON model configuration) Triton reads the repository's own. It takes
+        that for unchanged if it was written within the same second as the last one it read. `files`
+        maps paths below the model's folder to contents, in place of the repository's.
 
         Raises:
             ReleaseError: Triton refuses the model; versions that were served still are.
@@ -130,7 +131,7 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             )
 
     def served_version(self, model: str) -> int | None:
-        """Version that answers requests which name none: the highest loaded. None without one."""
+        """Return the highest version that is loaded: it answers requests that name none."""
         try:
             with self._errors(model):
                 metadata = self._client.get_model_metadata(model, client_timeout=STATUS_TIMEOUT_S)
@@ -139,7 +140,7 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
         return max((int(version) for version in metadata.versions), default=None)
 
     def known_models(self) -> list[str]:
-        """Names of all models in its repository, loaded or not."""
+        """Return the names of all models in its repository, loaded or not."""
         with self._errors("its repository"):
             index = self._client.get_model_repository_index(
                 headers=_admin_headers(), client_timeout=STATUS_TIMEOUT_S
@@ -147,8 +148,8 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
         return sorted({model.name for model in index.models})
 
     def loaded_models(self) -> list[str]:
-        """Names of all models that answer predictions."""
-        # The repository's index leaves out what was loaded from files that came with the request.
+        """Return the names of all models that answer predictions."""
+        # The repository's index lacks models that were loaded from files in the request.
         with self._errors("its statistics"):
             statistics = self._client.get_inference_statistics(
                 headers=_admin_headers(), client_timeout=STATUS_TIMEOUT_S
@@ -179,7 +180,7 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
     def predict_each(
         self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
     ) -> list[Answer | MediaError]:
-        """Predict like `predict`, with the error of an unusable image in its answer's place."""
+        """Predict like `predict`, with the error of an unusable image in place of its answer."""
 
         def outcome(image: bytes) -> Answer | MediaError:
             try:
@@ -226,8 +227,8 @@ def read_answer(output: Callable[[str], Any]) -> Answer:
     """
     if output("SNAPSHOT_ID") is None:
         raise NoModelServedError(
-            "The served model was released by an earlier version of VisionOps: export and release "
-            "it again, or train a new one."
+            "The served model was released by an earlier version of VisionOps. Export and "
+            "release it again, or train a new one."
         )
     return Answer(
         label=output("LABEL")[0, 0].decode(),
@@ -249,7 +250,7 @@ atexit.register(_connect.cache_clear)
 
 
 def _resolved(address: str) -> list[str]:
-    """Return `host:port` for each address of a host, which may be one or a name of many."""
+    """Return `host:port` for each address of a host, whose name may stand for many."""
     host, _, port = address.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""Triton's errors as ours: by its gRPC status and, where that says too little, by its words."""
+"""Translates Triton's errors into ours: by gRPC status and, where that is not enough, by text."""
 
 import re
 
@@ -17,7 +17,7 @@ from visionops_assets.settings import load_settings
 QUEUE_FULL = "Exceeds maximum queue size"
 QUEUE_TIMEOUT = "Request timeout expired"
 NOT_READY = "is not at ready state"
-"""Of a version that another is loaded in place of, or the other way round."""
+"""Triton says so of a version while it replaces another, or is replaced."""
 
 _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 _MEDIA_ERROR_TYPES: list[type[MediaError]] = [MediaError, *MediaError.__subclasses__()]
@@ -31,7 +31,7 @@ def to_visionops_error(
     *,
     address: str = "",
 ) -> VisionOpsError:
-    """Translate Triton's error by its gRPC status; `refused` is for all that has no better type."""
+    """Translate Triton's error by its gRPC status; `refused` is the type where none fits better."""
     address = address or load_settings().triton_grpc_address
     message = _ENSEMBLE_PREFIX.sub("", str(error.message()).partition("\n")[0])
     match str(error.status()).removeprefix("StatusCode."):
@@ -51,7 +51,7 @@ def to_visionops_error(
 
 
 def _unavailable(message: str, model: str, address: str) -> VisionOpsError:
-    """Tell a server that is not there from one that has something else, or too much, to do."""
+    """Tell a server that is not there from one that is busy, or serves something else."""
     if NOT_READY in message:
         return NoModelServedError(f"Triton at {address} does not serve that version: {message}.")
     if QUEUE_FULL in message:
