@@ -1,4 +1,4 @@
-"""Alertmanager, if it is on PATH: groups what Prometheus finds, and tells our alerts service."""
+"""Alertmanager, if it is on PATH: it groups Prometheus' alerts and tells our alerts service."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from visionops_assets.stack.server import Server
 from visionops_assets.stack.templates import render
 
 NAME = "alertmanager"
-# Debian's name of it, and that of its makers.
+# The program's name in Debian, and its own.
 _PROGRAMS = ("prometheus-alertmanager", "alertmanager")
 _WEB = """\
 tls_server_config:
@@ -24,7 +24,7 @@ tls_server_config:
 
 
 def alertmanager(plan: Plan) -> Server | None:
-    """Describe the server; None where it is not installed, for the stack does without it."""
+    """Describe the server; None where it is not installed: the stack works without it."""
     settings = plan.settings
     url = settings.alertmanager_url
     if plan.is_external("alertmanager_url"):
@@ -42,9 +42,9 @@ def alertmanager(plan: Plan) -> Server | None:
             f"--config.file={folder / 'alertmanager.yml'}",
             f"--storage.path={folder / 'alertmanager'}",
             f"--web.listen-address={host}:{port}",
-            # Else pages of every origin could silence alerts.
+            # Otherwise pages of every origin could silence alerts.
             f"--web.config.file={folder / 'alertmanager-web.yml'}",
-            # One alone: it must not listen to others.
+            # This one is alone: it must not listen to others.
             "--cluster.listen-address=",
             "--log.level=warn",
         ),
@@ -65,18 +65,18 @@ def find_program() -> str | None:
 
 
 def certificate(plan: Plan) -> Path:
-    """Name the file of the certificate that it shows, and that it wants of others."""
+    """Name the file of the certificate that it shows, and demands of its clients."""
     return plan.home / "prometheus" / "alertmanager.pem"
 
 
 def ensure_certificate(plan: Plan) -> None:
-    """Make the certificate unless it is there: Prometheus and Alertmanager start in any order."""
+    """Make the certificate if it is missing: Prometheus and Alertmanager start in any order."""
     if not certificate(plan).exists():
         write_certificate(certificate(plan), [host_and_port(plan.settings.alertmanager_url)[0]])
 
 
 def _prepare(plan: Plan) -> None:
-    """Write the configuration, and the key beside it: its place in the file would show it."""
+    """Write the configuration, and the key into a file of its own, so that it is not shown."""
     settings = plan.settings
     folder = plan.home / "prometheus"
     ensure_certificate(plan)

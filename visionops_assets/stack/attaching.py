@@ -1,8 +1,8 @@
 """The instance of `dagster dev` beside a running stack: one storage, one daemon that does the work.
 
-Named by `deploy/dagster-attached.yaml`. Addresses and keys come from the settings, so that a shell
-needs VISIONOPS_HOME and DAGSTER_HOME alone, and no secret is in a file or on a command line of
-Dagster's (it hands the configuration of an instance to its processes as an argument).
+`deploy/dagster-attached.yaml` names it. Addresses and keys come from the settings. So a shell needs
+only VISIONOPS_HOME and DAGSTER_HOME, and no secret is in a file of Dagster's, or on a command line,
+where Dagster puts the configuration of an instance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,30 +27,30 @@ RUN_LOGS_PREFIX = "dagster"
 
 
 class AttachedInstance(dg.DagsterInstance):
-    """Leaves sensors, schedules, backfills, the queue and lost runs to the daemon of the stack.
+    """Leaves sensors, schedules, backfills, the run queue and lost runs to the stack's daemon.
 
-    Two daemons on one storage would tick each sensor twice, and start a queued run twice.
-    `dagster dev` ends if its daemon has no work at all: it gets what acts on automation
-    conditions, and no asset has one.
+    Two daemons on one storage would tick each sensor twice, and start a queued run twice. `dagster
+    dev` ends if its daemon has no work at all. So it gets the automation conditions, and no asset
+    has one.
     """
 
     def get_required_daemon_types(self) -> Sequence[str]:
-        """Name what the daemon of `dagster dev` runs."""
+        """Name the daemons that `dagster dev` runs."""
         return [AssetDaemon.daemon_type()]
 
     @property
     def daemon_skip_heartbeats_without_errors(self) -> bool:
-        """Tell that its daemon gives no sign of life: that of the stack does."""
+        """Return no: the stack's daemon gives the signs of life."""
         return True
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
-        """Return what `instance_class` of the dagster.yaml takes beyond the class: nothing."""
+        """Return the fields of `instance_class` in dagster.yaml beside the class: none."""
         return {}
 
     @classmethod
     def config_defaults(cls, base_dir: str) -> Mapping[str, ConfigurableClassData | None]:
-        """Return the parts of an instance that the dagster.yaml does not name: Dagster's own."""
+        """Return the parts of an instance that dagster.yaml does not name: Dagster's own."""
         return InstanceRef.config_defaults(base_dir)
 
 
@@ -85,7 +85,7 @@ class AttachedStorage(DagsterPostgresStorage):
 
 
 class AttachedLogs(S3ComputeLogManager):
-    """The output of runs, in the bucket of the settings."""
+    """The output of runs, kept in the bucket of the settings."""
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
@@ -98,10 +98,10 @@ class AttachedLogs(S3ComputeLogManager):
         inst_data: ConfigurableClassData,
         config_value: Mapping[str, Any],  # noqa: ARG003
     ) -> Self:
-        """Make the manager; nothing is asked of the store yet."""
+        """Make the manager. It does not ask the store anything yet."""
         settings = load_settings()
         keys = (settings.s3_access_key_id, settings.s3_secret_access_key)
-        # The manager has no parameter for them, and takes the session of the process.
+        # The manager has no parameter for them: it uses the session of the process.
         boto3.setup_default_session(
             region_name=settings.s3_region,
             aws_access_key_id=keys[0] and keys[0].get_secret_value(),

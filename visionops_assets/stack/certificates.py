@@ -1,8 +1,8 @@
-"""Certificates by which servers of one machine know each other, where they have no better guard.
+"""Certificates by which servers of one machine know each other, where nothing better is there.
 
-SeaweedFS is several servers that trust whoever reaches their ports, and Alertmanager lets pages of
-every origin silence alerts. With a client certificate wanted, nobody else gets anywhere: there is
-one, and its key is in a file of the stack's owner.
+SeaweedFS is several servers that trust everybody who reaches their ports, and Alertmanager lets
+pages of every origin silence alerts. So they demand a client certificate. There is only one, and
+its key is in a file of the stack's owner.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from visionops_assets.stack.paths import write_private
 
 _GRPC_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
 _HTTP_PARTS = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
-# An expiry could only stop what runs.
+# An expiry would only stop running servers.
 _VALID_FOR = timedelta(days=36_500)
 
 
 def certificate_environment(certificate: Path) -> dict[str, str]:
-    """Return the variables by which every part of SeaweedFS shows a certificate and wants it.
+    """Return variables that make every part of SeaweedFS show a certificate, and demand it.
 
     They are the settings of its security.toml (`weed scaffold -config=security`). The certificate
     is its own authority.

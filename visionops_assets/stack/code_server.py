@@ -1,7 +1,8 @@
-"""Dagster's code server, whose runs are forks of a process that has the definitions imported.
+"""Dagster's code server. Its runs are forks of a process that has imported the definitions.
 
-`python -m visionops_assets.stack.code_server`, with the options of `dagster api grpc`, which starts
-each run as a new interpreter, and imports are most of a short run. On a cluster, a run is a pod.
+`python -m visionops_assets.stack.code_server`, with the options of `dagster api grpc`. That starts
+each run as a new interpreter, and imports take most of a short run's time. On a cluster, a run is a
+pod.
 """
 
 import json
@@ -35,9 +36,9 @@ class ForkingCodeServer(server.DagsterApiServer):
 def fail_lost_runs(instance: dg.DagsterInstance) -> int:
     """Mark every run of the code server before this one as failed, if it counts as under way.
 
-    Those ended with it. Dagster's launcher cannot tell: they would count as started for hours, and
-    keep their places among those that may run at once. Runs of a `dagster dev` that is attached
-    live in a server of its own, on a socket. Returns how many were marked.
+    Those runs ended with it. Dagster's launcher cannot tell: they would count as started for hours,
+    and take places from other runs. An attached `dagster dev` has a server of its own, on a socket,
+    for its runs. Returns how many were marked.
     """
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     found = instance.get_runs(dg.RunsFilter(statuses=under_way))
@@ -55,7 +56,7 @@ def _is_on_a_socket(run: dg.DagsterRun) -> bool:
 def main() -> None:
     """Serve the definitions until this process is told to stop."""
     forkserver.set_forkserver_preload(list(PRELOADED))
-    # Now, so that it imports while this process does.
+    # Started now, so that both processes import at the same time.
     forkserver.ensure_running()
     with dg.DagsterInstance.get() as instance:
         fail_lost_runs(instance)

@@ -24,7 +24,7 @@ from visionops_assets.stack.state import (
 
 _POLL_S = 0.1
 _LOG_LINES = 25
-# More than it takes when every server uses up its patience.
+# Longer than it takes if every server uses all of its patience.
 _STOP_TIMEOUT_S = 180.0
 # How long `up` waits for a stack that was up before: its supervisor never gives a server up.
 _RECOVERY_TIMEOUT_S = 180.0
@@ -35,7 +35,7 @@ Watcher = Callable[[StackState], None]
 def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
     """Start the supervisor unless it runs, and wait until every server is ready.
 
-    `watch` is called with the state again and again.
+    `watch` is called with the state repeatedly.
 
     Raises:
         StackError: a server did not come up (everything is stopped again); or the stack runs
@@ -53,7 +53,7 @@ def start(home: Path, only: frozenset[str], watch: Watcher) -> StackState:
                 raise StackError(_why_ended(paths, followed.pid))
             supervisor = _spawn_supervisor(paths, only)
             spawned = True
-        # None if it was just being stopped, or if ours came second to that of another `up`.
+        # None if it was being stopped just now, or if another `up` was faster.
         state = _follow(supervisor, paths, only, watch)
         if state:
             return state
@@ -121,12 +121,12 @@ def look(home: Path) -> StackState | None:
 
 
 def _doubted(state: StackState, pid: int, now_s: float) -> StackState:
-    """Say that the supervisor is silent, if it is: stopped, or without room to write."""
+    """Say that the supervisor is silent, if it is: it is stopped, or its disk is full."""
     if state.written_at_s is None or now_s - state.written_at_s < SILENT_AFTER_S:
         return state
     problem = (
         f"The supervisor (pid {pid}) is not answering: it said {now_s - state.written_at_s:.0f} s "
-        "ago how the servers were. Has its disk room? Run `visionops doctor`."
+        "ago how the servers were. Is its disk full? Run `visionops doctor`."
     )
     return state.model_copy(update={"error": problem})
 
@@ -140,7 +140,7 @@ def _spawn_supervisor(paths: Paths, only: frozenset[str]) -> processes.ProcessId
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # Reaps it, should it end while this process lives.
+    # Reaps it if it ends while this process lives.
     threading.Thread(target=process.wait, daemon=True).start()
     return processes.identify(process.pid)
 
@@ -155,7 +155,7 @@ def _require(only: frozenset[str], state: StackState) -> None:
 
 
 def _why_unready(state: StackState) -> str:
-    """Say what a stack that was up lacks: the end of a log, and each server that is not back."""
+    """Say which servers of a stack that was up are not back, after the end of a log."""
     missing = [server for server in state.servers if server.status not in USABLE]
     lines = [f"{server.name} is {server.status}: {server.message}" for server in missing]
     first = Path(missing[0].log)

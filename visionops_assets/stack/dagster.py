@@ -61,7 +61,7 @@ def code_server(plan: Plan) -> Server:
 
 
 def webserver(plan: Plan) -> Server:
-    """Describe the web interface. It has no login, hence loopback and its own pages only."""
+    """Describe the web pages. They have no login, so only loopback and themselves may ask."""
     url = plan.settings.dagster_url
     if plan.is_external("dagster_url"):
         return Server(name=WEBSERVER, address=url, probe=accepts_connections(url))
@@ -93,7 +93,7 @@ def daemon(plan: Plan) -> Server:
         needs=(CODE,),
         probe=_heartbeats(url),
         lives=_heartbeats(url, unasked=True),
-        # A tick that waits for a server is no reason to end it.
+        # A tick that waits for a server is not a reason to end the daemon.
         patience_s=300,
         stop_timeout_s=20,
     )
@@ -104,17 +104,17 @@ def _workspace(plan: Plan) -> tuple[str, str]:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    """Return the variables with every secret: runs inherit them, and use all servers."""
+    """Return the variables, with every secret: runs inherit them, and use all servers."""
     settings = plan.settings
     env = {"DAGSTER_HOME": str(Paths(plan.home).dagster), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     if settings.s3_endpoint_url:
-        # For the manager of run logs, which has no setting for an address that may be missing.
+        # The manager of run logs needs it: its own setting of an address may not be missing.
         env["AWS_ENDPOINT_URL_S3"] = settings.s3_endpoint_url
     return env | plan.s3_credentials | secret_environment(settings, *secret_fields())
 
 
 def _prepare(plan: Plan) -> None:
-    """Write the instance's configuration as it is now, for the stack and for `dagster dev`."""
+    """Write the current configuration of the instance, for the stack and for `dagster dev`."""
     paths = Paths(plan.home)
     homes = {paths.dagster: "dagster.yaml", paths.attached_dagster: "dagster-attached.yaml"}
     for home, template in homes.items():
@@ -132,7 +132,7 @@ def _check_definitions(url: str) -> None:
     """Wait until the webserver has loaded our definitions.
 
     Raises:
-        StackError: they do not load; with the message of the exception that is the cause.
+        StackError: they do not load; its message is that of the exception that caused it.
 
     """
     deadline = time.monotonic() + _LOAD_TIMEOUT_S
@@ -154,7 +154,7 @@ def _cause(entry: dict[str, Any]) -> str:
 
 
 def _heartbeats(url: str, *, unasked: bool = False) -> Probe:
-    """Say whether every required daemon has given a sign since then; `unasked` if nobody tells."""
+    """Say whether every required daemon gave a sign since then; `unasked` if nobody answers."""
 
     def probe(started_at_s: float) -> bool:
         try:

@@ -1,6 +1,6 @@
-"""The rules of `visionops doctor`: what was seen of machine and stack, graded, with advice.
+"""The rules of `visionops doctor`: they grade findings about machine and stack, with advice.
 
-Pure: `examination` sees, this judges.
+Pure: `examination` looks, this judges.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ OTHERS = 0o077
 
 
 class Grade(StrEnum):
-    """How bad a finding is."""
+    """The grade of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -44,7 +44,7 @@ class Finding(BaseModel):
 
 
 class PortUse(BaseModel):
-    """A port that the stack has or would take. `program` is unknown where permission lacks."""
+    """A port that the stack has or would take. Without permission, `program` is not known."""
 
     port: int
     name: str
@@ -54,7 +54,7 @@ class PortUse(BaseModel):
 
 
 class SeenServer(BaseModel):
-    """A server: what the supervisor says of it, and whether it answers and its process goes on."""
+    """A server: its status by the supervisor, whether it answers, and whether its process runs."""
 
     name: str
     address: str
@@ -66,7 +66,7 @@ class SeenServer(BaseModel):
 
 
 class Supervision(BaseModel):
-    """The supervisor of a stack: `servers_left` run although it was killed."""
+    """The supervisor of a stack. `servers_left` run on after it was killed."""
 
     was_started: bool
     pid: int | None = None
@@ -75,7 +75,7 @@ class Supervision(BaseModel):
 
 
 def memory(available_bytes: int, is_running: bool) -> Finding:
-    """Judge the memory that is left, for a stack that runs or for one to start."""
+    """Judge the free memory, for a stack that runs or for one to start."""
     found = f"{available_bytes / GB:.1f} GB of memory are available."
     if available_bytes < MEMORY_LEAST_BYTES:
         return _finding("memory", Grade.BAD, found, "End other programs, or take a larger machine.")
@@ -86,7 +86,7 @@ def memory(available_bytes: int, is_running: bool) -> Finding:
 
 
 def disk(free_bytes: int, total_bytes: int, folder: str) -> Finding:
-    """Judge the space that is left where the state folder lies."""
+    """Judge the free space on the disk of the state folder."""
     found = f"{free_bytes / GB:.1f} GB are free below {folder}."
     advice = "Free some space, or set VISIONOPS_HOME to a folder on another disk."
     if free_bytes < max(DISK_LEAST_BYTES, DISK_LEAST_SHARE * total_bytes):
@@ -97,7 +97,7 @@ def disk(free_bytes: int, total_bytes: int, folder: str) -> Finding:
 
 
 def ports(uses: Iterable[PortUse], is_running: bool) -> Iterator[Finding]:
-    """Judge who has the ports. A stack that starts takes others in place of taken ones."""
+    """Judge who has the ports. A stack that starts replaces ports that others have."""
     uses = list(uses)
     taken = [use for use in uses if not use.is_free and not use.is_ours]
     for use in taken:
@@ -185,7 +185,7 @@ def programs(missing: Iterable[str]) -> Finding:
 
 
 def clock(now_s: float, newest_record_s: float) -> Finding:
-    """Judge the clock by the newest file that the stack wrote: it must not be of the future."""
+    """Judge the clock by the newest file of the stack, which must not be of the future."""
     ahead_s = newest_record_s - now_s
     if ahead_s > CLOCK_TOLERANCE_S:
         found = f"The clock was put back: a file of the stack is {ahead_s:.0f} s ahead of it."
@@ -194,8 +194,8 @@ def clock(now_s: float, newest_record_s: float) -> Finding:
 
 
 def unseen(subject: str, problem: str) -> Finding:
-    """Say that something could not be looked at."""
-    return _finding(subject, Grade.BAD, f"This could not be looked at: {problem}", "Mend it.")
+    """Say that something could not be examined."""
+    return _finding(subject, Grade.BAD, f"This could not be examined: {problem}", "Mend it.")
 
 
 def _finding(subject: str, grade: Grade, finding: str, advice: str = "") -> Finding:

@@ -10,7 +10,7 @@ from visionops_assets.stack.ports import DEFAULT_PORTS, choose_ports
 _PORT_PREFIX = "VISIONOPS_STACK_PORT_"
 _POSTGRES_ROLE = "visionops"
 _POSTGRES_PASSWORD = "VISIONOPS_STACK_POSTGRES_PASSWORD"  # noqa: S105 - its name
-# The settings that a server's address brings along; none is written if that address is given.
+# Settings that belong to a server's address: none is written if that address is given.
 _FOLLOWERS = {
     "s3_access_key_id": "s3_endpoint_url",
     "s3_secret_access_key": "s3_endpoint_url",
@@ -21,7 +21,7 @@ _FOLLOWERS = {
     "alerts_key": "alerts_url",
     "dagster_code_port": "dagster_code_host",
 }
-# Settings `<name>_url` that are the address of the port of that name.
+# Settings `<name>_url` that hold the address of the port with that name.
 _PLAIN_URLS = (
     *("triton_http", "dagster", "ingest", "gateway", "camera", "exporter"),
     *("alerts", "prometheus"),
@@ -29,7 +29,7 @@ _PLAIN_URLS = (
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read NAME=value lines; a file that does not exist is empty."""
+    """Read lines of the form NAME=value. A file that does not exist counts as empty."""
     if not path.exists():
         return {}
     lines = path.read_text().splitlines()
@@ -44,7 +44,7 @@ def write_env_file(path: Path, values: Mapping[str, str]) -> None:
 
 
 def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
-    """Choose ports and credentials, keeping those of before, and write all to `path`.
+    """Choose ports and credentials, keep earlier ones, and write all to `path`.
 
     `external` are the settings that the environment gives; their servers get no lines. Returns
     the ports by the names of `DEFAULT_PORTS`.
@@ -66,7 +66,7 @@ def plan_environment(path: Path, external: frozenset[str]) -> dict[str, int]:
 
 
 def planned_ports(path: Path) -> dict[str, int]:
-    """Return the ports of the last start, and the defaults where there was none."""
+    """Return the ports of the last start; before the first one, the defaults."""
     return {**DEFAULT_PORTS, **_kept_ports(read_env_file(path))}
 
 

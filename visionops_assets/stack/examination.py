@@ -37,7 +37,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def examine(home: Path) -> Iterator[Finding]:
-    """Look at everything and judge it. What cannot be looked at is a finding, too."""
+    """Examine everything and judge it. If a part cannot be examined, that is a finding, too."""
     parts: tuple[tuple[str, Callable[[Path], Iterable[Finding]]], ...] = (
         ("packages", _packages),
         ("memory", _memory),
@@ -52,7 +52,7 @@ def examine(home: Path) -> Iterator[Finding]:
     for subject, look in parts:
         try:
             yield from look(home)
-        # A ValueError is a file of the stack that does not hold what it should.
+        # A ValueError comes from a file of the stack with a wrong content.
         except (VisionOpsError, OSError, ValueError) as error:
             yield diagnosis.unseen(subject, str(error).strip().partition("\n")[0])
 
@@ -95,7 +95,7 @@ def _memory(home: Path) -> Iterator[Finding]:
 
 
 def _available_bytes() -> int:
-    """Return the memory that is left, by the machine and by the limit of its container."""
+    """Return the free memory, by the machine and by the limit of its container."""
     machine = psutil.virtual_memory().available
     limit = _CGROUP / "memory.max"
     most = limit.read_text().strip() if limit.exists() else "max"
@@ -181,7 +181,7 @@ def _port_use(name: str, port: int, owner: int | None, sessions: set[int]) -> Po
         return PortUse(port=port, name=name, is_free=False)
     try:
         process = psutil.Process(owner)
-        # A server may begin sessions for its children, as PostgreSQL does.
+        # A server may start sessions for its children, as PostgreSQL does.
         is_ours = bool(sessions & {owner, *(parent.pid for parent in process.parents())})
         program = f"{process.name()} (pid {owner})"
     except psutil.NoSuchProcess:
@@ -210,7 +210,7 @@ def _seen(state: ServerState, server: Server | None) -> SeenServer:
         pid=state.pid,
         message=state.message,
         is_halted=is_halted,
-        # One that is described no longer is judged by what the supervisor says.
+        # A server that is no longer described is judged by its status from the supervisor.
         answers=not is_halted
         and (server is None or any(_answers(server) for _ in range(_ATTEMPTS))),
     )

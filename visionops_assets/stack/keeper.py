@@ -1,4 +1,4 @@
-"""The keeper of the local Triton: verifies what that may load, and lays it out beside it."""
+"""The keeper of the local Triton: it verifies files that Triton may load, and lays them out."""
 
 import sys
 
@@ -13,7 +13,7 @@ _SECRETS = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
 
 
 def keeper(plan: Plan) -> Server:
-    """Describe the keeper; a Triton that others run has its own."""
+    """Describe the keeper. A Triton that others run has a keeper of its own."""
     if plan.is_external("triton_grpc_address"):
         return Server(name=NAME, address="", probe=lambda _: True)
     return Server(

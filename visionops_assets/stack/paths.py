@@ -1,4 +1,4 @@
-"""Where the stack keeps what, below the state folder."""
+"""The places of the stack's files, below the state folder."""
 
 import os
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ class Paths:
 
     @property
     def dagster(self) -> Path:
-        """DAGSTER_HOME of the stack's own processes."""
+        """Name the DAGSTER_HOME of the stack's own processes."""
         return self.run / "dagster"
 
     @property
     def attached_dagster(self) -> Path:
-        """DAGSTER_HOME for `dagster dev` beside the stack."""
+        """Name the DAGSTER_HOME for `dagster dev` beside the stack."""
         return self.home / "dagster"
 
     def pid(self, server: str) -> Path:
@@ -52,20 +52,20 @@ class Paths:
         return self.home / "logs" / f"{server}.log"
 
     def create(self) -> None:
-        """Make the folders, private ones: they will hold credentials and what they protect."""
+        """Make the folders. They are private: they will hold credentials, and data."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.run, self.home / "logs"):
             folder.mkdir(exist_ok=True, mode=0o700)
 
     def rotate_log(self, server: str) -> Path:
-        """Put a log past 20 MB aside as `<server>.log.1`, and return where to append."""
+        """Put a log of more than 20 MB aside as `<server>.log.1`; return the file to append to."""
         log = self.log(server)
         if log.exists() and log.stat().st_size > _ROTATE_BYTES:
             log.replace(log.with_suffix(".log.1"))
         return log
 
     def cut_log(self, server: str) -> None:
-        """Put the end of a log past 20 MB aside while its server writes on, and empty it.
+        """Put the end of a log of more than 20 MB aside while its server writes on, and empty it.
 
         Servers append, so they go on at its new end. What comes between the copy and the cut is
         lost: a server that writes faster than a disk must not make the copy endless, and a pipe
@@ -87,7 +87,7 @@ class Paths:
 
 
 def tail(log: Path, lines: int) -> list[str]:
-    """Return the last lines of a log, of at most its last 256 kB; none if there is no log."""
+    """Return the last lines of a log, from its last 256 kB; none if there is no log."""
     if not log.exists():
         return []
     with log.open("rb") as file:

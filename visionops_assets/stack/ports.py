@@ -12,14 +12,14 @@ from enum import StrEnum
 
 
 class Guard(StrEnum):
-    """How a port keeps out other users of the machine, and web pages that its browsers show."""
+    """How a port keeps out other users of the machine, and web pages in their browsers."""
 
     CREDENTIAL = "credential"
-    """It does nothing without a key or a certificate; at most it says that it is well."""
+    """Without a key or a certificate it does nothing; at most it says that it is well."""
     OWN_PAGES = "Origin and Host"
-    """It refuses what web pages of elsewhere send. Other users of the machine may use it."""
+    """It refuses requests of foreign web pages. Other users of the machine may use it."""
     EXEMPT = "exempt"
-    """It has neither; the reason says why that is borne."""
+    """It has neither; the reason says why that is accepted."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Port:
 
 
 _CERTIFICATE = "The certificate of the store, made at each start; only its own parts have the key."
-_API_KEY = "An API key, but for health and metrics. Pages of elsewhere are refused as well."
-_OWN_PAGES = "Health and metrics alone."
+_API_KEY = "An API key, except for health and metrics. Foreign pages are refused as well."
+_OWN_PAGES = "Only health and metrics."
 _NOT_HTTP = "A web page cannot speak its protocol."
 
 PORTS: Mapping[str, Port] = {
@@ -61,10 +61,10 @@ PORTS: Mapping[str, Port] = {
         5000,
         "mlflow",
         Guard.OWN_PAGES,
-        "MLflow refuses other hosts, and changes that pages of elsewhere ask for. It has no login.",
+        "MLflow refuses other hosts, and changes by foreign pages. It has no login.",
     ),
     "triton_http": Port(
-        8000, "triton", Guard.CREDENTIAL, "The admin key, but for health: clients use gRPC."
+        8000, "triton", Guard.CREDENTIAL, "The admin key, except for health: clients use gRPC."
     ),
     "triton_grpc": Port(
         8001,
@@ -77,13 +77,13 @@ PORTS: Mapping[str, Port] = {
     "ingest": Port(8080, "ingest", Guard.OWN_PAGES, _API_KEY),
     "gateway": Port(8081, "gateway", Guard.OWN_PAGES, _API_KEY),
     "camera": Port(8082, "camera", Guard.OWN_PAGES, _OWN_PAGES),
-    "alerts": Port(8083, "alerts", Guard.OWN_PAGES, "Alertmanager's key, but for health."),
+    "alerts": Port(8083, "alerts", Guard.OWN_PAGES, "Alertmanager's key, except for health."),
     "exporter": Port(9100, "exporter", Guard.OWN_PAGES, _OWN_PAGES),
     "prometheus": Port(
         9090,
         "prometheus",
         Guard.EXEMPT,
-        "Numbers to read, nothing to change: its API for that is off.",
+        "Numbers to read, nothing to change: its API for changes is off.",
     ),
     "alertmanager": Port(
         9093,
@@ -107,8 +107,9 @@ PORTS: Mapping[str, Port] = {
     ),
 }
 DEFAULT_PORTS: Mapping[str, int] = {name: port.number for name, port in PORTS.items()}
-# Below the kernel's usual range for outgoing connections, which could take a chosen port before
-# its server does; chosen at random, so that two stacks that start together seldom collide.
+# The range lies below the kernel's usual one for outgoing connections, which could take a chosen
+# port before its server does. Ports are chosen at random, so that two stacks that start together
+# seldom collide.
 _FREE_PORTS = range(20_000, 32_000)
 _ATTEMPTS = 200
 
@@ -116,7 +117,7 @@ _ATTEMPTS = 200
 def is_free(port: int) -> bool:
     """Tell whether nothing listens on the loopback port."""
     with socket.socket() as probe:
-        # Connections of a stopped server that linger in TIME_WAIT must not count as taken.
+        # Connections of a stopped server, still in TIME_WAIT, must not count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,6 +1,6 @@
 """PostgreSQL: the catalog, Dagster's storage and MLflow's database.
 
-The local server's databases belong to the role that the URLs name. The superuser serves to make the
+The local server's databases belong to the role that the URLs name. The superuser only makes the
 role and the databases; its password stays in a file beside the cluster.
 """
 
@@ -53,11 +53,11 @@ def postgresql(plan: Plan) -> Server:
             *("-D", str(data)),
             *("-p", str(port)),
             *("-c", "listen_addresses=127.0.0.1"),
-            # A socket's path may have 108 bytes at most, less than many a state folder's.
+            # A socket's path may have at most 108 bytes; that of a state folder is often longer.
             *("-c", "unix_socket_directories="),
             *("-c", "max_connections=200"),
-            # Dagster connects anew for each query, and 4,096 rounds took 4 ms of each. They are for
-            # passwords that can be guessed; those of our roles are random.
+            # Dagster connects anew for each query, and 4,096 rounds took 4 ms of each. Rounds
+            # protect passwords that can be guessed; those of our roles are random.
             *("-c", "scram_iterations=1"),
         ),
         prepare=lambda: _initialise(data),
@@ -97,7 +97,7 @@ def _password_file(data: Path) -> Path:
 
 
 def _superuser_url(plan: Plan) -> URL:
-    """Return how the supervisor, and nobody else, connects as the superuser."""
+    """Return the URL by which the supervisor, and nobody else, connects as the superuser."""
     return URL.create(
         "postgresql",
         username=_SUPERUSER,
@@ -109,7 +109,7 @@ def _superuser_url(plan: Plan) -> URL:
 
 
 def _initialise(data: Path) -> None:
-    """Create the cluster where none exists. A half-made one, never used, is made again."""
+    """Create the cluster if there is none. A half-made one was never used, and is made again."""
     if (data / "PG_VERSION").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
@@ -151,7 +151,7 @@ def _answers(plan: Plan) -> Probe:
 
 
 def _set_up(plan: Plan) -> None:
-    """Make what is missing of roles and databases; bring the catalog to its newest schema."""
+    """Make missing roles and databases, and bring the catalog to its newest schema."""
     from visionops_assets.catalog import migrate  # noqa: PLC0415 - slow to import
 
     catalog = make_url(plan.settings.postgres_url.get_secret_value())

@@ -1,6 +1,6 @@
 """Ways to see that a server is ready. Each returns a `Probe` that answers within two seconds.
 
-To accept a connection is no answer: the kernel does that for a process that hangs.
+An accepted connection is not an answer: the kernel accepts it for a process that hangs.
 """
 
 import shutil
@@ -27,14 +27,14 @@ _ROOM = 0.02
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Return what checks certificates, made once: that takes more time than a probe."""
+    """Return the context that checks certificates, made once: that takes longer than a probe."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 def answers_http(url: str, certificate: Path | None = None) -> Probe:
     """Say whether a GET of `url` is answered with a status below 300.
 
-    `certificate` is a PEM file of the one that the server shows and wants.
+    `certificate` is the PEM file of the certificate that the server shows and demands.
     """
 
     def probe(_started_at_s: float) -> bool:
@@ -49,7 +49,7 @@ def answers_http(url: str, certificate: Path | None = None) -> Probe:
 
 
 def mutual_tls(certificate: Path) -> ssl.SSLContext:
-    """Return what shows the certificate of a PEM file and trusts it alone.
+    """Return a context that shows the certificate of a PEM file, and trusts only that one.
 
     Raises:
         OSError: the file is not there, or no certificate and key.
@@ -74,7 +74,7 @@ def accepts_connections(address: str) -> Probe:
 
 
 def answers_kafka(address: str) -> Probe:
-    """Say whether a broker answers which versions of the protocol it knows (ApiVersions, v0)."""
+    """Say whether a broker answers with the protocol versions that it knows (ApiVersions, v0)."""
     # Length, key 18, version 0, a correlation id, and no client id.
     question = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
     return _answers(address, question, is_answer=lambda answer: answer[4:8] == question[8:12])
@@ -88,7 +88,7 @@ def answers_http2(address: str) -> Probe:
 
 
 def _answers(address: str, question: bytes, is_answer: Callable[[bytes], bool]) -> Probe:
-    """Say whether the first nine bytes of what comes back are an answer to `question`."""
+    """Say whether the first nine bytes that come back are an answer to `question`."""
     host, port = host_and_port(address)
 
     def probe(_started_at_s: float) -> bool:
@@ -106,10 +106,10 @@ def _answers(address: str, question: bytes, is_answer: Callable[[bytes], bool]) 
 def takes_objects(
     folder: Path, bucket: str, endpoint: str, credentials: Mapping[str, str]
 ) -> Callable[[], Trouble | None]:
-    """Return what says why a store below `folder` does not take an object.
+    """Return a function that says why a store below `folder` does not take an object.
 
-    A store whose disk is full goes on answering, and reading, and so it is let be. SeaweedFS 4.48
-    goes on refusing when there is room again, until it is restarted.
+    A store whose disk is full still answers and reads, so it is not restarted. SeaweedFS 4.48
+    refuses writes until it is restarted, even if there is room again.
     """
 
     @cache
@@ -144,7 +144,7 @@ def takes_objects(
 
 
 def _first_sentence(error: Exception) -> str:
-    """Shorten what the client says, without the body of the answer."""
+    """Shorten the client's message: leave out the body of the answer."""
     return str(error).strip().partition("\n")[0].partition(": <?xml")[0][:_SHOWN]
 
 

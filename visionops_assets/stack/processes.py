@@ -1,8 +1,8 @@
 """Starts the stack's processes, and finds them again by their records.
 
 Every server is started in a session of its own, whose id is the pid of its first process. A record
-names that pid, the start time of the process and the boot it belongs to, so that a recycled pid is
-never taken for a server.
+names that pid, the start time of the process and its boot, so that a recycled pid is never taken
+for a server.
 """
 
 import os
@@ -19,7 +19,7 @@ _POLL_S = 0.05
 
 
 class ProcessIdentity(BaseModel):
-    """One process, and never another one that got its pid later."""
+    """One process. Another one that gets its pid later is not this one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,12 +34,12 @@ class ProcessIdentity(BaseModel):
 
     @property
     def may_have_left_processes(self) -> bool:
-        """Say no if the pid was given anew, which the kernel does only to an empty session's."""
+        """Return False if the pid was given again: the kernel does so only for an empty session."""
         return self.is_alive or (self.boot_id == boot_id() and start_ticks(self.pid) is None)
 
 
 class ServerProcess(ProcessIdentity):
-    """The first process of a server, and how it wants to be ended. `rank` is its start order."""
+    """The first process of a server, and how it is to be ended. `rank` is its start order."""
 
     rank: int
     stop_signal: int
@@ -52,7 +52,7 @@ def identify(pid: int) -> ProcessIdentity:
 
 
 def boot_id() -> str:
-    """Identify the running boot: pids and start times of another one mean nothing."""
+    """Identify the running boot: pids and start times of another boot mean nothing."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -101,12 +101,12 @@ def spawn(
 
 
 def has_exited(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether a child has ended, without reaping it: its pid stays ours until `reap`."""
+    """Say whether a child has ended, without reaping it: its pid stays ours until `reap`."""
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def end(process: subprocess.Popen[bytes], stop_signal: signal.Signals, timeout_s: float) -> int:
-    """Ask a child to stop, wait, end whatever is left of its session, and return its exit code."""
+    """Ask a child to stop, wait, end the rest of its session, and return its exit code."""
     deadline = time.monotonic() + timeout_s
     _ask_to_stop(process.pid, stop_signal)
     while not has_exited(process) and time.monotonic() < deadline:
@@ -115,7 +115,7 @@ def end(process: subprocess.Popen[bytes], stop_signal: signal.Signals, timeout_s
 
 
 def reap(process: subprocess.Popen[bytes]) -> int:
-    """End what is left of a child's session and return the child's exit code."""
+    """End the rest of a child's session and return the child's exit code."""
     _kill_session(process.pid)
     return process.wait()
 
@@ -134,13 +134,13 @@ def end_orphan(server: ServerProcess) -> bool:
 
 
 def _ask_to_stop(pid: int, stop_signal: int) -> None:
-    """Send the signal; one that is stopped must go on to hear it."""
+    """Send the signal. A process that is stopped must go on, to receive it."""
     os.kill(pid, stop_signal)
     os.kill(pid, signal.SIGCONT)
 
 
 def _kill_session(session: int) -> None:
-    """Kill every member. By session, not by group: a server may make groups for its children."""
+    """Kill every member of a session. A group is not enough: a server may make more of them."""
     while members := list(session_members(session)):
         for pid in members:
             with suppress(ProcessLookupError):

@@ -17,7 +17,7 @@ NAME = "prometheus"
 
 @dataclass(frozen=True)
 class Target:
-    """One job that is scraped: its name, and where its metrics are."""
+    """One scraped job: its name, and the address of its metrics."""
 
     job: str
     scheme: str
@@ -26,7 +26,7 @@ class Target:
 
 
 def prometheus(plan: Plan) -> Server | None:
-    """Describe the server; None where it is not installed, for the stack does without it."""
+    """Describe the server; None where it is not installed: the stack works without it."""
     settings = plan.settings
     url = settings.prometheus_url
     if plan.is_external("prometheus_url"):
@@ -46,7 +46,7 @@ def prometheus(plan: Plan) -> Server | None:
             f"--storage.tsdb.path={folder / 'data'}",
             f"--storage.tsdb.retention.time={settings.prometheus_retention_d}d",
             f"--web.listen-address={host}:{port}",
-            # By default pages of every origin may read what it knows.
+            # By default pages of every origin may read its data.
             f"--web.cors.origin=https?://{host}(:[0-9]+)?",
             "--log.level=warn",
         ),
@@ -79,7 +79,7 @@ def configuration(plan: Plan) -> str:
 
 
 def targets(plan: Plan) -> list[Target]:
-    """Return what is scraped: every server that has metrics."""
+    """Return the jobs: every server that has metrics."""
     settings = plan.settings
     urls = {
         "triton": settings.triton_metrics_url,

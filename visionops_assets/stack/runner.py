@@ -1,4 +1,4 @@
-"""Keeps one server running: a thread that starts it, sees it ready, restarts it, and stops it."""
+"""Keeps one server running: a thread starts it, awaits that it is ready, restarts and stops it."""
 
 import logging
 import os
@@ -17,9 +17,9 @@ from visionops_assets.stack.vigil import Vigil
 POLL_S = 0.1
 START_ATTEMPTS = 3
 EXTERNAL_S = 180.0
-"""Patience with a server that others run: it may be at another address than we were told."""
+"""Patience with a server that others run: the address that we were given may be wrong."""
 STABLE_S = 10.0
-"""A server that was ready this long can run: its next crash counts as its first."""
+"""A server that was ready for this long can run: its next crash counts as its first."""
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 30.0
 _DEPENDENTS_TIMEOUT_S = 120.0
@@ -65,7 +65,7 @@ class Runner(threading.Thread):
                 if self._board.wait(self._server.needs, USABLE, POLL_S):
                     self._attach() if self._server.is_external else self._keep_up()
             except Exception as error:
-                # Whatever a step of one server raises is that server's failure, told to the user.
+                # Any error in a step of one server is that server's failure, and the user is told.
                 logger.exception("%s failed", self._server.name)
                 if not self._board.stack().was_up:
                     self._update(status=Status.FAILED, pid=None, message=str(error))
@@ -139,7 +139,7 @@ class Runner(threading.Thread):
             if time.monotonic() > deadline:
                 break
         else:
-            # Another program may answer at the address that ours could not get.
+            # Another program may answer at the address, because ours could not get it.
             if process and processes.has_exited(process):
                 return False
             if not self._was_ready:
@@ -180,7 +180,7 @@ class Runner(threading.Thread):
         return self._board.wait(self._server.needs, USABLE, timeout_s=0)
 
     def _tell(self, trouble: Trouble | None) -> None:
-        """Put on the board that the server answers no longer, or again."""
+        """Note on the board that the server no longer answers, or answers again."""
         usable = Status.EXTERNAL if self._server.is_external else Status.READY
         status = Status.NOT_ANSWERING if trouble else usable
         message = trouble.what if trouble else ""
@@ -190,7 +190,7 @@ class Runner(threading.Thread):
             self._update(status=status, message=message)
 
     def _end(self, process: subprocess.Popen[bytes]) -> int:
-        """End what runs of the server, after its dependents if the stack stops."""
+        """End the server's process. If the stack stops, its dependents end first."""
         server = self._server
         if self._stopping.is_set():
             self._board.wait(self._dependents, _GONE, _DEPENDENTS_TIMEOUT_S)

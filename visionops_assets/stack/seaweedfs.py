@@ -14,7 +14,7 @@ _HOST = "127.0.0.1"
 
 
 def seaweedfs(plan: Plan) -> Server:
-    """Describe the store: S3 wants its keys, and every other port the store's own certificate."""
+    """Describe the store. S3 demands its keys, every other port the store's own certificate."""
     address = plan.settings.s3_endpoint_url or "https://s3.amazonaws.com"
     if plan.is_external("s3_endpoint_url"):
         return Server(name=NAME, address=address, probe=accepts_connections(address))
@@ -28,7 +28,7 @@ def seaweedfs(plan: Plan) -> Server:
         f"-dir={folder}",
         f"-ip={_HOST}",
         f"-ip.bind={_HOST}",
-        # In the working folder, which is private, not in one that all users of the machine share.
+        # It lies in the working folder, which is private: other folders are shared by all users.
         "-filer.localSocket=filer.sock",
         "-s3.localSocket=s3.sock",
         "-admin.ui=false",

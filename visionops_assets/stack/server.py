@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from visionops_assets.errors import StackError
 
-# Called with the Unix time from which on a sign of life counts: at first, that at which the process
-# was started. True if the server can be used.
+# It gets the Unix time from which on signs of life count: at first, the start of the process. It
+# returns True if the server can be used.
 Probe = Callable[[float], bool]
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault of a server; in words, if there is more to say than that it does not answer."""
+    """A fault of a server: in words, if it is more than that the server does not answer."""
 
     what: str = ""
     may_pass_by_restart: bool = True
@@ -28,13 +28,13 @@ class Server:
     """One server of the stack. Without a command it is external: probed, never started.
 
     `prepare` runs before every start, `setup` once the server answers; a server counts as ready
-    when its setup is done. `needs` are names of servers that must be ready before it is started;
-    it is stopped before they are. Its process gets every setting that is no secret, and `env`:
-    with the secrets it needs.
+    when its setup is done. `needs` are names of servers that must be ready before it is started; it
+    is stopped before they are. Its process gets every setting that is not a secret, and `env`,
+    which has the secrets that it needs.
 
-    A ready server is asked on: by `lives`, if that is another question than `probe`, with the time
-    before which no sign of life counts, `silence_s` ago; and by `works`, which returns the trouble
-    of one that answers. It is restarted when either has lasted for `patience_s`.
+    A ready server is asked repeatedly: by `lives`, if that is another question than `probe`,
+    whether it gave a sign of life within `silence_s`; and by `works`, which returns the trouble of
+    a server that answers. The server is restarted when either has failed for `patience_s`.
     """
 
     name: str
@@ -50,18 +50,18 @@ class Server:
     prepare: Callable[[], None] = _nothing
     setup: Callable[[], None] = _nothing
     start_timeout_s: float = 600.0
-    """Patience with a process that lives; one that ends is started again at once."""
+    """Patience with a process that lives. A process that ends is started again at once."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
 
     @property
     def is_external(self) -> bool:
-        """Say whether the address was given, so that the server is not started here."""
+        """Say whether the address was given from outside: then the server is not started here."""
         return not self.command
 
 
 def select(servers: Iterable[Server], only: frozenset[str]) -> tuple[Server, ...]:
-    """Keep the servers named in `only` and whatever they need, in start order; all if empty.
+    """Keep the servers named in `only` and those they need, in start order; all if empty.
 
     Raises:
         StackError: `only` names a server that does not exist.

@@ -44,7 +44,7 @@ def exporter(plan: Plan) -> Server:
 
 
 def alerts(plan: Plan) -> Server:
-    """Describe the service that notes what Alertmanager tells of."""
+    """Describe the service that notes the alerts of Alertmanager."""
     secrets = ("postgres_url", "alerts_key")
     return _http_service(plan, ALERTS, "alerts_url", (postgres.NAME,), secrets)
 
@@ -59,7 +59,7 @@ def sweep(plan: Plan) -> Server:
     """Describe the sweep."""
     secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key")
     needs = (seaweedfs.NAME, postgres.NAME)
-    # A pass over much that a crash left takes minutes.
+    # After a crash, a pass may have much to do, and take minutes.
     return _beside_ingest(plan, SWEEP, needs, secrets, patience_s=1_800)
 
 

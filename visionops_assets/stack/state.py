@@ -1,4 +1,4 @@
-"""The supervisor's word on its servers: `<home>/run/state.json`, replaced in one step."""
+"""The supervisor's report on its servers: `<home>/run/state.json`, replaced in one step."""
 
 import logging
 import threading
@@ -54,9 +54,9 @@ class ServerState(BaseModel):
 class StackState(BaseModel):
     """The whole stack as it is now.
 
-    `was_up` tells whether every server could be used at once; from then on crashes are waited out.
-    `error` is why the supervisor could not start anything, or that it gives no sign itself.
-    `written_at_s` is when the supervisor last said so, as a Unix time.
+    `was_up` says whether all servers could be used at the same time; from then on, no crash ends
+    the stack. `error` says why the supervisor could not start anything, or that it gives no sign
+    itself. `written_at_s` is the Unix time of the report.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -106,7 +106,7 @@ class Board:
         write_state(self._path, self.stack())
 
     def update(self, name: str, **changes: Any) -> None:
-        """Change fields of one server's state and wake whoever waits for one."""
+        """Change fields of one server's state, and wake those who wait for it."""
         with self._changed:
             self._states[name] = self._states[name].model_copy(update=changes)
             self._write()
@@ -136,9 +136,9 @@ class Board:
             )
 
     def write(self) -> None:
-        """Say again how all servers are: who reads it sees that the supervisor is alive.
+        """Write the report again, so that readers see that the supervisor is alive.
 
-        What cannot be written, as on a full disk, is said by its silence.
+        If it cannot be written, as on a full disk, its age shows that.
         """
         with self._changed:
             self._write()

@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(paths: Paths) -> Iterator[None]:
-    """Be the one supervisor of a state folder, and say so in its record.
+    """Become the only supervisor of a state folder, and write that into its record.
 
-    The kernel lets go of the lock, however the process ends.
+    The kernel releases the lock, however the process ends.
 
     Raises:
         StackError: another supervisor holds the lock.
@@ -103,7 +103,7 @@ def _run(home: Path, only: frozenset[str], stopping: threading.Event) -> None:
 def main() -> int:
     """Supervise the stack of VISIONOPS_HOME until SIGTERM. Returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    # Until the broker is up, the client complains of every attempt.
+    # Until the broker is up, the client logs every attempt.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -120,7 +120,7 @@ def main() -> int:
 
 
 def _guarded(home: Path, paths: Paths, stopping: threading.Event) -> int:
-    """Tell the user, by the state file, why nothing could be started."""
+    """Tell the user why nothing could be started, by the state file."""
     try:
         _run(home, frozenset(sys.argv[1:]), stopping)
     except (VisionOpsError, OSError) as error:

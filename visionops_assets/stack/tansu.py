@@ -11,7 +11,7 @@ NAME = "tansu"
 
 
 def tansu(plan: Plan) -> Server:
-    """Describe the broker; the topics are made on a given one as well."""
+    """Describe the broker. The topics are also made on a broker that others run."""
     settings = plan.settings
     address = settings.kafka_bootstrap_servers
     if plan.is_external("kafka_bootstrap_servers"):

@@ -16,10 +16,10 @@ from visionops_assets.stack.server import Probe, Server
 
 NAME = "triton"
 KEYED_BY_GRPC = ("shared-memory", "model-repository", "statistics", "trace", "logging")
-"""Protocols that want the admin key: all but inference, health, and what says what is served.
+"""Protocols that need the admin key: all except inference, health and metadata.
 
-A model's configuration is read only, and part of the latter: the gateway, which must not hold that
-key, reads the names of its classes there.
+A model's configuration can only be read, and needs no key: the gateway, which must not hold that
+key, reads the names of the classes there.
 """
 KEYED_BY_HTTP = ("metadata", "inference", "model-config", *KEYED_BY_GRPC)
 """Any web page can send requests to HTTP, and clients use gRPC: only health stays open."""
@@ -27,7 +27,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
 
 def triton(plan: Plan) -> Server:
-    """Describe the server: it loads what the keeper laid out; changes take the admin key."""
+    """Describe the server. It loads what the keeper laid out; changes need the admin key."""
     settings = plan.settings
     address = settings.triton_grpc_address
     if plan.is_external("triton_grpc_address"):
@@ -45,7 +45,7 @@ def triton(plan: Plan) -> Server:
         needs=(keeper.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
         probe=_serves_its_champion(settings),
-        # The champion is seen to elsewhere; this is about a server that hangs.
+        # Not whether the champion is loaded: this is about a server that hangs.
         lives=answers_http(f"{settings.triton_http_url}/v2/health/live"),
         # While it loads a model it may be slow to answer.
         patience_s=90,
@@ -54,18 +54,18 @@ def triton(plan: Plan) -> Server:
 
 
 def shared_memory_prefix(home: Path) -> str:
-    """Name what this stack's models put into shared memory, apart from any other stack's."""
+    """Name the shared memory of this stack's models, apart from that of any other stack."""
     return "visionops_" + hashlib.sha256(str(home).encode()).hexdigest()[:12]
 
 
 def remove_shared_memory(home: Path) -> None:
-    """Remove what a killed Triton left in shared memory. Only while it does not run."""
+    """Remove shared memory that a killed Triton left. Call this only while it does not run."""
     for region in _SHARED_MEMORY.glob(shared_memory_prefix(home) + "*"):
         region.unlink(missing_ok=True)
 
 
 def _serves_its_champion(settings: Settings) -> Probe:
-    """Say whether it is well, and has the champion if one was laid out beside it."""
+    """Say whether it is well, and has loaded the champion if one was laid out for it."""
     champion = triton_repository(settings) / settings.model_name / "config.pbtxt"
     is_well = answers_http(f"{settings.triton_http_url}/v2/health/ready")
     has_it = answers_http(f"{settings.triton_http_url}/v2/models/{settings.model_name}/ready")
@@ -95,11 +95,11 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
         "--load-model=*",
         "--exit-on-error=false",
         "--strict-readiness=false",
-        # Configurations are rendered whole; completing one would start the pipeline once more.
+        # Configurations are complete. To complete one, Triton would start the pipeline once more.
         "--disable-auto-complete-config",
         f"--backend-directory={backends}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
-        # Triton takes its keys from the command line alone.
+        # Triton takes its keys only from the command line.
         f"--grpc-restricted-protocol={','.join(KEYED_BY_GRPC)}:admin-key={key}",
         f"--http-restricted-api={','.join(KEYED_BY_HTTP)}:admin-key={key}",
         f"--http-address={http_host}",
@@ -108,7 +108,7 @@ def _options(settings: Settings, backends: Path, shared_memory: str) -> tuple[st
         f"--grpc-port={grpc_port}",
         f"--metrics-address={metrics_host}",
         f"--metrics-port={metrics_port}",
-        # Quantiles of latency; each with the error it may have.
+        # Quantiles of latency, each with its allowed error.
         "--metrics-config=summary_latencies=true",
         "--metrics-config=summary_quantiles=0.5:0.02,0.95:0.005,0.99:0.001",
     )
@@ -126,7 +126,7 @@ def _environment(plan: Plan, packages: Path) -> dict[str, str]:
 
 
 def _prepare(plan: Plan, server: Path, backends: Path) -> None:
-    """Lay out the backend folder with the stub of this Python version, as Triton expects it."""
+    """Lay out the backend's folder as Triton expects it, with the stub of this Python version."""
     if not server.is_dir():
         raise StackError(
             f"There is no Triton in {plan.settings.triton_environment}. Run `make install`, or set "

@@ -1,7 +1,7 @@
 """Asks a server that is ready whether it still answers, again and again.
 
-A process may hang and not end: stopped by a signal, in a deadlock, waiting for a disk. Its port
-goes on accepting connections, for the kernel does that. So it is asked for an answer.
+A process may hang and not end: a signal stopped it, it is in a deadlock, or it waits for a disk.
+The kernel still accepts connections for it. So it is asked for an answer.
 """
 
 import threading
@@ -13,15 +13,15 @@ from visionops_assets.stack.server import Server, Trouble
 
 ASK_EVERY_S = 2.0
 MISSES = 2
-"""A busy server may miss one question. Two at two seconds each are told of within ten."""
+"""A busy server may miss one question. Two, of two seconds each, show within ten."""
 WORKS_EVERY_S = 8.0
-"""How often one that answers is asked to show that it works, which costs the store a kilobyte."""
+"""Time between two checks that a server works. Each costs the store a kilobyte."""
 SILENT = Trouble()
 STOPPED = Trouble("stopped by a signal")
 
 
 class Vigil:
-    """The questions to one server, and what came of them."""
+    """The questions to one server, and their results."""
 
     def __init__(
         self, server: Server, session: int | None, now: Callable[[], float] = time.monotonic
@@ -33,9 +33,9 @@ class Vigil:
         self._works_until_s = now()
         self._misses = 0
         self.trouble: Trouble | None = None
-        """Its fault; None while it answers."""
+        """The server's fault; None while it answers."""
         self.lasted_s = 0.0
-        """How long that lasts, without the time in which nobody asked."""
+        """Duration of the fault, without the time in which nobody asked."""
 
     def ask(self, *, is_patient: bool = False) -> bool:
         """Ask if it is time to; say whether it was.
@@ -72,7 +72,7 @@ class Vigil:
 
 
 class _Stopped:
-    """The sessions with a stopped process, looked for once for all servers."""
+    """The sessions with a stopped process; one search serves all servers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
