@@ -125,7 +125,7 @@ class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
         return digest.hexdigest()
 
     def size_bytes(self, key: str) -> int | None:
-        """Return the size of an object in bytes, or None if there is none of this key."""
+        """Return the size of an object in bytes, or None if no object has this key."""
         try:
             with self._errors(key):
                 return int(obstore.head(self._bucket, key)["size"])

@@ -109,7 +109,7 @@ def _superuser_url(plan: Plan) -> URL:
 
 
 def _initialise(data: Path) -> None:
-    """Create the cluster if there is none. A half-made one was never used, and is made again."""
+    """Create the cluster if it is missing. A half-made one was never used, and is made again."""
     if (data / "PG_VERSION").exists():
         return
     shutil.rmtree(data, ignore_errors=True)

@@ -26,7 +26,7 @@ _STYLES = {
 }
 _ENDED = frozenset({Status.STOPPED, Status.FAILED})
 _FOLLOW_POLL_S = 0.3
-# What people open, in the order in which they need it.
+# Pages that people open, in the order in which they need them.
 _PAGES = {
     "gateway": "answers; `visionops link` signs you in",
     "dagster-webserver": "lineage and runs",
