@@ -5,8 +5,8 @@
     @app.post("/v1/predict", responses=PROTECTED)
     async def predict(client: Annotated[Principal, Depends(access.require(Scope.PREDICT))]): ...
 
-A route must read its body itself, from the request: what it declares as `File`, `Form` or a body
-the framework reads before any dependency, that is, from clients without a key too.
+A route must read its body itself, from the request. The framework reads a declared `File`, `Form`
+or body before any dependency, so from clients without a key, too.
 """
 
 import hmac
@@ -46,7 +46,7 @@ ATTEMPTS = RateLimitItemPerSecond(20)
 """Of one address, with no valid key: guessing must load neither us nor the catalog.
 
 Requests that need no look into the catalog, such as those without a key, are counted apart from
-those that do. So noise of an address does not shut out a new key that comes from there.
+those that do. So noise from an address does not shut out a new key from there.
 """
 _NOISE, _LOOK_UP, _SIGN_IN = "noise", "look-up", "sign-in"
 
@@ -85,7 +85,7 @@ class Access:
     def __init__(
         self, catalog: Catalog, settings: Settings, *, takes_cookies: bool = False
     ) -> None:
-        """Build it; the catalog is asked when the first request comes.
+        """Build it. The catalog is first asked at the first request.
 
         With `takes_cookies` a key may come in the cookie of a page of ours too.
 
@@ -98,7 +98,8 @@ class Access:
             raise SettingsError(f"Unusable settings. VISIONOPS_RATE_LIMIT: {error}") from None
         self.takes_cookies = takes_cookies
         self._keys = KnownKeys(catalog, default_rate_limit)
-        # In memory nothing waits, so the plain storage serves; it takes a tenth of the async one.
+        # In memory nothing waits, so the plain storage is enough. It takes a tenth of the async
+        # one.
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def require(self, scope: Scope) -> "Guard":
@@ -124,7 +125,7 @@ class Access:
         return client
 
     def count_guess(self, request: HTTPConnection) -> None:
-        """Count an attempt to get in by something else than a key.
+        """Count an attempt to get in without a key, as by a link.
 
         Raises:
             RateLimitedError: too many came from this address.
@@ -132,7 +133,7 @@ class Access:
         self._count(ATTEMPTS, _SIGN_IN, _address(request))
 
     async def recheck(self, request: HTTPConnection, presented: str | None, scope: Scope) -> None:
-        """Look whether a connection that goes on may do so still. It counts as no request.
+        """Check that an open connection may still go on. This does not count as a request.
 
         Raises:
             UnauthenticatedError, ForbiddenError, ServerUnreachableError: see `admit`.
@@ -176,7 +177,7 @@ class Access:
 class Guard(SecurityBase):
     """The dependency of a route: a key in either header, or in the cookie, with one scope.
 
-    It is a security scheme itself, and not three dependencies, since each costs every request.
+    It is one security scheme and not three dependencies, since each costs every request.
     """
 
     def __init__(self, access: Access, scope: Scope) -> None:

@@ -1,7 +1,7 @@
-"""The alerts service: notes in the catalog what Alertmanager tells of.
+"""The alerts service: notes the alerts of Alertmanager in the catalog.
 
-`python -m visionops_assets.services.alerts`. An alert that was acknowledged is stored. What it
-calls for is done by Dagster's sensor `alert_calls`.
+`python -m visionops_assets.services.alerts`. An acknowledged alert is stored. Dagster's sensor
+`alert_calls` starts the job that it asks for.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ EXAMPLE = {
         }
     ],
 }
-# PostgreSQL stores no NUL, in JSON neither.
+# PostgreSQL stores no NUL, not even in JSON.
 Text = Annotated[str, StringConstraints(max_length=8_192, pattern=r"^[^\x00]*$")]
 _PROBLEMS = problems(
     HTTPStatus.BAD_REQUEST,
@@ -69,12 +69,12 @@ _PROBLEMS = problems(
 
 
 class WebhookAlert(BaseModel):
-    """One alert of a notification. A firing one has an end too, which means nothing."""
+    """One alert of a notification. A firing alert has an end too, but it means nothing."""
 
     status: Literal["firing", "resolved"]
     labels: dict[Text, Text]
     annotations: dict[Text, Text] = Field(default_factory=dict)
-    # Strict: text alone, no count of seconds.
+    # Strict: only text, no number of seconds.
     starts_at: AwareDatetime = Field(alias="startsAt", strict=True)
     ends_at: AwareDatetime = Field(alias="endsAt", strict=True)
     fingerprint: str = Field(pattern=r"^[0-9a-f]{1,64}$")
@@ -89,7 +89,7 @@ class WebhookAlert(BaseModel):
 
 
 class Webhook(BaseModel):
-    """A notification of Alertmanager's webhook receiver, format 4; what we do not use is let pass.
+    """A notification of Alertmanager's webhook receiver, format 4. Unused fields are ignored.
 
     https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
     """
@@ -105,7 +105,7 @@ class Noted(BaseModel, json_schema_extra={"examples": [{"alerts": 1}]}):
 
 
 class BearerKey(HTTPBearer):
-    """The dependency of a route: the one key, compared in constant time. No key lets nobody in."""
+    """The dependency of a route: the one key, compared in constant time. Without it, nobody may."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(description="VISIONOPS_ALERTS_KEY", auto_error=False)
@@ -169,7 +169,7 @@ def create_app(catalog: Catalog, settings: Settings) -> FastAPI:
 def _described_body() -> dict[str, Any]:
     """Describe the body for OpenAPI: the route reads it itself, after the key was checked."""
     schema = Webhook.model_json_schema()
-    # References would be sought from the root of the whole document.
+    # References would be resolved from the root of the whole document.
     schema["properties"]["alerts"]["items"] = schema.pop("$defs")["WebhookAlert"]
     content = {"application/json": {"schema": schema, "example": EXAMPLE}}
     return {"requestBody": {"required": True, "content": content}}

@@ -1,7 +1,7 @@
 """Makes the FastAPI application of each HTTP service, with its page `/docs`.
 
-The page comes from this machine alone: its scripts are those that the package fastapi-offline
-brings, and its Content-Security-Policy lets it ask no other origin.
+The page needs no other machine: its scripts come from the package fastapi-offline, and its
+Content-Security-Policy lets it ask no other origin.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 DOCS_PATH = "/docs"
 FILES_PATH = "/docs/files"
 OPERATION = "operation"
-"""Tag of what probes and Prometheus ask."""
+"""Tag of the routes for probes and Prometheus."""
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -58,7 +58,7 @@ def create_api(
 
     Args:
         title: name of the API.
-        description: what users of the API need to know first, in Markdown.
+        description: the facts that users of the API need first, in Markdown.
         tags: the groups of operations, in the order of the page; `operation` comes last.
         lifespan: as of `FastAPI`.
         root_leads_to_docs: whether `/` leads to `/docs`; off for a service with a page of its own.
@@ -98,7 +98,7 @@ def create_api(
 
 
 def _policy(html: str) -> str:
-    """Return the page's Content-Security-Policy: of inline scripts it allows its own alone."""
+    """Return the page's Content-Security-Policy. It allows no inline script but the page's own."""
     hashes = (hashlib.sha256(s.encode()).digest() for s in _INLINE_SCRIPT.findall(html))
     allowed = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in hashes)
     return f"{_NOTHING_ELSE}; script-src 'self' {allowed}"

@@ -1,4 +1,4 @@
-"""The body of a request as a stream: as long as it says, as fast as it must be."""
+"""The body of a request as a stream: of the announced length, and fast enough."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from visionops_assets.errors import InvalidLengthError, SlowBodyError, TooLargeE
 _Model = TypeVar("_Model", bound=BaseModel)
 
 MIN_BODY_BYTES_PER_S = 1024
-"""Slower than this on average, after the first wait, a body only holds a connection."""
+"""A body that is slower on average, after the first wait, only holds a connection."""
 
 
 def announced_bytes(request: Request) -> int | None:
-    """Return the Content-Length, or None of a body that is sent in chunks of its own.
+    """Return the Content-Length, or None for a chunked body.
 
     Raises:
         InvalidLengthError: there is neither, or it is no number.
@@ -35,7 +35,7 @@ def announced_bytes(request: Request) -> int | None:
 
 
 def body_of(request: Request, *, max_bytes: int, idle_timeout_s: float) -> AsyncIterator[bytes]:
-    """Return the pieces of a body as they come. What it announces is checked at once.
+    """Return the pieces of a body as they come. The announced length is checked at once.
 
     Raises:
         InvalidLengthError: its length is missing; from the pieces: it ended before.
@@ -49,7 +49,7 @@ def body_of(request: Request, *, max_bytes: int, idle_timeout_s: float) -> Async
 
 
 async def whole(pieces: AsyncIterator[bytes]) -> bytes:
-    """Read a body that is small enough to be held in memory."""
+    """Read a body into memory."""
     return b"".join([piece async for piece in pieces])
 
 
@@ -69,7 +69,7 @@ def read_json(model: type[_Model], body: bytes) -> _Model:
 
 async def _pieces(request: Request, max_bytes: int, idle_timeout_s: float) -> AsyncIterator[bytes]:
     received_bytes = 0
-    waited_s = 0.0  # For the client: the time that storing takes is not its fault.
+    waited_s = 0.0  # The time for storing is not the client's fault.
     pieces = request.stream()
     while True:
         slowest_s = idle_timeout_s + received_bytes / MIN_BODY_BYTES_PER_S

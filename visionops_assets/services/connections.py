@@ -1,7 +1,8 @@
-"""Connections of an HTTP service: heads of requests are bounded in time and size, so are numbers.
+"""Connections of an HTTP service: limits of their number, and of time and size of heads.
 
-Uvicorn waits for the head of a request for ever, and keeps of it whatever comes. Its protocol of
-`httptools` costs half the CPU time per request of the one of `h11`, so its limits are added here.
+Uvicorn waits for the head of a request for ever, and keeps all that comes. Its protocol of
+`httptools` takes half the CPU time per request of that of `h11`, so the limits are added to it
+here.
 """
 
 import resource
@@ -19,13 +20,13 @@ HEAD_TIMEOUT_S = 10.0
 """From the first wait for a head to its end. An idle connection that was used has 5 s (uvicorn)."""
 MAX_CONNECTIONS = 2_000
 SPARE_FILES = 200
-"""For the catalog, the store, Triton, logs: what a service opens besides its connections."""
+"""Open files of a service besides its connections: catalog, store, Triton, logs."""
 WANTED_FILES = MAX_CONNECTIONS + SPARE_FILES
 WEBSOCKET_VERSION = b"13"
 
 
 def max_connections() -> int:
-    """Return how many connections a service may have, after it was allowed as many as possible.
+    """Raise the limit of open files, and return the number of connections that it allows.
 
     The number of open files is limited per process, and a service that reaches it can accept no
     connection, nor open a file.
@@ -39,11 +40,11 @@ def max_connections() -> int:
 
 
 class _Refused(Exception):  # noqa: N818 - it leaves this module for the parser alone
-    """The head has more than it may; the parser ends by it."""
+    """The head is too large; this ends the parser."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. When there are too many, the one that waits for its head longest goes."""
+    """One connection. If there are too many, the one that has waited longest for its head ends."""
 
     max_connections = MAX_CONNECTIONS
 
@@ -54,13 +55,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._parsed_bytes = 0
         self._unparsed_bytes = 0
-        # Shared by the connections of a server, and in the order in which they began to wait.
+        # All connections of a server share it. They are in the order in which they began to wait.
         self._waiting: dict[GuardedProtocol, None] = vars(self.server_state).setdefault(
             "visionops_waiting", {}
         )
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Take a connection, in place of an idle one if there are too many."""
+        """Accept a connection; if there are too many, an idle one ends."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections and not self._make_room():
             self._refuse(
@@ -77,14 +78,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse bytes that came."""
         if self.parser is None or self.transport.is_closing():
             return
         if self._head_timer is None and self._awaits_head():
             self._await_head()
         parsed_before = self._parsed_bytes
         super().data_received(data)
-        # The parser keeps a header until it is whole, and tells of it only then.
+        # The parser keeps a header until it is complete, and reports it only then.
         is_stuck = self._parsed_bytes == parsed_before
         self._unparsed_bytes = self._unparsed_bytes + len(data) if is_stuck else 0
         if self._unparsed_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -124,22 +125,24 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Count a connection that waits for its next request among those that may be closed."""
+        """Count a connection that waits for its next request as one that may be closed."""
         super().on_response_complete()
         if self._awaits_head() and not self.transport.is_closing():
             self._waiting[self] = None
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over, unless it asks for no WebSocket that there is."""
+        """Hand the connection over, unless its handshake is not valid."""
         headers = dict(self.headers)
         is_usable = self.scope["method"] == "GET" and headers.get(b"sec-websocket-key")
         if not is_usable or headers.get(b"sec-websocket-version") != WEBSOCKET_VERSION:
-            self.send_400_response("This is no handshake of a WebSocket (RFC 6455, section 4.1).")
+            self.send_400_response(
+                "This is not a handshake of a WebSocket (RFC 6455, section 4.1)."
+            )
             return
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser did not understand."""
+        """Answer bytes that the parser did not understand."""
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
         else:
@@ -157,7 +160,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise _Refused
 
     def _awaits_head(self) -> bool:
-        """Say whether no request is under way; the start of a next one may be there."""
+        """Say whether no request is under way. The start of a next one may have come."""
         return self._in_head and (self.cycle is None or self.cycle.response_complete)
 
     def _await_head(self) -> None:
@@ -171,7 +174,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def _make_room(self) -> bool:
-        """Close the connection that waits longest; say whether there was one."""
+        """Close the connection that has waited longest; say whether there was one."""
         longest = next(iter(self._waiting), None)
         if longest is None:
             return False
@@ -182,7 +185,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _on_slow_head(self) -> None:
         self._head_timer = None
         if not (self._head_bytes or self._unparsed_bytes):
-            # A browser that connects in advance is no offender.
+            # A browser that connects in advance does nothing wrong.
             self._head_is_there()
             self.transport.close()
         elif not self.transport.is_closing():
@@ -203,7 +206,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer without the application, and close."""
         self._head_is_there()
         if self.cycle is not None and self.cycle.response_started and not self._awaits_head():
-            self.transport.abort()  # An answer is under way, and another cannot follow in it.
+            self.transport.abort()  # An answer is under way: a second one cannot be put into it.
             return
         answer = problem(status, code, detail, {"Connection": "close"})
         headers = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)

@@ -1,8 +1,9 @@
-"""The cookie by which a page of ours shows its API key, and who may use it.
+"""The cookie with the API key of a page of ours, and the rule of who may use it.
 
-Scripts cannot read it (HttpOnly), pages of other sites cannot have it sent (SameSite=Strict), and
-it goes to the API alone (its path). To a browser all ports of a host are one site and share their
-cookies. So a request must say, too, that it comes from a page of this very origin.
+Scripts cannot read it (HttpOnly), pages of other sites cannot make the browser send it
+(SameSite=Strict), and it goes only to the API (its path). A browser takes all ports of a host for
+one site, which shares its cookies. So a request must also say that it comes from a page of this
+origin.
 """
 
 from datetime import timedelta
@@ -32,9 +33,9 @@ def key_in_cookie(request: Request) -> str | None:
 
 
 def check_same_origin(request: Request) -> None:
-    """Refuse what a page of another origin sends, or had the browser send.
+    """Refuse a request that a page of another origin sends, or makes the browser send.
 
-    Browsers say in `Sec-Fetch-Site` where a request comes from, on HTTPS and on loopback; elsewhere
+    On HTTPS and on loopback, browsers say in `Sec-Fetch-Site` where a request comes from. Elsewhere
     there is `Origin`, which every request that changes something has.
 
     Raises:
@@ -56,7 +57,7 @@ def check_same_origin(request: Request) -> None:
 
 
 def keep(response: Response, request: Request, key: SecretStr, lifetime: timedelta) -> None:
-    """Have the browser keep a key; over HTTPS, also where a proxy ends it, for HTTPS alone."""
+    """Let the browser keep a key. If it came over HTTPS, also by a proxy, it goes only there."""
     origin = request.headers.get("origin", "")
     response.set_cookie(
         NAME,
@@ -70,5 +71,5 @@ def keep(response: Response, request: Request, key: SecretStr, lifetime: timedel
 
 
 def forget(response: Response) -> None:
-    """Have the browser forget the key."""
+    """Let the browser forget the key."""
     response.delete_cookie(NAME, path=PATH, httponly=True, samesite="strict")

@@ -1,8 +1,8 @@
-"""Dagster's web pages, for those pages alone: its server answers whoever asks, and has no login.
+"""Dagster's web pages, guarded: their server has no login, and answers only those pages here.
 
 `python -m visionops_assets.services.dagster_webserver`, with the options of `dagster-webserver`. A
-browser lets any page send requests here, and Dagster carries out changes that come by GET or as
-plain text, which a browser sends without asking first.
+browser lets any page send requests here. Dagster carries out changes that come by GET or as plain
+text, and a browser sends those without asking first.
 """
 
 from http import HTTPStatus
@@ -23,7 +23,7 @@ _JSON = "application/json"
 
 
 class OwnPagesOnly:
-    """Middleware: refuses requests for other hosts and of pages of elsewhere, and odd GraphQL.
+    """Middleware: refuses requests for other hosts or of foreign pages, and odd GraphQL.
 
     `hosts` are the names by which the server may be called; without any, every name is.
     """
@@ -45,7 +45,8 @@ class OwnPagesOnly:
     def _refusal_of_origin(self, headers: Headers) -> tuple[HTTPStatus, str, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         is_own = not self._hosts or _name_of(host) in self._hosts
-        # Rebinding a name shows in `Host`; a page of elsewhere, of another port too, in `Origin`.
+        # A rebound name shows in `Host`. A foreign page, also one of another port, shows in
+        # `Origin`.
         if is_own and (origin is None or _netloc(origin) == host):
             return None
         detail = "These pages take requests from themselves only, not from pages of elsewhere."
@@ -53,11 +54,11 @@ class OwnPagesOnly:
 
 
 def _refusal_of_graphql(scope: Scope, headers: Headers) -> tuple[HTTPStatus, str, str] | None:
-    """Refuse GraphQL that a page of elsewhere could send without a trace of its origin."""
+    """Refuse GraphQL that a foreign page could send without showing its origin."""
     if scope["type"] != "http" or scope["path"].rstrip("/") != _GRAPHQL:
         return None
     if scope["method"] != "POST":
-        # For a browser's own request of the page it gives an editor, and runs nothing.
+        # If a browser opens this as a page, Dagster gives an editor, and runs nothing.
         if "text/html" in headers.get("accept", ""):
             return None
         detail = "GraphQL is asked by POST."
@@ -69,7 +70,7 @@ def _refusal_of_graphql(scope: Scope, headers: Headers) -> tuple[HTTPStatus, str
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Return the names that the settings allow, those of loopback if the pages are there."""
+    """Return the host names that the settings allow; on loopback, those of loopback."""
     if _name_of(_netloc(settings.dagster_url)) in LOOPBACK_HOSTS:
         return LOOPBACK_HOSTS
     given = settings.dagster_allowed_hosts.split(",")
@@ -100,7 +101,7 @@ class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
 
 
 if __name__ == "__main__":
-    # Dagster makes its server by this name, and has no option for another.
+    # Dagster looks its server up by this name, and has no option for another.
     from dagster_webserver import app
 
     app.DagsterWebserver = GuardedWebserver  # type: ignore[attr-defined]

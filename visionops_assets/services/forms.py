@@ -1,4 +1,4 @@
-"""Reads a multipart form (RFC 7578) as it comes: nothing is held or spooled but small fields."""
+"""Reads a multipart form (RFC 7578) as it comes. Only small fields are held; nothing is spooled."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ class FormReader:
             raise InvalidRequestError(f"The form's boundary cannot be used: {error}.") from None
 
     async def next_part(self) -> Part | None:
-        """Pass over what is left of the part before, and return the next one; None at the end."""
+        """Skip the rest of the current part, and return the next one; None at the end."""
         async for _ in self.chunks():
             pass
         event = await self._next_event()
@@ -111,7 +111,7 @@ class FormReader:
         return self._events.popleft()
 
     async def _next_bytes(self) -> bytes | None:
-        # A generator that raised only ends from then on, as if the form were merely cut off.
+        # After an error a generator only ends, as if the form had been cut off.
         if self._failure:
             raise self._failure
         try:

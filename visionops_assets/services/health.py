@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: does this process answer, and does what it needs.
+"""`/healthz` and `/readyz`: does this process answer, and do the servers that it needs?
 
 A check is a function without arguments, plain or async, that raises when its server does not
 answer. Plain ones run in a thread.
@@ -23,7 +23,7 @@ from visionops_assets.services.problems import problem, problems
 
 TIMEOUT_S = 2.0
 KEPT_S = 1.0
-"""An answer is given again for so long: probes must not load the servers behind."""
+"""An answer is repeated for this time: probes must not load the servers behind."""
 
 Check = Callable[[], object]
 
@@ -43,7 +43,7 @@ class Ready(BaseModel):
 
 
 def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
-    """Add `/healthz` and `/readyz` to `app`. `checks` are by the name of what is checked."""
+    """Add `/healthz` and `/readyz` to `app`. `checks` have the names of the checked servers."""
     readiness = Readiness(checks)
 
     @app.get("/healthz", tags=[OPERATION], summary="Is the process alive?")
@@ -63,13 +63,13 @@ def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
         failing = await readiness.failing()
         if not failing:
             return Ready()
-        # Not raised: each probe would be an error in the log, which says once what is missing.
+        # Not raised: otherwise each probe would log an error. The log says once what is missing.
         detail = f"Not ready: no answer from {', '.join(failing)}."
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, ServerUnreachableError.code, detail)
 
 
 def catalog_check(catalog: Catalog) -> Check:
-    """Return the check that PostgreSQL answers."""
+    """Return a check that PostgreSQL answers."""
 
     def check() -> None:
         with catalog.begin() as session:
@@ -81,7 +81,7 @@ def catalog_check(catalog: Catalog) -> Check:
 def lasting(
     check: Callable[[], object], kept_s: float
 ) -> Callable[[], Coroutine[None, None, None]]:
-    """Return a check that passes for so long after `check` last did: it is not needed at once."""
+    """Return a check that still passes for a time after `check` last passed."""
     passed_at_s: float | None = None
 
     async def check_or_recall() -> None:
@@ -106,7 +106,7 @@ class Readiness:
         self._one_at_a_time = asyncio.Lock()
 
     async def failing(self) -> tuple[str, ...]:
-        """Name what does not answer."""
+        """Name the servers that do not answer."""
         async with self._one_at_a_time:
             if time.monotonic() - self._found_at_s >= KEPT_S:
                 self._failing = await self._look()
@@ -123,7 +123,7 @@ class Readiness:
         called = check() if inspect.iscoroutinefunction(check) else asyncio.to_thread(check)
         try:
             await asyncio.wait_for(called, TIMEOUT_S)
-        except Exception as error:  # Whatever a check raises, it says that its server is not there.
+        except Exception as error:  # Any error of a check means that its server is not there.
             if name not in self._failing:
                 _log.warning("%s does not answer: %r", name, error)
             return False

@@ -1,4 +1,4 @@
-"""The sign of life of a service without a port: a file that is as old as its last turn.
+"""The sign of life of a service without a port: a file that it touches at each turn.
 
 The supervisor of `visionops up` and the probes of Kubernetes look at its age.
 """
@@ -14,5 +14,5 @@ class Heartbeat:
         self._file.parent.mkdir(parents=True, exist_ok=True)
 
     def beat(self) -> None:
-        """Say that the loop goes on, be it in vain: a server that is down is not this one's end."""
+        """Say that the loop goes on, even without success: another server may be down."""
         self._file.touch()

@@ -1,4 +1,4 @@
-"""Parts that the HTTP services share: how and to whom they listen, how they end, request ids.
+"""Shared parts of the HTTP services: listening, ending, middleware, request ids.
 
 Not here: answers to errors (`problems.py`), bodies of requests (`body.py`, `forms.py`).
 """
@@ -29,7 +29,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 SHUTDOWN_PATIENCE_S = 10
 STARTUP_FAILED = 3
 MAX_MESSAGE_BYTES = 16 * 1024**2
-"""Of one message of a WebSocket."""
+"""Limit of one message of a WebSocket."""
 FORM_TYPE = "multipart/form-data"
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Room in a form for boundaries, part headers and other fields than its file."""
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = None) -> None:
     """Listen on the host and port of `url` until SIGTERM; requests under way are finished.
 
-    `drain` ends by itself what would not end otherwise, such as streams; it is awaited first.
+    `drain` is awaited first. It ends work that would not end by itself, such as streams.
     """
     configure_logging()
     address = urlsplit(url)
@@ -62,14 +62,14 @@ def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = 
         host=address.hostname or "127.0.0.1",
         port=address.port or 80,
         http=GuardedProtocol,
-        # Anybody may write the header, and addresses are what guesses are counted by.
+        # Anybody may write the header, and guesses are counted by address.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_PATIENCE_S,
         ws_max_size=MAX_MESSAGE_BYTES,
-        # Images do not get smaller by it.
+        # It does not make images smaller.
         ws_per_message_deflate=False,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_denial)
@@ -80,7 +80,7 @@ def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = 
 
 
 def _is_no_denial(record: logging.LogRecord) -> bool:
-    # Uvicorn says this of each handshake that was answered with a problem, as an error.
+    # Uvicorn logs this as an error for each handshake that was answered with a problem.
     return record.msg != "ASGI callable returned without completing handshake."
 
 
@@ -101,10 +101,10 @@ class _Server(uvicorn.Server):
 
 
 class LoopbackOnly:
-    """Middleware of a service on loopback: refuses what a web page of elsewhere sends it.
+    """Middleware of a service on loopback: refuses requests of foreign web pages.
 
-    A browser lets any page post to 127.0.0.1, and a page whose name was rebound to 127.0.0.1 read
-    the answer too; the first shows in `Origin`, the second in `Host`.
+    A browser lets any page post to 127.0.0.1; `Origin` shows that. If a page's name was rebound to
+    127.0.0.1, the page can read the answer, too; `Host` shows that.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -126,7 +126,7 @@ class LoopbackOnly:
 
 
 class PlainBodies:
-    """Middleware: refuses a body that is compressed, which nothing here would unpack.
+    """Middleware: refuses a compressed body, since nothing here would unpack it.
 
     RFC 9110, sections 8.4 and 15.5.16: 415, and `Accept-Encoding` says what is accepted.
     """
@@ -203,5 +203,5 @@ def _new_request_id() -> str:
 
 
 def note_key_prefix(scope: Scope, prefix: str) -> None:
-    """Let the request's log line say which API key it came with, by the key's public part."""
+    """Add the public part of the request's API key to its log line."""
     scope.setdefault("state", {})[_KEY_PREFIX] = prefix

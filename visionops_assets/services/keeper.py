@@ -1,8 +1,8 @@
-"""The keeper: lays out beside a Triton server what it may load, once its signature was verified.
+"""The keeper: verifies the files that a Triton server may load, and lays them out beside it.
 
 `python -m visionops_assets.services.keeper`, one for each server. Triton starts after its first
-pass, and so with the champion that the catalog names, or with nothing where it names none. The
-keeper stays: the folder follows the champion, and holds the steps of ensembles that are released.
+pass: with the champion that the catalog names, or with nothing if it names none. The keeper goes
+on: the folder follows the champion, and holds the steps of ensembles that are released.
 """
 
 import logging
@@ -48,7 +48,7 @@ class Keeper:
         self._store = store
         self._local = LocalRepository(repository)
         self._model_name = model_name
-        # Of this process alone: earlier files may be those of an earlier version of this code.
+        # Only of this process: earlier files may come from an earlier version of this code.
         self._champion: str | None = None
         self._steps: dict[_Key, list[str]] = {}
 
@@ -72,7 +72,7 @@ class Keeper:
             stop.wait(INTERVAL_S)
 
     def run_once(self) -> None:
-        """Bring the folder to what is wanted now.
+        """Make the folder hold what is wanted now.
 
         Raises:
             ServerUnreachableError: the catalog or the object store does not answer.
@@ -105,9 +105,9 @@ class Keeper:
             _log.info("laid out", extra={"fields": {"model": name, "version": version}})
 
     def _lay_out_steps(self, wanted: set[tuple[str, int]]) -> None:
-        """Lay out the steps of each ensemble among the wanted; what cannot be trusted is told of.
+        """Lay out the steps of each wanted ensemble; log those that cannot be trusted.
 
-        What never served may be written again, so a version counts with its list of files.
+        A version that never served may be written again, so it counts with its list of files.
         """
         found: dict[_Key, list[str]] = {}
         for name, version in wanted:

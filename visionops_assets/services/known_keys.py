@@ -1,4 +1,4 @@
-"""API keys as a service knows them: asked of the catalog, and remembered for a few seconds."""
+"""The API keys that a service knows: read from the catalog, and kept for a few seconds."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ QUERY_TIMEOUT_S = 2.0
 FRESH_S = 3.0
 """With the query's time, a revoked key is refused after 5 s at most."""
 KEPT_WITHOUT_CATALOG_S = 900.0
-"""While the catalog does not answer, a key that was valid goes on for so long."""
+"""While the catalog does not answer, a key that was valid stays so for this time."""
 MAX_REMEMBERED = 10_000
 MAX_QUERIES = 100
 
@@ -34,7 +34,7 @@ class KnownKey:
     secret_sha256: str = field(repr=False)
 
     def is_expired(self) -> bool:
-        """Say whether its time is over."""
+        """Say whether it has expired."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
 
@@ -53,15 +53,15 @@ class KnownKeys:
     def __init__(self, catalog: Catalog, default_rate_limit: RateLimitItem) -> None:
         self._catalog = catalog
         self._default_rate_limit = default_rate_limit
-        # Apart, so that guesses cannot crowd out the keys that are in use.
+        # Kept apart, so that guesses cannot crowd out the keys in use.
         self._present: dict[str, _Answer] = {}
         self._absent: dict[str, _Answer] = {}
         self._queries: dict[str, Future[KnownKey | None]] = {}
-        # Of their own: the event loop must not wait, nor the handlers for their threads.
+        # Threads of their own: the event loop must not wait, and handlers need the other threads.
         self._threads = ThreadPoolExecutor(2, "api-keys")
 
     def remembers(self, prefix: str) -> bool:
-        """Say whether the catalog need not be asked now, or was asked before and had it."""
+        """Say whether the key is known: the catalog need not be asked, or it had the key before."""
         absent = self._absent.get(prefix)
         is_fresh = absent is not None and time.monotonic() < absent.fresh_until_s
         return is_fresh or prefix in self._present
@@ -91,7 +91,7 @@ class KnownKeys:
                 raise ServerUnreachableError("Too many API keys wait to be checked.", public=True)
             query = self._queries[prefix] = self._threads.submit(self._query, prefix)
             query.add_done_callback(lambda _: self._queries.pop(prefix, None))
-        # Shielded: one request that is given up must not end the query of the others.
+        # Shielded: a request that is given up must not end the query that others share.
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(query)), QUERY_TIMEOUT_S)
 
     def _query(self, prefix: str) -> KnownKey | None:
@@ -126,5 +126,5 @@ class KnownKeys:
         remembered = self._absent if answer.key is None else self._present
         remembered[prefix] = answer
         if len(remembered) > MAX_REMEMBERED:
-            # The first was not asked for the longest.
+            # The first one was not used for the longest time.
             del remembered[next(iter(remembered))]

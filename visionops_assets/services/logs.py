@@ -1,4 +1,4 @@
-"""Logs of the services: one JSON object a line, on standard output, with the request's id."""
+"""Logs of the services: one JSON object per line, on standard output, with the request's id."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    # Each reconnect to a broker that is down would be many lines; our own say it once.
+    # Each reconnect to a broker that is down would log many lines; ours say it once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    # Each request of a client would be a line.
+    # Each request of a client would log a line.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
 """Errors as HTTP answers: RFC 9457 problem documents, alike in every service.
 
-Here alone error codes meet HTTP status codes, and what clients hear of a failure is chosen.
+Only here error codes meet HTTP status codes. And only here it is chosen what a failure tells
+clients.
 """
 
 import logging
@@ -75,7 +76,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
 }
 
 UNTOLD = "Something went wrong here. It is in this service's log."
-# Clients hear this of our failures, since messages from below name servers, paths and keys.
+# Clients are told this of our failures: other messages name servers, paths and keys.
 _TOLD_BY_CODE = {
     "server_unreachable": "A server that this service needs does not answer. Try again soon.",
     "deadline_exceeded": "A server that this service needs did not answer in time. Try again.",
@@ -83,7 +84,7 @@ _TOLD_BY_CODE = {
     "publish_failed": "The queue took nothing for now. Try again soon.",
 }
 
-# Refusals of the framework itself, by the status it chose.
+# Refusals of the framework itself, by its status.
 _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 _RETRY_AFTER_S = 5
@@ -110,12 +111,12 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def status_of(error: VisionOpsError) -> HTTPStatus:
-    """Return the status of the answer that tells this error."""
+    """Return the status of the answer for this error."""
     return STATUS_BY_CODE.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def detail_of(error: VisionOpsError) -> str:
-    """Say of an error what a client may hear: no address, path or secret of ours."""
+    """Return the message of an error for a client: without addresses, paths or secrets of ours."""
     if status_of(error) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return redacted(str(error))
     return for_clients(str(error)) if error.public else _TOLD_BY_CODE.get(error.code, UNTOLD)
@@ -134,7 +135,7 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 
 def _example(status: HTTPStatus) -> dict[str, Any]:
-    """Show what a problem of this status looks like, by the first code that has it."""
+    """Return an example of a problem with this status, by the first code that has it."""
     code = next((code for code, s in STATUS_BY_CODE.items() if s == status), "invalid_request")
     return _problem(status, code, "Says what was wrong, and what to do.").model_dump()
 
@@ -175,14 +176,14 @@ def _headers_of(error: VisionOpsError) -> dict[str, str] | None:
         case RateLimitedError() | OverloadedError():
             return {"Retry-After": str(error.retry_after_s)}
         case SlowBodyError():
-            # Else it could go on trickling, and hold the connection for ever.
+            # Otherwise the body could trickle on, and hold the connection for ever.
             return {"Connection": "close"}
         case _:
             return None
 
 
 def _on_validation_error(_: Request, error: RequestValidationError) -> JSONResponse:
-    # A location is ("body" | "query" | "path", field, ...): the field is what the caller knows.
+    # A location is ("body" | "query" | "path", field, ...). The caller knows the field.
     details = []
     for invalid in error.errors():
         field = ".".join(map(str, invalid["loc"][1:])) or invalid["loc"][0]

@@ -1,7 +1,8 @@
 """The relay: carries events from the outbox to the queue, each at least once, oldest first.
 
 `python -m visionops_assets.services.relay`. Several may run: rows are locked while they are
-published, and marked in the same transaction. Consumers drop what comes twice by its event id.
+published, and marked in the same transaction. If an event comes twice, consumers drop one by its
+id.
 """
 
 import json
@@ -22,8 +23,8 @@ from visionops_assets.services.logs import configure_logging
 from visionops_assets.settings import load_settings
 
 BATCH_EVENTS = 500
-# Events wait for company: what is published together costs the queue one write. Their consumer
-# waits longer for a batch to fill.
+# Events wait for others: events that are published together cost the queue one write. Their
+# consumer waits longer for a batch to fill.
 GATHER_S = 1.0
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 5.0
@@ -40,7 +41,7 @@ def outgoing(row: Outbox) -> OutgoingEvent:
 
 
 class Relay:
-    """Runs until `stop` is set; what it had begun to publish is finished first."""
+    """Runs until `stop` is set. A publication that has begun is finished first."""
 
     def __init__(self, catalog: Catalog, broker: Broker, heartbeat: Heartbeat, stop: Event) -> None:
         self._catalog = catalog
@@ -63,11 +64,11 @@ class Relay:
                 self._backoff_s = min(2 * self._backoff_s, MAX_BACKOFF_S)
 
     def publish_batch(self, producer: EventProducer) -> int:
-        """Publish the oldest unpublished events and mark them; return how many.
+        """Publish the oldest unpublished events and mark them; return their number.
 
         Raises:
             PublishError: the queue did not acknowledge them all; all stay unpublished.
-            ServerUnreachableError: PostgreSQL does not answer; what was published may come again.
+            ServerUnreachableError: PostgreSQL does not answer; published events may come again.
         """
         with self._catalog.begin() as session:
             rows = outbox.take_unpublished(session, BATCH_EVENTS)

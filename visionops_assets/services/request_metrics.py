@@ -1,4 +1,4 @@
-"""How many requests a service answered, and how fast: counted alike in every service."""
+"""Counts and times of the requests that a service answered: the same in every service."""
 
 import time
 
@@ -7,10 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 NO_ROUTE = "none"
-"""One value for all unknown paths: a scanner must not make a time series a path."""
+"""One value for all unknown paths: a scanner must not make a time series per path."""
 FAILURES = ("500", "503")
-"""Every route has counts of these from its first request on: what grows from nothing to 1 between
-two scrapes has no rate, and without any series the share of failures would be unknown, not 0."""
+"""From its first request on, every route has counts of these.
+
+A series that appears with 1 between two scrapes has no rate, and without any series the share of
+failures would be unknown, not 0.
+"""
 
 
 def service_registry() -> CollectorRegistry:
@@ -23,8 +26,8 @@ def service_registry() -> CollectorRegistry:
 class RequestMetrics:
     """`visionops_<service>_requests_total` and `visionops_<service>_request_seconds`.
 
-    With `from_last_byte` the time begins when the request is there as a whole: how fast a client
-    sends a large body is not the service's doing.
+    With `from_last_byte` the time begins once the whole request is there: the service cannot help
+    it if a client sends a large body slowly.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class RequestMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Add one answered request."""
-        # Looking a label up costs more than counting.
+        # To look up a label costs more than to count.
         found = self._children.get((method, route, status))
         if found is None:
             for failure in FAILURES:
@@ -69,7 +72,7 @@ class MetricsMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note what was answered."""
+        """Pass the request on, and note the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,7 +1,7 @@
-"""The sweep: finishes what crashes left behind, so that nothing is lost and nothing lies about.
+"""The sweep: finishes or removes the remains of crashes, so that nothing is lost or left over.
 
 `python -m visionops_assets.services.sweep`. Several may run. Objects are deleted before the rows
-that name them: an object that no row knows would lie there for ever.
+that name them: an object without a row would stay for ever.
 """
 
 import logging
@@ -51,10 +51,10 @@ class Sweep:
             stop.wait(self._settings.sweep_interval_s)
 
     def run_once(self) -> tuple[dict[str, int], list[ServerUnreachableError]]:
-        """Do everything once. What needs a server that is down is left; the rest is done.
+        """Do every task once. A task whose server is down is left to the next pass.
 
         Returns:
-            How much was done, by task, and what was left and why.
+            The amounts done, by task, and the tasks left, with the reasons.
         """
         tasks: dict[str, Callable[[], int]] = {
             "uploads_given_up": self._give_up_uploads,
@@ -76,8 +76,8 @@ class Sweep:
     def _give_up_uploads(self) -> int:
         """Delete the objects of uploads whose lease ran out, and a lease later their rows.
 
-        A slow writer may finish its object after the first deletion; by the second one it has seen
-        that it was fenced.
+        A slow writer may finish its object after the first deletion. By the second one it has
+        noticed that its lease is gone.
         """
         lease = timedelta(seconds=self._settings.upload_lease_s)
         given_up = 0
@@ -112,7 +112,7 @@ class Sweep:
         return announced
 
     def _expire_resumables(self) -> int:
-        """Delete resumable uploads that nobody went on with, each in a transaction of its own."""
+        """Delete resumable uploads that nobody continued, each in a transaction of its own."""
         expired = 0
         while True:
             with self._catalog.begin() as session:
@@ -124,7 +124,7 @@ class Sweep:
             expired += 1
 
     def _delete_needless_parts(self) -> int:
-        """Delete parts of uploads that are complete, or that are gone.
+        """Delete parts of uploads that are complete or gone.
 
         A row exists before its first part does: parts without a row belong to nobody.
         """

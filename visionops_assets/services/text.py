@@ -1,4 +1,4 @@
-"""Text that clients send and that is stored and shown: validated alike in every service."""
+"""Text of clients that is stored and shown: every service validates it the same way."""
 
 import unicodedata
 from typing import Annotated
@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 MAX_TEXT_CHARACTERS = 200
 
-# Categories of what is not seen: controls, formats (among them those of width zero, and those that
-# turn the direction of text), halves of surrogate pairs, separators of lines.
+# Categories of unseen characters: controls, formats (such as zero width, and turns of the text's
+# direction), halves of surrogate pairs, line separators.
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Unicode has these for marks and letters, but shows nothing: joiners, fillers, variation selectors.
 _UNSEEN = frozenset(
@@ -22,7 +22,7 @@ _UNSEEN = frozenset(
     for code in codes
 )
 
-# For OpenAPI: what the validation below accepts, as far as a pattern can say it.
+# For OpenAPI: the validation below, as far as a pattern can say it.
 _HIDDEN = (
     r"\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
@@ -48,7 +48,7 @@ def _composed_if_text(value: object) -> object:
 
 
 def _without_unseen_characters(text: str) -> str:
-    # PostgreSQL stores no NUL, and the others serve to forge labels, and lines of logs.
+    # PostgreSQL stores no NUL. The others can forge labels, and lines of logs.
     if any(map(is_unseen, text)):
         raise ValueError("must not contain NUL, control or zero-width characters")
     return text

@@ -1,1 +1,1 @@
-"""The camera service: reads streams, each in a child process, and uploads what is cut of them."""
+"""The camera service: reads streams, each in a child process, and uploads clips and stills."""

@@ -14,7 +14,7 @@ from visionops_assets.settings import load_settings
 
 
 def main() -> None:
-    """Listen until SIGTERM; what was cut by then is still uploaded."""
+    """Listen until SIGTERM. Captures that were cut by then are still uploaded."""
     settings = load_settings()
     catalog = Catalog()
     uploads = IngestUploads(settings, catalog)

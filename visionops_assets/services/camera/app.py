@@ -17,7 +17,7 @@ from visionops_assets.services.problems import install_problem_handlers
 
 DESCRIPTION = """
 Cuts the streams of cameras into clips and stills, and uploads them to ingest. Cameras are added and
-removed on the command line (`visionops cameras --help`); here is whether the service is well.
+removed on the command line (`visionops cameras --help`); this service says whether it is well.
 """
 
 

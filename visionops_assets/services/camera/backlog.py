@@ -1,4 +1,4 @@
-"""Holds captures of one camera until ingest acknowledges them: bounded, oldest dropped first."""
+"""Holds captures of one camera until ingest acknowledges them. If full, it drops the oldest."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Capture:
 class Backlog:
     """Takes every capture at once, so that nothing waits for ingest. Safe between threads.
 
-    The capture that `take` gave out counts until `done`, and is not dropped meanwhile: at any time
-    added == done + dropped + waiting + taken, and the bytes held are at most `max_bytes`.
+    The capture that `take` gave out counts until `done`, and is not dropped. At any time added ==
+    done + dropped + waiting + taken, and the bytes held are at most `max_bytes`.
     """
 
     def __init__(self, max_bytes: int = MAX_BACKLOG_BYTES) -> None:
@@ -41,7 +41,7 @@ class Backlog:
 
     @property
     def waiting(self) -> int:
-        """Return the number of captures held, the one that was taken included."""
+        """Return the number of captures held, with the one that was taken."""
         with self._changed:
             return len(self._waiting) + (self._taken is not None)
 
@@ -51,7 +51,7 @@ class Backlog:
         return self._held_bytes
 
     def add(self, capture: Capture) -> None:
-        """Hold a capture; make room by dropping the oldest, or it if it is too large itself."""
+        """Hold a capture. To make room, drop the oldest ones, or this one if it is too large."""
         with self._changed:
             self._waiting.append(capture)
             self._held_bytes += len(capture.content)
@@ -61,7 +61,7 @@ class Backlog:
             self._changed.notify()
 
     def take(self, timeout_s: float) -> Capture | None:
-        """Give out the oldest capture, again the one taken before if it was not done.
+        """Give out the oldest capture; if the one before was not done, give that out again.
 
         Waits up to `timeout_s` for one; None without one by then.
         """
@@ -72,7 +72,7 @@ class Backlog:
             return self._taken
 
     def done(self) -> None:
-        """Let go of the capture that was taken."""
+        """Drop the capture that was taken: it is done."""
         with self._changed:
             if self._taken is not None:
                 self._held_bytes -= len(self._taken.content)

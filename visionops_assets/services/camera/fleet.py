@@ -1,4 +1,4 @@
-"""Keeps the cameras that run the same as those of the catalog."""
+"""Keeps the running cameras the same as those of the catalog."""
 
 import logging
 import time
@@ -10,16 +10,16 @@ from visionops_assets.errors import InvalidRequestError, ServerUnreachableError
 from visionops_assets.services.camera.running import RunningCamera
 
 REFRESH_S = 2.0
-# Without the catalog for so long, cameras may have been added or removed unseen.
+# Without the catalog for this time, cameras may have been added or removed unseen.
 STALE_AFTER_S = 15.0
 
 _log = logging.getLogger(__name__)
 
 
 class Fleet:
-    """All cameras. While the catalog is down they go on as they are. `run` is a thread's body.
+    """All cameras. While the catalog is down, they go on as they are. `run` is a thread's body.
 
-    `read` gives the cameras of the catalog, `begin` sets one to work.
+    `read` gives the cameras of the catalog, `begin` starts one.
     """
 
     def __init__(

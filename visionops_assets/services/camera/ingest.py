@@ -1,4 +1,4 @@
-"""How captures go to ingest: with the key of the settings, or one of the service's own."""
+"""Sends captures to ingest: with the key of the settings, or with one of the service's own."""
 
 from http import HTTPStatus
 from threading import Lock
@@ -44,7 +44,7 @@ class IngestUploads:
         except RefusedError as error:
             if error.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
                 raise
-            # The capture is not to blame: it waits for a key that is accepted.
+            # It is not the capture's fault: it waits for a key that is accepted.
             self._discard(client)
             raise ServerUnreachableError(f"Ingest refuses the API key: {error}") from error
 
@@ -52,7 +52,7 @@ class IngestUploads:
         with self._lock:
             if self._client is None:
                 key = own_key(self._settings, self._catalog, KEY_NAME, [Scope.INGEST])
-                # The uploader tries again itself, for as long as the backlog has room.
+                # The uploader itself tries again, for as long as the backlog has room.
                 self._client = IngestClient(self._settings.ingest_url, key, retry_for_s=0)
             return self._client
 

@@ -43,7 +43,7 @@ _COUNTERS: dict[str, tuple[str, Callable[[RunningCamera], float]]] = {
 
 
 class CameraCollector(Collector):
-    """Reads the figures of the cameras that run; one that was removed has no series any more."""
+    """Reads the figures of the running cameras. A camera that was removed has no series."""
 
     def __init__(self, running: Callable[[], list[RunningCamera]]) -> None:
         self._running = running
@@ -68,5 +68,5 @@ class CameraCollector(Collector):
         yield uploads
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: the names do not depend on what runs."""
+        """Return nothing: the names do not depend on the running cameras."""
         return []

@@ -25,14 +25,14 @@ STOP_POLL_S = 0.5
 
 
 class ChildEndedError(Exception):
-    """The child died, fell silent, or sent what makes no sense."""
+    """The child died, fell silent, or sent bytes that are not a reply."""
 
 
 class CaptureProcess:
     """A context manager around one child, which is killed at its end.
 
-    A fresh interpreter with nothing of our environment, which holds keys. The address goes to it
-    by its standard input: the command line of a process is public.
+    It is a new interpreter without our environment, which holds keys. It gets the address by its
+    standard input: the command line of a process is public.
     """
 
     def __init__(self, request: CaptureRequest, stop: Event) -> None:
@@ -70,7 +70,7 @@ class CaptureProcess:
         """Yield each reply and its body, until `stop` is set.
 
         Raises:
-            ChildEndedError: there will be no more of use.
+            ChildEndedError: no further reply will come.
         """
         while True:
             try:

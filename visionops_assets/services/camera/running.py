@@ -10,12 +10,12 @@ from visionops_assets.services.camera.watcher import Watcher
 from visionops_assets.settings import Settings
 from visionops_assets.vision.capture.messages import CaptureRequest
 
-# Less than what `visionops down` waits for.
+# Less than the wait of `visionops down`.
 UPLOAD_PATIENCE_S = 5.0
 
 
 class RunningCamera:
-    """Runs from its making until `stop`, and then until its captures are uploaded."""
+    """Runs from its creation until `stop`, and then until its captures are uploaded."""
 
     def __init__(self, entry: CameraEntry, uploads: Uploads, settings: Settings) -> None:
         self.entry = entry

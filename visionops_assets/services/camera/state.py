@@ -24,13 +24,13 @@ class CameraState:
         self.is_up = True
 
     def lost(self) -> None:
-        """Note that the stream does not come any more, and will be asked for again."""
+        """Note that the stream has stopped, and will be asked for again."""
         self.is_up = False
         self.frame_rate_hz = 0.0
         self.reconnects += 1
 
     def seen(self, frames: int, dropped_frames: int, interval_s: float, now_s: float) -> None:
-        """Note what came within the last seconds; `now_s` is Unix time."""
+        """Note the frames of the last seconds; `now_s` is Unix time."""
         rate_hz = frames / interval_s
         known_hz = self.frame_rate_hz or rate_hz
         self.frame_rate_hz = known_hz + RATE_WEIGHT * (rate_hz - known_hz)

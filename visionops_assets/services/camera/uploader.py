@@ -53,7 +53,7 @@ class Uploader:
         self._patience_s = patience_s
 
     def run(self) -> None:
-        """Upload until `stop` is set, then what is left, for `patience_s` at most."""
+        """Upload until `stop` is set, then the remaining captures, for at most `patience_s`."""
         failures = 0
         while not self._stop.is_set():
             failures = self._upload_next(failures)
@@ -92,5 +92,5 @@ def filename(name: str, capture: Capture) -> str:
 
 
 def idempotency_key(name: str, capture: Capture) -> str:
-    """Name an upload, so that one that was acknowledged unheard is not stored again."""
+    """Name an upload, so that it is not stored twice if its acknowledgement was lost."""
     return f"{name}-{capture.captured_at.isoformat()}"

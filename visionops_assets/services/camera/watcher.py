@@ -1,4 +1,4 @@
-"""Keeps one camera's child running: starts it again, with growing patience, whenever it ends."""
+"""Keeps one camera's child running: whenever it ends, starts it again, after growing pauses."""
 
 import logging
 import random
@@ -21,7 +21,7 @@ from visionops_assets.vision.capture.messages import (
 
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
-# A stream that ran for so long is worth an immediate new attempt.
+# A stream that ran for this time gets a new attempt at once.
 STEADY_AFTER_S = 60.0
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Watcher:
             self._stop.wait(delay_s)
 
     def _watch_child(self) -> str:
-        """Take what one child sends until it ends; return why it did."""
+        """Take the replies of one child until it ends; return why it ended."""
         try:
             with self._start(self._request, self._stop) as child:
                 for reply, body in child.replies():
@@ -96,5 +96,5 @@ def backoff_s(failures: int) -> float:
 
 
 def _one_line(text: str) -> str:
-    """Make what a child says fit for a log."""
+    """Make the text of a child fit for a log."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""The exporter: what the catalog knows, as Prometheus metrics, read when it is scraped.
+"""The exporter: figures of the catalog as Prometheus metrics, read per scrape.
 
-Not here: what a process counts by itself (each service has a `/metrics` of its own).
+Not here: the counts of a process itself (each service has a `/metrics` of its own).
 """

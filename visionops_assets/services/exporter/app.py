@@ -21,14 +21,14 @@ from visionops_assets.services.request_metrics import service_registry
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """
-Figures of the pipeline for Prometheus: media by status, frames, labels, snapshots, which version
-serves, what was decided. They are read from the catalog per scrape. Everyone who reaches this
-address may read them; they hold counts and names, no media.
+Figures of the pipeline for Prometheus: media by status, frames, labels, snapshots, the version that
+serves, decisions. They are read from the catalog per scrape. Everyone who reaches this address may
+read them; they hold counts and names, no media.
 """
 
 
 class CatalogCollector(Collector):
-    """Reads the catalog once a scrape, in one transaction."""
+    """Reads the catalog once per scrape, in one transaction."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._catalog = catalog

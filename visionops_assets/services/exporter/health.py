@@ -1,4 +1,4 @@
-"""The health of the pipeline, as the newest health window has it."""
+"""The health of the pipeline, by the newest health window."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

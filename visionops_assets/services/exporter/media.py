@@ -1,4 +1,4 @@
-"""Media, frames, labels, snapshots, and what is owed to the queue."""
+"""Media, frames, labels, snapshots, and events owed to the queue."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,8 +18,8 @@ WITHIN = timedelta(days=1)
 
 
 def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
-    """Read what became of what was sent in."""
-    # Statuses without media are shown too: a series that begins with 1 has no increase.
+    """Read the figures of media, and of all that is made of them."""
+    # A status without media has a series, too: a series that begins with 1 has no increase.
     statuses = dict.fromkeys(MediaStatus, 0) | media.count_by_status(session)
     samples = [((status.value,), count) for status, count in statuses.items()]
     yield gauges("media", "Media files by status.", ["status"], samples)

@@ -1,4 +1,4 @@
-"""The served models: what is released, and how right the newest windows found it."""
+"""The served models: their releases, and their scores in the newest windows."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -15,8 +15,10 @@ from visionops_assets.services.exporter.families import Sample, gauges
 from visionops_assets.settings import Settings
 
 MAX_CLASSES = 50
-"""Of a model with more classes, the scores are exported without those of single classes, which
-would be thousands of series. The catalog has them all."""
+"""If a model has more classes, the scores of single classes are not exported.
+
+They would be thousands of series. The catalog has them all.
+"""
 
 _WINDOW_LABELS = ["model", "version"]
 _BOUNDS = (("", ""), ("_low", ", lower confidence bound"), ("_high", ", upper confidence bound"))
@@ -24,7 +26,7 @@ _Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
 
 def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
-    """Read what is served, and the newest window of each model."""
+    """Read the served versions, and the newest window of each model."""
     releases = monitored_releases(session)
     champions = [((r.model_name,), r.model_version) for r in releases]
     yield gauges("champion_version", "Model version in service.", ["model"], champions)

@@ -1,8 +1,8 @@
-"""How much one gateway takes on at once: predictions under way, and bytes of images in memory.
+"""Limits of one gateway: predictions under way, and bytes of images in memory.
 
-What is more is refused at once, before queues grow: a client that comes again later is served
-sooner than one that waits in a queue behind others. Each key has a share, so that one that sends
-more than fits is refused, and the others are not.
+More is refused at once, before queues grow: a client that comes again later is served sooner than
+one that waits in a queue. Each key has a share, so a key that sends too much is refused, and the
+others are not.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,7 +17,7 @@ RETRY_AFTER_S = 1
 
 
 class _StreamPlaces(Shares):
-    """Half of the places: frames of streams wait for one, and would leave none to the others."""
+    """Half of the places: frames of streams wait for a place, and would take all of them."""
 
     def __init__(self, places: Shares) -> None:
         super().__init__(max(1, places.total // 2))
@@ -30,7 +30,7 @@ class _StreamPlaces(Shares):
 
 
 class Admission:
-    """Places for predictions. Must be used within one event loop.
+    """Places for predictions. It must be used within one event loop.
 
     `on_refusal` is called with the reason for each request that is refused.
     """
@@ -81,7 +81,7 @@ class Admission:
             self._frames.wake()
 
     def has_place(self, key: str) -> bool:
-        """Say whether `place` would find one now."""
+        """Say whether `place` would find a place now."""
         return self.in_flight < self._places.total and self._places.fits(key)
 
     @asynccontextmanager

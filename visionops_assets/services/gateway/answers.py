@@ -45,7 +45,7 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     def of(
         cls, inference: Inference, role: Literal[Role.CHAMPION, Role.CANARY], top_k: int | None
     ) -> Self:
-        """Make the answer of what Triton inferred."""
+        """Make the answer from Triton's inference."""
         probabilities = dict(zip(inference.classes, inference.probabilities, strict=True))
         shown = probabilities
         if top_k is not None:
@@ -70,7 +70,7 @@ class Refusal(Record):
 
     @classmethod
     def of(cls, error: VisionOpsError) -> Self:
-        """Say it of an error."""
+        """Make a refusal from an error."""
         return cls(status=status_of(error), code=error.code, detail=detail_of(error))
 
 

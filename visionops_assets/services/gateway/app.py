@@ -1,4 +1,4 @@
-"""Builds the gateway's application of its parts."""
+"""Builds the gateway's application from its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ from visionops_assets.services.request_metrics import MetricsMiddleware
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """
-Asks the served model what images show, and takes what they really show.
+Asks the served model what images show, and takes labels: what they really show.
 
 **Key.** Send an API key with the scopes `predict` and `label` as `Authorization: Bearer KEY` or
 `X-API-Key: KEY`. An operator makes one by
@@ -45,7 +45,7 @@ Asks the served model what images show, and takes what they really show.
 with one JSON message, in order. It takes the key as a header, and `top_k`, `timeout_ms` and
 `keep_image` in the query.
 
-**Come again**: 429 and 503 say in `Retry-After` after how many seconds.
+**Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """
 TAGS = (PREDICTIONS, LABELS)
 
@@ -90,7 +90,7 @@ class Gateway:
         add_session_routes(self.app, access, catalog, settings)
         add_page(self.app)
         self.app.add_api_websocket_route("/v1/stream", streams.serve)
-        # Without the catalog, predictions go on for as long as keys that are known do.
+        # Without the catalog, predictions go on for as long as known keys are valid.
         keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)
         install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
 

@@ -17,7 +17,7 @@ from visionops_assets.errors import (
 
 
 class BreakerState(IntEnum):
-    """Closed lets everything pass, open nothing, and half open one request that finds out."""
+    """Closed lets all requests pass, open none, and half open one, which tries the server."""
 
     CLOSED = 0
     HALF_OPEN = 1
@@ -25,9 +25,9 @@ class BreakerState(IntEnum):
 
 
 class CircuitBreaker:
-    """Opens after `max_failures` in a row, for `open_s`; then one request is let through.
+    """Opens after `max_failures` in a row, for `open_s`. Then one request may pass.
 
-    `on_refusal` is called for each request that is not.
+    `on_refusal` is called for each request that may not.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class CircuitBreaker:
 
     @contextmanager
     def request(self, failure: type[VisionOpsError] | None) -> Iterator[None]:
-        """Let one request of the server pass, and take notice of how it ends.
+        """Let one request to the server pass, and note how it ends.
 
-        An error of the type `failure` is one. Another sign of a server that is away or busy says
-        nothing here, and any other error is an answer.
+        An error of the type `failure` counts as a failure. Other signs of a server that is away or
+        busy do not count, and any other error is an answer.
 
         Raises:
             ServerUnreachableError: the breaker is open; the server was not asked.
@@ -113,7 +113,7 @@ class Breakers:
         self._of_clients: dict[str, CircuitBreaker] = {}
 
     def worst_state(self) -> BreakerState:
-        """Say how it stands with the server, or with the client that is worst off."""
+        """Return the state of the server's breaker, or of the worst one of a client."""
         breakers = [self._server, *self._of_clients.values()]
         return max(breaker.state for breaker in breakers)
 
@@ -124,10 +124,10 @@ class Breakers:
 
     @contextmanager
     def request(self, client: str, *, is_patient: bool) -> Iterator[None]:
-        """Let one request of a client pass, and take notice of how it ends.
+        """Let one request of a client pass, and note how it ends.
 
-        A deadline that is not `is_patient` is no failure: a client that allows a millisecond says
-        nothing about the server.
+        A missed deadline is not a failure unless it `is_patient`: that a client allows a
+        millisecond says nothing about the server.
 
         Raises:
             ServerUnreachableError: a breaker is open; the server was not asked.

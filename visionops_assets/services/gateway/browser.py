@@ -11,11 +11,11 @@ from visionops_assets.services.api_pages import NO_SNIFFING
 
 FOLDER = Path(__file__).with_name("page")
 FILES_PATH = "/page"
-# An upgrade must not be met by a script of before: browsers ask each time whether it has changed.
+# After an upgrade no old script may be used: browsers ask each time whether it has changed.
 _HEADERS = {**NO_SNIFFING, "Cache-Control": "no-cache"}
 _PAGE_HEADERS = {
     **_HEADERS,
-    # `blob:` is a picture that was just chosen, and a frame that was just made.
+    # `blob:` is a picture that was just chosen, or a frame that was just made.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -36,7 +36,7 @@ class _Files(StaticFiles):
 
 
 def add_page(app: FastAPI) -> None:
-    """Add the page at `/`. It holds nothing that is secret: the API asks for the key."""
+    """Add the page at `/`. It holds no secret: the API asks for the key."""
     app.mount(FILES_PATH, _Files(directory=FOLDER))
 
     @app.get("/", include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Guesses from its header how much CPU time a prediction of an image will take."""
+"""Guesses from an image's header how much CPU time its prediction will take."""
 
 from visionops_assets.errors import CorruptMediaError
 from visionops_assets.vision.headers import ImageFormat, image_format, image_size
@@ -23,11 +23,11 @@ PNG_DEPTH_OFFSET, DEEP = 24, 16
 def predicted_cost_s(head: bytes, total_bytes: int, max_pixels: int) -> float:
     """Return the CPU time in seconds of an image, by its first bytes and its length.
 
-    It tells small from large, and is no promise: a factor of 2 either way is usual. An image whose
+    It tells small from large, and is not exact: a factor of 2 either way is usual. An image whose
     size is not in its first bytes counts as the largest that is allowed.
 
     Raises:
-        UnsupportedMediaError: none of the accepted image formats.
+        UnsupportedMediaError: it is not of an accepted image format.
     """
     try:
         width, height = image_size(head)

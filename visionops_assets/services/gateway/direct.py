@@ -1,7 +1,7 @@
 """A route that FastAPI documents and that takes its request apart by itself.
 
-FastAPI finds out anew for each request what the endpoint's signature asks for. That takes nearly as
-much CPU time as reading a small image and asking Triton about it.
+For each request, FastAPI finds out again what the endpoint's signature asks for. That takes nearly
+as much CPU time as to read a small image and to ask Triton about it.
 """
 
 from collections.abc import Awaitable, Callable

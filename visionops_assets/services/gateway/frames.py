@@ -1,4 +1,4 @@
-"""`POST /v1/frame`: an image as the network sees it; as all foreign files, decoded in a sandbox."""
+"""`POST /v1/frame`: an image as the network sees it, decoded in a sandbox as all foreign files."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 
 PNG_TYPE = "image/png"
 MAX_WAITING = 8
-"""Images that may be decoded or wait for it, of all keys; one is decoded at a time."""
+"""Images of all keys that may be decoded or wait for it. One is decoded at a time."""
 MAX_SPECS = 64
 
 _PNG_ANSWER: dict[str, Any] = {
@@ -50,7 +50,7 @@ class FrameMaker:
         self._settings = settings
         self._sandbox: DecoderSandbox | None = None
         self._opened = ExitStack()
-        # One: a sandbox is for one thread, and this must not take the CPU from predictions.
+        # Only one: a sandbox is for one thread, and predictions need the CPU.
         self._thread = ThreadPoolExecutor(1, "frames")
         self._waiting = Shares(MAX_WAITING)
         self._spec_of = lru_cache(MAX_SPECS)(self._find_spec)
@@ -147,8 +147,8 @@ def add_frame_route(
     ) -> Response:
         """Return one image as the network sees it: upright, in its colours and of its size.
 
-        It is preprocessed as the frames of this snapshot were, and so as a version sees it that
-        learned from them.
+        It is preprocessed as the frames of this snapshot were. So a version that learned from them
+        sees it like this.
         """
         with admission.held_bytes(principal.name) as held:
             received = await reader.read(request, held)

@@ -1,6 +1,6 @@
 """Takes the images out of a request: a raw body, a form, or a list in JSON.
 
-Nothing is spooled to disk, and what all requests hold in memory is counted.
+Nothing is spooled to disk, and the memory of all requests is counted.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ MAX_LIST_IMAGES = 64
 ONE_PIXEL_PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
-"""In Base64, for the example of a request."""
+"""An image in Base64, for the example of a request."""
 JSON_TYPE = "application/json"
 RAW_TYPE = "application/octet-stream"
 
@@ -56,7 +56,7 @@ _MANY_FILES = {
 
 
 def _exact(value: object) -> object:
-    """Let pass what JSON calls a boolean, in text too; pydantic would take "on" and "1" for it."""
+    """Let JSON's booleans pass, in text too. Pydantic would also take "on" and "1" for true."""
     if isinstance(value, bool):
         return value
     if value in ("true", "false"):
@@ -135,7 +135,7 @@ class ImageReader:
 
         Raises:
             TooLargeError: the body, or an image that came by itself, has too many bytes.
-            UnsupportedMediaError: the content type is none that can hold an image.
+            UnsupportedMediaError: no image can have this content type.
             InvalidRequestError, RequestValidationError: the form or the list cannot be used.
             OverloadedError: there is no memory left for it.
             InvalidLengthError, SlowBodyError: see `body_of`.
@@ -149,7 +149,7 @@ class ImageReader:
             return await self._read_form(FormReader(request.headers["content-type"], body))
         if content_type == JSON_TYPE:
             text = await whole(self._body(request, held, self._max_list_bytes))
-            # In a thread: a long text would hold the others up.
+            # In a thread: a long text would hold up other requests.
             return await asyncio.to_thread(_read_json, text)
         raise UnsupportedMediaError(
             f"Content type {content_type or 'none'!r} is not accepted: send an image's bytes as "

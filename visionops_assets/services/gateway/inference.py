@@ -1,8 +1,8 @@
-"""One Triton server as the gateway asks it: over gRPC, without blocking, and without detours.
+"""One Triton server as the gateway asks it: over gRPC, without blocking, at least cost.
 
-The requests are made of Triton's own messages, not by tritonclient's `InferInput`, with which a
-call takes half as much CPU time again. Only what HTTP clients get is asked for. Not here: which
-model to ask, and what to do when it does not answer.
+The requests are Triton's own messages. With tritonclient's `InferInput`, a call takes half as much
+CPU time again. Only outputs that HTTP clients get are asked for. Not here: which model to ask, and
+what to do when it does not answer.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from visionops_assets.resources.triton_errors import to_visionops_error
 OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
 STATUS_TIMEOUT_S = 5.0
 ASKED_AGAIN_AFTER_S = (0.05, 0.2)
-"""Long enough for the channel to notice that a connection is gone, and to make another."""
+"""The channel needs this time to notice that a connection is gone, and to make another."""
 CLASSES_ASKED_FOR = 4
 """While a release goes from server to server, only some of them have a version."""
 
@@ -45,9 +45,9 @@ _LENGTH = struct.Struct("<I")
 _VERSION = struct.Struct("<q")
 _OPTIONS = [
     *CHANNEL_OPTIONS,
-    # A name that resolves to several servers is that of several replicas.
+    # A name may resolve to several servers: these are replicas.
     ("grpc.lb_policy_name", "round_robin"),
-    # When one is lost, others may have come since the name was looked up. The default is 30 s.
+    # When one is lost, others may have come since the name was resolved. The default is 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
 
@@ -65,7 +65,7 @@ class Inference:
 
 
 class TritonChannel:
-    """A channel to Triton. Must be made and used within one event loop."""
+    """A channel to Triton. It must be made and used within one event loop."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -78,13 +78,13 @@ class TritonChannel:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Hold the channel for the length of the block; Triton may come up later."""
+        """Hold the channel for the length of the block. Triton may come up later."""
         async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
             self._stub = GRPCInferenceServiceStub(channel)
             yield
 
     async def check(self) -> None:
-        """Ask whether Triton answers; whether it has a model yet is another question.
+        """Ask whether Triton answers. It may have no model yet.
 
         Raises:
             ServerUnreachableError: it does not.
@@ -104,8 +104,8 @@ class TritonChannel:
     ) -> Inference:
         """Ask for the prediction of one encoded image, and again if a server dies meanwhile.
 
-        A prediction is only a question: what a dying server may leave of it is one more record.
-        With `record` off it is not published, since nobody gets it; with `keep_image` on it is
+        A prediction changes nothing: a dying server may leave one more record of it, and no more.
+        With `record` off it is not published, since nobody gets it. With `keep_image` on it is
         published with its image.
 
         Raises:
@@ -128,7 +128,7 @@ class TritonChannel:
             classes = await self._classes_of(model, version, due_at_s)
             if classes is not None:
                 break
-            # It was replaced a moment ago: its successor names its classes.
+            # The version was replaced a moment ago: its successor names its classes.
         return Inference(
             label=_text(output["LABEL"]),
             classes=classes,
@@ -144,7 +144,7 @@ class TritonChannel:
         request = service_pb2.ModelInferRequest()
         request.CopyFrom(self._template)
         request.model_name = model
-        # Triton drops what still waits when its time is over; the client is gone by then.
+        # Triton drops requests that still wait when their time is over: the client is gone then.
         request.parameters["timeout"].int64_param = int(timeout_s * 1e6)
         if not record:
             request.parameters["record"].bool_param = False
@@ -156,9 +156,9 @@ class TritonChannel:
     async def _classes_of(
         self, model: str, version: int, due_at_s: float
     ) -> tuple[str, ...] | None:
-        """Return the class names of a version, in the order of its outputs; asked for once.
+        """Return the class names of a version, in the order of its outputs. Triton is asked once.
 
-        None if no server that was asked has the version: each time another one is.
+        Returns None if no server that was asked has the version. Each time another server is asked.
         """
         known = self._classes.get((model, version))
         if known is not None:
@@ -179,7 +179,7 @@ class TritonChannel:
     async def _call(
         self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float
     ) -> Any:
-        """Call a method, and again if the server dies meanwhile: another one may answer."""
+        """Call a method, and again if the server dies meanwhile: another server may answer."""
         for pause_s in ASKED_AGAIN_AFTER_S:
             try:
                 return await self._call_once(model, method, make_request, due_at_s)
@@ -204,7 +204,7 @@ class TritonChannel:
         detail = error.details() or ""
         spoken = InferenceServerException(detail, status=str(error.code()))
         translated = to_visionops_error(spoken, model, address=self._address)
-        # Where Triton listens is for the log alone: the gateway's clients may be anybody.
+        # Triton's address is only for the log: the gateway's clients may be anybody.
         match translated:
             case ServerUnreachableError():
                 _log.warning("%s", translated)

@@ -1,4 +1,4 @@
-"""Requests that wait for their turn: in the order they came within a key, and the keys in turns."""
+"""Requests that wait for their turn: keys take turns, and a key's requests come in order."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ _Asked_contra = TypeVar("_Asked_contra", contravariant=True)
 
 
 class Budget(Protocol[_Asked_contra]):
-    """Says who may have how much, as `Shares` and `Windows` do."""
+    """Says which key may have how much, as `Shares` and `Windows` do."""
 
     def fits(self, key: str, amount: _Asked_contra, /) -> bool:
         """Say whether the key may take so much now."""
@@ -20,11 +20,11 @@ class Budget(Protocol[_Asked_contra]):
         """Count it."""
 
     def give(self, key: str, amount: _Asked_contra, /) -> float:
-        """Count it no longer, and return after how many seconds the key may have more."""
+        """Stop counting it, and return after how many seconds the key may have more."""
 
 
 class Line(Generic[_Amount]):
-    """Waits until a budget has something. Must be used within one event loop."""
+    """Waits until a budget has enough. It must be used within one event loop."""
 
     def __init__(self, budget: Budget[_Amount]) -> None:
         self._budget = budget
@@ -34,10 +34,10 @@ class Line(Generic[_Amount]):
     async def turn(
         self, key: str, amount: _Amount, patience_s: float | None = None
     ) -> AsyncIterator[None]:
-        """Hold an amount for the length of the block, once there is so much.
+        """Hold an amount for the length of the block, once there is enough.
 
         Raises:
-            TimeoutError: there was not within `patience_s`; the block was not entered.
+            TimeoutError: there was not enough within `patience_s`; the block was not entered.
         """
         if key not in self._waiting and self._budget.fits(key, amount):
             self._budget.take(key, amount)
@@ -49,7 +49,7 @@ class Line(Generic[_Amount]):
             self._give(key, amount)
 
     def wake(self) -> None:
-        """Let those have their turn who may: one of each key, and again until nobody may."""
+        """Give turns: one to each key that may have one, and again until no key may."""
         while sum(self._serve_first(key) for key in list(self._waiting)):
             pass
 
@@ -62,7 +62,7 @@ class Line(Generic[_Amount]):
             self._budget.take(key, amount)
             turn.set_result(None)
         queue.popleft()
-        # To the end: the next key is served before this one is again.
+        # The key goes to the end: others are served before its next turn.
         del self._waiting[key]
         if queue:
             self._waiting[key] = queue
@@ -79,7 +79,7 @@ class Line(Generic[_Amount]):
             raise
 
     def _leave(self, key: str, amount: _Amount, turn: asyncio.Future[None]) -> None:
-        """Let go of a turn that came too late, or of the place in the line."""
+        """Give back a turn that came too late, or the place in the line."""
         if turn.done() and not turn.cancelled():
             self._give(key, amount)
         elif (queue := self._waiting.get(key)) and (amount, turn) in queue:

@@ -1,4 +1,4 @@
-"""Predicts the images of one request beside each other; one that fails harms no other."""
+"""Predicts the images of one request at the same time. If one fails, the others are answered."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ Outcome = PredictionAnswer | VisionOpsError
 async def predict_list(
     predictor: Predictor, admission: Admission, images: Sequence[bytes | VisionOpsError], ask: Ask
 ) -> ListAnswer:
-    """Predict each image that was received; the answer has one result an image, in their order.
+    """Predict each image that was received. The answer has one result per image, in order.
 
     Raises:
         OverloadedError: there is no place for the list.
-        VisionOpsError: no image was answered, for want of Triton.
+        VisionOpsError: no image was answered, because of Triton.
     """
     outcomes: dict[int, Outcome] = {}
     waiting = iter(enumerate(images))
 
     async def work() -> None:
-        # Whoever is free takes the next: one slow image does not hold the others up.
+        # A free worker takes the next image: a slow image does not hold the others up.
         for place, image in waiting:
             outcomes[place] = await _outcome(predictor, image, ask)
 
@@ -66,7 +66,7 @@ def _answer(outcomes: Sequence[Outcome]) -> ListAnswer:
             results.append(ImageResult(prediction=outcome))
     first = outcomes[0]
     if isinstance(first, VisionOpsError) and all(map(_came_at_a_bad_time, results)):
-        # A 200 would hide from proxies and clients that they should come again.
+        # A 200 would not tell proxies and clients to come again.
         raise first
     return ListAnswer(results=results)
 

@@ -29,7 +29,7 @@ class GatewayMetrics:
         self._start_at_zero()
 
     def watch(self, name: str, documentation: str, value: Callable[[], float]) -> None:
-        """Show a number that is read when it is asked for."""
+        """Show a number that is read at each scrape."""
         gauge = Gauge(f"visionops_gateway_{name}", documentation, registry=self._registry)
         gauge.set_function(value)
 
@@ -38,7 +38,7 @@ class GatewayMetrics:
         self._rejected.labels(reason).inc()
 
     def count_arm(self, arm: Arm, outcome: str) -> None:
-        """Count what became of a request of one arm."""
+        """Count the result of a request of one arm."""
         self._arms.labels(arm.value, outcome).inc()
 
     def count_skipped(self) -> None:
@@ -54,7 +54,7 @@ class GatewayMetrics:
         return generate_latest(self._registry)
 
     def _start_at_zero(self) -> None:
-        """Show what has not happened yet: a count that begins with its first event has no rate."""
+        """Show counts of 0: a count that appears with its first event has no rate."""
         for reason in REJECTIONS:
             self._rejected.labels(reason)
         for arm in Arm:

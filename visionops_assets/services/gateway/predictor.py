@@ -1,7 +1,7 @@
-"""From an image to its answer: cheap checks, then the champion or, during a rollout, the candidate.
+"""Answers an image: cheap checks, then the champion or, during a rollout, the candidate.
 
-A canary's answer is given to the clients it is chosen for, and the champion is asked the same in
-the background, to compare. A shadow is asked in the background, and its answer is given to nobody.
+A canary answers its share of the clients, and the champion is asked the same in the background, to
+compare. A shadow is asked in the background, and nobody gets its answer.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.vision.inspection import check_image_header
 
 HEADER_BYTES = 256 * 1024
-"""As much of an image is looked at here: the event loop must not walk through a hostile file."""
+"""Only these first bytes are looked at: the event loop must not walk through a hostile file."""
 PATIENT_S = 1.0
-"""A deadline that allows so long says something about the server if it is missed."""
+"""If a deadline of at least this time is missed, it says something about the server."""
 COMPARISON_S = 5.0
 MAX_BACKGROUND = 16
-"""Images that are compared at once; others are not compared, since predictions go first."""
+"""Images that are compared at once. Further ones are not compared: predictions go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Predictor:
         trial = self._watch.trial
         if trial is None:
             return PredictionAnswer.of(await self._champion(image, ask), Role.CHAMPION, ask.top_k)
-        # A Triton that does not answer is found out about by the champion's requests alone.
+        # Only the champion's requests find out that Triton does not answer.
         if trial.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
             return await self._canary(trial, image, ask, is_costly=is_costly)
         inference = await self._tried_champion(trial, image, ask)
@@ -145,7 +145,7 @@ class Predictor:
         return PredictionAnswer.of(inference, Role.CHAMPION, ask.top_k)
 
     async def close(self) -> None:
-        """Give up the comparisons that are under way."""
+        """Give up comparisons under way."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -181,13 +181,13 @@ class Predictor:
         started_s = time.monotonic()
         left_s = ask.left_s()
         try:
-            # The other half of the time is the champion's, should it have to answer.
+            # The champion gets the other half of the time, if it must answer.
             inference = await self._triton.infer(
                 self._candidate, image, left_s / 2, keep_image=ask.keep_image
             )
         except VisionOpsError as error:
             instead = await self._tried_champion(trial, image, ask)
-            # An image that the champion can use is no fault of the client.
+            # The champion can use the image, so it is not the client's fault.
             if isinstance(error, MediaError) or _is_servers_fault(error, left_s):
                 trial.fail(Arm.CANDIDATE)
             return PredictionAnswer.of(instead, Role.CHAMPION, ask.top_k)
@@ -196,12 +196,12 @@ class Predictor:
         return PredictionAnswer.of(inference, Role.CANARY, ask.top_k)
 
     async def _agreement(self, trial: Trial, image: bytes, candidate: Inference) -> None:
-        """Ask the champion what a canary answered, for nobody but the comparison."""
+        """Ask the champion for the answer that a canary gave, only to compare."""
         champion = await self._triton.infer(self._model, image, COMPARISON_S, record=False)
         trial.compare(agreed=champion.label == candidate.label)
 
     async def _shadow(self, trial: Trial, image: bytes, champion: Inference) -> None:
-        """Ask the candidate what the champion answered."""
+        """Ask the candidate for the answer that the champion gave."""
         started_s = time.monotonic()
         try:
             candidate = await self._triton.infer(self._candidate, image, COMPARISON_S)
@@ -214,13 +214,13 @@ class Predictor:
     def _later(
         self, compare: Callable[[], Coroutine[None, None, None]], *, is_costly: bool
     ) -> None:
-        """Compare in the background, if there is room; what is costly is not done twice."""
+        """Compare in the background, if there is room. Costly images are not predicted twice."""
         if is_costly or len(self._background) >= MAX_BACKGROUND:
             self._metrics.count_skipped()
             return
 
         async def run() -> None:
-            with suppress(VisionOpsError):  # Counted where it matters; there is nobody to tell.
+            with suppress(VisionOpsError):  # It is counted elsewhere, and nobody waits for it.
                 await compare()
 
         task = asyncio.create_task(run())
@@ -229,7 +229,7 @@ class Predictor:
 
 
 def _is_servers_fault(error: VisionOpsError, allowed_s: float) -> bool:
-    """Say whether an arm failed; a client that allows no time says nothing about the server."""
+    """Say whether an arm failed. A deadline that is too short says nothing about the server."""
     if isinstance(error, DeadlineExceededError):
         return allowed_s >= PATIENT_S
     return not isinstance(error, MediaError)

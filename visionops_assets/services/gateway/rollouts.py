@@ -1,8 +1,8 @@
-"""The canary or shadow that is under way, as one gateway knows it: which, and what it saw of it.
+"""The canary or shadow under way, as one gateway knows it, and its counts of both arms.
 
 A thread of its own asks the catalog and reports to it, so that no request ever waits for the
-catalog. Not here: what a request does with it (`predictor.py`), and the verdict, which is the
-release controller's.
+catalog. Not here: its effect on a request (`predictor.py`), and the verdict of the release
+controller.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from visionops_assets.services.gateway.metrics import GatewayMetrics
 
 POLL_S = 1.0
 KEPT_WITHOUT_CATALOG_S = 10.0
-"""While the catalog does not answer, a rollout goes on for so long: it may have been ended."""
+"""While the catalog does not answer, a rollout goes on for this time: it may have ended."""
 LAST_REPORT_S = 2.0
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 def is_picked(rollout: Rollout, key: str) -> bool:
     """Say whether a canary answers this key: `share_percent` of all keys, evenly.
 
-    The same key is always answered alike while the rollout goes on, and chosen anew in the next.
+    While the rollout goes on, a key always gets the same version. The next rollout chooses again.
     """
     digest = hashlib.blake2b(f"{rollout.rollout_id}:{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) * 100 < rollout.share_percent * 2**64
@@ -45,7 +45,7 @@ def is_sampled(rollout: Rollout) -> bool:
 
 
 class Trial:
-    """One rollout, and what this gateway saw of both arms since it knows of it."""
+    """One rollout, and this gateway's counts of both arms."""
 
     def __init__(self, rollout: Rollout, metrics: GatewayMetrics) -> None:
         self.rollout = rollout
@@ -58,7 +58,7 @@ class Trial:
         self._metrics.count_arm(arm, "answered")
 
     def fail(self, arm: Arm) -> None:
-        """Count a request that was not answered by the server's fault."""
+        """Count a request that was not answered, by a fault of the server."""
         self.seen[arm].fail()
         self._metrics.count_arm(arm, "failed")
 
@@ -94,14 +94,14 @@ class RolloutWatch:
         self._confirmed_at_s = clock_s()
         self._is_reachable = True
         self._stopping = threading.Event()
-        # A process of a pod may have the number that its predecessor had.
+        # A process of a pod may have the process id of its predecessor.
         self._replica = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         # A daemon: a catalog that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="rollouts", daemon=True)
 
     @property
     def trial(self) -> Trial | None:
-        """Return the rollout under way; None without one, or when that is no longer known."""
+        """Return the rollout under way; None if there is no rollout, or if that is not known."""
         if self._clock_s() > self._confirmed_at_s + KEPT_WITHOUT_CATALOG_S:
             return None
         return self._trial
@@ -116,7 +116,7 @@ class RolloutWatch:
         self._thread.join(LAST_REPORT_S)
 
     def exchange(self) -> None:
-        """Report what was seen, and ask which rollout is under way now.
+        """Report the counts, and ask which rollout is under way now.
 
         Raises:
             ServerUnreachableError: the catalog does not answer.
@@ -124,7 +124,7 @@ class RolloutWatch:
         trial = self._trial
         with self._catalog.begin() as session:
             if trial is not None:
-                # A copy: requests go on counting. What they add meanwhile is in the next report.
+                # A copy: requests go on counting. The next report has their counts.
                 seen = deepcopy(trial.seen)
                 put_evidence(session, trial.rollout.rollout_id, self._replica, seen)
             found = active_rollout(session, self._model_name)
@@ -147,7 +147,7 @@ class RolloutWatch:
             if self._is_reachable:
                 _log.warning("Rollouts are not known for now: %s", error)
             self._is_reachable = False
-        except Exception:  # Whatever happens here, predictions go on, and the next look may work.
+        except Exception:  # After any error predictions go on, and the next attempt may work.
             _log.exception("Rollouts could not be followed.")
         else:
             self._is_reachable = True

@@ -56,14 +56,14 @@ StickyKey = Annotated[
     str | None,
     Header(
         alias=STICKY_KEY_HEADER,
-        description="Requests with the same one are answered by the same version while a canary "
-        "goes on; by default those with the same API key are.",
+        description="While a canary goes on, one version answers all requests with the same "
+        "value. By default, one version answers all requests with the same API key.",
     ),
 ]
 
 
 class PredictQuery(Record):
-    """The wishes of a request besides the prediction itself."""
+    """The options of a request."""
 
     top_k: int | None = Field(
         None, ge=1, description="Only the probabilities of this many classes, best first."
@@ -76,7 +76,7 @@ class PredictQuery(Record):
     def ask(
         self, client: str, sticky_key: str | None, settings: Settings, *, keep_image: bool = False
     ) -> Ask:
-        """Return what is asked for, by the query or by the body; the time counts from now."""
+        """Return the options, from the query or the body. The time counts from now."""
         allowed_s = settings.gateway_deadline_s
         if self.timeout_ms is not None:
             allowed_s = min(allowed_s, self.timeout_ms / 1000)
@@ -121,9 +121,8 @@ def add_predict_route(
     ) -> Response:
         """Ask what one image shows, or each image of a list.
 
-        One image is sent raw or as the field `file` of a form; several as its fields `files`, or
-        in JSON. An image of a list that cannot be predicted has a refusal where the others have
-        a prediction.
+        One image is sent raw or as the field `file` of a form; several as its fields `files`, or in
+        JSON. If an image of a list cannot be predicted, it has a refusal in place of a prediction.
         """
         client = principal.name
         admission.check(client)
@@ -177,8 +176,7 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
     ) -> LabelAnswer:
         """Add a label to a prediction. The newest one counts.
 
-        It counts for the accuracy that is measured. An image that was kept is trained
-        on too.
+        It counts for the measured accuracy. If the image was kept, models are trained on it, too.
         """
         body = body_of(
             request, max_bytes=MAX_LABEL_BYTES, idle_timeout_s=settings.body_idle_timeout_s

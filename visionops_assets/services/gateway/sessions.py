@@ -1,4 +1,4 @@
-"""How the gateway's page signs in and out: by an API key, or by a link that is valid once."""
+"""Signs the gateway's page in and out: by an API key, or by a link that is valid once."""
 
 import logging
 from http import HTTPStatus
@@ -96,7 +96,7 @@ def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings:
         try:
             await run_in_threadpool(end, principal.prefix)
         except ServerUnreachableError:
-            # A browser that is left alone must not stay signed in; the key expires by itself.
+            # A browser must not stay signed in for ever; the key expires by itself.
             _log.warning("The key of a session could not be revoked: the catalog does not answer.")
 
 

@@ -1,21 +1,21 @@
-"""Divides what a gateway has among the keys that use it, so that no key has all of it."""
+"""Divides a gateway's resources among the keys that use it, so that no key has all of them."""
 
 import time
 from collections.abc import Callable
 
 COSTLY_S = 0.05
-"""CPU time of a prediction that would be felt by whoever waits behind it."""
+"""CPU time of a prediction that others behind it would feel."""
 WINDOW_S = 0.064
-"""CPU time under way in Triton that the keys divide among them while there are several."""
+"""CPU time under way in Triton. While there are several keys, they divide it."""
 SMALLEST_WINDOW_S = 0.016
 MAX_REST = 4.0
-"""Rest after a costly prediction, in times of what that took, at most."""
+"""Longest rest after a costly prediction, in multiples of its duration."""
 ACTIVE_S = 5.0
-"""A client that sends one request after the other pauses between them, and still is there."""
+"""A client that sends one request after the other pauses between them, but is still there."""
 
 
 class Shares:
-    """Divides an amount, such as places or bytes, so that a part is left for one more key.
+    """Divides an amount, such as places or bytes, so that one more key always gets a part.
 
     Of `total` a key may hold `total / (n + 1)`, n the number of keys that hold some, with itself.
     """
@@ -33,12 +33,12 @@ class Shares:
         return held + amount <= share and self.held + amount <= self.total
 
     def take(self, key: str, amount: int = 1) -> None:
-        """Count what the key holds from now on."""
+        """Count an amount that the key holds from now on."""
         self.held += amount
         self._held_by[key] = self._held_by.get(key, 0) + amount
 
     def give(self, key: str, amount: int = 1) -> float:
-        """Count what the key holds no longer. Others may have it at once: after 0 s."""
+        """Stop counting an amount of the key. Others may have it at once: after 0 s."""
         self.held -= amount
         self._held_by[key] -= amount
         if not self._held_by[key]:
@@ -49,11 +49,11 @@ class Shares:
 class Windows:
     """Says whose prediction may go to Triton, by the CPU time that each is likely to cost.
 
-    Triton answers in the order in which it was asked. So what a key may have under way there is
-    bounded, and the rest waits here: while there are several keys they divide `WINDOW_S` among
-    them, and each may have at least one prediction under way. Of those above `COSTLY_S` only
-    `max_costly` are under way, whoever sends them: the other instances answer the others. After one
-    of them its key rests, so that with n keys it takes no more than an n-th of the time.
+    Triton answers in the order in which it was asked. So a key may have only a bounded amount under
+    way there, and the rest waits here. While there are several keys, they divide `WINDOW_S`, and
+    each may have at least one prediction under way. Only `max_costly` predictions above `COSTLY_S`
+    are under way, of all keys together: the other instances answer small ones. After a costly
+    prediction its key rests, so that with n keys it takes at most an n-th of the time.
     """
 
     def __init__(self, max_costly: int, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +98,7 @@ class Windows:
         self._costly -= 1
         now_s = self._clock_s()
         took_s = now_s - self._costly_since_s.pop(key, now_s)
-        # Half of the instances answer no costly ones.
+        # Half of the instances answer no costly predictions.
         rest_s = took_s * min(MAX_REST, max(0.0, len(self._seen_at_s) / 2 - 1))
         self._rests_until_s[key] = now_s + rest_s
         return rest_s

@@ -1,4 +1,4 @@
-"""One connection of a stream: reads frames, has each predicted, writes the answers in order."""
+"""One connection of a stream: reads frames, predicts each, and writes the answers in order."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,11 +11,11 @@ from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.answers import FrameResult
 
 MAX_FRAMES_UNDER_WAY = 8
-"""Of one stream: enough to keep Triton busy, and few enough to share it."""
+"""Frames of one stream under way: enough to keep Triton busy, and few enough to share it."""
 NORMAL_CLOSURE, GOING_AWAY, UNSUPPORTED_DATA, POLICY_VIOLATION = 1000, 1001, 1003, 1008
 
 Predict = Callable[[bytes, int], Coroutine[None, None, FrameResult]]
-"""Predicts a frame, which has this number; what it raises ends the stream."""
+"""Predicts the frame with this number. An error ends the stream."""
 
 
 class Stream:
@@ -39,13 +39,13 @@ class Stream:
             if not self._is_gone:
                 await self._websocket.close(*self._closing)
         except WebSocketDisconnect:
-            pass  # It left while it was answered.
+            pass  # The client left during an answer.
         finally:
             self._reading.cancel()
             await self._drop_what_is_under_way()
 
     def stop(self, code: int, reason: str) -> None:
-        """Read no more frames; those that came are answered, and then it is closed."""
+        """Read no more frames. Those that came are answered, then the connection is closed."""
         self._closing = (code, reason)
         if self._reading is not None:
             self._reading.cancel()
@@ -80,7 +80,7 @@ class Stream:
             self._room.release()
 
     async def _drop_what_is_under_way(self) -> None:
-        """Give up predictions that nobody waits for any more."""
+        """Give up predictions that nobody waits for."""
         dropped = []
         while not self._under_way.empty():
             if predicted := self._under_way.get_nowait():

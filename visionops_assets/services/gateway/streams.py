@@ -1,7 +1,8 @@
 """`/v1/stream`: a WebSocket on which frames come in and predictions go out, in the same order.
 
-Each binary message is an encoded image, each answer a text message that holds a `FrameResult`. Here
-is who may open one and what becomes of a frame; the connection itself is in `stream.py`.
+Each binary message is an encoded image, each answer a text message that holds a `FrameResult`. This
+module decides who may open a stream, and predicts its frames; the connection itself is in
+`stream.py`.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ from visionops_assets.settings import Settings
 
 DRAIN_S = 5.0
 RECHECK_S = 3.0
-"""Between two looks at the key of a stream on which no frame may come."""
+"""Time between two checks of a stream's key, even if no frame comes."""
 
 _log = logging.getLogger(__name__)
 
@@ -104,10 +105,10 @@ class Streams:
                 stream.stop(POLICY_VIOLATION, error.code)
                 return
             except VisionOpsError:
-                continue  # The catalog is away: a frame would be refused, or not.
+                continue  # The catalog is away, so nobody knows: the stream goes on.
 
     async def drain(self) -> None:
-        """Take no more frames, answer those that came, and close."""
+        """Take no more frames, answer those that came, and close the streams."""
         self._is_draining = True
         for stream in self._open:
             stream.stop(GOING_AWAY, "The gateway stops. Connect again.")

@@ -1,4 +1,4 @@
-"""Why no model serves, for the clients that ask for one: from the catalog, by the common rule."""
+"""Says why no model serves, to clients that ask for a prediction: by the catalog, and one rule."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from visionops_assets.errors import NoModelServedError
 from visionops_assets.settings import Settings
 
 KEPT_S = 5.0
-"""For so long an answer is given again: requests that cannot be answered are to cost little."""
+"""An answer is repeated for this time: requests without an answer must cost little."""
 UNKNOWN = "No model serves now, and the catalog does not say why. Try again soon."
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Unserved:
         try:
             with self._catalog.begin() as session:
                 standing = model_standing(session, self._settings.model_name, self._settings)
-        except Exception:  # Whatever happens here, the client is to hear that no model serves.
+        except Exception:  # After any error here the client is still told that no model serves.
             _log.exception("Why no model serves could not be asked.")
             return UNKNOWN
         return why_nothing_serves(standing)

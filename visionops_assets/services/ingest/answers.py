@@ -20,8 +20,8 @@ _REFUSAL = {"status": 422, "code": "empty", "detail": "The file is empty."}
 class UploadReceipt(TolerantRecord, json_schema_extra={"examples": [_RECEIPT]}):
     """Acknowledges one file: it is stored, under this id, and will be processed.
 
-    `duplicate` says that this source had sent the same bytes before; `status` is that of the file
-    which holds them.
+    `duplicate` says that this source had sent the same bytes before; `status` is then that of the
+    earlier file.
     """
 
     media_id: UUID

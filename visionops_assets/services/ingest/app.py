@@ -1,4 +1,4 @@
-"""The HTTP face of ingest: what is sent in, what became of it, health and metrics."""
+"""The HTTP face of ingest: uploads, the state of media, health and metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
 
     state_problems = PROTECTED | problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
-    # Only what looks like an id: /v1/media/batch is another resource, which has no GET.
+    # Only ids: /v1/media/batch is another resource, which has no GET.
     @app.get(
         "/v1/media/{media_id:uuid}",
         tags=[STATE.name],

@@ -1,4 +1,4 @@
-"""Validates the facts that a client states about a file; a wrong one is a clear 422."""
+"""Validates the facts that a client states about a file. A wrong one is answered with 422."""
 
 import mimetypes
 import re
@@ -31,7 +31,8 @@ def _in_utc(time: datetime) -> datetime:
 
 
 def _not_a_number(value: object) -> object:
-    # Pydantic would take any number for seconds since 1970: a slip would become a wrong time.
+    # Pydantic would take any number for seconds since 1970, so a typing error would be a wrong
+    # time.
     if isinstance(value, str) and not _ISO_DATE.match(value):
         raise ValueError("must be a date and a time in ISO 8601")
     return value
@@ -60,7 +61,7 @@ class MediaFields(Record):
     label: PlainText | None = Field(None, description="The label: what it shows.", examples=["car"])
 
     def updated(self, fields: Mapping[str, str]) -> Self:
-        """Return these with the fields of a form in their place.
+        """Return these facts; those of the fields of a form replace them.
 
         Raises:
             RequestValidationError: a field is unknown or has a value that cannot be used.
@@ -93,7 +94,7 @@ class UploadQuery(MediaFields):
 
 
 def contradicts(filename: str | None, content_type: str) -> bool:
-    """Say whether the file name ends like another type's; an unknown ending claims nothing."""
+    """Say whether the ending of the file name is that of another type."""
     ending = PurePosixPath(filename or "").suffix.lower()
     fitting = _TYPES_BY_ENDING.get(ending)
     return ending in _OTHER_ENDINGS if fitting is None else content_type not in fitting
@@ -113,5 +114,5 @@ _ENDINGS = [
     ({"image/bmp"}, "bmp"),
 ]
 _TYPES_BY_ENDING = {f".{ending}": types for types, words in _ENDINGS for ending in words.split()}
-# Python's own list, without what this machine adds to it.
+# Python's own list, without this machine's additions.
 _OTHER_ENDINGS = frozenset(mimetypes.MimeTypes().types_map[True])

@@ -1,4 +1,4 @@
-"""From a request to its acknowledgement: reads the body and stores the files in it."""
+"""Takes a request to its acknowledgement: reads the body, and stores its files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -24,14 +24,14 @@ MAX_BATCH_FILES = 500
 MAX_BATCH_BODIES = 8
 """A batch may have this many times the bytes of the largest file."""
 COUNTED_BYTES = 8 * 1024**2
-"""A batch that is no longer is read before its first file is stored."""
+"""A batch of at most this size is read before its first file is stored."""
 MAX_COUNTING = 8
-"""Batches that are in memory at once; the files of others are counted as they are stored."""
+"""Number of batches in memory at once. The files of others are counted while they are stored."""
 
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """One file of a request: where it lies, or why it is refused."""
+    """One file of a request: its place, or the reason of its refusal."""
 
     filename: str | None
     outcome: Deposit | MediaError
@@ -93,7 +93,7 @@ class Intake:
     async def _counted(
         self, request: Request, body: AsyncIterator[bytes]
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Give the body of a batch; the files of a short one are counted before any is stored.
+        """Return the body of a batch. The files of a short one are counted before any is stored.
 
         Raises:
             InvalidRequestError: there are more than `MAX_BATCH_FILES`.
@@ -124,7 +124,7 @@ class Intake:
     async def _read_form(
         self, request: Request, body: AsyncIterator[bytes], query: MediaFields, max_files: int
     ) -> tuple[MediaFields, list[ReceivedFile]]:
-        """Store the files of a form as they come; its other fields may come after them."""
+        """Store the files of a form as they come. Its other fields may come after them."""
         form = FormReader(request.headers["content-type"], body)
         texts: dict[str, str] = {}
         files: list[ReceivedFile] = []

@@ -1,4 +1,4 @@
-"""Measures an upload while it passes by: size, SHA-256 and type. Pure; holds one chunk."""
+"""Measures an upload while it passes: size, SHA-256 and type. Pure; holds one chunk."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from visionops_assets.vision.inspection import check_image_header
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 CHUNK_BYTES = 1024 * 1024
-"""The bytes held of an upload, within which the header of an image is checked."""
+"""The bytes of an upload that are held; the header of an image is checked within them."""
 
 
 async def in_chunks(body: AsyncIterator[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:
@@ -50,11 +50,11 @@ class MeasuredUpload:
         self._type: tuple[MediaKind, str] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content, at least one chunk; what is refused is never yielded whole.
+        """Yield the content, at least one chunk. A refused file is never yielded completely.
 
         Raises:
             EmptyMediaError: there are no bytes.
-            UnsupportedMediaError: the first bytes are of no accepted container.
+            UnsupportedMediaError: the first bytes are not those of an accepted container.
             TooManyPixelsError: the header declares an image above the limit.
             TooLargeError: there are more than `max_bytes`.
         """
@@ -70,7 +70,7 @@ class MeasuredUpload:
             sniff(b"")
 
     def content(self) -> StoredContent:
-        """Return the measurements. Only once `chunks` is exhausted are they of the whole file."""
+        """Return the measurements. They are of the whole file only once `chunks` is exhausted."""
         if self._type is None:
             raise RuntimeError("content() was called before chunks() was read")
         kind, content_type = self._type

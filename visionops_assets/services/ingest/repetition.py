@@ -1,8 +1,8 @@
-"""`Idempotency-Key`: a request that comes again gets the answer that it got before.
+"""`Idempotency-Key`: a request that is repeated gets the same answer again.
 
-After the IETF draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key).
-The answer is kept in the transaction that acknowledges, so that no crash comes between; refusals
-are not kept, since the same request is refused again.
+It follows the IETF draft "The Idempotency-Key HTTP Header Field"
+(draft-ietf-httpapi-idempotency-key). The answer is kept in the transaction that acknowledges, so
+that no crash comes between. Refusals are not kept, since the same request is refused again.
 """
 
 import hashlib

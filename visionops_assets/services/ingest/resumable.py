@@ -1,8 +1,8 @@
-"""Uploads that go on after an interruption: stored in parts, joined when the last one is there.
+"""Uploads that go on after an interruption: stored in parts, joined once the last part is there.
 
 Parts are objects of their own under `uploads/<upload_id>/`, so that any replica can take the next
-one, and what came before a crash is kept. The last part is counted only in the transaction that
-acknowledges the file: a client that asks never hears "complete" of what might still be lost.
+one, and parts from before a crash are kept. The last part is counted only in the transaction that
+acknowledges the file: no client is told "complete" while the file might still be lost.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from visionops_assets.settings import Settings
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 PART_BYTES = 8 * 1024**2
-"""The bytes that one upload holds in memory; a killed process loses no more."""
+"""The bytes that one upload holds in memory. A killed process loses no more than that."""
 
 
 class ResumableUploads:
@@ -73,7 +73,7 @@ class ResumableUploads:
             return await resumable.get(connection, upload_id, owner)
 
     async def state(self, upload_id: UUID, owner: str) -> ResumableState:
-        """Return where an upload stands.
+        """Return the state of an upload.
 
         Raises:
             NotFoundError: the owner has no such upload, or it has expired.
@@ -90,7 +90,7 @@ class ResumableUploads:
             MediaError: the file is refused; the upload is gone.
             ForbiddenError: it is known by another label, which may not be changed; the same.
             ResumableConflictError: another request went on with the upload.
-            InvalidLengthError: the body was cut off; what came of it is kept.
+            InvalidLengthError: the body was cut off; the bytes that came are kept.
             SlowBodyError: the same.
             InvalidRequestError: it was too little; nothing of it is kept.
         """
@@ -115,7 +115,7 @@ class ResumableUploads:
             await resumable.delete(connection, state.upload_id)
 
     def _is_too_small(self, state: ResumableState, part: bytes) -> bool:
-        """Say whether these bytes are not worth an object and a row: their sender comes again."""
+        """Say whether these bytes are too few for an object and a row: their sender comes again."""
         is_last = state.offset_bytes + len(part) == state.total_bytes
         return not is_last and len(part) < self._settings.resumable_min_part_bytes
 
@@ -128,7 +128,7 @@ class ResumableUploads:
     async def _take(self, state: ResumableState, sender: Principal, part: bytes) -> ResumableState:
         is_last = state.offset_bytes + len(part) == state.total_bytes
         if state.offset_bytes == 0 and (is_last or len(part) >= SNIFF_BYTES):
-            sniff(part[:SNIFF_BYTES])  # Else one might send gigabytes before a refusal.
+            sniff(part[:SNIFF_BYTES])  # Otherwise a client might send gigabytes before a refusal.
         key = f"{_prefix(state.upload_id)}{uuid4()}"
         await self._store.put_async(key, part)
         crash_point(CrashPoint.RESUMABLE_PART_STORED)
@@ -167,7 +167,7 @@ class ResumableUploads:
                 ) from None
 
     async def _delete_parts(self, upload_id: UUID) -> None:
-        """Delete the parts; what is left after a failure is the sweep's."""
+        """Delete the parts. After a failure, the sweep deletes the rest."""
         for key in await asyncio.to_thread(self._store.list_keys, _prefix(upload_id)):
             await self._store.delete_async(key)
 
@@ -190,14 +190,14 @@ class _Completion:
 
 
 class _Interruptible:
-    """A body that ends where it was cut off, and says afterwards that it was."""
+    """A body that ends where it was cut off, and tells that afterwards."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
         self._body = body
         self.interruption: VisionOpsError | None = None
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield what comes."""
+        """Yield the bytes that come."""
         try:
             async for piece in self._body:
                 yield piece

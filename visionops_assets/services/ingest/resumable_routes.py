@@ -64,7 +64,7 @@ _UNDER_WAY = {
 
 
 class ResumableAnswer(Record, json_schema_extra={"examples": [_UNDER_WAY]}):
-    """Where a resumable upload stands; it has a receipt once it is complete."""
+    """The state of a resumable upload; it has a receipt once it is complete."""
 
     upload_id: UUID
     total_bytes: int
@@ -95,7 +95,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
     )
     client = Annotated[Principal, Depends(access.require(Scope.INGEST))]
     tus = [Depends(_speaks_tus)]
-    # An empty file has a refusal of its own, so the framework lets it pass.
+    # An empty file gets a refusal of its own, so the framework lets it pass.
     most = {"minimum": 1, "maximum": settings.max_upload_bytes}
     length = Annotated[
         int, Header(ge=0, description="Bytes of the whole file.", json_schema_extra=most)
@@ -190,7 +190,7 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
 
 
 def fields_of(metadata: str) -> UploadQuery:
-    """Read `Upload-Metadata`: pairs of a key and a Base64 value. Keys that say nothing here pass.
+    """Read `Upload-Metadata`: pairs of a key and a Base64 value. Unknown keys are ignored.
 
     Raises:
         InvalidRequestError: a value is not in Base64 or UTF-8.

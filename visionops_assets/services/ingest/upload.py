@@ -1,7 +1,7 @@
-"""One upload, from its bytes to its acknowledgement: intent, object, then state with event.
+"""One upload, from its bytes to its acknowledgement: intent, object, state with event.
 
-A crash between any two steps loses nothing that was acknowledged and announces nothing twice. What
-it may leave is an intent row whose lease runs out, and by its key the object: the sweep's work.
+A crash between any two steps loses nothing that was acknowledged and announces nothing twice. It
+may leave an intent row whose lease runs out, and the object of its key. The sweep removes both.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Memory(Protocol):
-    """Writes more in the transaction of an acknowledgement, so that nothing is answered twice."""
+    """Adds to the transaction of an acknowledgement, so that nothing is done twice."""
 
     async def recall(self, connection: Connection) -> list[UploadReceipt] | None:
         """Return the answer that was given before, if this request is a repetition."""
@@ -78,11 +78,11 @@ class Uploads:
                 _log.warning("leases were not renewed: %s", error)
 
     async def deposit(self, body: AsyncIterator[bytes]) -> Deposit:
-        """Store and check the bytes of one file. Acknowledge or discard what is returned.
+        """Store and check the bytes of one file. The caller acknowledges or discards the result.
 
         Raises:
             MediaError: the content is refused; nothing is left of it.
-            ServerUnreachableError: what may be left of it is found when its lease has run out.
+            ServerUnreachableError: remains are found when the lease has run out.
             VisionOpsError: of the body; nothing is left of it.
         """
         media_id = uuid4()
@@ -112,7 +112,7 @@ class Uploads:
         return Deposit(media_id, object_key, content)
 
     async def discard(self, deposit: Deposit) -> None:
-        """Remove what was stored, since it will not be acknowledged."""
+        """Remove a stored file that will not be acknowledged."""
         await self._discard(deposit.media_id, deposit.object_key)
 
     async def acknowledge(
@@ -120,7 +120,7 @@ class Uploads:
         deposits: Sequence[tuple[Deposit, Description]],
         memory: Memory | None = None,
     ) -> Acknowledgement:
-        """Make files stored and announced, all in one transaction, or find them known.
+        """Mark files as stored and announce them, in one transaction, or find them known.
 
         Raises:
             ServerUnreachableError: not acknowledged. To send the request again is safe.
@@ -131,7 +131,7 @@ class Uploads:
         try:
             answer, kept = await self._settle_all(deposits, memory)
         except ServerUnreachableError:
-            # The commit may have gone through: the objects stay, the sweep decides by the rows.
+            # The commit may have succeeded: the objects stay, and the sweep decides by the rows.
             self._under_way -= {deposit.media_id for deposit, _ in deposits}
             raise
         except BaseException:
@@ -162,7 +162,7 @@ class Uploads:
             if memory and (before := await memory.recall(connection)) is not None:
                 return Acknowledgement(receipts=before, replayed=True), set()
             settled: dict[UUID, Settled] = {}
-            # In one order everywhere: two batches of the same files would wait for each other.
+            # The order is the same everywhere: otherwise two batches could wait for each other.
             for deposit, description in sorted(deposits, key=_sha256_of):
                 settled[deposit.media_id] = await self._settle(connection, deposit, description)
             receipts = [_receipt(deposit, settled[deposit.media_id]) for deposit, _ in deposits]
@@ -198,7 +198,7 @@ class Uploads:
     async def _while_leased(
         self, media_id: UUID, body: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """Stop writing what the sweep has given up: it may be gone before the object is there."""
+        """Stop writing an upload that the sweep has given up: its row may be gone already."""
         async for piece in body:
             if media_id not in self._under_way:
                 raise UploadExpiredError("The upload lost its lease. Upload the file again.")

@@ -33,10 +33,10 @@ class VideoCheck:
         self._sandboxes.close()
 
     async def check(self, object_key: str, size_bytes: int) -> None:
-        """Read what the container says, by ranges of the stored object.
+        """Read the facts of the container, by ranges of the stored object.
 
-        A file that does not open, or that brings the prober down, passes: it is quarantined when it
-        is decoded, where it can be inspected.
+        A file that does not open, or that crashes the prober, passes. It is quarantined when it is
+        decoded, and can be inspected there.
 
         Raises:
             MediaError: no video stream, no frames, too many pixels, too long, or a codec that is
