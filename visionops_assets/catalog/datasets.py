@@ -19,12 +19,12 @@ WAITING = (MediaStatus.STORED, MediaStatus.QUEUED)
 
 @dataclass(frozen=True)
 class LabelBacklog:
-    """The facts that speak for and against cutting a snapshot now."""
+    """The facts for and against cutting a snapshot now."""
 
     watermark: datetime
-    """Of the newest snapshot of the spec; 1970 without one."""
+    """The newest snapshot's, for this spec; 1970 without one."""
     new_frames: int
-    """Frames that the newest snapshot did not look at, or may have under another label."""
+    """Frames that the newest snapshot did not consider, or may have under another label."""
     oldest_new_age_s: float
     """Age of the oldest label since the watermark, 0 without one."""
     newest_age_s: float
@@ -94,7 +94,7 @@ def _newest_labels(watermark: datetime) -> Subquery:
 def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
     """Compare the catalog with the newest snapshot of a spec.
 
-    New frames are told by counting, not by time: a transaction that began before the watermark and
+    New frames are found by counting, not by time: a transaction that began before the watermark and
     committed after it is not overlooked.
     """
     snapshot = session.scalars(
@@ -146,7 +146,7 @@ def _count_relabelled(session: Session, spec_id: str, watermark: datetime) -> in
 
 
 def add_snapshot(session: Session, snapshot: Snapshot) -> bool:
-    """Record a snapshot; False when it exists already, since equal content has an equal id.
+    """Record a snapshot; False if it exists already: equal content has an equal id.
 
     One that exists is moved on to the newer watermark: what was labelled until then is no news,
     though it changed nothing.

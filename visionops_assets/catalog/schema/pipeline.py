@@ -25,7 +25,7 @@ class MediaBatch(Base):
 
 
 class ConsumedEvent(Base):
-    """One media event taken from the queue: what makes the consumer idempotent."""
+    """One media event taken from the queue. These rows make the consumer idempotent."""
 
     __tablename__ = "consumed_event"
     __table_args__ = (UniqueConstraint("topic", "topic_partition", "topic_offset"),)
