@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import func, select
 
-from tests.stacks import key_for
+from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames
@@ -243,6 +243,17 @@ def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path)
     label = expected.label
     assert printed[0] == [label, "1"]
     assert printed[1][:2] == [label, "0"]
+
+
+def test_a_folder_is_predicted_from_the_shell(loop: Loop, stack: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(loop.files[0].data)
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    done = visionops("predict", str(tmp_path), "--json")
+    good, bad = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, done.stderr) == (2, "")
+    (expected,) = TritonServer().predict(stack.model_name, [loop.files[0].data], record=False)
+    assert (good["file"], good["label"]) == (str(tmp_path / "a.png"), expected.label)
+    assert (bad["file"], bad["code"]) == (str(tmp_path / "junk.png"), "unsupported_media_type")
 
 
 def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
