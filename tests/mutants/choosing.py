@@ -49,8 +49,9 @@ def changed_lines(base: str) -> dict[str, set[int]]:
 def nearest_tests(path: str) -> list[str]:
     """Return the files of unit tests that matter for a module, the nearest first.
 
-    Those come first that name the module, then those that name what imports it. Only where there
-    are neither, more steps lie between, as for what runs in a process of its own.
+    Those that bear the name of its room come first, then those that name the module, then those
+    that name what imports it. Only where there are neither, more steps lie between, as for what
+    runs in a process of its own.
     """
     levels = _importers(path)
     near = {
@@ -62,11 +63,17 @@ def nearest_tests(path: str) -> list[str]:
     if not near:  # Triton alone imports it
         near = {test: 0 for test in _unit_tests() if Path(path).parts[0] in Path(test).parts}
 
-    def rank(test: str) -> tuple[int, bool, bool, str]:
+    def rank(test: str) -> tuple[bool, int, bool, bool, str]:
         of_level = (each for each, level in levels.items() if level <= near[test])
         words = {word for each in of_level for word in Path(each).stem.split("_")}
-        is_named = bool(words & set(Path(test).stem.split("_")[1:]))
-        return near[test], room not in Path(test).parts, not is_named, test
+        of_test = Path(test).stem.split("_")[1:]
+        return (
+            room not in of_test,
+            near[test],
+            room not in Path(test).parts,
+            not words & set(of_test),
+            test,
+        )
 
     most = max(1, min(near.values(), default=0))
     return sorted((test for test in near if near[test] <= most), key=rank)[:MAX_TEST_FILES]

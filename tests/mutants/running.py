@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,9 +17,11 @@ from tests.mutants.choosing import ROOT
 PYTEST = (
     # The plugin of schemathesis takes longer to import than most tests do, and is for others.
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--no-header", "--tb=no"),
-    *("-m", "not integration", "--timeout=60"),
+    *("-m", "not integration", "--timeout=300"),
     *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
 )
+# Endless loops are known by their CPU time: on a busy machine, tests that wait long are none.
+CPU_LIMIT_S = 120
 OURS = {"tests", "visionops_assets", "triton_models"}
 Verdict = Literal["noticed", "timed out", "survived", "no test"]
 
@@ -51,20 +54,27 @@ class Tree:
     ) -> Verdict:
         """Run tests with one file changed, and say whether they noticed.
 
-        A change may make a loop endless: that is seen by what takes longer than `limit_s`.
+        A change may make a loop endless, which is seen by its CPU time, or a wait, which is seen by
+        `limit_s`.
         """
         if not tests:
             return "no test"
         with self._changed(path, changed):
-            status = self.run(tests, limit_s)
-        if status is None:
+            status = self.run(tests, limit_s, cpu_limit_s=CPU_LIMIT_S)
+        if status in {None, -signal.SIGXCPU}:
             return "timed out"
         return "noticed" if status else "survived"
 
-    def run(self, tests: Sequence[str], limit_s: float, *options: str) -> int | None:
-        """Run tests; return 0 if they pass, and None if they take longer than `limit_s`."""
+    def run(
+        self, tests: Sequence[str], limit_s: float, *options: str, cpu_limit_s: int | None = None
+    ) -> int | None:
+        """Run tests; return 0 if they pass, and None if they take longer than `limit_s`.
+
+        What takes more CPU time than its limit ends by the signal SIGXCPU, as a negative number.
+        """
         words = [*PYTEST, *options, *tests]
-        process = _FORKS.Process(target=_run_pytest, args=(str(self._folder), words))
+        arguments = (str(self._folder), words, cpu_limit_s)
+        process = _FORKS.Process(target=_run_pytest, args=arguments)
         process.start()
         process.join(limit_s)
         status = process.exitcode
@@ -90,12 +100,14 @@ class Tree:
             compiled.unlink()
 
 
-def _run_pytest(folder: str, words: list[str]) -> None:
+def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None) -> None:
     """Become a run of pytest in a tree: of ours nothing stays imported, nor can be from elsewhere.
 
     Children of tests find the tree by PYTHONPATH; those of the sandbox get its folder from it.
     """
-    os.setsid()
+    os.setpgid(0, 0)
+    if cpu_limit_s is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit_s, resource.RLIM_INFINITY))
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)

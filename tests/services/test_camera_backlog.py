@@ -61,6 +61,15 @@ class BacklogMachine(RuleBasedStateMachine):
 TestBacklog = BacklogMachine.TestCase
 
 
+def test_a_camera_may_hold_64_mib() -> None:
+    backlog, content = Backlog(), bytes(16 * 1024**2)
+    for number in range(4):
+        backlog.add(Capture(MediaKind.VIDEO, datetime(2026, 1, 1, number, tzinfo=UTC), content))
+    assert (backlog.waiting, backlog.dropped) == (4, 0)
+    backlog.add(Capture(MediaKind.IMAGE, datetime(2026, 1, 2, tzinfo=UTC), b"x"))
+    assert (backlog.waiting, backlog.dropped) == (4, 1)
+
+
 def test_two_threads_lose_nothing_uncounted() -> None:
     backlog, done = Backlog(MAX_BYTES), 0
 

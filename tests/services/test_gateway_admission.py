@@ -84,6 +84,14 @@ def test_a_frame_that_waits_gets_the_place_of_a_prediction_that_ended(
     asyncio.run(use())
 
 
+def test_images_may_have_512_mib_in_all(refusals: list[str]) -> None:
+    admission = Admission(4, refusals.append)
+    admission.hold("a", 256 * 1024**2)
+    with pytest.raises(OverloadedError, match="your share of 536,870,912 is taken"):
+        admission.hold("a", 1)
+    assert refusals == ["memory"]
+
+
 def test_bytes_are_counted_over_all_requests_and_given_back(refusals: list[str]) -> None:
     admission = Admission(4, refusals.append, max_held_bytes=100)
     with admission.held_bytes("a") as first, admission.held_bytes("a") as second:

@@ -67,6 +67,79 @@ def test_several_keys_divide_the_window_as_long_as_they_are_there() -> None:
     assert windows.fits("a", WINDOW_S)
 
 
+def windows_of(keys: str, clock_s: Callable[[], float] = lambda: 0.0) -> Windows:
+    """Return windows that these keys have just looked through."""
+    windows = Windows(max_costly=1, clock_s=clock_s)
+    for key in keys:
+        assert windows.fits(key, 0.001)
+    return windows
+
+
+@pytest.mark.parametrize(("keys", "share_ms"), [("ab", 32), ("abcd", 16), ("abcdefgh", 16)])
+def test_the_window_is_divided_but_not_into_splinters(keys: str, share_ms: int) -> None:
+    windows = windows_of(keys)
+    windows.take("a", 0.010)
+    assert windows.fits("a", (share_ms - 10.1) / 1_000)
+    assert not windows.fits("a", (share_ms - 9.9) / 1_000)
+
+
+def test_a_key_whose_predictions_came_back_may_have_one_of_any_size() -> None:
+    windows = windows_of("ab")
+    windows.take("a", 0.010)
+    windows.take("a", 0.010)
+    windows.give("a", 0.010)
+    assert not windows.fits("a", 0.045)
+    windows.give("a", 0.010)
+    assert windows.fits("a", 0.045)
+
+
+def test_what_takes_more_than_50_ms_is_costly() -> None:
+    windows = windows_of("ab")
+    windows.take("a", 0.051)
+    assert windows.fits("b", 0.05)
+    assert not windows.fits("b", 0.051)
+
+
+@pytest.mark.parametrize(
+    ("keys", "rest_s"), [("a", 0), ("ab", 0), ("abcd", 3), ("abcdefghij", 12), ("abcdefghijkl", 12)]
+)
+def test_after_a_costly_prediction_its_key_rests_as_long_as_the_others_need(
+    keys: str, rest_s: float
+) -> None:
+    """Of 3 s: n / 2 - 1 times as long with n keys, and 4 times at most."""
+    now_s = 10.0
+    windows = windows_of(keys, lambda: now_s)
+    windows.take("a", 1.0)
+    now_s = 13.0
+    assert windows.give("a", 1.0) == rest_s
+    if rest_s:
+        now_s = 12.999 + rest_s
+        assert not windows.fits("a", 1.0)
+        assert windows.fits("a", 0.05)
+    now_s = 13.0 + rest_s
+    assert windows.fits("a", 1.0)
+
+
+@pytest.mark.parametrize(("after_s", "is_alone"), [(4.9, False), (5.1, True)])
+def test_a_client_is_there_for_five_seconds_after_its_last_request(
+    after_s: float, is_alone: bool
+) -> None:
+    now_s = 0.0
+    windows = windows_of("ab", lambda: now_s)
+    windows.take("a", 0.030)
+    now_s = after_s
+    assert windows.fits("a", 0.030) is is_alone
+
+
+def test_a_client_whose_answer_takes_long_is_still_there() -> None:
+    now_s = 0.0
+    windows = windows_of("ab", lambda: now_s)
+    windows.take("a", 0.030)
+    windows.take("b", 0.030)
+    now_s = 60.0
+    assert not windows.fits("a", 0.030)
+
+
 def test_keys_are_served_in_turns_and_a_key_in_order() -> None:
     async def use() -> list[str]:
         line, served = Line(Shares(1)), []

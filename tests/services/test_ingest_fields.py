@@ -17,7 +17,7 @@ from visionops_assets.services.ingest.fields import (
     contradicts,
     display_name,
 )
-from visionops_assets.services.text import MAX_TEXT_CHARACTERS, PlainText
+from visionops_assets.services.text import MAX_TEXT_CHARACTERS, PlainText, is_unseen
 
 TEXT = TypeAdapter[str](PlainText)
 TIME = TypeAdapter[datetime](UtcTime)
@@ -50,6 +50,29 @@ def test_text_that_cannot_be_shown_or_stored_is_refused(text: str) -> None:
 def test_characters_that_are_not_seen_are_refused(code: int) -> None:
     for text in (f"ca{chr(code)}t", f"{chr(code)}cat", f"cat{chr(code)}"):
         with pytest.raises(ValidationError):
+            TEXT.validate_python(text)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164),
+     (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF)],
+)  # fmt: skip
+def test_marks_and_letters_that_show_nothing_are_unseen_and_their_neighbours_are_not(
+    first: int, last: int
+) -> None:
+    assert all(is_unseen(chr(code)) for code in range(first, last + 1))
+    for beside in (first - 1, last + 1):
+        assert not is_unseen(chr(beside)) or unicodedata.category(chr(beside)) == "Cf"
+
+
+@pytest.mark.parametrize(("characters", "is_accepted"), [(200, True), (201, False)])
+def test_a_text_has_200_characters_at_most(characters: int, is_accepted: bool) -> None:
+    text = "a" * characters
+    if is_accepted:
+        assert TEXT.validate_python(text) == text
+    else:
+        with pytest.raises(ValidationError, match="at most 200"):
             TEXT.validate_python(text)
 
 

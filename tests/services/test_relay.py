@@ -1,7 +1,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -14,14 +15,8 @@ from visionops_assets.catalog.schema import Outbox
 from visionops_assets.contracts import MediaEvent, MediaKind
 from visionops_assets.errors import PublishError, ServerUnreachableError
 from visionops_assets.resources.broker import OutgoingEvent
-from visionops_assets.services.relay import (
-    BATCH_EVENTS,
-    FIRST_BACKOFF_S,
-    GATHER_S,
-    MAX_BACKOFF_S,
-    Relay,
-    outgoing,
-)
+from visionops_assets.services import relay as relay_module
+from visionops_assets.services.relay import Relay, outgoing
 
 
 def _row(source: str = "camera") -> Outbox:
@@ -155,19 +150,38 @@ def test_while_the_broker_is_down_events_stay_owed_and_waits_grow(owed: FakeOutb
     broker, stop = _run(owed, *down)
     assert len(broker.published) == 3
     backoffs_s = stop.waits_s[: len(down)]
-    assert backoffs_s[0] == FIRST_BACKOFF_S
-    assert backoffs_s == sorted(backoffs_s)
-    assert backoffs_s[-1] == MAX_BACKOFF_S
+    assert backoffs_s == [0.5, 1, 2, 4, 5, 5]
 
 
 def test_after_a_success_the_waits_begin_again(owed: FakeOutbox) -> None:
     """An outage of last week is no reason to wait long in this one."""
-    owed.unpublished += [_row() for _ in range(BATCH_EVENTS)]  # two batches
+    owed.unpublished += [_row() for _ in range(500)]  # two batches
     down: list[Exception | None] = [PublishError("not acked")] * 3
     _, stop = _run(owed, *down, None, *down, None)
-    growing = [FIRST_BACKOFF_S, 2 * FIRST_BACKOFF_S, 4 * FIRST_BACKOFF_S]
     # The first batch is full, so that none is waited for; the second one is not.
-    assert stop.waits_s == [*growing, *growing, GATHER_S]
+    assert stop.waits_s == [0.5, 1, 2, 0.5, 1, 2, 1]
+
+
+def test_what_was_published_is_forgotten_after_a_day_and_looked_for_every_ten_minutes(
+    owed: FakeOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, pruned = 1_000.0, list[tuple[float, timedelta]]()
+    monkeypatch.setattr(relay_module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(outbox, "delete_published", lambda _, age: pruned.append((now_s, age)))
+    owed.unpublished = []
+
+    class Turns(PatientEvent):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now_s
+            now_s += 299.5
+            if now_s > 2_500:
+                self.set()
+            return self.is_set()
+
+    stop = Turns()
+    broker = FakeBroker(stop)
+    Relay(cast("Any", owed), cast("Any", broker), cast("Any", Heart()), stop).run()
+    assert pruned == [(1_000.0, timedelta(days=1)), (1_898.5, timedelta(days=1))]
 
 
 def test_what_was_not_acknowledged_is_not_marked(owed: FakeOutbox) -> None:

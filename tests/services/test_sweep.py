@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -155,8 +156,49 @@ def test_every_untaken_file_is_looked_at(world: World, sweeper: Sweep, untaken: 
     assert sweeper.run_once()[0]["events_announced_again"] == untaken
 
 
-def test_unfinished_streams_are_looked_for_once_an_hour(sweeper: Sweep) -> None:
-    assert [sweeper.run_once()[0]["streams_aborted"] for _ in range(3)] == [1, 0, 0]
+def test_unfinished_streams_are_looked_for_once_an_hour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = {"now_s": 500.0}
+    monkeypatch.setattr(sweep, "time", SimpleNamespace(monotonic=lambda: clock["now_s"]))
+    sweeper = Sweep(Settings(), cast("Any", world), cast("Any", world))
+    aborted = [
+        sweeper.run_once()[0]["streams_aborted"]
+        for clock["now_s"] in (500.0, 500.0, 4_099.9, 4_100.0, 4_100.0)
+    ]
+    assert aborted == [1, 0, 0, 1, 0]
+
+
+def test_each_task_goes_by_its_own_setting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, tuple[object, ...]] = {}
+
+    def noted(name: str, answer: object) -> object:
+        def call(*arguments: object) -> object:
+            asked[name] = arguments[1:] if name != "streams" else arguments
+            return answer
+
+        return call
+
+    for name, answer in (
+        ("fence_expired_uploads", []),
+        ("announce_untaken", (0, None)),
+        ("delete_acknowledgements", 0),
+    ):
+        monkeypatch.setattr(sweeping, name, noted(name, answer))
+    monkeypatch.setattr(sweep, "abort_unfinished", noted("streams", 0))
+    settings = Settings(
+        upload_lease_s=1,
+        announce_again_after_s=2,
+        idempotency_expiry_s=3,
+        kafka_media_topic="m",
+    )
+    Sweep(settings, cast("Any", world), cast("Any", world)).run_once()
+    assert asked == {
+        "fence_expired_uploads": (timedelta(seconds=1), 200),
+        "announce_untaken": ("m", timedelta(seconds=2), UUID(int=0), 200),
+        "delete_acknowledgements": (timedelta(seconds=3),),
+        "streams": (timedelta(days=1),),
+    }
 
 
 def test_it_runs_until_it_is_stopped(world: World, sweeper: Sweep, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from visionops_assets.vision.capture.address import (
 )
 
 MARKER = "hunter2"
+LONG = "https://gate.example/".ljust(2_000, "a")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,8 @@ MARKER = "hunter2"
         ("RTSPS://ann:pw@gate.example:322/1", Transport.RTSP),
         ("http://gate.example/live.m3u8", Transport.HTTP),
         ("https://gate.example/mjpeg?token=1", Transport.HTTP),
+        ("http://gate.example:1/", Transport.HTTP),
+        (LONG, Transport.HTTP),
     ],
 )
 def test_an_address_of_a_camera_is_kept_as_it_is(address: str, transport: Transport) -> None:
@@ -36,23 +39,23 @@ def test_a_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "why"),
     [
-        "ftp://gate.example/1",
-        "concat:a.ts|b.ts",
-        "data:text/plain,1",
-        "udp://239.0.0.1:1234",
-        "rtsp:///1",
-        "rtsp://ann:hunter2/pw@gate.example/1",
-        "http://gate.example:0/",
-        "http://gate.example\n/",
-        "https://gate.example/" + 2_000 * "a",
-        "no-such-file.mp4",
-        "file:/",
-        "",
+        ("ftp://gate.example/1", "cannot be read by ftp"),
+        ("concat:a.ts|b.ts", "cannot be read by concat"),
+        ("data:text/plain,1", "cannot be read by data"),
+        ("udp://239.0.0.1:1234", "cannot be read by udp"),
+        ("rtsp:///1", "names no host"),
+        ("rtsp://ann:hunter2/pw@gate.example/1", "names no host"),
+        ("http://gate.example:0/", "names no host"),
+        ("http://gate.example\n/", "all printable"),
+        (LONG + "a", "at most 2,000 characters"),
+        ("no-such-file.mp4", "There is no file"),
+        ("file:/", "There is no file /"),
+        ("", "There is no file"),
     ],
 )
-def test_anything_else_is_refused_without_showing_a_password(address: str) -> None:
-    with pytest.raises(InvalidRequestError) as refusal:
+def test_anything_else_is_refused_with_the_reason_and_no_password(address: str, why: str) -> None:
+    with pytest.raises(InvalidRequestError, match=why) as refusal:
         checked_address(address)
     assert MARKER not in str(refusal.value)

@@ -6,10 +6,12 @@ import struct
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.vision.camera_files import FRAME_RATE_HZ, bare_packet, film
+from visionops_assets.contracts import MediaKind
 from visionops_assets.vision.capture import child as capture_child
 from visionops_assets.vision.capture.child import Feed
 from visionops_assets.vision.capture.clips import VideoPacket
@@ -93,12 +95,13 @@ class Cutter:
         self.damaged = damaged
         self.fed: list[int] = []
         self.interruptions = 0
+        self.cuts: dict[int, Cut] = {}
 
     def feed(self, packet: VideoPacket, now_s: float) -> Cut | None:
         if packet.pts in self.damaged:
             raise ValueError("damaged")
         self.fed.append(packet.pts or 0)
-        return None
+        return self.cuts.get(packet.pts or 0)
 
     def interrupt(self) -> Cut | None:
         self.interruptions += 1
@@ -128,6 +131,33 @@ def test_after_a_damaged_frame_all_is_left_out_up_to_the_next_key_frame(how: str
     assert cutter.fed == [number for number in range(20) if number not in {7, 8, 9}]
     assert cutter.interruptions == 1
     assert (beat.frames, beat.dropped_frames) == (20, 3)
+
+
+def test_a_beat_a_second_allows_the_cpu_time_of_the_next_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And a clip's age is counted from its beginning, whatever the clocks do."""
+    clock, allowed = {"now_s": 100.0}, list[float]()
+    cutter, replies = Cutter(set()), io.BytesIO()
+    cutter.cuts = {3: Cut(MediaKind.IMAGE, b"still", 95.0), 4: Cut(MediaKind.IMAGE, b"", 999.0)}
+    time = SimpleNamespace(monotonic=lambda: clock["now_s"])
+    monkeypatch.setattr(capture_child, "time", time)
+    monkeypatch.setattr(capture_child, "allow_cpu_time", allowed.append)
+    fed = Feed(cutter, replies)
+    for number, clock["now_s"] in enumerate((100.0, 100.5, 100.99, 101.0, 101.5, 102.1)):
+        packet = bare_packet()
+        packet.pts = packet.dts = number
+        packet.is_keyframe = True
+        fed.take(packet)
+    assert allowed == [60, 60]
+    read = io.BytesIO(replies.getvalue()).read
+    sent = [read_message(read, max_body_bytes=10) for _ in range(4)]
+    still, beat, other, last = (CAPTURE_REPLY.validate_json(header) for header, _ in sent)
+    assert still == CutReply(kind=MediaKind.IMAGE, age_s=6.0)
+    assert other == CutReply(kind=MediaKind.IMAGE, age_s=0.0)
+    assert isinstance(beat, HeartbeatReply)
+    assert isinstance(last, HeartbeatReply)
+    assert (beat.frames, last.frames) == (4, 2)
 
 
 def test_a_damaged_key_frame_takes_its_whole_group_along() -> None:

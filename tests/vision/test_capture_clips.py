@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from tests.vision.camera_files import FRAME_RATE_HZ, bare_packet, film
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.vision.capture import clips as capture_clips
 from visionops_assets.vision.capture.clips import Clip, ClipCutter, VideoPacket, times_of, to_mp4
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
@@ -64,18 +63,27 @@ def test_a_clip_ends_where_the_clock_of_the_stream_jumps() -> None:
         assert clip.packets == packets[:10]
 
 
-def test_a_clip_ends_rather_than_grow_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_clips, "MAX_CUT_BYTES", capture_clips.CONTAINER_BYTES + 1_000)
-    packets = [packet(number) for number in range(30)]
+@pytest.mark.parametrize("jump_s", [9.9, 10.1])
+def test_a_clock_may_jump_by_ten_seconds(jump_s: float) -> None:
+    jump = round(jump_s * TICKS_PER_S)
+    packets = [packet(number, jump=jump if number >= 10 else 0) for number in range(40)]
+    (clip,) = cut(ClipCutter(10.5, 1 / TICKS_PER_S), packets, {0})
+    assert len(clip.packets) == (15 if jump_s < 10 else 10)
+
+
+def test_a_clip_ends_rather_than_grow_too_large() -> None:
+    """A message of a child is 32 MiB at most, of which the file's index gets one."""
+    packets = [packet(number, size=1024**2) for number in range(40)]
     (clip,) = cut(ClipCutter(5.0, 1 / TICKS_PER_S), packets, {0})
-    assert clip.bytes == 1_000
+    assert clip.bytes == 31 * 1024**2
 
 
-def test_what_was_long_ago_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_clips, "MAX_PREROLL_S", 2.0)
+@pytest.mark.parametrize(("seconds", "is_kept"), [(60.0, True), (60.04, False)])
+def test_what_was_long_ago_is_not_kept(seconds: float, is_kept: bool) -> None:
     cutter = ClipCutter(1.0, 1 / TICKS_PER_S)
-    cut(cutter, [packet(number, key_every=1_000) for number in range(60)], set())
-    assert not cutter.begin()
+    packets = [packet(number, key_every=10_000) for number in range(round(seconds * 25) + 1)]
+    cut(cutter, packets, set())
+    assert cutter.begin() is is_kept
 
 
 @given(

@@ -82,6 +82,12 @@ def test_stills_of_motion_are_taken_while_it_lasts(video: Path) -> None:
     assert 8.0 <= cuts[0].began_s <= 8.5
 
 
+def test_for_rare_stills_of_motion_every_frame_is_looked_at(video: Path) -> None:
+    """Key frames alone would show what moves between them too late, or never."""
+    (cut,) = cuts_of(video, 11.9, mode="still", every_s=10, motion=True)
+    assert 8.0 <= cut.began_s <= 8.5
+
+
 def test_for_rare_stills_only_key_frames_that_are_due_are_decoded(
     video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@ import pytest
 
 from tests.vision.camera_files import scene
 from visionops_assets.vision.capture.motion import (
-    PAUSE_S,
     PICTURES_HZ,
     WARM_UP_PICTURES,
     WIDTH_PX,
@@ -54,8 +53,8 @@ def test_what_is_smaller_than_the_share_is_no_motion() -> None:
 def test_motion_lasts_over_a_pause_and_then_ends(detector: MotionDetector) -> None:
     detector.observe(with_thing(30), 10.0)
     detector.observe(wall(), 10.2)
-    assert detector.is_moving(10.0 + PAUSE_S - 0.1)
-    assert not detector.is_moving(10.0 + PAUSE_S)
+    assert detector.is_moving(11.9)
+    assert not detector.is_moving(12.0)
 
 
 def test_motion_goes_on_at_a_share_at_which_it_would_not_begin() -> None:
@@ -64,8 +63,8 @@ def test_motion_goes_on_at_a_share_at_which_it_would_not_begin() -> None:
     detector.observe(with_thing(24), 10.0)
     assert not detector.is_moving(10.0)
     detector.observe(with_thing(50), 10.2)
-    detector.observe(with_thing(24, left=100), 10.2 + PAUSE_S - 0.1)
-    assert detector.is_moving(10.2 + PAUSE_S + 1.0)
+    detector.observe(with_thing(24, left=100), 12.1)
+    assert detector.is_moving(13.2)
 
 
 def test_nothing_moves_while_the_background_is_learnt() -> None:
@@ -82,4 +81,13 @@ def test_a_few_pictures_a_second_are_enough() -> None:
         if detector.wants(number / 25):
             detector.observe(wall(), number / 25)
             seen += 1
-    assert seen == pytest.approx(4 * PICTURES_HZ, abs=4)
+    assert seen == pytest.approx(4 * 5, abs=4)
+
+
+@pytest.mark.parametrize(("learnt", "is_moving"), [(14, False), (15, True)])
+def test_fifteen_pictures_make_a_background(learnt: int, is_moving: bool) -> None:
+    detector = MotionDetector(0.01)
+    for number in range(learnt):
+        detector.observe(wall(90 + number % 2), number / PICTURES_HZ)
+    detector.observe(with_thing(30), 10.0)
+    assert detector.is_moving(10.0) is is_moving

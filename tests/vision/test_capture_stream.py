@@ -140,6 +140,32 @@ def test_a_local_file_is_a_video_and_no_script(
             CameraStream(f"{server}/{name}", MAX_PIXELS)
 
 
+def test_of_packets_without_times_those_are_kept_that_a_picture_can_wait_for() -> None:
+    """H.264 shows a frame at most 16 frames after it is decoded; without a duration each is 1."""
+    packets = [bare_packet() for _ in range(21)]
+    packets[-1].dts = packets[-1].pts = 100
+    found = list(timed(packets))
+    assert found == packets[4:]
+    assert [times_of(packet) for packet in found] == [(time, time) for time in range(84, 101)]
+
+
+def test_ffmpeg_is_told_how_long_to_wait_and_what_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def refuse(address: str, **options: Any) -> None:
+        told.update(options, address=address)
+        raise NoVideoStreamError("enough")
+
+    monkeypatch.setattr("visionops_assets.vision.capture.stream.av.open", refuse)
+    with pytest.raises(NoVideoStreamError):
+        CameraStream("rtsp://gate.example/1", 1_234)
+    assert told["timeout"] == (15, 15), "to open, and between two reads"
+    options = told["options"]
+    assert (options["max_pixels"], options["analyzeduration"]) == ("1234", "3000000")
+    assert options["protocol_whitelist"] == "rtsp,rtsps,tcp,tls"
+    assert options["rtsp_transport"] == "tcp", "UDP would open ports"
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
 def test_every_packet_gets_times_that_go_up(known: list[tuple[bool, bool]]) -> None:
     packets = []

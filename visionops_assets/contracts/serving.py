@@ -88,6 +88,7 @@ class Prediction(TolerantRecord):
     probabilities: tuple[Number, ...] = Field(min_length=1)
     embedding: tuple[Number, ...]
     image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    latency_ms: Number = Field(ge=0)
+    # Not a `Number`: the lower bound of that would take the place of this one.
+    latency_ms: float = Field(ge=0, le=3.5e38)
     quality: tuple[Number, ...] = ()
     image: Base64Bytes | None = None
