@@ -18,7 +18,7 @@ ACTS = {
 # Tests hold what pictures say, and not the width of each line.
 PICTURES = ("plots", "drawing")
 NO_UNIT_TESTS = {"integration", "chaos", "hosts", "acceptance", "attacks", "structure", "mutants"}
-MAX_TEST_FILES = 10
+MAX_TEST_FILES = 6
 MAX_STEPS = 4
 
 

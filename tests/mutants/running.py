@@ -22,6 +22,8 @@ PYTEST = (
 )
 # Endless loops are known by their CPU time: on a busy machine, tests that wait long are none.
 CPU_LIMIT_S = 120
+# Of Hypothesis, per test: more would notice next to nothing more.
+EXAMPLES = 30
 OURS = {"tests", "visionops_assets", "triton_models"}
 Verdict = Literal["noticed", "timed out", "survived", "no test"]
 
@@ -120,5 +122,16 @@ def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]
     import pytest  # noqa: PLC0415 - as the tree sees it
+    from hypothesis import HealthCheck, settings  # noqa: PLC0415
 
+    # What is slow on a busy machine is no failure, and the same change has the same verdict.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile(
+        "mutants",
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=slow,
+    )
+    settings.load_profile("mutants")
     sys.exit(int(pytest.main(words)))
