@@ -48,6 +48,7 @@ def made(source: str) -> set[str]:
         ("a += b", {"pass"}),
         ("raise a", {"pass"}),
         ("_log.info(a)", set()),
+        ("crash_point(a)", set()),
         ("while a:\n    continue", {"while (not a):\n    continue", "while a:\n    break"}),
         ('"""Doc 3."""', set()),
         ("assert a < b", set()),

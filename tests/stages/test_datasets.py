@@ -14,9 +14,11 @@ from visionops_assets.catalog.datasets import LabelBacklog
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.settings import Settings
 from visionops_assets.stages.datasets.members import (
+    _label_of_groups,
     assign_splits,
     classes_short_of_holdout,
     groups_on_both_sides,
+    is_sound,
     snapshot_id_of,
     stray_classes,
     what_is_missing,
@@ -105,6 +107,44 @@ def test_leaks_and_short_classes_are_found() -> None:
     assert classes_short_of_holdout(members, minimum=1) == {"b": 0, "c": 1}
 
 
+@pytest.mark.parametrize(
+    ("sides", "is_sound_"),
+    [
+        ({"a": "th", "b": "th"}, True),
+        ({"a": "th", "b": "tt"}, False),  # nothing of b to judge by
+        ({"a": "th", "b": "hh"}, False),  # nothing of b to learn from
+    ],
+)
+def test_a_snapshot_is_sound_where_each_class_is_on_both_sides(
+    sides: dict[str, str], is_sound_: bool
+) -> None:
+    members = pd.DataFrame(
+        [(f"{label}{n}", label, {"t": "train", "h": "holdout"}[side])
+         for label, both in sides.items() for n, side in enumerate(both)],
+        columns=["group_id", "label", "split"],
+    )  # fmt: skip
+    assert is_sound(members, 1) is is_sound_
+    assert not is_sound(members.assign(group_id="one"), 1), "a group is on both sides"
+    assert not is_sound(members, 2)
+
+
+@pytest.mark.parametrize(("least", "percent", "groups"), [(5, 20, 25), (5, 30, 17), (1, 50, 2)])
+def test_the_groups_that_a_class_needs_fill_its_holdout(
+    least: int, percent: int, groups: int
+) -> None:
+    asked = Settings(min_holdout_per_class=least, holdout_percent=percent)
+    assert groups_per_class(asked) == groups
+
+
+def test_a_group_has_the_label_of_most_of_its_frames() -> None:
+    """By it the holdout is filled up class by class; of equally many, the first in the alphabet."""
+    frames = labelled([(look, label, 1) for look in range(10) for label in ("b", "a", "b")])
+    even = labelled([(look, label, 1) for look in range(10) for label in ("b", "a")])
+    for media, expected in ((frames, "b"), (even, "a")):
+        members = assign_splits(media, 50)
+        assert set(_label_of_groups(members).values()) == {expected}
+
+
 def test_sides_in_the_snapshot_before_stay_and_new_groups_fill_up() -> None:
     before = assign_splits(labelled([(look, "a", 1) for look in range(40)]), 20)
     known = dict(zip(before["media_id"], before["split"], strict=True))
@@ -176,13 +216,16 @@ def backlog(
     [
         (backlog(500), None),
         (backlog(500, waiting=1, oldest_s=599), "on their way"),
-        (backlog(500, waiting=1, oldest_s=601), None),
+        (backlog(500, waiting=1, oldest_s=600), None),
+        (backlog(500, waiting=3), "3 media files are on their way"),
         (backlog(499), "no label has come for 20 s"),
         (backlog(499, newest_s=19), "no label has come"),
         (backlog(499, newest_s=20), None),
         (backlog(1, newest_s=20), None),
         (backlog(1, newest_s=20, waiting=1), "on their way"),
-        (backlog(0, newest_s=10_000), "0 newly labelled frames"),
+        (backlog(1), "1 newly labelled frame: they make a snapshot when no label"),
+        (backlog(0, newest_s=10_000), "0 newly labelled frames: 1 make a snapshot once"),
+        (backlog(499, newest_s=99, snapshot_frames=9_999), "500 make a snapshot once"),
         (backlog(59, newest_s=99, snapshot_frames=600), "60 make a snapshot once labels pause"),
         (backlog(60, newest_s=99, snapshot_frames=600), None),
         (backlog(60, newest_s=9, snapshot_frames=600), "no label has come"),

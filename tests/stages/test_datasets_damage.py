@@ -84,6 +84,9 @@ def test_files_made_again_keep_the_side_that_they_had_before_they_were_left_out(
     assert sides_of(snapshots, objects, {"b"}) == {"b": "train"}
     assert sides_of(snapshots, objects, {"a", "c"}) == {"a": "holdout", "b": "train"}
     assert sides_of([], objects, {"a"}) == {}
+    # What has every side that is asked for is the last one that is read.
+    del store[f"{snapshot_prefix('0')}/members.parquet"]
+    assert sides_of(snapshots, objects, {"b"}) == {"b": "train"}
 
 
 def test_a_shard_that_the_store_fails_on_is_damaged_if_it_gives_others() -> None:

@@ -13,6 +13,7 @@ from visionops_assets.stages.evaluation.gate import (
     ChampionAnswers,
     GateRule,
     HoldoutAnswers,
+    _missing,
     groups_of_a_failed_class,
     judge,
     limit_of_first,
@@ -241,6 +242,25 @@ def test_no_number_of_groups_tells_what_lies_on_the_limit() -> None:
     assert verdict.state is GateState.UNDECIDED
     assert verdict.groups_needed is None
     assert verdict.reason.endswith("would tell: it is too close to the limit.")
+
+
+@pytest.mark.parametrize(
+    ("groups", "times", "missing"),
+    [(10, 1.0, 1), (10, 1.01, 1), (10, 1.2, 2), (10, 10.0, 90), (10, 10.01, None)],
+)
+def test_missing_groups_are_counted_up_to_a_sensible_number(
+    groups: int, times: float, missing: int | None
+) -> None:
+    assert _missing(groups, times) == missing
+
+
+@pytest.mark.parametrize(("classes", "groups"), [(1, 5), (2, 6), (10, 8), (100, 11)])
+def test_a_class_without_a_right_answer_is_blamed_from_a_number_of_groups_on(
+    classes: int, groups: int
+) -> None:
+    """As many wrong answers in a row, each with a chance of a half, have one of 5 % / classes."""
+    assert groups_of_a_failed_class(classes) == groups
+    assert 2.0**-groups <= 0.05 / classes < 2.0 ** (1 - groups)
 
 
 def test_nobody_is_asked_for_ten_times_the_labels() -> None:

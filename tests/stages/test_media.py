@@ -72,6 +72,7 @@ def test_a_short_batch_waits_until_it_is_due() -> None:
     rule = BatchRule(max_events=3, max_wait_s=30.0)
     queued = events([0.0, 29.0])
     assert cut_batches("media", 0, queued, rule, START_S + 29.5) == []
+    assert cut_batches("media", 0, queued, rule, START_S + 30.0) == [OffsetRange("media", 0, 0, 2)]
     assert cut_batches("media", 0, queued, rule, START_S + 30.5) == [OffsetRange("media", 0, 0, 2)]
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from tests.stages.references import reference
 from visionops_assets.catalog.performance import Observation
+from visionops_assets.stages.monitoring import comparing
 from visionops_assets.stages.monitoring.comparing import KINDS, compare
 from visionops_assets.stages.monitoring.drift import choose
 from visionops_assets.stages.reference_files import Reference
+from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
 
 SIGNIFICANCE = 0.01
@@ -130,6 +132,28 @@ def test_quality_is_compared_only_where_every_prediction_has_it(
     mixed = [replace(one, quality=()) for one in seen[:without]] + seen[without:]
     compared = compare(known, mixed, traffic.embeddings, SIGNIFICANCE)
     assert list(compared.results) == ["embedding", "class_share", "confidence"]
+
+
+@pytest.mark.parametrize(
+    ("significance", "permutations"), [(0.01, 1_400), (0.1, 140), (0.0001, 10_000)]
+)
+def test_permutations_suffice_for_the_least_p_value_to_be_significant(
+    known: Reference,
+    traffic: Traffic,
+    monkeypatch: pytest.MonkeyPatch,
+    significance: float,
+    permutations: int,
+) -> None:
+    """Of 7 tests, after Holm's correction, with a reserve of a factor 2; 10,000 take seconds."""
+    asked: list[int] = []
+
+    def noted(*_: object, permutations: int) -> TestResult:
+        asked.append(permutations)
+        return TestResult(0.0, 1 / (1 + permutations))
+
+    monkeypatch.setattr(comparing, "mmd_test", noted)
+    compare(known, traffic.seen(), traffic.embeddings, significance)
+    assert asked == [permutations]
 
 
 @pytest.mark.parametrize(("count", "most"), [(5, 9), (9, 9), (200, 9)])

@@ -85,6 +85,7 @@ def test_label_lag_is_the_median_and_never_negative() -> None:
     seen = [observation("a", "a", lag_s=lag_s) for lag_s in (10, 30, 3_000)]
     assert measure(RELEASE, seen, None).label_lag_s == 30
     assert measure(RELEASE, [observation("a", "a", lag_s=-0.5)], None).label_lag_s == 0
+    assert measure(RELEASE, [observation("a", "a", lag_s=0.5)], None).label_lag_s == 0.5
 
 
 def test_a_truth_that_the_model_does_not_know_counts_as_wrong() -> None:

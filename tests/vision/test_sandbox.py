@@ -1,3 +1,5 @@
+import io
+import json
 import os
 import signal
 import struct
@@ -20,6 +22,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
+from visionops_assets.vision.sandbox import child
 from visionops_assets.vision.sandbox import process as sandbox_process
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 from visionops_assets.vision.sandbox.messages import (
@@ -157,9 +160,11 @@ def test_the_child_has_limits_and_no_secrets(
         rows = (process / "limits").read_text().splitlines()
         limits = {row[:25].strip(): row[25:].split()[:2] for row in rows}
     assert limits["Max address space"] == [str(MEMORY_BYTES)] * 2
+    assert limits["Max open files"] == ["32", "32"]
     assert limits["Max file size"] == ["0", "0"]
     assert limits["Max core file size"] == ["0", "0"]
-    assert limits["Max cpu time"][0] != "unlimited"
+    # Twice the time of the clock, for two threads decode; and what it took to start.
+    assert 40 < int(limits["Max cpu time"][0]) < 60
     assert not process.exists()
 
 
@@ -177,7 +182,7 @@ def test_a_child_that_cannot_start_blames_no_file(
         sandbox.decode(picture, MediaKind.IMAGE, SPEC)
 
 
-@pytest.mark.parametrize("lengths", [(1 << 31, 0), (10, 101)])
+@pytest.mark.parametrize("lengths", [(1 << 31, 0), (64 * 1024 + 1, 0), (10, 101)])
 def test_a_message_that_is_too_long_is_not_read(lengths: tuple[int, int]) -> None:
     asked: list[int] = []
 
@@ -188,3 +193,20 @@ def test_a_message_that_is_too_long_is_not_read(lengths: tuple[int, int]) -> Non
     with pytest.raises(ValueError, match="too long"):
         read_message(read_exactly, max_body_bytes=100)
     assert asked == [LENGTHS.size]
+
+
+def test_the_longest_message_is_read() -> None:
+    def read_exactly(count: int) -> bytes:
+        asked.append(count)
+        return LENGTHS.pack(64 * 1024, 100)
+
+    asked: list[int] = []
+    read_message(read_exactly, max_body_bytes=100)
+    assert asked == [LENGTHS.size, 64 * 1024, 100]
+
+
+def test_a_long_error_is_cut_and_keeps_its_code() -> None:
+    replies = io.BytesIO()
+    child._send_error(replies, "corrupt", "x" * 501)
+    header, _ = read_message(io.BytesIO(replies.getvalue()).read, max_body_bytes=0)
+    assert json.loads(header) == {"type": "error", "code": "corrupt", "message": "x" * 500}

@@ -68,6 +68,33 @@ def test_everything_else_is_refused(head: bytes) -> None:
         sniff(head)
 
 
+def test_only_brands_within_the_first_box_count() -> None:
+    """What follows may be anything, and a box that is longer than the file ends with it."""
+    other = b"\0\0\0\x14ftypXYZW\0\0\2\0QQQQ"
+    with pytest.raises(UnsupportedMediaError):
+        sniff(other + b"isom" * 4)
+    assert sniff(b"\0\1\0\0ftypXYZW\0\0\2\0QQQQmp42")[1] == "video/mp4"
+
+
+@pytest.mark.parametrize("packets", [4, 5, 6])
+def test_five_packets_in_a_row_are_a_transport_stream(packets: int) -> None:
+    if packets >= 5:
+        assert sniff(TRANSPORT_PACKET * packets)[1] == "video/mp2t"
+    else:
+        with pytest.raises(UnsupportedMediaError):
+            sniff(TRANSPORT_PACKET * packets)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(1, 0xC0), (3, 0x0F)])
+def test_a_packet_with_an_error_or_without_a_control_is_no_transport_stream(
+    offset: int, value: int
+) -> None:
+    packet = bytearray(TRANSPORT_PACKET)
+    packet[offset] = value
+    with pytest.raises(UnsupportedMediaError):
+        sniff(bytes(packet) * 5)
+
+
 def test_sound_is_told_by_its_brand() -> None:
     with pytest.raises(NoVideoStreamError):
         sniff(b"\0\0\0\x18ftypM4A \0\0\2\0isommp42")
