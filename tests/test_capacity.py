@@ -1,5 +1,6 @@
 """The capacity model: figures by hand, and what must hold of any demand."""
 
+import inspect
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,7 +17,10 @@ from visionops_assets.capacity.limits import batch_that_keeps, limits_of
 from visionops_assets.capacity.load import batches_per_day, media_partitions
 from visionops_assets.capacity.measurements import MODELS, Basis
 from visionops_assets.capacity.planning import figures_of
+from visionops_assets.cli.capacity import capacity
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.settings import Settings
+from visionops_assets.vision.architectures import build
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "explanation" / "figures.md"
 BILLION_A_YEAR = 1e9 / 365
@@ -447,3 +451,67 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
         },
         rel=1e-4,
     )
+
+
+def test_what_is_not_said_of_a_demand_is_what_the_command_and_the_settings_say() -> None:
+    """The command has its units, the model the basic ones: neither may drift from the other."""
+    assumed = Demand(media_per_day=1)
+    asked = {
+        name: parameter.default
+        for name, parameter in inspect.signature(capacity).parameters.items()
+    }
+    assert asked["image_kb"] * 1e3 == assumed.image_bytes
+    assert asked["image_megapixels"] * 1e6 == assumed.image_pixels
+    assert asked["video_megapixels"] * 1e6 == assumed.video_pixels
+    assert asked["video_mbit_s"] * 1e6 == assumed.video_bits_per_second
+    assert asked["video_hours"] == assumed.video_hours_per_day == 0
+    for name in (
+        *("peak_factor", "retention_days", "queue_retention_days", "replication", "clip_s"),
+        *("batch_max_messages", "batch_max_wait_s", "model", "gpu_inferences_per_second"),
+    ):
+        assert asked[name] == getattr(assumed, name), name
+    usual = Settings()
+    assert assumed.batch_max_messages == usual.batch_max_messages
+    assert assumed.batch_max_wait_s == usual.batch_max_wait_s
+    assert assumed.video_sample_interval_s == usual.video_sample_interval_s
+    assert assumed.kept_image_share == usual.prediction_image_sample_rate
+    assert assumed.labelled_share == 0.01
+    assert assumed.predictions_per_second == 0
+
+
+def test_given_constants_are_those_of_what_gives_them() -> None:
+    usual = Settings()
+    assert m.GATEWAY_MAX_IN_FLIGHT.value == usual.gateway_max_in_flight
+    assert m.MONITORING_INTERVAL_S.value == usual.monitoring_interval_s
+    deployed = (usual.project_root / "deploy" / "dagster.yaml").read_text()
+    assert f"max_concurrent_runs: {m.MAX_CONCURRENT_RUNS.value:g}\n" in deployed
+    assert f"max_runtime_seconds: {m.MAX_RUN_S.value:g}\n" in deployed
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_measured_model_is_what_its_name_says(name: str) -> None:
+    network, _, frame_px = name.rpartition("-")
+    assert MODELS[name].frame_px == int(frame_px)
+    assert MODELS[name].embedding_size == build(network, 2).embedding_size
+
+
+@pytest.mark.parametrize("name", ["peak_factor", "replication", "batch_max_messages"])
+def test_one_is_the_least_of_what_must_be_at_least_one(name: str) -> None:
+    assert getattr(replace(Demand(media_per_day=1), **{name: 1}), name) == 1
+    with pytest.raises(InvalidRequestError, match="must be at least 1"):
+        replace(Demand(media_per_day=1), **{name: 0})
+
+
+def test_a_share_of_one_is_all_and_more_is_refused() -> None:
+    for name in ("labelled_share", "kept_image_share"):
+        assert getattr(replace(Demand(media_per_day=1), **{name: 1}), name) == 1
+        with pytest.raises(InvalidRequestError, match="at most 1"):
+            replace(Demand(media_per_day=1), **{name: 1.001})
+
+
+def test_what_has_no_load_needs_no_pods_and_what_has_some_needs_two() -> None:
+    idle = values(Demand(media_per_day=1))
+    assert (idle["gateway"], idle["triton_cpu"], idle["triton_gpu"]) == (0, 0, 0)
+    assert idle["ingest"] == 2, "one may fail"
+    busy = values(Demand(media_per_day=1, predictions_per_second=0.001))
+    assert (busy["gateway"], busy["triton_cpu"], busy["triton_gpu"]) == (2, 2, 2)

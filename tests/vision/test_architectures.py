@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -26,3 +28,37 @@ def test_a_block_of_equal_shapes_passes_its_input_on() -> None:
         torch.nn.init.zeros_(weights)
     features = torch.rand(1, 4, 6, 6)
     assert torch.equal(block(features), features)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shapes"),
+    [
+        ("resnet-tiny", [(16, 32)] * 3 + [(24, 16), (48, 8), (96, 4), (96, 1)]),
+        (
+            "resnet-18",
+            [(64, 32)] * 3 + [(64, 16)] * 3 + [(128, 8)] * 2 + [(256, 4)] * 2 + [(512, 2)] * 2
+            + [(512, 1)],
+        ),
+    ],
+)  # fmt: skip
+def test_features_grow_as_the_picture_shrinks(
+    architecture: str, shapes: list[tuple[int, int]]
+) -> None:
+    """Channels and side after each part, of a picture of 64 pixels: He et al. 2016, table 1."""
+    features, found = torch.zeros(1, 3, 64, 64), []
+    body = build(architecture, 2).eval().body
+    assert isinstance(body, torch.nn.Sequential)
+    for part in body[:-1]:
+        features = part(features)
+        found.append((features.shape[1], features.shape[2]))
+    assert found == shapes
+
+
+def test_resnet_tiny_has_the_weights_that_its_figures_were_measured_with() -> None:
+    """Convolutions of 3 x 3 without bias, shortcuts of 1 x 1, and two per channel to normalise."""
+    module = build("resnet-tiny", 10)
+    widths, weights = [16, 24, 48, 96], 3 * 16 * 9 + 2 * 16
+    for before, after in itertools.pairwise(widths):
+        weights += before * after * 9 + after * after * 9 + before * after + 3 * 2 * after
+    weights += 96 * 10 + 10
+    assert sum(each.numel() for each in module.parameters()) == weights

@@ -26,6 +26,10 @@ def verdict(low: float, trivial: float | None) -> GateVerdict:
     )
 
 
+def test_a_model_that_was_never_measured_must_keep_to_85_percent() -> None:
+    assert limit_of(None) == 0.85
+
+
 @pytest.mark.parametrize(
     ("low", "trivial", "limit"),
     [

@@ -1,4 +1,5 @@
-from math import isnan
+from math import isnan, sqrt
+from typing import cast
 
 import numpy as np
 import pytest
@@ -39,6 +40,17 @@ def test_limits_of_f1_are_wilsons_of_what_it_rises_with() -> None:
     low, high = wilson_interval(8, 11)
     expected = Score(16 / 19, 2 * low / (1 + low), 2 * high / (1 + high), 10)
     assert SCORES.of("f1", "cat") == pytest.approx(expected)
+
+
+def test_limits_of_macro_averages_combine_those_of_the_classes_by_squares() -> None:
+    """An error counts in the F1 of two classes, so there the squares count twice."""
+    for measure, times in (("precision", 1), ("recall", 1), ("f1", 2)):
+        of_classes = [SCORES.of(cast("Measure", measure), name) for name in CLASSES]
+        below = sqrt(times * sum((one.value - one.low) ** 2 for one in of_classes)) / 3
+        above = sqrt(times * sum((one.high - one.value) ** 2 for one in of_classes)) / 3
+        overall = SCORES.of(cast("Measure", measure))
+        assert overall.low == pytest.approx(overall.value - below)
+        assert overall.high == pytest.approx(min(1, overall.value + above))
 
 
 def test_macro_averages_are_those_of_scikit_learn() -> None:

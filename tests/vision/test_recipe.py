@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visionops_assets.vision.recipe import (
-    CERTAIN_LOSS,
-    LEARNED_LOSS,
     MAX_STEPS,
     Budget,
     RoundResult,
@@ -32,6 +30,7 @@ def test_every_set_gets_steps_enough(frames: int, classes: int, least: int) -> N
     [
         (10, 2, Budget(1_100, 10, 45, 44)),
         (475, 3, Budget(1_200, 32, 50, 48)),
+        (3_999, 5, Budget(1_999, 32, 83, 80)),
         (4_000, 5, Budget(2_000, 32, 83, 80)),  # 16 passes of 125 batches
         (4_001, 5, Budget(1_400, 64, 58, 56)),
         (100_000, 10, Budget(20_000, 64, 833, 800)),
@@ -84,8 +83,9 @@ def test_the_best_round_is_the_most_accurate_and_among_equals_the_surest() -> No
         ([reached(100), reached(490)], False),
         ([reached(100), reached(500)], True),
         ([reached(100), reached(500, accuracy=0.51)], False),
-        ([reached(100, train=LEARNED_LOSS * 0.9)], True),
-        ([reached(100, loss=CERTAIN_LOSS * 0.9)], True),
+        ([reached(100, train=0.049)], True),
+        ([reached(100, train=0.05, loss=0.03)], False),
+        ([reached(100, loss=0.029)], True),
     ],
     ids=[
         "begin",
@@ -95,6 +95,7 @@ def test_the_best_round_is_the_most_accurate_and_among_equals_the_surest() -> No
         "stands still",
         "better",
         "learned",
+        "nearly",
         "certain",
     ],
 )

@@ -90,6 +90,9 @@ def test_a_strongly_typed_network_is_built_for_batches_of_1_to_32(
     assert ("create_network", 1 << 1) in fake.calls
     assert ("set_shape", "images", *shapes) in fake.calls
     assert ("create_timing_cache", b"earlier timings") in fake.calls
+    assert ("set_memory_pool_limit", "workspace", 1024**3) in fake.calls
+    # Timings of another GPU are to be refused, not to be believed.
+    assert [call[2] for call in fake.calls if call[0] == "set_timing_cache"] == [False]
     names = [call[0] for call in fake.calls]
     order = ["create_network", "parse", "set_shape", "add_optimization_profile"]
     order += ["set_timing_cache", "build_serialized_network", "serialize"]
@@ -101,6 +104,7 @@ def test_timings_of_another_gpu_are_replaced_by_none(
 ) -> None:
     fake = FakeTensorRT(set_timing_cache=False)
     fake.build(monkeypatch, tmp_path)
+    assert [call[2] for call in fake.calls if call[0] == "set_timing_cache"] == [False, False]
     created = [call for call in fake.calls if call[0] == "create_timing_cache"]
     assert created == [("create_timing_cache", b"earlier timings"), ("create_timing_cache", b"")]
 

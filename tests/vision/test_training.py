@@ -38,6 +38,9 @@ def test_it_learns_what_it_has_not_seen(trained: TrainedModel, digits: Digits) -
 def test_the_history_and_the_card_tell_how_it_went(trained: TrainedModel) -> None:
     assert [result.step for result in trained.history] == [40, CONFIG.steps]
     assert trained.history[-1].train_loss < trained.history[0].train_loss
+    # One cycle: from near its peak down to almost nothing.
+    assert trained.history[0].learning_rate > CONFIG.learning_rate / 5
+    assert trained.history[-1].learning_rate < CONFIG.learning_rate / 100
     assert trained.best == best_round(trained.history)
     assert (trained.card.classes, trained.card.spec) == (CLASSES, SPEC)
     assert (trained.card.snapshot_id, trained.card.seed) == ("ds-test", CONFIG.seed)
@@ -75,6 +78,15 @@ def test_the_weights_are_those_of_the_best_round(digits: Digits) -> None:
     probabilities, _ = predict_probabilities(trained.module, digits.images, trained.card, rows=held)
     loss = -np.log(probabilities[np.arange(len(held)), digits.labels[held]]).mean()
     assert loss == pytest.approx(trained.best.validation_loss, rel=1e-4)
+
+
+def test_the_average_counts_the_batches_that_it_saw(digits: Digits) -> None:
+    """Numbers that are not averaged are copied: they belong to the statistics beside them."""
+    module = train_on(digits, 60, [], TrainingConfig(steps=3)).module
+    counts = {
+        int(value) for name, value in module.state_dict().items() if name.endswith("_tracked")
+    }
+    assert counts == {3}
 
 
 def test_rows_name_the_images_and_the_others_do_not_count(digits: Digits) -> None:

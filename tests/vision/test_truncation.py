@@ -106,6 +106,25 @@ def test_a_block_ends_within_its_cluster(length: int | None) -> None:
     check(exact)
 
 
+@pytest.mark.parametrize(
+    "identity", [0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xBF, 0xEC], ids=hex
+)
+def test_each_part_of_a_cluster_may_be_in_it(identity: int) -> None:
+    check(matroska(element(EBML_CLUSTER, element(identity, b"x") + BLOCK)))
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"\x08", b"\xa3\0"])
+def test_what_is_no_element_is_damage(damage: bytes) -> None:
+    """Numbers begin with a bit that tells their width: an ID has 4 bytes at most, a length 8."""
+    with pytest.raises(CorruptMediaError):
+        check(matroska(damage + bytes(20)))
+
+
+def test_an_element_that_ends_within_its_header_was_cut_off() -> None:
+    with pytest.raises(CorruptMediaError):
+        check(EBML + element(EBML_SEGMENT, BLOCK)[:6])
+
+
 def test_only_blocks_and_their_like_are_in_a_cluster() -> None:
     with pytest.raises(CorruptMediaError, match=DAMAGED):
         check(matroska(element(EBML_CLUSTER, BLOCK + element(CUES, b"index"))))
