@@ -495,18 +495,22 @@ def test_a_measured_model_is_what_its_name_says(name: str) -> None:
     assert MODELS[name].embedding_size == build(network, 2).embedding_size
 
 
+def changed(name: str, value: Any) -> Demand:
+    return replace(Demand(media_per_day=1), **{name: value})
+
+
 @pytest.mark.parametrize("name", ["peak_factor", "replication", "batch_max_messages"])
 def test_one_is_the_least_of_what_must_be_at_least_one(name: str) -> None:
-    assert getattr(replace(Demand(media_per_day=1), **{name: 1}), name) == 1
+    assert getattr(changed(name, 1), name) == 1
     with pytest.raises(InvalidRequestError, match="must be at least 1"):
-        replace(Demand(media_per_day=1), **{name: 0})
+        changed(name, 0)
 
 
 def test_a_share_of_one_is_all_and_more_is_refused() -> None:
     for name in ("labelled_share", "kept_image_share"):
-        assert getattr(replace(Demand(media_per_day=1), **{name: 1}), name) == 1
+        assert getattr(changed(name, 1), name) == 1
         with pytest.raises(InvalidRequestError, match="at most 1"):
-            replace(Demand(media_per_day=1), **{name: 1.001})
+            changed(name, 1.001)
 
 
 def test_what_has_no_load_needs_no_pods_and_what_has_some_needs_two() -> None:

@@ -1,5 +1,7 @@
 """Which frames judge a candidate beside the champion: those that neither was trained on."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,17 +17,14 @@ from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles
 CANDIDATE = Candidate(model_name="m", model_version=2, mlflow_run_id="r", snapshot_id="new")
 
 
-class Store(MemoryStore, ObjectStore):  # type: ignore[misc]
-    def __init__(self) -> None:
-        MemoryStore.__init__(self)
-
+class Store(MemoryStore):
     def exists(self, key: str) -> bool:
         return key in self
 
 
-def store_with(**sides_by_snapshot: dict[str, str]) -> Store:
+def store_with(**sides_by_snapshot: dict[str, str]) -> ObjectStore:
     """Return a store with snapshots, each given by the sides of its media; one frame per medium."""
-    store = Store()
+    store = cast("ObjectStore", Store())
     for snapshot_id, sides in sides_by_snapshot.items():
         rows = [[f"f-{media}", media, media, "a", 0, side] for media, side in sides.items()]
         members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)

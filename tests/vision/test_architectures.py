@@ -48,7 +48,7 @@ def test_features_grow_as_the_picture_shrinks(
     features, found = torch.zeros(1, 3, 64, 64), []
     body = build(architecture, 2).eval().body
     assert isinstance(body, torch.nn.Sequential)
-    for part in body[:-1]:
+    for part in list(body.children())[:-1]:
         features = part(features)
         found.append((features.shape[1], features.shape[2]))
     assert found == shapes
