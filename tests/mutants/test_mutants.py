@@ -115,6 +115,13 @@ def test_lines_of_the_branch_are_read_from_the_difference(
     assert choosing.changed_lines("main") == {"visionops_assets/errors.py": {4, 5, 11}}
 
 
+def test_every_listed_change_still_has_its_place() -> None:
+    """Whoever changes one of these lines changes the list, too."""
+    trials = listed()
+    assert len(trials) > 40
+    assert all((ROOT / test).exists() for trial in trials for test in trial.tests)
+
+
 def test_a_listed_change_has_one_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "listed.toml"
     monkeypatch.setattr("tests.mutants.__main__.LISTED", file)
