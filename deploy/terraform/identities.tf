@@ -27,8 +27,15 @@ locals {
       # The sweep aborts whatever was begun and never ended, by whomever.
       aborts_all = true
     }
-    # Dagster's webserver, daemon, runs and steps. Reads media, and has no way to change them.
+    # Dagster's webserver, daemon and runs, whose steps are pods of their own: what is printed, no more.
     dagster = {
+      read       = ["dagster"]
+      write      = ["dagster"]
+      delete     = []
+      aborts_all = false
+    }
+    # Steps. They read media, and have no way to change them.
+    dagster-step = {
       read = [
         "dagster", "exports", "media", "models", "predictions", "releases", "shards", "snapshots",
         "tables", "triton",

@@ -28,7 +28,6 @@ output "secrets" {
     "visionops/triton"  = ["admin_key"]
     "visionops/signing" = ["private_key"]
     "visionops/alerts"  = ["key"]
-    "visionops/camera"  = ["api_key"]
   }
 }
 

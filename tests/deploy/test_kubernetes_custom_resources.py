@@ -21,6 +21,7 @@ KINDS = {
     "KafkaNodePool",
     "KafkaTopic",
     "ObjectStore",
+    "PodMonitor",
     "PrometheusRule",
     "ScaledObject",
     "ScheduledBackup",
@@ -100,6 +101,7 @@ def test_another_version_is_refused(kind: str) -> None:
         ("ScaledObject", {"scaleTargetRef": {}, "triggers": []}),
         ("ScaledObject", {"scaleTargetRef": {"name": "a"}, "triggers": [{"type": "cron"}]}),
         ("PrometheusRule", {"groups": [{"name": "a", "rules": [{"expr": "1", "for": "ten"}]}]}),
+        ("PodMonitor", {"selector": {}, "podMetricsEndpoints": [{"scheme": "ftp"}]}),
         ("ServiceMonitor", {"selector": {}, "endpoints": [{"scheme": "ftp"}]}),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import RunLauncher
+from dagster._core.system_config.objects import ResolvedRunConfig
 from dagster._serdes import ConfigurableClassData
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
@@ -29,7 +30,11 @@ from tests.deploy.manifests import (
     workloads,
 )
 from tests.deploy.monitoring import DEPLOY
-from visionops_assets.definitions import definitions
+from tests.deploy.one_step import one_step
+from visionops_assets.definitions import definitions, executor_of
+from visionops_assets.errors import SettingsError
+from visionops_assets.settings import Settings
+from visionops_assets.stages.attempts import TRAIN_AND_RELEASE
 from visionops_assets.stages.serving.engine_job import engine_job
 from visionops_assets.vision.tensorrt_target import Target
 
@@ -50,10 +55,16 @@ def instance(overlay: str) -> dict[str, Any]:
     return read
 
 
-def steps(overlay: str) -> dict[str, Any]:
-    """Read what steps get beyond their run's."""
+def executor(overlay: str) -> dict[str, Any]:
+    """Read the executor's configuration: what steps get beyond their run's."""
     read: dict[str, Any] = yaml.safe_load(config_map(overlay, "dagster-steps")["steps.yaml"])
     return read
+
+
+def steps(overlay: str) -> dict[str, Any]:
+    """Read what single steps get, by name."""
+    of_steps: dict[str, Any] = executor(overlay)["per_step_k8s_config"]
+    return of_steps
 
 
 def assets() -> list[str]:
@@ -74,12 +85,13 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> K8sRunLauncher:
     return made
 
 
-def job(launcher: K8sRunLauncher, step_config: dict[str, Any]) -> Manifest:
-    """Make the job of a step as the executor does: the run's configuration, then the step's."""
-    override = UserDefinedDagsterK8sConfig.from_dict(step_config)  # type: ignore[no-untyped-call]
+def job(launcher: K8sRunLauncher, *configs: dict[str, Any]) -> Manifest:
+    """Make a job as Dagster does: the run's configuration, then that of all steps, and of one."""
     run = dg.DagsterRun(job_name="__ASSET_JOB")
-    of_run = K8sContainerContext.create_for_run(run, launcher, include_run_tags=True)
-    context = of_run.merge(K8sContainerContext(run_k8s_config=override))
+    context = K8sContainerContext.create_for_run(run, launcher, include_run_tags=True)
+    for config in configs:
+        override = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
+        context = context.merge(K8sContainerContext(run_k8s_config=override))
     made = construct_dagster_k8s_job(
         job_config=context.get_k8s_job_config(IMAGE, launcher),
         args=["dagster", "api", "execute_step"],
@@ -91,10 +103,16 @@ def job(launcher: K8sRunLauncher, step_config: dict[str, Any]) -> Manifest:
     return serialised
 
 
+def step_job(launcher: K8sRunLauncher, overlay: str, asset: str) -> Manifest:
+    """Make the job of an asset's step."""
+    of_all = executor(overlay)["step_k8s_config"]
+    return job(launcher, of_all, steps(overlay).get(asset, {}))
+
+
 @pytest.mark.parametrize("overlay", ["staging", "production"])
 @pytest.mark.parametrize("asset", assets())
 def test_the_job_of_every_asset(launcher: K8sRunLauncher, overlay: str, asset: str) -> None:
-    made = job(launcher, steps(overlay).get(asset, {}))
+    made = step_job(launcher, overlay, asset)
     kubernetes_validate.validate(made, "1.37", strict=True)
     specification = pod(made)
     assert weaknesses(specification) == []
@@ -115,7 +133,7 @@ def test_every_step_that_is_sized_exists() -> None:
 
 def test_training_has_a_gpu_and_only_training(launcher: K8sRunLauncher) -> None:
     for asset in assets():
-        specification = pod(job(launcher, steps("production").get(asset, {})))
+        specification = pod(step_job(launcher, "production", asset))
         [container] = specification["containers"]
         has_gpu = container["resources"]["limits"].get("nvidia.com/gpu") == "1"
         assert has_gpu is (asset == "trained_model")
@@ -124,7 +142,7 @@ def test_training_has_a_gpu_and_only_training(launcher: K8sRunLauncher) -> None:
 
 
 def test_runs_reach_what_they_use(launcher: K8sRunLauncher) -> None:
-    labels = job(launcher, {})["spec"]["template"]["metadata"]["labels"]
+    labels = pod_labels(job(launcher))
     assert opened_ports("production", labels, "egress") >= {443, 5432, 9090, 9092}
     for server, port in (("triton", 8001), ("mlflow", 5000), ("dagster-code", 4266)):
         rules = of_kind("production", "NetworkPolicy")[server]["spec"]["ingress"]
@@ -140,8 +158,59 @@ def test_runs_reach_what_they_use(launcher: K8sRunLauncher) -> None:
         assert not matches({"matchLabels": service["spec"]["selector"]}, labels)
 
 
+def test_only_the_pod_of_a_run_may_start_jobs(launcher: K8sRunLauncher) -> None:
+    """A step decodes what strangers sent: it has an account of no rights, and no token."""
+    [binding] = of_kind("production", "RoleBinding").values()
+    bound = {subject["name"] for subject in binding["subjects"]}
+    of_run, of_step = job(launcher), step_job(launcher, "production", "processed_frames")
+    assert pod(of_run)["serviceAccountName"] in bound
+    assert pod(of_run)["automountServiceAccountToken"] is True
+    assert 6443 in opened_ports("production", pod_labels(of_run), "egress")
+    assert pod(of_step)["serviceAccountName"] not in bound
+    assert pod(of_step)["automountServiceAccountToken"] is False
+    assert 6443 not in opened_ports("production", pod_labels(of_step), "egress")
+
+
+def test_long_work_is_not_ended_to_save_a_node_or_after_two_hours(
+    launcher: K8sRunLauncher,
+) -> None:
+    stay = {
+        "karpenter.sh/do-not-disrupt": "true",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    }
+    pods_of_work = [
+        job(launcher),
+        step_job(launcher, "production", "trained_model"),
+        engine_job("classifier", 1, IMAGE),
+        workloads("production")["backup"],
+    ]
+    for made in pods_of_work:
+        annotations = made["spec"]["template"]["metadata"]["annotations"]
+        assert annotations.items() >= stay.items()
+    limit_s = instance("production")["run_monitoring"]["max_runtime_seconds"]
+    tags = definitions.resolve_job_def(TRAIN_AND_RELEASE).tags
+    assert float(tags["dagster/max_runtime"]) > 24 * 3600 > limit_s
+
+
+def test_steps_have_the_image_of_the_overlay(tmp_path: Path) -> None:
+    """By its one tag: a step of another version would read and write other records."""
+    settings = config_map("production", "visionops")
+    trainer = settings["VISIONOPS_K8S_TRAINER_IMAGE"]
+    [ours] = {pod(workloads("production")["ingest"])["containers"][0]["image"]}
+    assert trainer == ours.replace("/app:", "/trainer:")
+    file = tmp_path / "steps.yaml"
+    file.write_text(config_map("production", "dagster-steps")["steps.yaml"])
+    assert trainer not in file.read_text()
+    with pytest.raises(SettingsError, match=r"trainer\.Dockerfile"):
+        executor_of(Settings(executor="k8s", k8s_steps_file=file))
+    chosen = executor_of(Settings(executor="k8s", k8s_steps_file=file, k8s_trainer_image=trainer))
+    config = ResolvedRunConfig.build(one_step.with_executor_def(chosen))
+    of_steps: Any = config.execution.execution_engine_config["per_step_k8s_config"]
+    assert of_steps["trained_model"]["container_config"]["image"] == trainer
+
+
 def test_runs_have_the_settings_and_the_secrets(launcher: K8sRunLauncher) -> None:
-    [container] = pod(job(launcher, {}))["containers"]
+    [container] = pod(job(launcher))["containers"]
     sources = {
         source[kind]["name"]
         for source in container["envFrom"]
@@ -212,6 +281,8 @@ def test_production_serves_the_engine_of_its_gpus() -> None:
 
 def test_the_builder_of_engines_finds_what_it_needs() -> None:
     made = engine_job("classifier", 1, "registry.example/trainer:1")
+    assert weaknesses(pod(made)) == []
+    assert pod(made)["priorityClassName"] in of_kind("production", "PriorityClass")
     [container] = pod(made)["containers"]
     maps = of_kind("production", "ConfigMap")
     fetched = {

@@ -19,7 +19,7 @@ from tests.deploy.manifests import (
     rendered,
     workloads,
 )
-from tests.deploy.monitoring import DASHBOARDS, RULES
+from tests.deploy.monitoring import CLUSTER_RULES, DASHBOARDS, RULES
 
 VERSIONS = ("1.34", "1.37")
 
@@ -64,18 +64,20 @@ def test_every_service_runs_in_every_overlay(overlay: str) -> None:
     assert ours | servers | {"prepare"} <= workloads(overlay).keys()
 
 
-def test_the_rules_are_those_of_one_machine(tmp_path: Path) -> None:
+def test_the_rules_are_those_of_one_machine_and_of_a_cluster(tmp_path: Path) -> None:
     built = tmp_path / "rules.yaml"
     subprocess.run([sys.executable, KUBERNETES / "build_rules.py", built], check=True)
     kept = KUBERNETES / "base" / "rules.yaml"
     assert built.read_text() == kept.read_text(), "make manifests"
     [rule] = of_kind("production", "PrometheusRule").values()
-    groups = [g for file in RULES for g in yaml.safe_load(file.read_text())["groups"]]
+    files = [*RULES, *CLUSTER_RULES]
+    groups = [g for file in files for g in yaml.safe_load(file.read_text())["groups"]]
     assert rule["spec"]["groups"] == groups
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_grafana_finds_every_dashboard(overlay: str) -> None:
-    [name] = [n for n in of_kind(overlay, "ConfigMap") if n.startswith("dashboards-")]
-    assert of_kind(overlay, "ConfigMap")[name]["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert config_map(overlay, name) == {file.name: file.read_text() for file in DASHBOARDS}
+    # By this name in every version: Grafana would show what is left of the one before, too.
+    metadata = of_kind(overlay, "ConfigMap")["dashboards"]["metadata"]
+    assert metadata["labels"]["grafana_dashboard"] == "1"
+    assert config_map(overlay, "dashboards") == {file.name: file.read_text() for file in DASHBOARDS}

@@ -31,6 +31,7 @@ INGRESS: Rules = {
     "dagster-webserver": [({EDGE}, {3000})],
 }
 KAFKA: Rules = {"kafka": [({"pods visionops/reaches-kafka=true"}, {9092})]}
+BY_OPERATOR: Rules = {"kafka": [*KAFKA["kafka"], ({MONITORING}, {9404})]}
 OF_POSTGRES = ({"pods visionops/reaches-postgres=true"}, {5432})
 MORE_INGRESS: dict[str, Rules] = {
     "local": KAFKA
@@ -38,9 +39,15 @@ MORE_INGRESS: dict[str, Rules] = {
         "postgresql": [OF_POSTGRES],
         "seaweedfs": [({"pods visionops/reaches-s3=true"}, {8333})],
     },
-    "staging": KAFKA
-    | {"postgresql": [OF_POSTGRES, ({"pods cnpg.io/cluster=postgresql", OPERATOR}, {5432, 8000})]},
-    "production": KAFKA,
+    "staging": BY_OPERATOR
+    | {
+        "postgresql": [
+            OF_POSTGRES,
+            ({"pods cnpg.io/cluster=postgresql", OPERATOR}, {5432, 8000}),
+            ({MONITORING}, {9187}),
+        ]
+    },
+    "production": BY_OPERATOR,
 }
 EGRESS: Rules = {
     "each-other": [({"pods app.kubernetes.io/part-of=visionops"}, set())],

@@ -188,7 +188,7 @@ def test_config_maps_exist_and_are_used(overlay: str) -> None:
     used = referenced(overlay)
     assert used <= maps
     # Grafana finds its dashboards by their label.
-    assert {name for name in maps - used if not name.startswith("dashboards-")} == set()
+    assert {name for name in maps - used if name != "dashboards"} == set()
 
 
 def test_kustomize_reads_every_file() -> None:
@@ -196,7 +196,8 @@ def test_kustomize_reads_every_file() -> None:
     named: set[Path] = set()
     for file in KUBERNETES.rglob("kustomization.yaml"):
         text = yaml.safe_load(file.read_text())
-        entries = [*text.get("resources", []), *text.get("components", [])]
+        lists = ("resources", "components", "configurations")
+        entries = [entry for each in lists for entry in text.get(each, [])]
         entries += [p["path"] for p in text.get("patches", []) if "path" in p]
         for generator in text.get("configMapGenerator", []):
             entries += [*generator.get("files", []), *generator.get("envs", [])]

@@ -114,6 +114,26 @@ def test_topics_are_those_of_the_settings() -> None:
     assert servers == f"{cluster}-kafka-bootstrap:9092"
 
 
+ZONE = "topology.kubernetes.io/zone"
+
+
+def test_kafka_and_postgresql_survive_a_zone_and_are_scraped() -> None:
+    """Rules tell them by `job`, which a monitor takes from the operator's label of their pods."""
+    [kafka] = of_kind("staging", "Kafka").values()
+    [pool] = of_kind("staging", "KafkaNodePool").values()
+    [postgresql] = of_kind("staging", "Cluster").values()
+    assert kafka["spec"]["kafka"]["rack"] == {"topologyKey": ZONE}
+    spreads = (pool["spec"]["template"]["pod"], postgresql["spec"])
+    for name, spread in zip(("kafka", "postgresql"), spreads, strict=True):
+        [constraint] = spread["topologySpreadConstraints"]
+        assert constraint["topologyKey"] == ZONE
+        monitor = of_kind("staging", "PodMonitor")[name]["spec"]
+        selected = monitor["selector"]["matchLabels"]
+        assert selected[monitor["jobLabel"]] == name
+        assert constraint["labelSelector"]["matchLabels"].items() <= selected.items()
+        assert opened_ports("staging", selected, "ingress") & {9187, 9404}
+
+
 def test_the_operator_makes_the_three_databases_each_with_its_owner() -> None:
     [(name, cluster)] = of_kind("staging", "Cluster").items()
     first = cluster["spec"]["bootstrap"]["initdb"]
@@ -132,7 +152,7 @@ def test_the_operator_makes_the_three_databases_each_with_its_owner() -> None:
         assert target["template"]["type"] == "kubernetes.io/basic-auth"
         assert target["template"]["data"]["username"] == owner
     labels = {"cnpg.io/cluster": name}
-    assert opened_ports("staging", labels, "ingress") == {5432, 8000}
+    assert opened_ports("staging", labels, "ingress") == {5432, 8000, 9187}
     assert cluster["spec"]["postgresql"]["synchronous"]["number"] >= 1
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.deploy.monitoring import DEPLOY, MONITORING, RULES, alerts
+from tests.deploy.manifests import COMPONENT, matches, of_kind
+from tests.deploy.monitoring import CLUSTER_RULES, DEPLOY, MONITORING, RULES, alerts, rules
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
 from visionops_assets.stack.alertmanager import ensure_certificate
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.ports import DEFAULT_PORTS
-from visionops_assets.stack.prometheus import configuration
+from visionops_assets.stack.prometheus import configuration, targets
 
 TESTS = sorted((MONITORING / "tests").glob("*.yml"))
 SEVERITIES = {"page", "ticket"}
@@ -35,9 +36,8 @@ def promtool() -> str:
 
 
 def test_rules_are_valid(promtool: str) -> None:
-    checked = subprocess.run(
-        [promtool, "check", "rules", *map(str, RULES)], capture_output=True, text=True, check=False
-    )
+    words = [promtool, "check", "rules", *map(str, [*RULES, *CLUSTER_RULES])]
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -64,6 +64,31 @@ def test_every_alert_is_tested() -> None:
     tested = "".join(file.read_text() for file in TESTS)
     names = {alert["alert"] for alert in alerts()}
     assert names == set(re.findall(r'alertname="(\w+)"', tested)) & names
+
+
+def test_a_server_that_is_not_looked_for_is_missed() -> None:
+    """Its alerts would be silent, and `up` of it would not be 0 but nothing at all."""
+    told = next(alert["expr"] for alert in alerts() if alert["alert"] == "TargetMissing")
+    watched = set(re.findall(r'absent\(up\{job="(\w+)", namespace=~"visionops\|"\}\)', told))
+    optional = {"prometheus", "alertmanager"}
+    plan = Plan(Settings(), DEFAULT_PORTS, frozenset())
+    assert watched == {target.job for target in targets(plan)} - optional
+    scraped: set[str] = set()
+    for monitor in of_kind("production", "ServiceMonitor").values():
+        selector = monitor["spec"]["selector"]
+        for service in of_kind("production", "Service").values():
+            labels = service["metadata"].get("labels", {})
+            scraped |= {labels[COMPONENT]} if matches(selector, labels) else set()
+    assert scraped == watched
+
+
+def test_rules_of_a_cluster_are_about_our_namespace_alone() -> None:
+    for rule in rules(CLUSTER_RULES):
+        series = re.findall(r"\bkube\w+(?:\{[^}]*\})?", rule["expr"])
+        assert series
+        assert all('namespace="visionops"' in each for each in series), rule["alert"]
+    for rule in rules():
+        assert not re.search(r"\bup ==", rule["expr"]), "every target of a cluster"
 
 
 def test_every_alert_says_what_it_is_and_what_to_do() -> None:

@@ -160,11 +160,13 @@ def test_who_reads_may_list() -> None:
 
 def test_what_may_be_deleted_and_by_whom() -> None:
     deleted, written = prefixes("s3:DeleteObject"), prefixes("s3:PutObject")
-    assert deleted.keys() == written.keys() == {"object-store", "dagster", "postgresql"}
+    assert deleted.keys() == {"object-store", "dagster-step", "postgresql"}
+    assert written.keys() == deleted.keys() | {"dagster"}
+    assert written["dagster"] == {"dagster"}, "what runs print, and nothing of their steps"
     assert deleted["postgresql"] == written["postgresql"] == {"archive"}
     kept = {"predictions", "snapshots", "shards", "tables", "models", "mlflow"}
     assert set().union(*deleted.values()) & kept == set()
     # Those who train have no way to change what they train on, or the backups.
     kept_from_runs = {"media", "uploads", BACKUPS_PREFIX, "archive"}
-    assert not kept_from_runs & (deleted["dagster"] | written["dagster"])
+    assert not kept_from_runs & (deleted["dagster-step"] | written["dagster-step"])
     assert prefixes("s3:GetObject")["triton"] == {ASKED_PREFIX, RELEASES_PREFIX}

@@ -1,14 +1,19 @@
 """Backup and restore on the real PostgreSQL: what was there is there again, rules included."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from tests.integration.media_rows import png, store
 from tests.stacks import running_stack, visionops
@@ -22,6 +27,7 @@ from visionops_assets.errors import BackupError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
 
+BASE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 MEDIA = 50
 ROWS = 200
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -246,3 +252,39 @@ def test_unreachable_databases_are_named(kept: Settings) -> None:
     assert "no complete backup '20200101T000000Z'" in result.stderr
     with pytest.raises(BackupError, match="pg_dump failed on the database x"):
         Database("x", url, {}).dump(kept.home / "x.dump")
+
+
+def test_prepare_makes_the_databases_and_finds_them_made(kept: Settings, tmp_path: Path) -> None:
+    """As a Job of a cluster, at the installation and at an upgrade, with the cluster's instance."""
+    main = make_url(kept.postgres_url.get_secret_value()).set(drivername="postgresql")
+    urls = {
+        name: main.set(database=f"prepared_{name}") for name in ("catalog", "mlflow", "dagster")
+    }
+    with psycopg.connect(main.render_as_string(hide_password=False), autocommit=True) as server:
+        for url in urls.values():
+            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(url.database))))
+    shutil.copy2(BASE / "dagster" / "dagster.yaml", tmp_path)
+    environment = os.environ | {
+        "DAGSTER_HOME": str(tmp_path),
+        "VISIONOPS_HOME": str(tmp_path),
+        "VISIONOPS_S3_BUCKET": "visionops",
+        "VISIONOPS_S3_REGION": "us-east-1",
+        "VISIONOPS_POSTGRES_URL": _with_driver(urls["catalog"], "psycopg"),
+        "VISIONOPS_DAGSTER_POSTGRES_URL": _with_driver(urls["dagster"], "psycopg2"),
+        "MLFLOW_BACKEND_STORE_URI": _with_driver(urls["mlflow"], "psycopg2"),
+    }
+    for _ in range(2):
+        words = [sys.executable, str(BASE / "prepare.py")]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for name, table in (("catalog", "media"), ("mlflow", "experiments"), ("dagster", "runs")):
+        address = urls[name].render_as_string(hide_password=False)
+        with psycopg.connect(address) as database:
+            assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+            found = database.execute("SELECT to_regclass(%s)", (table,)).fetchone()
+            assert found is not None
+            assert found[0] is not None, name
+
+
+def _with_driver(url: URL, driver: str) -> str:
+    return url.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)

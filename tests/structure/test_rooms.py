@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "stack": BASE | {"settings", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},
+    "cluster": BASE | {"cluster"},
     "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}

@@ -12,6 +12,8 @@ NAMED_OTHERWISE = {
     ("seconds", "announce_again_after_s"),
     ("seconds", "idempotency_expiry_s"),
     ("seconds", "upload_lease_s"),
+    # `from` is a word of Python.
+    ("sender", "pager_email_from"),
 }
 
 

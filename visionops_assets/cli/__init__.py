@@ -22,6 +22,7 @@ from visionops_assets.cli import (
     link,
     models,
     predict,
+    preflight,
     quarantine,
     releases,
     root,
@@ -59,6 +60,7 @@ app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
 app.command(rich_help_panel=_MODELS)(predict.predict)
 app.command(rich_help_panel=_MODELS)(train.train)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
+app.command(rich_help_panel=_OPERATION)(preflight.preflight)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)
 for group, name, panel in (
     (cameras.app, "cameras", _MEDIA),

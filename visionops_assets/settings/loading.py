@@ -13,6 +13,7 @@ from visionops_assets.errors import SettingsError
 from visionops_assets.settings.learning import LearningSettings
 from visionops_assets.settings.media import MediaSettings
 from visionops_assets.settings.monitoring import MonitoringSettings
+from visionops_assets.settings.paging import PagingSettings
 from visionops_assets.settings.servers import ServerSettings
 from visionops_assets.settings.serving import ServingSettings
 
@@ -25,7 +26,12 @@ GONE = {
 
 
 class Settings(
-    ServerSettings, MediaSettings, LearningSettings, ServingSettings, MonitoringSettings
+    ServerSettings,
+    MediaSettings,
+    LearningSettings,
+    ServingSettings,
+    MonitoringSettings,
+    PagingSettings,
 ):
     """Addresses, credentials and knobs. Immutable; obtained by `load_settings`."""
 
@@ -42,8 +48,14 @@ class Settings(
     )
     k8s_steps_file: Path | None = Field(
         None,
-        description="YAML file that adds to the pod of a step what its run's pod does not have, by "
-        "the step's name, as `dagster-k8s/config` reads it. For the executor `k8s`.",
+        description="YAML file that configures the executor `k8s`: what the pods of steps have "
+        "beyond their run's, of all (`step_k8s_config`) and by the step's name "
+        "(`per_step_k8s_config`).",
+    )
+    k8s_trainer_image: str = Field(
+        "",
+        description="Image of the steps that need a GPU. In that file, "
+        "`$(VISIONOPS_K8S_TRAINER_IMAGE)` stands for it.",
     )
     crash_points_dir: Path | None = Field(
         None, description="For tests: a file here with the name of a crash point arms it, once."

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from visionops_assets.stack import services
 from visionops_assets.stack.certificates import write_certificate
+from visionops_assets.stack.pager import configuration, pager_of
 from visionops_assets.stack.paths import write_private
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
 from visionops_assets.stack.server import Server
-from visionops_assets.stack.templates import render
 
 NAME = "alertmanager"
 # The program's name in Debian, and its own.
@@ -84,6 +84,11 @@ def _prepare(plan: Plan) -> None:
     key_file = folder / "alerts_key"
     key = settings.alerts_key.get_secret_value() if settings.alerts_key else ""
     write_private(key_file, key)
-    template = settings.project_root / "deploy" / "monitoring" / "alertmanager.yml.j2"
-    config = render(template, alerts_url=f"{settings.alerts_url}/v1/alerts", key_file=key_file)
+    config = configuration(
+        settings.project_root,
+        f"{settings.alerts_url}/v1/alerts",
+        str(key_file),
+        pager_of(settings, folder),
+        beside_others=False,
+    )
     write_private(folder / "alertmanager.yml", config)

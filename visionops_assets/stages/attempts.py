@@ -11,6 +11,7 @@ Learning takes one slot of the queue at most, and so does watching. There are mo
 from collections.abc import Mapping
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 EXCLUSIVE_TAG = "visionops/exclusive"
 """Runs with an equal value of this tag wait for each other (`concurrency` in dagster.yaml)."""
@@ -20,7 +21,13 @@ BUILD_DATASET = "build_dataset"
 TRAIN_AND_RELEASE = "train_and_release"
 # A snapshot comes before a training that waits: it may be of an older one, and end at its start.
 CUTTING = {EXCLUSIVE_TAG: "learning", PRIORITY_TAG: "2"}
-TRAINING = {EXCLUSIVE_TAG: "learning", PRIORITY_TAG: "1"}
+TRAINING_MAX_RUNTIME_S = 7 * 86_400
+"""Of a run that trains: it ends by its budget. What hangs beyond a week gives its place back."""
+TRAINING = {
+    EXCLUSIVE_TAG: "learning",
+    PRIORITY_TAG: "1",
+    MAX_RUNTIME_SECONDS_TAG: str(TRAINING_MAX_RUNTIME_S),
+}
 """Tags of the jobs that a repair is made by. They run once at a time, since a candidate is compared
 with one champion, and ahead of media, that may come for hours while the model is wrong."""
 WATCHING = {EXCLUSIVE_TAG: "watching", PRIORITY_TAG: "1"}

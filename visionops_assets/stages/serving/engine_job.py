@@ -20,6 +20,10 @@ from visionops_assets.stages.serving.build_engine import UNUSABLE_EXIT_CODE
 SIGNING_KEY_DIR = "/etc/visionops/signing"
 GPU_RESOURCE = "nvidia.com/gpu"
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
+NOT_EVICTED = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
 NAME_MAX_LENGTH = 40
 """Kubernetes appends the version and five random characters, and allows 63."""
 
@@ -62,7 +66,7 @@ def engine_job(
                 ]
             },
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {"labels": labels, "annotations": NOT_EVICTED},
                 "spec": _pod(model_name, model_version, image, gpu_product),
             },
         },
@@ -77,6 +81,8 @@ def _pod(
         # This account has the role, where a role replaces the object store's keys.
         "serviceAccountName": "object-store",
         "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "priorityClassName": "visionops-batch",
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 10001,

@@ -1,0 +1,1 @@
+"""The needs of an overlay of `deploy/kubernetes`, and whether a cluster has it all."""
