@@ -1,21 +1,25 @@
 """The HTTP face alone: what is refused before any server is reached, and with which code."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.services.asgi_client import AsgiClient
-from tests.services.ingest_bodies import PNG_HEAD
+from tests.services.ingest_bodies import PNG_HEAD, arriving, collected, cut_at
 from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.access import Access, Principal
+from visionops_assets.services.ingest import intake
 from visionops_assets.services.ingest.app import create_app
 from visionops_assets.settings import Settings
 
@@ -151,17 +155,75 @@ def test_a_slow_client_does_not_keep_its_connection(
     assert response.headers["connection"] == "close"
 
 
-def test_a_short_batch_with_too_many_files_is_refused_before_one_is_stored(
-    client_without_catalog: AsgiClient,
+FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+def batch_of(files: int, bytes_per_file: int = 1) -> list[bytes]:
+    part = FILE + b"x" * bytes_per_file + b"\r\n"
+    return [part] * files + [b"--b--\r\n"]
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(
+    ("files", "status", "code"),
+    [(500, 503, "server_unreachable"), (501, 422, "invalid_request")],
+)
+def test_a_batch_with_too_many_files_is_refused_before_one_is_stored(
+    client_without_catalog: AsgiClient, is_chunked: bool, files: int, status: int, code: str
 ) -> None:
     """Without the catalog not even the first file can be stored."""
-    for files, status, code in ((500, 503, "server_unreachable"), (501, 422, "invalid_request")):
-        part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n'
-        answer = client_without_catalog.post(
-            "/v1/media/batch", content=part * files + b"--b--\r\n", headers=FORM
-        )
-        assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert "more than 500" in answer.json()["detail"]
+    parts = batch_of(files)
+    content = arriving(parts) if is_chunked else b"".join(parts)
+    answer = client_without_catalog.post("/v1/media/batch", content=content, headers=FORM)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    if status == 422:
+        assert "more than 500" in answer.json()["detail"]
+
+
+def test_a_batch_is_refused_while_it_comes(client_without_catalog: AsgiClient) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for part in batch_of(900):
+            sent += 1
+            yield part
+
+    answer = client_without_catalog.post("/v1/media/batch", content=body(), headers=FORM)
+    assert answer.status_code == 422
+    assert sent == 501
+
+
+def test_no_more_of_a_long_batch_is_held_than_is_counted(
+    client_without_catalog: AsgiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is stored as it comes, which fails here with the first file."""
+    monkeypatch.setattr(intake, "COUNTED_BYTES", 10_000)
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for part in batch_of(900, bytes_per_file=800):
+            sent += 1
+            yield part
+
+    answer = client_without_catalog.post("/v1/media/batch", content=body(), headers=FORM)
+    assert (answer.status_code, answer.json()["code"]) == (503, "server_unreachable")
+    assert sent <= 12
+
+
+@given(counted=st.integers(0, 3_000), places=st.lists(st.integers(0, 4_000), max_size=20))
+def test_what_was_held_of_a_batch_is_read_like_the_rest(counted: int, places: list[int]) -> None:
+    whole = b"".join(batch_of(7, bytes_per_file=300))
+
+    async def read() -> bytes:
+        body, held = arriving(cut_at(whole, places)), deque[bytes]()
+        with pytest.MonkeyPatch.context() as patch, suppress(intake._EnoughError):
+            patch.setattr(intake, "COUNTED_BYTES", counted)
+            await collected(intake._held_back(body, held))
+        return b"".join(await collected(intake._from_the_first(held, body)))
+
+    assert asyncio.run(read()) == whole
 
 
 def test_a_batch_is_a_form(client: AsgiClient) -> None:

@@ -1,8 +1,9 @@
 """Takes a request to its acknowledgement: reads the body, and stores its files."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -10,7 +11,7 @@ from fastapi import Request
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.errors import InvalidRequestError, MediaError
 from visionops_assets.services.access import Principal
-from visionops_assets.services.body import announced_bytes, body_of, whole
+from visionops_assets.services.body import body_of
 from visionops_assets.services.forms import FormReader, is_form
 from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
 from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, Refusal
@@ -23,10 +24,14 @@ from visionops_assets.settings import Settings
 MAX_BATCH_FILES = 500
 MAX_BATCH_BODIES = 8
 """A batch may have this many times the bytes of the largest file."""
-COUNTED_BYTES = 8 * 1024**2
-"""A batch of at most this size is read before its first file is stored."""
-MAX_COUNTING = 8
-"""Number of batches in memory at once. The files of others are counted while they are stored."""
+COUNTED_BYTES = 16 * 1024**2
+"""So far the files of a batch are counted, as they come, before the first of them is stored."""
+MAX_COUNTING = 4
+"""Batches of which so much is held at once; the files of others are counted as they are stored."""
+
+
+class _EnoughError(Exception):
+    """A batch is longer than what is counted of it."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +98,26 @@ class Intake:
     async def _counted(
         self, request: Request, body: AsyncIterator[bytes]
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Return the body of a batch. The files of a short one are counted before any is stored.
+        """Give the body of a batch, once as many of its files as are held have been counted.
+
+        Storing takes longer than sending: one file too many should not be found after 500 of them.
 
         Raises:
-            InvalidRequestError: there are more than `MAX_BATCH_FILES`.
+            InvalidRequestError: there are more than `MAX_BATCH_FILES`, or it is no form.
         """
-        announced = announced_bytes(request)
-        if announced is None or announced > COUNTED_BYTES or self._counting >= MAX_COUNTING:
+        if self._counting >= MAX_COUNTING:
             yield body
             return
         self._counting += 1
+        held = deque[bytes]()
         try:
-            content = await whole(body)
-            form = FormReader(request.headers["content-type"], _in_one_piece(content))
+            form = FormReader(request.headers["content-type"], _held_back(body, held))
             files = 0
-            while part := await form.next_part():
-                files += part.name == "file"
-                _require(files <= MAX_BATCH_FILES, f"there are more than {MAX_BATCH_FILES}")
-            yield _in_one_piece(content)
+            with suppress(_EnoughError):
+                while part := await form.next_part():
+                    files += part.name == "file"
+                    _require(files <= MAX_BATCH_FILES, f"there are more than {MAX_BATCH_FILES}")
+            yield _from_the_first(held, body)
         finally:
             self._counting -= 1
 
@@ -174,8 +181,23 @@ class Intake:
                 await self._uploads.discard(file.outcome)
 
 
-async def _in_one_piece(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+async def _held_back(body: AsyncIterator[bytes], held: deque[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body and hold them, until there are more than `COUNTED_BYTES`."""
+    left_bytes = COUNTED_BYTES
+    async for piece in body:
+        held.append(piece)
+        left_bytes -= len(piece)
+        if left_bytes < 0:
+            raise _EnoughError
+        yield piece
+
+
+async def _from_the_first(held: deque[bytes], body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what was held of a body, and what is still to come."""
+    while held:
+        yield held.popleft()
+    async for piece in body:
+        yield piece
 
 
 def _require(fits: bool, problem: str) -> None:
