@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from visionops_assets.capacity import measurements as m
 from visionops_assets.capacity.cost import costs_of
 from visionops_assets.capacity.demand import Demand
-from visionops_assets.capacity.limits import batch_that_keeps, limits_of
+from visionops_assets.capacity.limits import limits_of
 from visionops_assets.capacity.load import batches_per_day, media_partitions
 from visionops_assets.capacity.measurements import MODELS, Basis
 from visionops_assets.capacity.planning import figures_of
@@ -176,7 +176,7 @@ def test_everything_that_can_be_short_is_in_the_plan() -> None:
         "media_bytes", "frames_bytes", "kept_images_bytes", "queue_bytes", "catalog_bytes",
         "run_log_bytes", "brokers", "media_partitions", "prediction_partitions",
         "postgres_writes_hz", "postgres_cores", "batches_per_day", "runs_per_day",
-        "concurrent_runs", "limit: dagster_partitions", "limit: batch_run_s",
+        "concurrent_runs", "limit: batch_run_s",
         "limit: concurrent_runs", "limit: postgres_writes", "limit: postgres_connections",
         "limit: prediction_log", "limit: store_writes", "cost",
     }  # fmt: skip
@@ -196,20 +196,6 @@ def test_every_field_of_a_demand_is_tested() -> None:
     assert {field.name for field in fields(Demand)} == {*GROWING, *OTHERS, "model"}
 
 
-def test_the_advised_batch_keeps_a_year_within_the_budget() -> None:
-    demand = Demand(media_per_day=BILLION_A_YEAR)
-    messages, wait_s = batch_that_keeps(demand, 365)
-    advised = replace(demand, batch_max_messages=messages, batch_max_wait_s=wait_s)
-    assert batches_per_day(demand) * 365 > 25_000
-    assert batches_per_day(advised) * 365 <= 25_000 * 1.001
-    limits = {limit.key: limit for limit in limits_of(advised)}
-    assert not limits["batch_run_s"].is_exceeded
-    assert (
-        f"={messages} "
-        in {limit.key: limit for limit in limits_of(demand)}["dagster_partitions"].remedy
-    )
-
-
 def test_larger_embeddings_are_taken_more_slowly() -> None:
     def taken_hz(model: str) -> float:
         limits = limits_of(Demand(media_per_day=1, predictions_per_second=1_200, model=model))
@@ -222,10 +208,17 @@ def test_larger_embeddings_are_taken_more_slowly() -> None:
     assert taken_hz("resnet-18-224") == pytest.approx(888, rel=0.01)
 
 
-def test_no_batch_is_advised_that_would_run_for_too_long() -> None:
+def test_nobody_is_told_to_delete_what_leaves_by_itself() -> None:
     demand = Demand(media_per_day=BILLION_A_YEAR, video_hours_per_day=1_000)
-    remedies = {limit.key: limit.remedy for limit in limits_of(demand)}
-    assert remedies["dagster_partitions"].startswith("Delete")
+    told = [limit.remedy for limit in limits_of(demand)]
+    told += [figure.because for figure in figures_of(demand)]
+    assert not [text for text in told if "elete" in text]
+    assert any("20,000 stay in the UI" in text for text in told)
+    assert m.BATCHES_KEPT.value == Settings().batches_kept
+
+
+def test_a_batch_after_an_outage_is_full_of_the_most_expensive_media() -> None:
+    demand = Demand(media_per_day=BILLION_A_YEAR, video_hours_per_day=1_000)
     # 1,000 clips of a minute in 720p: 1,000 x 60 / 77 s x 921,600 / 174,080 pixels.
     loads = {limit.key: limit.load for limit in limits_of(demand)}
     assert loads["batch_run_s"] == pytest.approx(1_000 * 60 / 77 * 921_600 / 174_080 + 6)
@@ -426,7 +419,6 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
         "batches_per_day": 8_784,
         "runs_per_day": 10_950.26,
         "concurrent_runs": 15,
-        "limit: dagster_partitions": 8_784 * 365,
         "limit: concurrent_runs": 14.732621,
         "limit: postgres_connections": 520,
         "limit: batch_run_s": 4_131.2865,
@@ -437,11 +429,10 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-6)
     limits = {limit.key: limit for limit in limits_of(LARGE)}
     assert {key for key, limit in limits.items() if limit.is_exceeded} == {
-        "dagster_partitions", "concurrent_runs", "postgres_connections",
+        "concurrent_runs", "postgres_connections",
     }  # fmt: skip
     assert {key: limit.limit for key, limit in limits.items()} == pytest.approx(
         {
-            "dagster_partitions": 25_000,
             "concurrent_runs": 3,
             "postgres_connections": 500,
             "batch_run_s": 7_200,

@@ -115,3 +115,13 @@ def test_the_spec_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     after = current_spec(load_settings())
     assert (before.size_px, after.size_px) == (64, 96)
     assert before.spec_id != after.spec_id
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("proxies", ["*", "proxy", "10.0.0.1/8", "0.0.0.0/0", "10.0.0.1,::/0", ","])
+def test_proxies_are_networks_and_never_everybody(
+    monkeypatch: pytest.MonkeyPatch, proxies: str
+) -> None:
+    monkeypatch.setenv("VISIONOPS_TRUSTED_PROXIES", proxies)
+    with pytest.raises(SettingsError, match="VISIONOPS_TRUSTED_PROXIES"):
+        load_settings()

@@ -25,15 +25,15 @@ def figures(answer: dict[str, Any]) -> dict[str, float]:
 
 
 def test_json_has_the_demand_the_figures_and_their_sources() -> None:
-    answer = read("--media-per-day", "2740000", "--video-hours", "100")
+    answer = read("--media-per-day", "2740000", "--video-hours", "1000")
     assert answer.keys() == {"demand", "figures", "limits", "costs", "constants"}
-    assert answer["demand"]["video_hours_per_day"] == 100
+    assert answer["demand"]["video_hours_per_day"] == 1_000
     assert answer["constants"]["UPLOAD_S"]["source"].endswith("make bench")
     assert {figure["basis"] for figure in answer["figures"]} == {
         "given", "measured", "extrapolated", "assumed",
     }  # fmt: skip
-    (partitions,) = (each for each in answer["limits"] if each["key"] == "dagster_partitions")
-    assert partitions["is_exceeded"]
+    (runs,) = (each for each in answer["limits"] if each["key"] == "concurrent_runs")
+    assert runs["is_exceeded"]
 
 
 def test_predictions_default_to_one_a_file() -> None:
@@ -52,7 +52,7 @@ def test_every_option_arrives() -> None:
 
 def test_tables_show_figures_limits_and_costs_in_units_people_read() -> None:
     shown = run("--media-per-day", "2740000", "--video-hours", "1000")
-    for words in ("528.5 TB", "Delete the partitions", "Triton on", "extrapolated", "%"):
+    for words in ("528.5 TB", "max_concurrent_runs", "Triton on", "extrapolated", "%"):
         assert words in shown
 
 

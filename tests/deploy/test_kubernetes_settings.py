@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import pytest
@@ -111,6 +112,22 @@ def test_addresses_are_those_of_services(overlay: str) -> None:
             continue
         ports = [port["port"] for port in services[str(address.hostname)]["spec"]["ports"]]
         assert address.port in ports, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_client_has_its_own_address_where_there_is_an_edge_and_there_alone(overlay: str) -> None:
+    """Behind proxies that nobody names all clients are one; named in vain, any pod is believed."""
+    named = config_map(overlay, "visionops").get("VISIONOPS_TRUSTED_PROXIES", "")
+    proxies = [ip_network(part) for part in named.split(",") if part]
+    assert bool(proxies) is ("edge" in of_kind(overlay, "Gateway"))
+    # A network of all pods, as clusters have them, is larger.
+    assert all(proxy.is_private and proxy.prefixlen >= 22 for proxy in proxies)
+    behind = of_kind(overlay, "HTTPRoute")
+    for name in ("ingest", "gateway") if proxies else ():
+        assert name in behind
+        [container] = pod(workloads(overlay)[name])["containers"]
+        assert "VISIONOPS_TRUSTED_PROXIES" not in variables(container)
+        assert {"configMapRef": {"name": "visionops"}} in container["envFrom"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -128,10 +128,18 @@ def test_a_body_that_is_compressed_is_refused(encoding: str | None, status: int)
 
 
 @pytest.mark.parametrize(
-    ("proxies", "seen"), [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.1", "1.2.3.4")]
+    ("proxies", "given", "seen"),
+    [
+        ("", "1.2.3.4", "127.0.0.1"),
+        ("10.0.0.0/8", "1.2.3.4", "127.0.0.1"),
+        ("127.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.0/8, 127.0.0.0/24", "1.2.3.4, 10.0.0.9", "1.2.3.4"),
+        # The proxy adds the address that it saw to what the client made up.
+        ("127.0.0.1", "9.9.9.9, 1.2.3.4", "1.2.3.4"),
+    ],
 )
 def test_the_address_in_a_header_is_believed_of_configured_proxies_alone(
-    monkeypatch: pytest.MonkeyPatch, proxies: str, seen: str
+    monkeypatch: pytest.MonkeyPatch, proxies: str, given: str, seen: str
 ) -> None:
     ran: list[uvicorn.Config] = []
 
@@ -159,5 +167,5 @@ def test_the_address_in_a_header_is_believed_of_configured_proxies_alone(
     config.load()
     assert config.http_protocol_class is GuardedProtocol
     assert GuardedProtocol.max_connections == 10
-    answer = AsgiClient(config.loaded_app).get("/", headers={"X-Forwarded-For": "1.2.3.4"})
+    answer = AsgiClient(config.loaded_app).get("/", headers={"X-Forwarded-For": given})
     assert answer.json() == seen

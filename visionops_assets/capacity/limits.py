@@ -1,15 +1,12 @@
 """Limits that a demand may reach: they do not grow by adding machines."""
 
-import math
 from dataclasses import dataclass
 
 from visionops_assets.capacity import load
 from visionops_assets.capacity import measurements as m
-from visionops_assets.capacity.demand import SECONDS_PER_DAY, Demand
+from visionops_assets.capacity.demand import Demand
 from visionops_assets.capacity.measurements import Basis
 from visionops_assets.capacity.planning import figures_of
-
-DAYS_PER_YEAR = 365
 
 
 @dataclass(frozen=True)
@@ -36,33 +33,15 @@ def limits_of(demand: Demand) -> list[Limit]:
     return sorted(limits, key=lambda limit: limit.load / limit.limit, reverse=True)
 
 
-def batch_that_keeps(demand: Demand, days: float) -> tuple[int, float]:
-    """Return the batch (messages, longest wait in s) that keeps `days` within the budget.
-
-    Each partition of the topic may be cut budget / days / partitions times per day.
-    """
-    partitions = load.media_partitions(demand)
-    every_s = SECONDS_PER_DAY * days * partitions / m.PARTITION_BUDGET.value
-    wait_s = max(demand.batch_max_wait_s, every_s)
-    messages = math.ceil(demand.files_hz / partitions * wait_s)
-    return max(demand.batch_max_messages, messages), wait_s
-
-
 def _of_dagster(demand: Demand) -> list[Limit]:
-    """Limit runs and partitions. After an outage batches are full of the most expensive media."""
+    """Limit runs. After an outage batches are full of the most expensive media.
+
+    Partitions are no limit: the oldest finished batches leave Dagster by themselves.
+    """
     file_s = load.image_core_s(demand)
     if demand.video_hours_per_day:
         file_s = max(file_s, demand.clip_s * load.video_core_s(demand))
     return [
-        Limit(
-            "dagster_partitions",
-            "partitions per year",
-            load.batches_per_day(demand) * DAYS_PER_YEAR,
-            m.PARTITION_BUDGET.value,
-            "partitions",
-            Basis.EXTRAPOLATED,
-            _fewer_partitions(demand, file_s),
-        ),
         Limit(
             "batch_run_s",
             "time of a full batch's run",
@@ -83,16 +62,6 @@ def _of_dagster(demand: Demand) -> list[Limit]:
             "Raise max_concurrent_runs in deploy/dagster.yaml, and set VISIONOPS_EXECUTOR=k8s.",
         ),
     ]
-
-
-def _fewer_partitions(demand: Demand, file_s: float) -> str:
-    messages, wait_s = batch_that_keeps(demand, DAYS_PER_YEAR)
-    if messages * file_s > m.MAX_RUN_S.value * m.UTILISATION.value:
-        return "Delete the partitions of finished batches: larger ones would run for too long."
-    return (
-        f"Set VISIONOPS_BATCH_MAX_MESSAGES={messages} and VISIONOPS_BATCH_MAX_WAIT_S={wait_s:.0f} "
-        "(media wait as long to be processed), or delete the partitions of finished batches."
-    )
 
 
 def _of_postgres(demand: Demand) -> list[Limit]:

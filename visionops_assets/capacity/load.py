@@ -17,7 +17,7 @@ def media_partitions(demand: Demand) -> int:
 
 
 def batches_per_day(demand: Demand) -> float:
-    """Return batches per day over all partitions of the topic; each is a Dagster partition."""
+    """Return batches per day over all partitions of the topic."""
     partitions = media_partitions(demand)
     rate_hz = demand.files_hz / partitions
     due_hz = min(rate_hz, 1 / demand.batch_max_wait_s)

@@ -153,16 +153,16 @@ def postgres(demand: Demand) -> list[Figure]:
 
 
 def dagster(demand: Demand) -> list[Figure]:
-    """Plan runs and partitions.
+    """Plan batches and runs.
 
     A batch is cut when it is full, or when its oldest event waited for `batch_max_wait_s`. In a
     topic partition with r events/s that is every min(messages / r, wait) s, and never more often
     than events come.
     """
     batches = load.batches_per_day(demand)
-    concurrent = max(1, math.ceil(load.worker_load(demand)))
+    concurrent, kept = max(1, math.ceil(load.worker_load(demand))), m.BATCHES_KEPT.value
     rows = (
-        ("batches_per_day", "batches: new partitions", batches, "/day", "full or due"),
+        ("batches_per_day", "batches", batches, "/day", f"full or due; {kept:,.0f} stay in the UI"),
         ("runs_per_day", "runs", load.runs_per_day(demand), "/day", "batches, monitoring, health"),
         ("concurrent_runs", "max_concurrent_runs", concurrent, "", "a run is a frame worker"),
     )

@@ -1,10 +1,24 @@
 """Settings of the servers: their addresses and credentials."""
 
 import sys
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
+
+
+def _of_networks(text: str) -> str:
+    """Return a list of networks; the HTTP server would take anything else for a name, or for all.
+
+    Raises:
+        ValueError: a part is no network, or is every address.
+    """
+    for part in text.split(",") if text else ():
+        if ip_network(part.strip()).prefixlen == 0:
+            raise ValueError(f"{part.strip()} is every address: whoever connects would be believed")
+    return text
 
 
 class ServerSettings(BaseSettings):
@@ -108,10 +122,10 @@ class ServerSettings(BaseSettings):
         description="API key of the clients that run here (import, cameras, demo). Without it, a "
         "client that may write to the catalog makes a key of its own.",
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_of_networks)] = Field(
         "",
-        description="Addresses or networks of proxies before the services, comma-separated: the "
-        "client's address and scheme are taken from their `X-Forwarded-For` and "
+        description="Addresses or networks of proxies before the services, comma-separated, and of "
+        "nobody else: the client's address and scheme are taken from their `X-Forwarded-For` and "
         "`X-Forwarded-Proto`. Empty: from nobody's.",
     )
     rate_limit: str = Field(

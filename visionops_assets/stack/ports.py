@@ -70,8 +70,8 @@ PORTS: Mapping[str, Port] = {
         8001,
         "triton",
         Guard.EXEMPT,
-        f"{_NOT_HTTP} Predictions, metadata and health are open, so that the gateway's CPU goes to "
-        "predictions; everything else wants the admin key.",
+        f"{_NOT_HTTP} Predictions, health, and to read metadata and configurations of models are "
+        "open, so that the gateway needs no key; everything else wants the admin key.",
     ),
     "triton_metrics": Port(8002, "triton", Guard.EXEMPT, "Numbers to read, nothing to change."),
     "ingest": Port(8080, "ingest", Guard.OWN_PAGES, _API_KEY),
