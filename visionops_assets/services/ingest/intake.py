@@ -25,9 +25,9 @@ MAX_BATCH_FILES = 500
 MAX_BATCH_BODIES = 8
 """A batch may have this many times the bytes of the largest file."""
 COUNTED_BYTES = 16 * 1024**2
-"""So far the files of a batch are counted, as they come, before the first of them is stored."""
+"""A batch is held up to this size, and its files counted, before the first one is stored."""
 MAX_COUNTING = 4
-"""Batches of which so much is held at once; the files of others are counted as they are stored."""
+"""Number of batches that are held at once. The files of others are counted as they are stored."""
 
 
 class _EnoughError(Exception):
