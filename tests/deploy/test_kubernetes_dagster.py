@@ -31,7 +31,7 @@ from tests.deploy.manifests import (
 )
 from tests.deploy.monitoring import DEPLOY
 from tests.deploy.one_step import one_step
-from visionops_assets.definitions import definitions, executor_of
+from visionops_assets.definitions import TRAINER_IMAGE, definitions, executor_of
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings import Settings
 from visionops_assets.stages.attempts import TRAIN_AND_RELEASE
@@ -57,7 +57,9 @@ def instance(overlay: str) -> dict[str, Any]:
 
 def executor(overlay: str) -> dict[str, Any]:
     """Read the executor's configuration: what steps get beyond their run's."""
-    read: dict[str, Any] = yaml.safe_load(config_map(overlay, "dagster-steps")["steps.yaml"])
+    text = config_map(overlay, "dagster-steps")["steps.yaml"]
+    trainer = config_map(overlay, "visionops").get("VISIONOPS_K8S_TRAINER_IMAGE", "")
+    read: dict[str, Any] = yaml.safe_load(text.replace(TRAINER_IMAGE, trainer))
     return read
 
 

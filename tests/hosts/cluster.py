@@ -66,7 +66,8 @@ def new_secrets() -> Secrets:
             "AWS_SECRET_ACCESS_KEY": (secret_key := secrets.token_hex(24)),
             "VISIONOPS_S3_ACCESS_KEY_ID": access_key,
             "VISIONOPS_S3_SECRET_ACCESS_KEY": secret_key,
-        }
+        },
+        "visionops-services": {"MLFLOW_BACKEND_STORE_URI": f"postgresql+psycopg2://{at}/mlflow"},
     }
 
 

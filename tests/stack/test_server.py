@@ -99,10 +99,17 @@ SECRETS = {
     "api_key": "client-secret",
     "alerts_key": "alerts-secret",
 }
+PAGERS = {
+    "pager_slack_url": "https://chat.example/slack-secret",
+    "pager_pagerduty_key": "duty-secret",
+    "pager_webhook_url": "https://pager.example/hook-secret",
+    "pager_email_password": "mail-secret",
+}
+"""Of Alertmanager alone, which reads them in its configuration."""
 
 
 def test_the_secrets_are_all_here() -> None:
-    assert secret_fields() == SECRETS.keys()
+    assert secret_fields() == SECRETS.keys() | PAGERS.keys()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_the_secrets_are_all_here() -> None:
 def test_a_server_knows_the_secrets_it_needs(
     monkeypatch: pytest.MonkeyPatch, name: str, known: set[str]
 ) -> None:
-    for field, value in SECRETS.items():
+    for field, value in (SECRETS | PAGERS).items():
         monkeypatch.setenv(f"VISIONOPS_{field.upper()}", value)
     settings = Settings()
     servers = build_servers(Plan(settings, DEFAULT_PORTS, frozenset()))

@@ -9,6 +9,7 @@ import httpx
 
 from visionops_assets.errors import StackError
 from visionops_assets.settings import secret_environment, secret_fields
+from visionops_assets.settings.paging import PagingSettings
 from visionops_assets.stack import postgres
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan
@@ -104,13 +105,14 @@ def _workspace(plan: Plan) -> tuple[str, str]:
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    """Return the variables, with every secret: runs inherit them, and use all servers."""
+    """Return the variables, with the secrets of all servers that runs use: they inherit them."""
     settings = plan.settings
     env = {"DAGSTER_HOME": str(Paths(plan.home).dagster), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     if settings.s3_endpoint_url:
         # The manager of run logs needs it: its own setting of an address may not be missing.
         env["AWS_ENDPOINT_URL_S3"] = settings.s3_endpoint_url
-    return env | plan.s3_credentials | secret_environment(settings, *secret_fields())
+    used = secret_fields() - PagingSettings.model_fields.keys()
+    return env | plan.s3_credentials | secret_environment(settings, *used)
 
 
 def _prepare(plan: Plan) -> None:
