@@ -64,13 +64,14 @@ def _postgresql(plan: Plan) -> Server:
         return True
 
     def set_up() -> None:
-        """Make what the database's image makes of its variables: a user and its database."""
-        user, database = sql.Identifier(str(url.username)), sql.Identifier(str(url.database))
+        """Make a user and its databases: the catalog's, Dagster's and MLflow's."""
+        user = sql.Identifier(str(url.username))
         create_user = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         create_database = sql.SQL("CREATE DATABASE {} OWNER {}")
         with connected() as connection:
             connection.execute(create_user.format(user, sql.Literal(url.password)))
-            connection.execute(create_database.format(database, user))
+            for name in (str(url.database), "dagster", "mlflow"):
+                connection.execute(create_database.format(sql.Identifier(name), user))
 
     return replace(
         server,

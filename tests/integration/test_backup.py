@@ -260,9 +260,14 @@ def test_prepare_makes_the_databases_and_finds_them_made(kept: Settings, tmp_pat
     urls = {
         name: main.set(database=f"prepared_{name}") for name in ("catalog", "mlflow", "dagster")
     }
-    with psycopg.connect(main.render_as_string(hide_password=False), autocommit=True) as server:
+    password = (kept.home / "postgresql.password").read_text()
+    administrator = main.set(username="postgres", password=password, database="postgres")
+    owner = sql.Identifier(str(main.username))
+    address = administrator.render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as server:
         for url in urls.values():
-            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(url.database))))
+            name = sql.Identifier(str(url.database))
+            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
     shutil.copy2(BASE / "dagster" / "dagster.yaml", tmp_path)
     environment = os.environ | {
         "DAGSTER_HOME": str(tmp_path),

@@ -41,7 +41,7 @@ ABSENT = {
 }
 """Series that need not be here, and why."""
 SEEN_WITHIN_S = 300
-COMPARISONS = re.compile(r"[^=!~]([<>]|==)")
+COMPARISONS = re.compile(r"[^=!~]([<>]|==)|\babsent\(")
 
 
 class Prometheus:
@@ -165,7 +165,7 @@ def test_all_that_is_asked_for_is_there(prometheus: Prometheus, fired: tuple[str
         pytest.fail(f"No series of: {sorted(seen[-1])}")
     for expression in sorted(expressions):
         result = prometheus.query(expression)
-        # A comparison that holds of nothing is what one hopes for.
+        # A comparison that holds of nothing, and nothing that is absent, is what one hopes for.
         if not (is_excused(expression) or COMPARISONS.search(expression)):
             assert result, expression
 
