@@ -266,8 +266,8 @@ def test_prepare_makes_the_databases_and_finds_them_made(kept: Settings, tmp_pat
     address = administrator.render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as server:
         for url in urls.values():
-            name = sql.Identifier(str(url.database))
-            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+            database_name = sql.Identifier(str(url.database))
+            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database_name, owner))
     shutil.copy2(BASE / "dagster" / "dagster.yaml", tmp_path)
     environment = os.environ | {
         "DAGSTER_HOME": str(tmp_path),
