@@ -97,18 +97,20 @@ def values(demand: Demand) -> dict[str, float]:
     )
 
 
+SMALL = Demand(
+    media_per_day=8_640_000,  # 100 a second
+    predictions_per_second=1_000,
+    peak_factor=2,
+    retention_days=10,
+    queue_retention_days=1,
+    replication=3,
+    kept_image_share=0.01,
+    labelled_share=0,
+)
+
+
 def test_figures_of_a_small_installation_are_those_one_works_out_by_hand() -> None:
-    demand = Demand(
-        media_per_day=8_640_000,  # 100 a second
-        predictions_per_second=1_000,
-        peak_factor=2,
-        retention_days=10,
-        queue_retention_days=1,
-        replication=3,
-        kept_image_share=0.01,
-        labelled_share=0,
-    )
-    found = values(demand)
+    found = values(SMALL)
     assert found["media_bytes"] == pytest.approx(8_640_000 * 200_000 * 10)
     assert found["frames_bytes"] == pytest.approx(8_640_000 * 9_268 * 10)
     assert found["kept_images_bytes"] == pytest.approx(864_000 * 200_000 * 10)
@@ -343,15 +345,9 @@ def test_brokers_are_enough_for_the_bytes_of_all_replicas() -> None:
     assert brokers(replication=3, queue_retention_days=1) == 5
 
 
-LARGE = Demand(
-    media_per_day=8_640_000,  # 100 a second
+LARGE = replace(
+    SMALL,
     video_hours_per_day=2_400,  # 1.67 clips of a minute a second
-    predictions_per_second=1_000,
-    peak_factor=2,
-    retention_days=10,
-    queue_retention_days=1,
-    replication=3,
-    kept_image_share=0.01,
     labelled_share=0.1,
 )
 

@@ -20,11 +20,10 @@ from visionops_assets.cluster.needs import (
     GPU,
     METRICS_API,
     OPERATORS,
-    Finding,
-    Grade,
     preflight,
 )
 from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.findings import Finding, Grade
 
 L4 = {"nvidia.com/gpu.product": "NVIDIA-L4"}
 LARGE = {"cpu": "15890m", "memory": "60Gi", "ephemeral-storage": "95551679124", GPU: "1"}
@@ -112,7 +111,7 @@ def test_every_operator_of_the_overlays_is_known_here() -> None:
 
 
 def test_pods_ask_for_no_more_disk_than_nodes_of_eks_have() -> None:
-    """A disk of 20 GiB, of which the kubelet keeps some for itself."""
+    """The kubelet keeps some of a disk of 20 GiB for itself."""
     for overlay in OVERLAYS:
         asked = [
             (name, amount(r.get("ephemeral-storage", "0"))) for name, r in wanted(objects(overlay))

@@ -24,13 +24,16 @@ Manifest = dict[str, Any]
 
 
 @cache
-def installed(name: str) -> str:
-    """Path of a program of tools.txt. Where nobody can do without it, its absence is a failure."""
+def installed(name: str, by: str = "make .venv/.tools") -> str:
+    """Path of a program, by default one of tools.txt.
+
+    Where nobody can do without it, its absence is a failure.
+    """
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is not None:
         return found
-    message = f"{name} is not installed: make .venv/.tools"
+    message = f"{name} is not installed: {by}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

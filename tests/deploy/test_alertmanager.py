@@ -1,7 +1,5 @@
 """Alertmanager's configuration: as Helm merges it with the chart's defaults, and of one machine."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,14 +26,8 @@ ALL_WAYS = (
 
 @pytest.fixture
 def amtool() -> str:
-    """Path of the program. Where nobody can do without it, its absence is a failure."""
-    found = shutil.which("amtool")
-    if found is None:
-        message = "amtool is not on PATH: apt-get install prometheus-alertmanager"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    """Path of the program."""
+    return installed("amtool", "apt-get install prometheus-alertmanager")
 
 
 def built(*options: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import typer
 import yaml
 
+from tests.deploy.manifests import installed
 from tests.deploy.monitoring import DEPLOY
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
@@ -36,10 +36,7 @@ esac
 @pytest.fixture
 def cluster(tmp_path: Path) -> Path:
     """A folder of state, with a `kubectl` in it."""
-    if shutil.which("jq") is None:
-        if os.environ.get("CI"):
-            pytest.fail("jq is not installed.")
-        pytest.skip("jq is not installed.")
+    installed("jq", "apt-get install jq")
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(KUBECTL)
     kubectl.chmod(0o755)

@@ -1,15 +1,13 @@
 """The rules: promtool finds nothing wrong, each alert is tested, and each has its runbook."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import typer
 
-from tests.deploy.manifests import COMPONENT, matches, of_kind
+from tests.deploy.manifests import COMPONENT, installed, matches, of_kind
 from tests.deploy.monitoring import CLUSTER_RULES, DEPLOY, MONITORING, RULES, alerts, rules
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
@@ -25,14 +23,8 @@ JOBS = {"monitor", "check_health"}
 
 @pytest.fixture
 def promtool() -> str:
-    """Path of the program. Where nobody can do without it, its absence is a failure."""
-    found = shutil.which("promtool")
-    if found is None:
-        message = "promtool is not on PATH: apt-get install prometheus"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    """Path of the program."""
+    return installed("promtool", "apt-get install prometheus")
 
 
 def test_rules_are_valid(promtool: str) -> None:

@@ -1,9 +1,8 @@
 import pytest
 
+from visionops_assets.findings import Finding, Grade
 from visionops_assets.stack.diagnosis import (
     GB,
-    Finding,
-    Grade,
     PortUse,
     SeenServer,
     Supervision,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from visionops_assets.findings import Finding, Grade
 from visionops_assets.settings import STACK_ENV_FILE, load_settings
 from visionops_assets.stack import processes
-from visionops_assets.stack.diagnosis import Finding, Grade
 from visionops_assets.stack.examination import _unmet, examine
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.state import ServerState, StackState, Status, write_state

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "contracts": {"errors"},
     "errors": {"contracts"},
     "redaction": set(),
+    "findings": set(),
     "settings": BASE,
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
@@ -24,10 +25,10 @@ MAY_IMPORT = {
     | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
     | {"services"},
     "client": BASE | {"settings", "client"},
-    "stack": BASE | {"settings", "catalog", "resources", "stack"},
+    "stack": BASE | {"findings", "settings", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},
-    "cluster": BASE | {"cluster"},
+    "cluster": BASE | {"findings", "cluster"},
     "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
 }
 SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}

@@ -72,7 +72,7 @@ def test_a_clock_may_jump_by_ten_seconds(jump_s: float) -> None:
 
 
 def test_a_clip_ends_rather_than_grow_too_large() -> None:
-    """A message of a child is 32 MiB at most, of which the file's index gets one."""
+    """A message of a child is 32 MiB at most, and the file's index gets one of them."""
     packets = [packet(number, size=1024**2) for number in range(40)]
     (clip,) = cut(ClipCutter(5.0, 1 / TICKS_PER_S), packets, {0})
     assert clip.bytes == 31 * 1024**2

@@ -137,8 +137,8 @@ def _wait_for_a_model(settings: Settings) -> None:
     from visionops_assets.catalog.next_steps import is_on_its_way, why_nothing_serves
     from visionops_assets.resources.triton import TritonServer
 
-    told = ""
-    while TritonServer().served_version(settings.model_name) is None:
+    triton, told = TritonServer(), ""
+    while triton.served_version(settings.model_name) is None:
         standing = standing_of(None)
         said = why_nothing_serves(standing)
         if not is_on_its_way(standing):

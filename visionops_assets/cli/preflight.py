@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from visionops_assets.cli.screen import AsJson, print_fact
+from visionops_assets.cli.findings import show
+from visionops_assets.cli.screen import AsJson
 
 
 def preflight(
@@ -20,12 +21,6 @@ def preflight(
     Each line is ok, warn or bad. The exit code is 0 if nothing is bad, else 1.
     """
     from visionops_assets.cluster.kubectl import Kubectl, render
-    from visionops_assets.cluster.needs import Grade
     from visionops_assets.cluster.needs import preflight as findings
 
-    is_well = True
-    for each in findings(render(overlay), Kubectl(context).see()):
-        line = f"{each.grade:4}  {each.subject:26}  {each.finding} {each.advice}"
-        print_fact(each, as_json, line.rstrip())
-        is_well &= each.grade is not Grade.BAD
-    raise typer.Exit(0 if is_well else 1)
+    show(findings(render(overlay), Kubectl(context).see()), as_json, width=26)

@@ -1,10 +1,9 @@
 """The rules of `visionops preflight`: what an overlay needs, and a cluster lacks. Pure."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 from visionops_assets.cluster.facts import Cluster, Object, amount, pods, wanted
+from visionops_assets.findings import Finding, Grade
 
 LEAST_VERSION = (1, 30)
 """Sidecars among the init containers (1.29), and a pause of a hook before a pod ends (1.30)."""
@@ -26,24 +25,6 @@ ENFORCERS = {
 GPU = "nvidia.com/gpu"
 METRICS_API = "v1beta1.metrics.k8s.io"
 EXTERNAL_METRICS_API = "v1beta1.external.metrics.k8s.io"
-
-
-class Grade(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARN = "warn"
-    BAD = "bad"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: what it is about, how bad it is, what was found, what to do."""
-
-    subject: str
-    grade: Grade
-    finding: str
-    advice: str = ""
 
 
 def preflight(objects: list[Object], cluster: Cluster) -> list[Finding]:
@@ -158,7 +139,7 @@ def _edge(objects: list[Object], cluster: Cluster) -> Iterator[Finding]:
         if issuer:
             advice = "Install cert-manager, and make this ClusterIssuer: the edge has no TLS else."
             yield _finding("cert-manager", issuer in cluster.issuers, f"{issuer}.", advice)
-        is_labelled = any(labels.get("visionops/edge") == "true" for labels in _labels(cluster))
+        is_labelled = any(n.get("visionops/edge") == "true" for n in cluster.namespaces.values())
         advice = "Label the namespace of the gateway's pods `visionops/edge=true`."
         yield _finding("the edge's namespace", is_labelled, "By its label.", advice)
 
@@ -167,10 +148,6 @@ def _monitoring(_objects: list[Object], cluster: Cluster) -> Iterator[Finding]:
     is_there = "monitoring" in cluster.namespaces
     advice = "Policies let Prometheus in from the namespace `monitoring` alone."
     yield _finding("monitoring", is_there, "The namespace of Prometheus.", advice)
-
-
-def _labels(cluster: Cluster) -> Iterator[dict[str, str]]:
-    yield from map(dict, cluster.namespaces.values())
 
 
 def _finding(subject: str, is_well: bool, finding: str, advice: str) -> Finding:

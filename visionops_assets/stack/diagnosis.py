@@ -4,10 +4,10 @@ Pure: `examination` looks, this judges.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from visionops_assets.findings import Finding, Grade
 from visionops_assets.stack.state import Status
 
 GB = 1_000_000_000
@@ -22,25 +22,6 @@ DISK_LEAST_SHARE = 0.01
 CLOCK_TOLERANCE_S = 60.0
 OTHERS = 0o077
 """Permission bits of everybody but the owner."""
-
-
-class Grade(StrEnum):
-    """The grade of a finding."""
-
-    OK = "ok"
-    WARN = "warn"
-    BAD = "bad"
-
-
-class Finding(BaseModel):
-    """One line of the doctor: what it is about, how bad it is, what was found, what to do."""
-
-    model_config = ConfigDict(frozen=True)
-
-    subject: str
-    grade: Grade
-    finding: str
-    advice: str = ""
 
 
 class PortUse(BaseModel):
@@ -78,11 +59,11 @@ def memory(available_bytes: int, is_running: bool) -> Finding:
     """Judge the free memory, for a stack that runs or for one to start."""
     found = f"{available_bytes / GB:.1f} GB of memory are available."
     if available_bytes < MEMORY_LEAST_BYTES:
-        return _finding("memory", Grade.BAD, found, "End other programs, or take a larger machine.")
+        return Finding("memory", Grade.BAD, found, "End other programs, or take a larger machine.")
     if not is_running and available_bytes < MEMORY_TO_START_BYTES:
         advice = f"The servers take some {MEMORY_TO_START_BYTES / GB:.0f} GB: end other programs."
-        return _finding("memory", Grade.WARN, found, advice)
-    return _finding("memory", Grade.OK, found)
+        return Finding("memory", Grade.WARN, found, advice)
+    return Finding("memory", Grade.OK, found)
 
 
 def disk(free_bytes: int, total_bytes: int, folder: str) -> Finding:
@@ -90,10 +71,10 @@ def disk(free_bytes: int, total_bytes: int, folder: str) -> Finding:
     found = f"{free_bytes / GB:.1f} GB are free below {folder}."
     advice = "Free some space, or set VISIONOPS_HOME to a folder on another disk."
     if free_bytes < max(DISK_LEAST_BYTES, DISK_LEAST_SHARE * total_bytes):
-        return _finding("disk", Grade.BAD, found, advice)
+        return Finding("disk", Grade.BAD, found, advice)
     if free_bytes < DISK_WARNING_BYTES:
-        return _finding("disk", Grade.WARN, found, advice)
-    return _finding("disk", Grade.OK, found)
+        return Finding("disk", Grade.WARN, found, advice)
+    return Finding("disk", Grade.OK, found)
 
 
 def ports(uses: Iterable[PortUse], is_running: bool) -> Iterator[Finding]:
@@ -105,42 +86,42 @@ def ports(uses: Iterable[PortUse], is_running: bool) -> Iterator[Finding]:
         advice = "`visionops up` will take another port; `visionops status` shows which."
         if is_running:
             advice = "End that program, or run `visionops down` and `visionops up`: they move on."
-        yield _finding("ports", Grade.BAD if is_running else Grade.WARN, found, advice)
+        yield Finding("ports", Grade.BAD if is_running else Grade.WARN, found, advice)
     ours = sum(use.is_ours for use in uses)
     free = len(uses) - len(taken) - ours
     held = f", {ours} are the stack's own" if ours else ""
-    yield _finding("ports", Grade.OK, f"Of {len(uses)} ports {free} are free{held}.")
+    yield Finding("ports", Grade.OK, f"Of {len(uses)} ports {free} are free{held}.")
 
 
 def home(folder: str, mode: int | None, is_writable: bool) -> Finding:
     """Judge the state folder by its permission bits; `mode` is None if it does not exist."""
     if not is_writable:
         advice = "Set VISIONOPS_HOME to a folder of yours, or change its owner."
-        return _finding("home", Grade.BAD, f"You cannot write to {folder}.", advice)
+        return Finding("home", Grade.BAD, f"You cannot write to {folder}.", advice)
     if mode is None:
-        return _finding("home", Grade.OK, f"{folder} does not exist yet.")
+        return Finding("home", Grade.OK, f"{folder} does not exist yet.")
     if mode & OTHERS:
         found = f"Others may look into {folder}, which holds credentials."
-        return _finding("home", Grade.WARN, found, f"`chmod 700 {folder}`")
-    return _finding("home", Grade.OK, f"{folder} is yours alone.")
+        return Finding("home", Grade.WARN, found, f"`chmod 700 {folder}`")
+    return Finding("home", Grade.OK, f"{folder} is yours alone.")
 
 
 def supervisor(seen: Supervision) -> Finding:
     """Judge whether somebody looks after the servers."""
     if not seen.was_started:
-        return _finding(
+        return Finding(
             "supervisor", Grade.OK, "No stack was started here.", "`visionops up` starts one."
         )
     if seen.pid is not None and seen.is_halted:
         found = f"The supervisor (pid {seen.pid}) is halted: no server is started again."
-        return _finding("supervisor", Grade.BAD, found, f"`kill -CONT {seen.pid}`")
+        return Finding("supervisor", Grade.BAD, found, f"`kill -CONT {seen.pid}`")
     if seen.pid is not None:
-        return _finding("supervisor", Grade.OK, f"The supervisor runs (pid {seen.pid}).")
+        return Finding("supervisor", Grade.OK, f"The supervisor runs (pid {seen.pid}).")
     if seen.servers_left:
         found = f"The supervisor was killed; without it run {', '.join(seen.servers_left)}."
         advice = "`visionops up` ends them and starts all again; `visionops down` only ends them."
-        return _finding("supervisor", Grade.BAD, found, advice)
-    return _finding("supervisor", Grade.OK, "The stack is stopped.", "`visionops up` starts it.")
+        return Finding("supervisor", Grade.BAD, found, advice)
+    return Finding("supervisor", Grade.OK, "The stack is stopped.", "`visionops up` starts it.")
 
 
 def server(seen: SeenServer) -> Finding:
@@ -149,39 +130,39 @@ def server(seen: SeenServer) -> Finding:
     log = f"Read `visionops logs {seen.name} -n 100`"
     if seen.is_halted:
         found = f"Its process (pid {seen.pid}) is halted and does not answer{where}."
-        return _finding(seen.name, Grade.BAD, found, f"`kill -CONT {seen.pid}`")
+        return Finding(seen.name, Grade.BAD, found, f"`kill -CONT {seen.pid}`")
     if seen.answers and seen.status in {Status.READY, Status.EXTERNAL}:
-        return _finding(seen.name, Grade.OK, f"It answers{where}." if where else "It works.")
+        return Finding(seen.name, Grade.OK, f"It answers{where}." if where else "It works.")
     if seen.status is Status.EXTERNAL:
         advice = "It is not a server of this stack: is the address right that your settings give?"
-        return _finding(seen.name, Grade.BAD, f"It does not answer{where}.", advice)
+        return Finding(seen.name, Grade.BAD, f"It does not answer{where}.", advice)
     if seen.status is Status.READY:
         advice = f"{log}; then `kill {seen.pid}`: the supervisor starts it again."
         found = f"It runs (pid {seen.pid}) and does not answer{where}."
-        return _finding(seen.name, Grade.BAD, found, advice)
+        return Finding(seen.name, Grade.BAD, found, advice)
     if seen.status in {Status.WAITING, Status.STARTING}:
-        return _finding(seen.name, Grade.WARN, f"It is {seen.status}.", "Wait, and look again.")
+        return Finding(seen.name, Grade.WARN, f"It is {seen.status}.", "Wait, and look again.")
     message = f": {seen.message}" if seen.message else ""
     advice = f"{log}; then `visionops down` and `visionops up`."
-    return _finding(seen.name, Grade.BAD, f"It is {seen.status}{message}.", advice)
+    return Finding(seen.name, Grade.BAD, f"It is {seen.status}{message}.", advice)
 
 
 def packages(problems: Iterable[str], versions: Mapping[str, str]) -> Finding:
     """Judge what is installed by what `pyproject.toml` asks for."""
     problems = list(problems)
     if problems:
-        return _finding("packages", Grade.BAD, f"{'; '.join(problems)}.", "Run `make install`.")
+        return Finding("packages", Grade.BAD, f"{'; '.join(problems)}.", "Run `make install`.")
     shown = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return _finding("packages", Grade.OK, f"All are installed: {shown}.")
+    return Finding("packages", Grade.OK, f"All are installed: {shown}.")
 
 
 def programs(missing: Iterable[str]) -> Finding:
     """Say which optional programs are missing."""
     missing = list(missing)
     if not missing:
-        return _finding("programs", Grade.OK, "All optional programs are installed.")
+        return Finding("programs", Grade.OK, "All optional programs are installed.")
     found = f"Without {' and '.join(missing)} there are no alerts on this machine."
-    return _finding("programs", Grade.OK, found, "All else works: they are optional.")
+    return Finding("programs", Grade.OK, found, "All else works: they are optional.")
 
 
 def clock(now_s: float, newest_record_s: float) -> Finding:
@@ -189,14 +170,10 @@ def clock(now_s: float, newest_record_s: float) -> Finding:
     ahead_s = newest_record_s - now_s
     if ahead_s > CLOCK_TOLERANCE_S:
         found = f"The clock was put back: a file of the stack is {ahead_s:.0f} s ahead of it."
-        return _finding("clock", Grade.BAD, found, "Set the clock; signatures and leases need it.")
-    return _finding("clock", Grade.OK, "The clock did not go back.")
+        return Finding("clock", Grade.BAD, found, "Set the clock; signatures and leases need it.")
+    return Finding("clock", Grade.OK, "The clock did not go back.")
 
 
 def unseen(subject: str, problem: str) -> Finding:
     """Say that something could not be examined."""
-    return _finding(subject, Grade.BAD, f"This could not be examined: {problem}", "Mend it.")
-
-
-def _finding(subject: str, grade: Grade, finding: str, advice: str = "") -> Finding:
-    return Finding(subject=subject, grade=grade, finding=finding, advice=advice)
+    return Finding(subject, Grade.BAD, f"This could not be examined: {problem}", "Mend it.")

@@ -12,13 +12,14 @@ import psutil
 from packaging.requirements import Requirement
 
 from visionops_assets.errors import VisionOpsError
+from visionops_assets.findings import Finding
 from visionops_assets.settings import (
     STACK_ENV_FILE,
     load_external_settings,
     load_settings,
 )
 from visionops_assets.stack import alertmanager, control, diagnosis, processes, prometheus, triton
-from visionops_assets.stack.diagnosis import Finding, PortUse, SeenServer, Supervision
+from visionops_assets.stack.diagnosis import PortUse, SeenServer, Supervision
 from visionops_assets.stack.environment import planned_ports
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan

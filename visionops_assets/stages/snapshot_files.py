@@ -7,6 +7,7 @@ earlier versions have none, and are read as they are.
 import hashlib
 import io
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +89,7 @@ def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
         NotFoundError: there is no snapshot of this id.
         DamagedSnapshotError: they are not what was written.
     """
-    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{MEMBERS_FILE}")
-    expected = _sums(object_store, snapshot_id).get(MEMBERS_FILE)
-    if expected not in {None, _sha256(data)}:
-        raise DamagedSnapshotError(
-            f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
-            "from a copy or an earlier version: it alone says which frames are in the holdout."
-        )
-    return pd.read_parquet(io.BytesIO(data))
+    return _members(object_store, snapshot_id, _sums(object_store, snapshot_id))
 
 
 def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
@@ -105,15 +99,25 @@ def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
         NotFoundError: there is no snapshot of this id.
         DamagedSnapshotError: its files are not what was written, or its pixels are gone.
     """
-    members = read_members(object_store, snapshot_id)
+    sums = _sums(object_store, snapshot_id)
+    members = _members(object_store, snapshot_id, sums)
     try:
         data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}")
     except NotFoundError:
         raise _damaged_images(snapshot_id, "is gone") from None
-    expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
-    if expected not in {None, _sha256(data)}:
+    if sums.get(IMAGES_FILE) not in {None, _sha256(data)}:
         raise _damaged_images(snapshot_id, "is not what was written")
     return SnapshotFiles(_array_in(data), members)
+
+
+def _members(object_store: ObjectStore, snapshot_id: str, sums: Mapping[str, str]) -> pd.DataFrame:
+    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{MEMBERS_FILE}")
+    if sums.get(MEMBERS_FILE) not in {None, _sha256(data)}:
+        raise DamagedSnapshotError(
+            f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+            "from a copy or an earlier version: it alone says which frames are in the holdout."
+        )
+    return pd.read_parquet(io.BytesIO(data))
 
 
 def _sums(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
