@@ -228,27 +228,34 @@ Ask = Callable[[], tuple[int, Sequence[float]]]
 
 @contextmanager
 def steady_load(*doors: Ask, expected: dict[int, Probabilities] | None = None) -> Iterator[Load]:
-    """Ask at each door from a thread of its own until the block ends."""
+    """Ask at each door from a thread of its own: once before the block, and until it ends."""
     load = Load(expected or {})
     counting = threading.Lock()
+    asked = threading.Barrier(len(doors) + 1)
     stopping = threading.Event()
 
     def knock(ask: Ask) -> None:
+        ask_once(ask)
+        asked.wait()
         while not stopping.wait(PAUSE_S):
-            started_s = time.perf_counter()
-            try:
-                version, probabilities = ask()
-            except Exception as error:
-                with counting:
-                    load.errors.append(error)
-                continue
+            ask_once(ask)
+
+    def ask_once(ask: Ask) -> None:
+        started_s = time.perf_counter()
+        try:
+            version, probabilities = ask()
+        except Exception as error:
             with counting:
-                load.latencies_ms.append((time.perf_counter() - started_s) * 1000)
-                load.take(version, probabilities)
+                load.errors.append(error)
+            return
+        with counting:
+            load.latencies_ms.append((time.perf_counter() - started_s) * 1000)
+            load.take(version, probabilities)
 
     threads = [threading.Thread(target=knock, args=(ask,)) for ask in doors]
     for thread in threads:
         thread.start()
+    asked.wait()
     try:
         yield load
     finally:
