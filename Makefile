@@ -9,8 +9,10 @@ UV := $(BIN)/uv pip install --quiet
 TORCH := torch==2.13.0
 
 # Tests that share a stack run one after the other, and two groups of them at once. The test of several
-# hosts needs root and minutes of its own: `make hosts`.
+# hosts needs root and minutes of its own: `make hosts`. Tests of servers are in folders of their own:
+# each process would else import all others to find that they are not asked for.
 PARALLEL := --numprocesses 2 --dist loadfile
+SERVERS := tests/integration tests/attacks tests/chaos
 
 # Of `make chaos`; without SEED one is drawn, and printed.
 SEED ?=
@@ -55,7 +57,7 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "integration and not rates" \
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "integration and not rates" $(SERVERS) \
 	  --ignore tests/integration/test_hosts.py
 
 test-unit: install .venv/.tools ## Run the tests that need no server

@@ -35,6 +35,9 @@ SMALL = {
     "SNAPSHOT_PAUSE_S": "86400",
 }
 
+SERVERS = {"integration", "attacks", "chaos"}
+"""The folders of tests that need servers, as in the Makefile."""
+
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if {"integration", "attacks"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        if item.get_closest_marker("integration") and not SERVERS & set(item.path.parts):
+            raise pytest.UsageError(f"{item.nodeid}: `make test` looks in {SERVERS} for these")
     items.sort(key=lambda item: order_of(fixtures_of(item)))
 
 

@@ -246,3 +246,22 @@ def test_a_snapshot_to_retrain_on_waits_for_a_new_frame_alone(
     found: LabelBacklog, waits: bool
 ) -> None:
     assert (why_wait(found, SETTINGS, is_retraining=True) is not None) == waits
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (backlog(144, newest_s=20), "144 newly labelled frames: the retrain arbiter is about to"),
+        (backlog(500, oldest_s=599), "is about to decide"),
+        (backlog(500, oldest_s=600), None),
+    ],
+)
+def test_frames_that_the_arbiter_is_about_to_decide_by_are_left_to_it_for_a_time(
+    found: LabelBacklog, told: str | None
+) -> None:
+    said = why_wait(found, SETTINGS, is_arbiters=True)
+    assert said is None if told is None else told in str(said)
+
+
+def test_frames_that_the_arbiter_counted_make_a_snapshot_once_it_has_decided() -> None:
+    assert why_wait(backlog(144), SETTINGS, is_retraining=True, is_arbiters=True) is None

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visionops_assets.catalog.decisions import may_decide_anew
 from visionops_assets.catalog.labelling import Askable
 from visionops_assets.catalog.schema import Decision, DriftWindow, PerformanceWindow
 from visionops_assets.contracts import Outcome
@@ -32,7 +33,6 @@ from visionops_assets.stages.monitoring.facts import (
     Window,
 )
 from visionops_assets.stages.monitoring.gathering import stream_of, window_of
-from visionops_assets.stages.monitoring.sensors import may_decide_anew
 from visionops_assets.vision.monitoring.sequential import ErrorDetector
 
 LIMIT = 8.5

@@ -6,6 +6,7 @@ verdicts, rollouts and releases that came after, so that no crash can leave it o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -91,6 +92,28 @@ def newest_decision(
     """Return the newest decision about a model, of any outcome or of one."""
     found = newest_decisions(session, limit=1, model_name=model_name, outcome=outcome)
     return found[0] if found else None
+
+
+def waits_to_retrain(decision: Decision) -> bool:
+    """Say whether the alarm was raised and a guard stopped the retraining."""
+    waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
+    return waits and decision.evidence["alarm_at"] is not None
+
+
+def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
+    """Say whether a waiting retraining may begin, though no prediction or label has come since.
+
+    Frames of labelled predictions may come after the decision that found too few; a cooldown ends
+    by itself.
+    """
+    if not waits_to_retrain(decision):
+        return False
+    evidence = decision.evidence
+    look_again_at = evidence["look_again_at"]
+    is_over = look_again_at is not None and datetime.fromisoformat(look_again_at) <= at
+    least = evidence["rule"]["min_new_labels"]
+    has_enough = evidence["retraining"]["new_frames"] < least <= new_frames
+    return is_over or has_enough
 
 
 def newest_retraining(session: Session, model_name: str, max_s: float) -> Retraining | None:

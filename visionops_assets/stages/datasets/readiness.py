@@ -11,12 +11,17 @@ from visionops_assets.settings import Settings
 
 
 def why_wait(
-    backlog: LabelBacklog, settings: Settings, *, is_retraining: bool = False
+    backlog: LabelBacklog,
+    settings: Settings,
+    *,
+    is_retraining: bool = False,
+    is_arbiters: bool = False,
 ) -> str | None:
     """Say why no snapshot is cut yet, or None when it is time.
 
     A decision to retrain does not wait for more media: the frames that it counted are there, and
-    some media are always on their way where labels never stop.
+    some media are always on their way where labels never stop. While the arbiter is about to decide
+    by these frames (`is_arbiters`) they are left to it, for its models are tried as a canary.
     """
     at_once = settings.snapshot_min_new_labels
     if is_retraining:
@@ -30,6 +35,8 @@ def why_wait(
     is_old = backlog.oldest_new_age_s >= settings.snapshot_max_wait_s
     if backlog.media_waiting and not is_old:
         return f"{backlog.media_waiting} media files are on their way to frames."
+    if is_arbiters and not is_old:
+        return f"{_frames(backlog.new_frames)}: the retrain arbiter is about to decide by them."
     is_paused = backlog.newest_age_s >= settings.snapshot_pause_s
     if backlog.new_frames < at_once and not is_paused:
         return (

@@ -8,6 +8,7 @@ import time
 
 import dagster as dg
 import pandas as pd
+from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import (
@@ -16,7 +17,11 @@ from visionops_assets.catalog.datasets import (
     newest_snapshot,
     now,
 )
-from visionops_assets.catalog.decisions import newest_retraining
+from visionops_assets.catalog.decisions import (
+    may_decide_anew,
+    newest_decision,
+    newest_retraining,
+)
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
 from visionops_assets.stages.attempts import (
@@ -58,11 +63,12 @@ def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.Sens
     with catalog.begin() as session:
         backlog = label_backlog(session, current_spec(settings).spec_id)
         retraining = newest_retraining(session, settings.model_name, settings.retrain_max_s)
+        is_arbiters = _is_about_to_decide(session, settings, backlog.new_frames)
         is_first = newest_snapshot(session) is None
     is_awaited = (
         retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
     )
-    reason = why_wait(backlog, settings, is_retraining=is_awaited)
+    reason = why_wait(backlog, settings, is_retraining=is_awaited, is_arbiters=is_arbiters)
     reason = reason or what_is_under_way(context.instance, is_awaited)
     if reason:
         return dg.SensorResult(skip_reason=reason)
@@ -96,6 +102,11 @@ def what_is_under_way(instance: dg.DagsterInstance, is_awaited: bool) -> str | N
     if not is_awaited and is_under_way(instance, TRAIN_AND_RELEASE):
         return "A training is under way: a snapshot of all labels is cut once it has ended."
     return None
+
+
+def _is_about_to_decide(session: Session, settings: Settings, new_frames: int) -> bool:
+    decision = newest_decision(session, settings.model_name)
+    return decision is not None and may_decide_anew(decision, new_frames, now(session))
 
 
 def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from datetime import datetime
 from functools import partial
 
 import dagster as dg
@@ -11,15 +10,13 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, now
-from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.decisions import may_decide_anew, newest_decision, waits_to_retrain
 from visionops_assets.catalog.predictions import (
     newest_prediction_label_id,
     next_offset,
     set_next_offset,
 )
 from visionops_assets.catalog.releases import champion
-from visionops_assets.catalog.schema import Decision
-from visionops_assets.contracts import Outcome
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, current_spec, load_settings
@@ -90,28 +87,6 @@ def _retraining_is_due(session: Session, settings: Settings) -> bool:
     # This counts all labelled frames: too dear to do every ten seconds.
     new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
     return may_decide_anew(decision, new_frames, now(session))
-
-
-def waits_to_retrain(decision: Decision) -> bool:
-    """Say whether the alarm was raised and a guard stopped the retraining."""
-    waits = decision.outcome in (Outcome.WAIT, Outcome.ASK_FOR_LABELS)
-    return waits and decision.evidence["alarm_at"] is not None
-
-
-def may_decide_anew(decision: Decision, new_frames: int, at: datetime) -> bool:
-    """Say whether a waiting retraining may begin, though no prediction or label has come since.
-
-    Frames of labelled predictions may come after the decision that found too few; a cooldown ends
-    by itself.
-    """
-    if not waits_to_retrain(decision):
-        return False
-    evidence = decision.evidence
-    look_again_at = evidence["look_again_at"]
-    is_over = look_again_at is not None and datetime.fromisoformat(look_again_at) <= at
-    least = evidence["rule"]["min_new_labels"]
-    has_enough = evidence["retraining"]["new_frames"] < least <= new_frames
-    return is_over or has_enough
 
 
 def _predictions_wait(broker: Broker, catalog: Catalog, log: logging.Logger) -> bool:
