@@ -266,6 +266,28 @@ def retraining_of(serving: Serving) -> Retraining:
     return found
 
 
+def test_frames_that_the_alarm_waits_for_are_left_to_the_arbiter(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Frames of a size that no other test has, whose labels have always paused.
+    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "48")
+    monkeypatch.setenv("VISIONOPS_SNAPSHOT_PAUSE_S", "0")
+    load_settings.cache_clear()
+    label_frames(3)
+    with serving.catalog.begin() as session:
+        session.add(snapshot_row(now(session)))
+    predict(serving, 60, right=False)
+    waiting = decide(serving)
+    assert (waiting.outcome, waiting.evidence["guards"]["new_labels"]) == (Outcome.WAIT, False)
+
+    label_frames(3)
+    assert requests_of(new_labels) == []
+    decision = decide(serving)
+    assert decision.outcome == Outcome.RETRAIN
+    (cut,) = requests_of(new_labels)
+    assert f"decision-{decision.decision_id}" in str(cut.run_key)
+
+
 def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> None:
     predict(serving, 60, right=False)
     label_frames(3)
