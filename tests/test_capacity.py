@@ -180,7 +180,8 @@ def test_everything_that_can_be_short_is_in_the_plan() -> None:
         "postgres_writes_hz", "postgres_cores", "batches_per_day", "runs_per_day",
         "concurrent_runs", "limit: batch_run_s",
         "limit: concurrent_runs", "limit: postgres_writes", "limit: postgres_connections",
-        "limit: prediction_log", "limit: store_writes", "cost",
+        "limit: prediction_log", "limit: store_writes", "limit: ingest_pods",
+        "limit: gateway_pods", "limit: triton_gpu_pods", "cost",
     }  # fmt: skip
     assert all(value > 0 for value in found.values())
 
@@ -435,6 +436,9 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
             "prediction_log": 1_796.88,
             "store_writes": 3_500,
             "postgres_writes": 64 * 2_000 * 0.7,
+            "ingest_pods": 20,
+            "gateway_pods": 80,
+            "triton_gpu_pods": 24,
         },
         rel=1e-4,
     )
@@ -454,9 +458,10 @@ def test_what_is_not_said_of_a_demand_is_what_the_command_and_the_settings_say()
     assert asked["video_hours"] == assumed.video_hours_per_day == 0
     for name in (
         *("peak_factor", "retention_days", "queue_retention_days", "replication", "clip_s"),
-        *("batch_max_messages", "batch_max_wait_s", "model", "gpu_inferences_per_second"),
+        *("batch_max_messages", "batch_max_wait_s", "gpu_inferences_per_second"),
     ):
         assert asked[name] == getattr(assumed, name), name
+    assert asked["network"] == assumed.model
     usual = Settings()
     assert assumed.batch_max_messages == usual.batch_max_messages
     assert assumed.batch_max_wait_s == usual.batch_max_wait_s
@@ -473,6 +478,29 @@ def test_given_constants_are_those_of_what_gives_them() -> None:
     deployed = (usual.project_root / "deploy" / "dagster.yaml").read_text()
     assert f"max_concurrent_runs: {m.MAX_CONCURRENT_RUNS.value:g}\n" in deployed
     assert f"max_runtime_seconds: {m.MAX_RUN_S.value:g}\n" in deployed
+
+
+@pytest.mark.parametrize(
+    ("most", "name", "file"),
+    [
+        (m.INGEST_MAX_PODS, "maxReplicas", "base/ingest.yaml"),
+        (m.GATEWAY_MAX_PODS, "maxReplicas", "base/gateway.yaml"),
+        (m.TRITON_MAX_PODS, "maxReplicaCount", "overlays/production/triton_scaling.yaml"),
+    ],
+)
+def test_scalers_reach_as_many_pods_as_is_said(most: m.Constant, name: str, file: str) -> None:
+    manifest = (Settings().project_root / "deploy" / "kubernetes" / file).read_text()
+    assert f"{name}: {most.value:g}\n" in manifest
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_scalers_allow_5000_predictions_per_second(model: str) -> None:
+    demand = Demand(media_per_day=0, predictions_per_second=5_000, model=model)
+    limits = [limit for limit in limits_of(demand) if limit.unit == "pods"]
+    assert [limit.key for limit in limits if limit.is_exceeded] == []
+    ten_times = limits_of(replace(demand, predictions_per_second=50_000))
+    told = {limit.key: limit.remedy for limit in ten_times if limit.is_exceeded}
+    assert "maxReplicaCount of the ScaledObject `triton`" in told["triton_gpu_pods"]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -73,6 +73,16 @@ def test_amounts(value: float, unit: str, shown: str) -> None:
     assert _amount(value, unit) == shown
 
 
+def test_predictions_alone_are_a_demand_and_nothing_is_none() -> None:
+    asked = ("--predictions-per-second", "5000", "--network", "resnet-18-224")
+    # 5,000 x 3 / (58.9 per pod x 0.7), and on a GPU 2,000 for 58.9.
+    assert figures(read(*asked))["triton_cpu"] == 364
+    assert figures(read(*asked))["triton_gpu"] == 11
+    nothing = CliRunner().invoke(app, ["capacity"])
+    assert isinstance(nothing.exception, InvalidRequestError)
+    assert "--predictions-per-second" in str(nothing.exception)
+
+
 def test_bad_input_ends_with_a_message() -> None:
     negative = CliRunner().invoke(app, ["capacity", "--media-per-day", "-1"])
     assert negative.exit_code == 2

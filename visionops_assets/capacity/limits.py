@@ -29,8 +29,31 @@ class Limit:
 
 def limits_of(demand: Demand) -> list[Limit]:
     """Return every known limit, the nearest first."""
-    limits = [*_of_dagster(demand), *_of_postgres(demand), _taking(demand), _store(demand)]
+    of_pods = [*_of_scaling(demand), *_of_dagster(demand), *_of_postgres(demand)]
+    limits = [*of_pods, _taking(demand), _store(demand)]
     return sorted(limits, key=lambda limit: limit.load / limit.limit, reverse=True)
+
+
+def _of_scaling(demand: Demand) -> list[Limit]:
+    """Limit pods by what the manifests let their scalers reach."""
+    figures = {figure.key: figure for figure in figures_of(demand)}
+    rows = (
+        ("ingest", m.INGEST_MAX_PODS, "maxReplicas of the HorizontalPodAutoscaler `ingest`"),
+        ("gateway", m.GATEWAY_MAX_PODS, "maxReplicas of the HorizontalPodAutoscaler `gateway`"),
+        ("triton_gpu", m.TRITON_MAX_PODS, "maxReplicaCount of the ScaledObject `triton`"),
+    )
+    return [
+        Limit(
+            f"{key}_pods",
+            f"pods: {figures[key].name}",
+            figures[key].value,
+            most.value,
+            "pods",
+            figures[key].basis,
+            f"Raise {setting} in your overlay.",
+        )
+        for key, most, setting in rows
+    ]
 
 
 def _of_dagster(demand: Demand) -> list[Limit]:

@@ -117,6 +117,9 @@ POSTGRES_WRITES_HZ = _assumed(2_000, "row writes/s", "of one core, indexes and W
 RUN_LOG_BYTES = _assumed(200_000, "bytes", "one run in Dagster's event log")
 MIN_REPLICAS = _given(2, "pods", "one may fail")
 MAX_CONCURRENT_RUNS = _given(3, "runs", "max_concurrent_runs in deploy/dagster.yaml")
+INGEST_MAX_PODS = _given(20, "pods", "maxReplicas in deploy/kubernetes/base/ingest.yaml")
+GATEWAY_MAX_PODS = _given(80, "pods", "maxReplicas in deploy/kubernetes/base/gateway.yaml")
+TRITON_MAX_PODS = _given(24, "pods", "maxReplicaCount in the overlay production, with GPUs")
 GPU_POD_CORES = _given(8, "cores", "that decode images beside one GPU")
 POD_CORES = _given(2, "cores", "one pod of ingest, gateway or Triton: as measured")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visionops_assets.cli.screen import AsJson, console, print_json
+from visionops_assets.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +23,7 @@ WHOLE_FROM = 100
 
 
 def capacity(
-    media_per_day: Annotated[float, typer.Option(min=0, help="Image files per day.")],
+    media_per_day: Annotated[float, typer.Option(min=0, help="Image files per day.")] = 0.0,
     video_hours: Annotated[
         float, typer.Option(min=0, help="Hours of video per day, besides the images.")
     ] = 0.0,
@@ -57,7 +58,10 @@ def capacity(
     batch_max_wait_s: Annotated[
         float, typer.Option(help="As VISIONOPS_BATCH_MAX_WAIT_S is set.")
     ] = 30.0,
-    model: Annotated[str, typer.Option(help="A measured model and frame size.")] = "resnet-tiny-64",
+    network: Annotated[
+        str,
+        typer.Option("--network", "--model", help="A measured network and frame size."),
+    ] = "resnet-tiny-64",
     gpu_inferences_per_second: Annotated[
         float,
         typer.Option(
@@ -74,6 +78,9 @@ def capacity(
     """
     from visionops_assets.capacity.demand import Demand
 
+    if not (media_per_day or video_hours or predictions_per_second):
+        said = "Say what is to come: --media-per-day, --video-hours or --predictions-per-second."
+        raise InvalidRequestError(said)
     demand = Demand(
         media_per_day=media_per_day,
         video_hours_per_day=video_hours,
@@ -88,7 +95,7 @@ def capacity(
         clip_s=clip_s,
         batch_max_messages=batch_max_messages,
         batch_max_wait_s=batch_max_wait_s,
-        model=model,
+        model=network,
         gpu_inferences_per_second=gpu_inferences_per_second,
     )
     if predictions_per_second is None:
