@@ -28,6 +28,9 @@ POINTS_BY_PROCESS: dict[str, tuple[CrashPoint, ...]] = {
 """Every process that is killed, and the crash points that it passes."""
 
 MAX_KILLS_A_WAVE = 3
+STOPS_IN_KILLS = 0.2
+"""How often a process is stopped, for each time that it is killed: stops last much longer, and were
+there as many, some server that all need would always be away."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def draw_waves(seed: int, kills: int, calm_s: float) -> list[Wave]:
     while len(drawn) < kills:
         process = rng.choice(processes)
         ways = [kill for kill in every if kill.process == process]
-        drawn.append(rng.choice(ways))
+        weights = [STOPS_IN_KILLS if kill.only_stops else 1.0 for kill in ways]
+        drawn += rng.choices(ways, weights)
     rng.shuffle(drawn)
     return list(_in_waves(rng, drawn, calm_s))
 
