@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
@@ -47,8 +47,6 @@ CASES = {
         most_minutes=40,
     ),
 }
-SHORT_PHOTOS = replace(CASES["photos"], test=lambda: photographs(20, seed=2), least_accuracy=0.85)
-"""What every change is tested with."""
 
 
 @dataclass
