@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts mutants pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts second-broker mutants pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -108,6 +108,16 @@ releases: install ## Promote and roll back a hundred times under load, into buil
 hosts: install .venv/.tools ## Run the pods of the manifests on two hosts and kill them, into build/ (as root)
 	$(BIN)/pytest tests/integration/test_hosts.py
 	$(BIN)/python -m tests.hosts
+
+# With a broker of another code base, on which producers are idempotent.
+.venv/second-broker: tests/queues/second_broker.txt .venv/.installed
+	rm -rf $@
+	$(UV) --python $(BIN)/python --no-deps --require-hashes --target $@ -r $<
+	chmod +x $@/noida_db/noida-db
+
+second-broker: install .venv/second-broker ## Run the tests of the queue, ingest and predictions on a second broker
+	SECOND_BROKER=$(CURDIR)/.venv/second-broker/noida_db/noida-db $(BIN)/pytest \
+	  tests/integration/ingest tests/integration/test_second_chances.py tests/integration/test_predictions.py
 
 mutants: install .venv/.tools ## Change the code in small ways and list what no test notices, into build/
 	$(BIN)/python -m tests.mutants $(if $(SEED),--seed $(SEED)) --count $(MUTANTS)

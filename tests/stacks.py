@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from tests.queues.second_broker import second_broker
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import bearer_header, create
 from visionops_assets.contracts import Scope
@@ -103,10 +104,10 @@ def keep_off_default_ports(home: Path) -> None:
 @contextmanager
 def running_stack(home: Path, environment: dict[str, str], *options: str) -> Iterator[Settings]:
     """Run `visionops up` for the length of the block, with these `VISIONOPS_` variables alone."""
-    with pytest.MonkeyPatch.context() as patch:
+    with second_broker(home) as queue, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
             patch.delenv(name)
-        for name, value in environment.items():
+        for name, value in (queue | environment).items():
             patch.setenv(f"VISIONOPS_{name}", value)
         patch.setenv("VISIONOPS_HOME", str(home))
         keep_off_default_ports(home)

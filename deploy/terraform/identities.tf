@@ -63,8 +63,8 @@ locals {
     }
   }
 
-  # External Secrets, which fetches what secrets.yaml names.
-  service_accounts = toset(concat(keys(local.access), ["secrets"]))
+  # External Secrets, which fetches what secrets.yaml names; the relay, which MSK knows by its role.
+  service_accounts = toset(concat(keys(local.access), ["relay", "secrets"]))
   issuer           = split("oidc-provider/", var.oidc_provider_arn)[1]
 }
 

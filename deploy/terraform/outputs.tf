@@ -9,8 +9,12 @@ output "settings" {
       VISIONOPS_S3_ENDPOINT_URL = ""
       VISIONOPS_S3_REGION       = var.region
       VISIONOPS_S3_BUCKET       = aws_s3_bucket.this.id
+      PGSSLMODE                 = "verify-full"
+      PGSSLROOTCERT             = "/etc/visionops/trust/postgresql.crt"
     },
-    { for cluster in aws_msk_cluster.this : "VISIONOPS_KAFKA_BOOTSTRAP_SERVERS" => cluster.bootstrap_brokers },
+    { for cluster in aws_msk_cluster.this : "VISIONOPS_KAFKA_BOOTSTRAP_SERVERS" => cluster.bootstrap_brokers_sasl_iam },
+    { for cluster in aws_msk_cluster.this : "VISIONOPS_KAFKA_SECURITY_PROTOCOL" => "SASL_SSL" },
+    { for cluster in aws_msk_cluster.this : "VISIONOPS_KAFKA_SASL_MECHANISM" => "AWS_MSK_IAM" },
   )
 }
 

@@ -1,8 +1,7 @@
 # Kafka on MSK: three brokers in three zones, in place of components/strimzi.
 #
-# Our programs speak Kafka without TLS and without a password, so the brokers also listen in plain text:
-# whoever is in the cluster's security group and gets by its network policies may read and write. What is
-# at rest, and what goes between brokers, is encrypted.
+# Brokers listen with TLS alone, and know programs by the roles of their service accounts: there is no
+# password. What is at rest, and what goes between brokers, is encrypted, too.
 
 locals {
   replicas = 3
@@ -13,6 +12,15 @@ locals {
     media       = { partitions = 6, retention_days = 7 }
     predictions = { partitions = 12, retention_days = 7 }
     dead-letter = { partitions = 1, retention_days = 30 }
+  }
+
+  # What programs do with topics, by service account, as users.yaml of components/strimzi has it. The
+  # code server, of `object-store`, stands for `visionops dead-letters replay`, too.
+  queue_access = {
+    relay        = { read = [], write = ["media", "dead-letter"] }
+    triton       = { read = [], write = ["predictions"] }
+    object-store = { read = keys(local.topics), write = ["media", "predictions"] }
+    dagster-step = { read = keys(local.topics), write = [] }
   }
 }
 
@@ -28,11 +36,11 @@ resource "aws_vpc_security_group_ingress_rule" "queue" {
   count = var.create_queue ? 1 : 0
 
   security_group_id            = aws_security_group.queue[0].id
-  description                  = "Kafka in plain text from the cluster."
+  description                  = "Kafka, with TLS and IAM, from the cluster."
   referenced_security_group_id = var.cluster_security_group_id
   ip_protocol                  = "tcp"
-  from_port                    = 9092
-  to_port                      = 9092
+  from_port                    = 9098
+  to_port                      = 9098
 }
 
 resource "aws_cloudwatch_log_group" "queue" {
@@ -90,14 +98,18 @@ resource "aws_msk_cluster" "this" {
   }
 
   client_authentication {
-    unauthenticated = true
+    unauthenticated = false
+
+    sasl {
+      iam = true
+    }
   }
 
   encryption_info {
     encryption_at_rest_kms_key_arn = var.kms_key_arn
 
     encryption_in_transit {
-      client_broker = "TLS_PLAINTEXT"
+      client_broker = "TLS"
       in_cluster    = true
     }
   }
@@ -128,4 +140,49 @@ resource "aws_msk_topic" "this" {
   configs = jsonencode({
     "retention.ms" = tostring(each.value.retention_days * local.day_ms)
   })
+}
+
+data "aws_iam_policy_document" "queue_access" {
+  for_each = var.create_queue ? local.queue_access : {}
+
+  statement {
+    sid = "Connect"
+    # That a producer is idempotent is a right in the cluster, not in a topic.
+    actions   = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"]
+    resources = [aws_msk_cluster.this[0].arn]
+  }
+
+  dynamic "statement" {
+    for_each = length(each.value.read) > 0 ? [each.value.read] : []
+
+    content {
+      sid     = "Read"
+      actions = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]
+      resources = [
+        for topic in statement.value :
+        "${replace(aws_msk_cluster.this[0].arn, ":cluster/", ":topic/")}/${topic}"
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(each.value.write) > 0 ? [each.value.write] : []
+
+    content {
+      sid     = "Write"
+      actions = ["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"]
+      resources = [
+        for topic in statement.value :
+        "${replace(aws_msk_cluster.this[0].arn, ":cluster/", ":topic/")}/${topic}"
+      ]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "queue" {
+  for_each = var.create_queue ? local.queue_access : {}
+
+  name   = "queue"
+  role   = aws_iam_role.program[each.key].id
+  policy = data.aws_iam_policy_document.queue_access[each.key].json
 }

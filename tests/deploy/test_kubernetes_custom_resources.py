@@ -20,6 +20,7 @@ KINDS = {
     "Kafka",
     "KafkaNodePool",
     "KafkaTopic",
+    "KafkaUser",
     "ObjectStore",
     "PodMonitor",
     "PrometheusRule",
@@ -92,6 +93,8 @@ def test_another_version_is_refused(kind: str) -> None:
         ("Kafka", {"kafka": {"listeners": [{"name": "plain", "port": 9092, "tls": False}]}}),
         ("KafkaNodePool", {"replicas": 3, "roles": ["leader"]}),
         ("KafkaTopic", {"partitions": 0}),
+        ("KafkaUser", {"authentication": {"type": "password"}}),
+        ("KafkaUser", {"authorization": {"type": "simple", "acls": [{"operation": "Read"}]}}),
         ("Cluster", {"instances": 0, "storage": {"size": "1Gi"}}),
         ("Cluster", {"storage": {"size": "1Gi"}, "postgresql": {"synchronous": {"number": 1}}}),
         ("Database", {"cluster": {"name": "a"}, "name": "a"}),
@@ -110,8 +113,8 @@ def test_a_wrong_value_is_refused(kind: str, spec: dict[str, Any]) -> None:
 
 
 def test_a_kind_without_a_schema_is_an_error() -> None:
-    with pytest.raises(ValueError, match="No schema of KafkaUser"):
-        list(refusals(one("Kafka") | {"kind": "KafkaUser"}))
+    with pytest.raises(ValueError, match="No schema of KafkaBridge"):
+        list(refusals(one("Kafka") | {"kind": "KafkaBridge"}))
 
 
 def test_schemas_are_closed_where_they_name_fields() -> None:

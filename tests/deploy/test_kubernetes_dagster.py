@@ -145,7 +145,7 @@ def test_training_has_a_gpu_and_only_training(launcher: K8sRunLauncher) -> None:
 
 def test_runs_reach_what_they_use(launcher: K8sRunLauncher) -> None:
     labels = pod_labels(job(launcher))
-    assert opened_ports("production", labels, "egress") >= {443, 5432, 9090, 9092}
+    assert opened_ports("production", labels, "egress") >= {443, 5432, 9090, 9093}
     for server, port in (("triton", 8001), ("mlflow", 5000), ("dagster-code", 4266)):
         rules = of_kind("production", "NetworkPolicy")[server]["spec"]["ingress"]
         assert any(

@@ -1,9 +1,12 @@
 """Who reaches whom: nobody, but where a policy says so, and there everybody who must."""
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 
 from tests.deploy.manifests import (
     OVERLAYS,
+    Manifest,
     matches,
     of_kind,
     opened_ports,
@@ -12,6 +15,9 @@ from tests.deploy.manifests import (
     workloads,
 )
 
+GKE = "../../../tests/deploy/gke"
+"""Components for a cluster of GKE, which no overlay has."""
+METADATA = ip_address("169.254.169.254")
 NEEDS = {
     "VISIONOPS_POSTGRES_URL": "postgres",
     "VISIONOPS_DAGSTER_POSTGRES_URL": "postgres",
@@ -30,17 +36,46 @@ def test_everything_is_denied_that_is_not_opened(overlay: str) -> None:
             assert rule.get("ports"), f"{policy['metadata']['name']} opens every port"
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", [*OVERLAYS, GKE])
 def test_the_credentials_of_the_cloud_are_out_of_reach(overlay: str) -> None:
-    blocks = [
-        peer["ipBlock"]
+    """They are given out by HTTP. Where names are those of the cloud, the same address has them."""
+    opened = [
+        {port["port"] for port in rule.get("ports", [])}
         for policy in of_kind(overlay, "NetworkPolicy").values()
         for rule in policy["spec"].get("egress", [])
         for peer in rule["to"]
-        if "ipBlock" in peer
+        if "ipBlock" in peer and reaches_metadata(peer["ipBlock"])
     ]
-    assert blocks
-    assert all("169.254.169.254/32" in block["except"] for block in blocks)
+    assert opened == ([{53}] if overlay == GKE else [])
+
+
+def reaches_metadata(block: Manifest) -> bool:
+    """Say whether a block of addresses has the one at which clouds give out credentials."""
+    without = [ip_network(cidr) for cidr in block.get("except", [])]
+    return METADATA in ip_network(block["cidr"]) and not any(METADATA in cidr for cidr in without)
+
+
+@pytest.mark.parametrize(
+    ("block", "reached"),
+    [
+        ({"cidr": "0.0.0.0/0"}, True),
+        ({"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}, False),
+        ({"cidr": "169.254.0.0/16", "except": ["169.254.20.10/32"]}, True),
+        ({"cidr": "10.0.0.0/8"}, False),
+    ],
+)
+def test_what_reaches_the_credentials_is_seen(block: Manifest, reached: bool) -> None:
+    assert reaches_metadata(block) is reached
+
+
+def test_an_edge_of_addresses_reaches_what_knows_its_users() -> None:
+    policy = of_kind(GKE, "NetworkPolicy")["edge-addresses"]["spec"]
+    for name, workload in workloads(GKE).items():
+        opened = matches(policy["podSelector"], pod_labels(workload))
+        assert opened == (name in {"ingest", "gateway"}), name
+    [rule] = policy["ingress"]
+    assert {port["port"] for port in rule["ports"]} == {8080, 8081}
+    assert all(ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 16 for peer in rule["from"])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -11,6 +11,7 @@ from tests.deploy.manifests import OVERLAYS, Manifest, of_kind, rendered
 
 EDGE, MONITORING = "namespace visionops/edge=true", "namespace monitoring"
 RUNS = "pods visionops/role=run"
+NODE_LOCAL = "169.254.20.10/32"
 ANYWHERE = "0.0.0.0/0 but 169.254.169.254/32"
 OPERATOR = "namespace cnpg-system, pods app.kubernetes.io/name=cloudnative-pg"
 Rules = dict[str, list[tuple[set[str], set[int]]]]
@@ -30,11 +31,16 @@ INGRESS: Rules = {
     "dagster-code": [({RUNS, "pods of dagster-webserver", "pods of dagster-daemon"}, {4266})],
     "dagster-webserver": [({EDGE}, {3000})],
 }
-KAFKA: Rules = {"kafka": [({"pods visionops/reaches-kafka=true"}, {9092})]}
-BY_OPERATOR: Rules = {"kafka": [*KAFKA["kafka"], ({MONITORING}, {9404})]}
+
+
+def of_kafka(port: int) -> Rules:
+    return {"kafka": [({"pods visionops/reaches-kafka=true"}, {port})]}
+
+
+BY_OPERATOR: Rules = {"kafka": [*of_kafka(9093)["kafka"], ({MONITORING}, {9404})]}
 OF_POSTGRES = ({"pods visionops/reaches-postgres=true"}, {5432})
 MORE_INGRESS: dict[str, Rules] = {
-    "local": KAFKA
+    "local": of_kafka(9092)
     | {
         "postgresql": [OF_POSTGRES],
         "seaweedfs": [({"pods visionops/reaches-s3=true"}, {8333})],
@@ -51,9 +57,18 @@ MORE_INGRESS: dict[str, Rules] = {
 }
 EGRESS: Rules = {
     "each-other": [({"pods app.kubernetes.io/part-of=visionops"}, set())],
-    "names": [({"namespace kube-system, pods k8s-app=kube-dns"}, {53})],
+    "names": [
+        (
+            {
+                "namespace kube-system, pods k8s-app=kube-dns",
+                "namespace kube-system, pods k8s-app=node-local-dns",
+                NODE_LOCAL,
+            },
+            {53},
+        )
+    ],
     "reaches-cameras": [({ANYWHERE}, set())],
-    "reaches-kafka": [({"every namespace", ANYWHERE}, {9092})],
+    "reaches-kafka": [({"every namespace", ANYWHERE}, {9092, 9093, 9094, 9096, 9098})],
     "reaches-kubernetes": [({ANYWHERE}, {443, 6443})],
     "reaches-monitoring": [({MONITORING}, {9090, 9093})],
     "reaches-postgres": [({"every namespace", ANYWHERE}, {5432})],
@@ -91,7 +106,8 @@ def named(selector: Manifest) -> list[str]:
 def peers(peer: Manifest) -> list[str]:
     """Write one peer of a rule."""
     if "ipBlock" in peer:
-        return [f"{peer['ipBlock']['cidr']} but {', '.join(peer['ipBlock'].get('except', []))}"]
+        without = peer["ipBlock"].get("except", [])
+        return [peer["ipBlock"]["cidr"] + "".join(f" but {cidr}" for cidr in without)]
     texts = [""]
     if "namespaceSelector" in peer:
         [text] = named(peer["namespaceSelector"])

@@ -22,6 +22,8 @@ from tests.deploy.manifests import (
 from visionops_assets.settings import Settings, heartbeat_file
 
 WITHOUT_PORT = {"relay", "sweep"}
+REFERENCE = re.compile(r"- name: \w+\n +value_from: \{secret_key_ref: \{[^}]*\}\}")
+"""A variable that is taken from a Secret, as Dagster's configuration has it."""
 WITH_TOKEN = {"dagster-daemon", "dagster-webserver"}
 
 
@@ -113,7 +115,7 @@ def test_nothing_secret_is_in_clear(overlay: str) -> None:
         f"{o['metadata']['name']}.{key}"
         for o in of_kind(overlay, "ConfigMap").values()
         for key, value in o["data"].items()
-        if looks_secret(value)
+        if looks_secret(REFERENCE.sub("", value))
     }
     assert clear == set()
 

@@ -111,7 +111,7 @@ def test_topics_are_those_of_the_settings() -> None:
         assert topic["metadata"]["labels"]["strimzi.io/cluster"] == cluster
         assert topic["spec"]["replicas"] <= pool["spec"]["replicas"]
     servers = config_map("production", "visionops")["VISIONOPS_KAFKA_BOOTSTRAP_SERVERS"]
-    assert servers == f"{cluster}-kafka-bootstrap:9092"
+    assert servers == f"{cluster}-kafka-bootstrap:9093"
 
 
 ZONE = "topology.kubernetes.io/zone"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
-from tests.deploy.manifests import COMPONENT, installed, matches, of_kind
+from tests.deploy.manifests import COMPONENT, config_map, installed, matches, of_kind
 from tests.deploy.monitoring import CLUSTER_RULES, DEPLOY, MONITORING, RULES, alerts, rules
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
@@ -114,3 +115,45 @@ def test_runbooks_name_commands_that_exist() -> None:
     for name, sub in named:
         assert name in known
         assert not known[name] or sub in known[name], f"visionops {name} {sub}"
+
+
+def test_triton_scales_by_the_wait_of_a_request_that_an_ensemble_counts_once(
+    promtool: str, tmp_path: Path
+) -> None:
+    """Of 10 requests a second each waits 30 ms, 10 ms in each of three steps."""
+    [scaler] = of_kind("production", "ScaledObject").values()
+    [trigger] = scaler["spec"]["triggers"]
+    rule = {"record": "wait_ms", "expr": trigger["metadata"]["query"]}
+    (tmp_path / "rules.yml").write_text(
+        yaml.safe_dump({"groups": [{"name": "scaling", "rules": [rule]}]})
+    )
+    model = config_map("production", "visionops")["VISIONOPS_MODEL_NAME"]
+    steps = [f"{model}-3-{step}" for step in ("preprocess", "infer", "record")]
+    series = [
+        (f'nv_inference_request_success{{namespace="visionops",model="{name}"}}', 150)
+        for name in (model, *steps)
+    ] + [
+        (f'nv_inference_queue_duration_us{{namespace="visionops",model="{name}"}}', 1_500_000)
+        for name in steps
+    ]
+    # Another team's server is none of ours.
+    series.append(('nv_inference_queue_duration_us{namespace="other",model="m"}', 9_000_000))
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": each, "values": f"0+{step}x20"} for each, step in series],
+        "promql_expr_test": [
+            {
+                "expr": "wait_ms",
+                "eval_time": "4m",
+                "exp_samples": [{"labels": "wait_ms", "value": 30}],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]})
+    )
+    tested = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr

@@ -128,8 +128,12 @@ def test_settings_are_those_of_the_overlay() -> None:
     keys = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     text = code(TERRAFORM / "outputs.tf")
     named = re.findall(r'^ +([A-Z0-9_]+) += |"([A-Z0-9_]+)" =>', text, flags=re.MULTILINE)
-    # How models are served and built is no matter of where, and the proxies are the edge's own.
-    elsewhere = ("VISIONOPS_SERVING_", "VISIONOPS_K8S_", "VISIONOPS_TRUSTED_PROXIES")
+    # How models are served and built is no matter of where, and the proxies are the edge's own. MSK
+    # has no users, and no authority of its own.
+    elsewhere = (
+        *("VISIONOPS_SERVING_", "VISIONOPS_K8S_", "VISIONOPS_TRUSTED_PROXIES"),
+        *("VISIONOPS_KAFKA_USER", "VISIONOPS_KAFKA_CA_FILE"),
+    )
     assert {a or b for a, b in named} == {key for key in keys if not key.startswith(elsewhere)}
 
 

@@ -4,15 +4,17 @@ import json
 import re
 from pathlib import Path
 
-from tests.deploy.manifests import KUBERNETES, of_kind
+from tests.deploy.manifests import KUBERNETES, Manifest, of_kind
 from tests.deploy.terraform import (
     LEAST,
     TERRAFORM,
     blocks,
+    code,
     evaluated,
     everything,
     manifests,
     only,
+    statements,
 )
 from visionops_assets.settings import Settings
 
@@ -65,7 +67,7 @@ def test_only_the_cluster_reaches_the_servers() -> None:
         for each in everything()["aws_vpc_security_group_ingress_rule"]
         if each["referenced_security_group_id"] == "sg-1" and "cidr_ipv4" not in each
     }
-    assert opened == {(5432, 5432, "tcp"), (9092, 9092, "tcp")}
+    assert opened == {(5432, 5432, "tcp"), (9098, 9098, "tcp")}
     assert len(everything()["aws_vpc_security_group_ingress_rule"]) == 2
     assert not any("ingress" in each for each in everything()["aws_security_group"])
 
@@ -99,3 +101,54 @@ def test_topics_are_those_of_strimzi_and_of_the_settings() -> None:
     }
     fields = [name for name in Settings.model_fields if re.fullmatch(r"kafka_\w+_topic", name)]
     assert {Settings.model_fields[name].default for name in fields} == topics.keys()
+
+
+def test_brokers_speak_tls_alone_and_know_roles() -> None:
+    cluster = only("aws_msk_cluster")
+    assert cluster["encryption_info"]["encryption_in_transit"]["client_broker"] == "TLS"
+    asked = cluster["client_authentication"]
+    assert (asked["unauthenticated"], asked["sasl"]["iam"]) == (False, True)
+    [rule] = [r for r in everything()["aws_vpc_security_group_ingress_rule"] if "Kafka" in str(r)]
+    policy = next(each for each in manifests("base/network/out.yaml") if is_of_kafka(each))
+    [egress] = policy["spec"]["egress"]
+    assert rule["from_port"] in {port["port"] for port in egress["ports"]}
+    settings = code(TERRAFORM / "outputs.tf")
+    assert '"VISIONOPS_KAFKA_SECURITY_PROTOCOL" => "SASL_SSL"' in settings
+    assert '"VISIONOPS_KAFKA_SASL_MECHANISM" => "AWS_MSK_IAM"' in settings
+
+
+def is_of_kafka(policy: Manifest) -> bool:
+    return bool(policy["metadata"]["name"] == "reaches-kafka")
+
+
+def test_roles_may_do_with_topics_what_users_of_strimzi_may() -> None:
+    found: dict[str, dict[str, set[str]]] = {}
+    for statement in statements("queue_access"):
+        for arn in statement["resources"]:
+            if statement["sid"] != "Connect":
+                topic = arn.rpartition("/")[2]
+                verbs = {action.partition(":")[2] for action in statement["actions"]}
+                found.setdefault(statement["of"], {}).setdefault(topic, set()).update(verbs)
+    names = {"DescribeTopic": "Describe", "ReadData": "Read", "WriteData": "Write"}
+    given = {
+        account: {topic: {names[verb] for verb in verbs} for topic, verbs in topics.items()}
+        for account, topics in found.items()
+    }
+    users = {
+        user["metadata"]["name"].removeprefix("kafka-"): {
+            acl["resource"]["name"]: set(acl["operations"])
+            for acl in user["spec"]["authorization"]["acls"]
+        }
+        for user in manifests("components/strimzi/users.yaml")
+    }
+    of_dagster = users.pop("dagster")
+    assert {account: given.pop(account) for account in ("relay", "triton")} == users
+    # The code server's account and that of what only reads are two here.
+    assert given.pop("object-store") == of_dagster
+    reads = {topic: verbs - {"Write"} for topic, verbs in of_dagster.items()}
+    assert given == {account_of_steps(): reads}
+
+
+def account_of_steps() -> str:
+    (steps,) = manifests("base/dagster/steps.yaml")
+    return str(steps["step_k8s_config"]["pod_spec_config"]["service_account_name"])

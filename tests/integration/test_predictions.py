@@ -14,13 +14,13 @@ from sqlalchemy import select
 from tritonclient.grpc import InferenceServerClient, InferInput
 
 from tests.integration.released_models import IMAGE, IMAGES, Serving
+from tests.queues.second_broker import broker_pid
 from visionops_assets.catalog.schema import PredictionRow
-from visionops_assets.settings import Settings
-from visionops_assets.stack.state import StackState
+from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.vision.preprocessing import encode_png
 
 BATCH = 32
-BUFFERED = 10_000 * len(os.sched_getaffinity(0))
+BUFFERED = 10_000 * usable_cores()
 """Each instance of the model has a buffer of its own, and there is an instance a core."""
 TOO_MANY = 4_000
 SLOWEST_ANSWER_S = 5.0
@@ -79,13 +79,6 @@ def in_catalog(serving: Serving, at_least: int) -> list[PredictionRow]:
     return rows
 
 
-def pid_of(settings: Settings, server: str) -> int:
-    state = StackState.model_validate_json((settings.home / "run" / "state.json").read_text())
-    pid = next(s.pid for s in state.servers if s.name == server)
-    assert pid is not None
-    return pid
-
-
 def test_a_prediction_reaches_the_catalog_with_all_that_is_known_of_it(observed: Serving) -> None:
     images = [encode_png(image) for image in IMAGES] * 40
     answers = {a.prediction_id: a for a in observed.predict(*images)}
@@ -105,7 +98,7 @@ def test_a_prediction_reaches_the_catalog_with_all_that_is_known_of_it(observed:
 def test_while_the_queue_is_away_serving_goes_on_and_losses_are_counted_exactly(
     observed: Serving,
 ) -> None:
-    broker = pid_of(observed.settings, "tansu")
+    broker = broker_pid(observed.settings)
     os.kill(broker, signal.SIGSTOP)  # Harsher than a crash: connections stay open and say nothing.
     try:
         made = predict_batches(observed, BUFFERED + TOO_MANY)

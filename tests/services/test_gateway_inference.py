@@ -10,10 +10,15 @@ from uuid import UUID
 import grpc  # type: ignore[import-untyped]
 import pytest
 from tritonclient.grpc import service_pb2
+from tritonclient.grpc.service_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
 
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
+    NoModelServedError,
     OverloadedError,
     ServerUnreachableError,
     VisionOpsError,
@@ -190,3 +195,73 @@ def test_it_is_not_asked_again_when_its_time_is_over(monkeypatch: pytest.MonkeyP
     with pytest.raises(ServerUnreachableError):
         infer(stub)
     assert len(stub.requests) == 1
+
+
+NONE_HERE = rpc_error(grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'm' is not found")
+
+
+@pytest.mark.parametrize("misses", [1, 3])
+def test_a_model_that_one_server_has_not_is_asked_of_another(misses: int) -> None:
+    stub = FakeStub([1], *[NONE_HERE] * misses)
+    assert infer(stub, keep_image=True).model_version == 1
+    assert len(stub.requests) == misses + 1
+    assert all(request.parameters["keep_image"].bool_param for request in stub.requests)
+
+
+def test_a_model_that_none_has_is_asked_for_seldom() -> None:
+    stub = FakeStub([1], *[NONE_HERE] * 10)
+    with pytest.raises(NoModelServedError):
+        infer(stub)
+    assert len(stub.requests) == 4
+
+
+def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it() -> None:
+    stub = FakeStub([1])
+    channel = TritonChannel("127.0.0.1:8001")
+    channel._stub = stub
+
+    async def run() -> Inference:
+        await channel.infer("m", b"image", 2.5)
+        stub.errors = [NONE_HERE] * 20
+        return await channel.infer("m", b"image", 2.5)
+
+    assert asyncio.run(run()).model_version == 1
+    assert len(stub.requests) == 22
+
+
+class OneTriton(GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """A real server of gRPC that has the model, or has not yet."""
+
+    def __init__(self, *, has_it: bool) -> None:
+        self.stub = FakeStub([1])
+        self.has_it = has_it
+        self.missed = 0
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        if not self.has_it:
+            self.missed += 1
+            await context.abort(NONE_HERE.code(), NONE_HERE.details())
+        return await self.stub.ModelInfer(request, context.time_remaining())
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        if not self.has_it:
+            await context.abort(NONE_HERE.code(), NONE_HERE.details())
+        return await self.stub.ModelConfig(request, context.time_remaining())
+
+
+def test_of_two_replicas_the_one_without_the_model_is_never_heard() -> None:
+    async def run() -> int:
+        tritons = [OneTriton(has_it=has_it) for has_it in (False, True)]
+        servers = [grpc.aio.server() for _ in tritons]
+        ports = [server.add_insecure_port("127.0.0.1:0") for server in servers]
+        for server, triton in zip(servers, tritons, strict=True):
+            add_GRPCInferenceServiceServicer_to_server(triton, server)
+            await server.start()
+        channel = TritonChannel("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports))
+        async with channel.connected():
+            for _ in range(10):
+                await asyncio.gather(*(channel.infer("m", b"image", 30.0) for _ in range(20)))
+        await asyncio.gather(*(server.stop(None) for server in servers))
+        return tritons[0].missed
+
+    assert asyncio.run(run()) > 0

@@ -26,7 +26,8 @@ from kafka.errors import KafkaError
 from served import ServedModel
 
 from visionops_assets.contracts import Prediction, Role
-from visionops_assets.settings import Settings
+from visionops_assets.errors import SettingsError
+from visionops_assets.settings import Settings, kafka_connection
 
 BUFFERED_PREDICTIONS = 10_000
 PUBLISH_INTERVAL_S = 0.25
@@ -129,10 +130,11 @@ def connect(settings: Settings) -> KafkaProducer:
     """Open a producer.
 
     Raises:
-        KafkaError: no broker answers.
+        KafkaError: no broker answers, or it does not let us in.
+        SettingsError: the settings of the queue do not go together.
     """
     return KafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **kafka_connection(settings),
         acks="all",
         enable_idempotence=settings.kafka_idempotent_producer,
         linger_ms=20,
@@ -270,7 +272,8 @@ class Recorder:
                 for prediction in predictions
             ]
             producer.flush(timeout=ACKNOWLEDGE_TIMEOUT_S)
-        except KafkaError:
+        except (KafkaError, SettingsError):
+            # A file of the settings may come later; answers do not wait for the queue.
             self._start_afresh()
             return predictions
         lost = [p for p, f in zip(predictions, futures, strict=True) if not f.succeeded()]

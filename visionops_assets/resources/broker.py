@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from visionops_assets.errors import PublishError
 from visionops_assets.resources.codecs import bound_decompression
 from visionops_assets.resources.topic_reader import TopicReader, reaching
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import kafka_connection, load_settings
 
 BATCH_BYTES = 900_000
 """Less than brokers accept by default (1 MiB). kafka-python's own 16 kB make many requests."""
@@ -63,19 +63,23 @@ class EventProducer:
 
 
 class Broker(dg.ConfigurableResource["Broker"]):
-    """Apache Kafka, or a server that speaks its protocol. The address comes from the settings."""
+    """Apache Kafka, or a server that speaks its protocol.
+
+    Address and credentials come from the settings.
+    """
 
     @contextmanager
     def producer(self) -> Iterator[EventProducer]:
         """Open a producer (acks from all in-sync replicas) for the length of the block.
 
         Raises:
-            ServerUnreachableError: no broker answers.
+            ServerUnreachableError: no broker answers, or it does not let us in.
+            SettingsError: the settings of the queue do not go together.
         """
         settings = load_settings()
         with reaching():
             producer = KafkaProducer(
-                bootstrap_servers=settings.kafka_bootstrap_servers,
+                **kafka_connection(settings),
                 acks="all",
                 enable_idempotence=settings.kafka_idempotent_producer,
                 linger_ms=20,
@@ -93,13 +97,13 @@ class Broker(dg.ConfigurableResource["Broker"]):
         """Open a reader for the length of the block.
 
         Raises:
-            ServerUnreachableError: no broker answers.
+            ServerUnreachableError: no broker answers, or it does not let us in.
+            SettingsError: the settings of the queue do not go together.
         """
-        settings = load_settings()
         bound_decompression()
         with reaching():
             consumer = KafkaConsumer(
-                bootstrap_servers=settings.kafka_bootstrap_servers,
+                **kafka_connection(load_settings()),
                 bootstrap_timeout_ms=int(BOOTSTRAP_TIMEOUT_S * 1000),
                 enable_auto_commit=False,
                 auto_offset_reset="none",

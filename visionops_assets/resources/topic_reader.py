@@ -29,6 +29,7 @@ from visionops_assets.errors import (
 from visionops_assets.settings import load_settings
 
 PAGE_EVENTS = 1_000
+_REFUSED = "mechanism, user, password or certificates may not be those that it takes"
 
 Found = TypeVar("Found")
 
@@ -237,5 +238,11 @@ def reaching() -> Iterator[None]:
     except (CorruptRecordError, OffsetOutOfRangeError, UnsupportedCodecError):
         raise
     except KafkaError as error:
-        address = load_settings().kafka_bootstrap_servers
-        raise ServerUnreachableError(f"The queue at {address} does not answer: {error}.") from error
+        settings = load_settings()
+        address, protocol = settings.kafka_bootstrap_servers, settings.kafka_security_protocol
+        # The client does not tell a broker that is down from one that refuses it.
+        hint = f" If it is up, see what VISIONOPS_KAFKA_... say of {protocol}: {_REFUSED}."
+        raise ServerUnreachableError(
+            f"The queue at {address} does not answer: {error}."
+            + ("" if protocol == "PLAINTEXT" else hint)
+        ) from error

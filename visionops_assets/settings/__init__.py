@@ -21,6 +21,7 @@ from visionops_assets.settings.loading import (
     triton_repository,
 )
 from visionops_assets.settings.machine import usable_cores
+from visionops_assets.settings.queue import kafka_connection
 
 __all__ = [
     "STACK_ENV_FILE",
@@ -28,6 +29,7 @@ __all__ = [
     "child_environment",
     "current_spec",
     "heartbeat_file",
+    "kafka_connection",
     "let_waiting_threads_sleep",
     "load_external_settings",
     "load_settings",

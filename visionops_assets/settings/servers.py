@@ -3,7 +3,7 @@
 import sys
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
@@ -47,6 +47,31 @@ class ServerSettings(BaseSettings):
         description="Whether producers are idempotent. Leave it on with Apache Kafka. `visionops "
         "up` turns it off: its broker loses acknowledged records of idempotent producers when "
         "killed.",
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT",
+        description="How brokers are spoken to: SSL encrypts and tells a genuine broker, SASL says "
+        "who asks.",
+    )
+    kafka_sasl_mechanism: (
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"] | None
+    ) = Field(
+        None,
+        description="How it is said who asks. AWS_MSK_IAM needs no user: it takes AWS' default "
+        "chain (roles, profiles) and AWS_DEFAULT_REGION.",
+    )
+    kafka_user: str | None = Field(None, description="User of the queue, for PLAIN and SCRAM.")
+    kafka_password: SecretStr | None = Field(None, description="Password of that user.")
+    kafka_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities that sign the brokers' certificates. Default: "
+        "those that this machine trusts.",
+    )
+    kafka_certificate_file: Path | None = Field(
+        None, description="PEM file of the certificate by which a client is known, if brokers ask."
+    )
+    kafka_key_file: Path | None = Field(
+        None, description="PEM file of that certificate's private key, without a passphrase."
     )
     kafka_media_topic: str = Field("media", description="Topic that announces stored media.")
     kafka_predictions_topic: str = Field(

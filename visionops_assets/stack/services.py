@@ -52,7 +52,8 @@ def alerts(plan: Plan) -> Server:
 def relay(plan: Plan) -> Server:
     """Describe the relay."""
     needs = (postgres.NAME, tansu.NAME)
-    return _beside_ingest(plan, RELAY, needs, ("postgres_url",), patience_s=120)
+    secrets = ("postgres_url", "kafka_password")
+    return _beside_ingest(plan, RELAY, needs, secrets, patience_s=120)
 
 
 def sweep(plan: Plan) -> Server:

@@ -1,7 +1,7 @@
 """Tansu: the Kafka broker of one machine. It keeps its log in the object store."""
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, kafka_connection
 from visionops_assets.stack import seaweedfs
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_kafka
@@ -38,10 +38,19 @@ def tansu(plan: Plan) -> Server:
         ),
         env=plan.s3_credentials | endpoint,
         needs=(seaweedfs.NAME,),
+        prepare=lambda: _refuse_security(settings),
         probe=answers_kafka(address),
         patience_s=120,
         setup=lambda: _create_topics(settings),
     )
+
+
+def _refuse_security(settings: Settings) -> None:
+    if settings.kafka_security_protocol != "PLAINTEXT":
+        raise StackError(
+            f"The local broker speaks no {settings.kafka_security_protocol}. Name the brokers that "
+            "do in VISIONOPS_KAFKA_BOOTSTRAP_SERVERS, or unset VISIONOPS_KAFKA_SECURITY_PROTOCOL."
+        )
 
 
 def _binary() -> str:
@@ -63,7 +72,7 @@ def _create_topics(settings: Settings) -> None:
         settings.kafka_predictions_topic,
         settings.kafka_dead_letter_topic,
     }
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers.split(","))
+    admin = KafkaAdminClient(**kafka_connection(settings))
     try:
         for topic in topics - set(admin.list_topics()):
             try:

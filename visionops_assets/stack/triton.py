@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from visionops_assets.errors import StackError
-from visionops_assets.settings import Settings, triton_repository
+from visionops_assets.settings import Settings, secret_environment, triton_repository
 from visionops_assets.stack import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
@@ -41,7 +41,8 @@ def triton(plan: Plan) -> Server:
             str(packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"),
             *_options(settings, backends, shared_memory_prefix(plan.home)),
         ),
-        env=_environment(plan, packages),
+        # Models record their answers in the queue.
+        env=_environment(plan, packages) | secret_environment(settings, "kafka_password"),
         needs=(keeper.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
         probe=_serves_its_champion(settings),

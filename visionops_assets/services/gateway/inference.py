@@ -8,6 +8,7 @@ what to do when it does not answer.
 import asyncio
 import json
 import logging
+import math
 import struct
 import time
 from array import array
@@ -35,8 +36,15 @@ OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT
 STATUS_TIMEOUT_S = 5.0
 ASKED_AGAIN_AFTER_S = (0.05, 0.2)
 """The channel needs this time to notice that a connection is gone, and to make another."""
-CLASSES_ASKED_FOR = 4
-"""While a release goes from server to server, only some of them have a version."""
+ASKED_OF_FEW, ASKED_OF_MANY = 4, 32
+"""How often servers are asked for a model before none has it.
+
+While a release goes from server to server, only some of them have a version. Each time another one
+is asked, but other requests take turns in between. With 32 questions one of two servers is not
+missed.
+"""
+RECENT_S = 5.0
+"""If a server had the model within this time, servers are asked `ASKED_OF_MANY` times."""
 
 _SILENT = "The model server does not answer. Try again soon."
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
@@ -71,6 +79,7 @@ class TritonChannel:
         self._address = address
         self._stub: Any = None
         self._classes: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._answered_at_s: dict[str, float] = {}
         self._template = service_pb2.ModelInferRequest()
         self._template.inputs.add(name="IMAGE", datatype="BYTES", shape=[1, 1])
         for name in OUTPUTS:
@@ -104,20 +113,21 @@ class TritonChannel:
     ) -> Inference:
         """Ask for the prediction of one encoded image, and again if a server dies meanwhile.
 
-        A prediction changes nothing: a dying server may leave one more record of it, and no more.
+        Another server is asked where one has no version of the model. A prediction changes nothing:
+        a dying server may leave one more record of it, and no more.
         With `record` off it is not published, since nobody gets it. With `keep_image` on it is
         published with its image.
 
         Raises:
             MediaError: the image cannot be used.
-            NoModelServedError: no version of the model is loaded.
+            NoModelServedError: no server that was asked has a version of the model.
             OverloadedError: too many requests wait in Triton.
             ServerUnreachableError: Triton does not answer.
             DeadlineExceededError: it took longer than `timeout_s`.
         """
         due_at_s = time.monotonic() + timeout_s
         while True:
-            answer = await self._call(
+            answer = await self._of_any(
                 model,
                 self._stub.ModelInfer,
                 lambda left_s: self._request(model, image, left_s, record, keep_image),
@@ -158,23 +168,39 @@ class TritonChannel:
     ) -> tuple[str, ...] | None:
         """Return the class names of a version, in the order of its outputs. Triton is asked once.
 
-        Returns None if no server that was asked has the version. Each time another server is asked.
+        Returns None if no server that was asked has the version.
         """
         known = self._classes.get((model, version))
         if known is not None:
             return known
         request = service_pb2.ModelConfigRequest(name=model, version=str(version))
-        for _ in range(CLASSES_ASKED_FOR):
+        try:
+            answer = await self._of_any(model, self._stub.ModelConfig, lambda _: request, due_at_s)
+        except NoModelServedError:
+            return None
+        classes = tuple(json.loads(answer.config.parameters["classes"].string_value))
+        self._classes[model, version] = classes
+        return classes
+
+    async def _of_any(
+        self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float
+    ) -> Any:
+        """Call a method of one server after the other, while they have no such model.
+
+        The channel takes its servers in turn.
+        """
+        asked = 0
+        while True:
             try:
-                answer = await self._call(
-                    model, self._stub.ModelConfig, lambda _: request, due_at_s
-                )
+                answer = await self._call(model, method, make_request, due_at_s)
             except NoModelServedError:
-                continue
-            classes = tuple(json.loads(answer.config.parameters["classes"].string_value))
-            self._classes[model, version] = classes
-            return classes
-        return None
+                asked += 1
+                silent_s = time.monotonic() - self._answered_at_s.get(model, -math.inf)
+                if asked >= (ASKED_OF_MANY if silent_s < RECENT_S else ASKED_OF_FEW):
+                    raise
+            else:
+                self._answered_at_s[model] = time.monotonic()
+                return answer
 
     async def _call(
         self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float

@@ -5,7 +5,6 @@ steps, and an ensemble of three around a network on a GPU. The steps of an ensem
 their own, named after their version.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -15,7 +14,7 @@ import jinja2
 from visionops_assets.contracts import ModelCard
 from visionops_assets.releasing.loading import CONFIG_FILE, ENTRY_POINTS, STEPS, parse_config
 from visionops_assets.releasing.manifest import Files
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import Settings, load_settings, usable_cores
 
 ENSEMBLE_TEMPLATE = "ensemble.pbtxt"
 MAX_BATCH_SIZE = 32
@@ -36,9 +35,9 @@ class PipelineOptions:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Take the options from the settings; by default, one instance per core of this machine."""
+        """Take the options from the settings; by default, one instance per core."""
         return cls(
-            settings.serving_instances or len(os.sched_getaffinity(0)),
+            settings.serving_instances or usable_cores(),
             settings.serving_max_queue,
             settings.serving_layout,
             settings.serving_backend,

@@ -1,0 +1,1 @@
+"""Doors before a broker, as companies have them, and a second broker; for tests."""
