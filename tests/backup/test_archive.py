@@ -164,7 +164,7 @@ def test_passwords_go_by_the_environment_and_options_of_the_url_are_kept(
     Database("catalog", url, {"PATH": "/bin"}).dump(tmp_path / "x.dump")
     ((command, environment),) = calls
     assert "s@cret" not in " ".join(command)
-    assert environment == {"PATH": "/bin", "PGPASSWORD": "s@cret"}
+    assert {"PATH": "/bin", "PGPASSWORD": "s@cret"}.items() <= environment.items()
     conninfo = command[-1].removeprefix("--dbname=").split()
     assert {"host=db", "port=6543", "user=me", "sslmode=verify-full"} <= set(conninfo)
 
@@ -179,3 +179,17 @@ def test_programs_are_those_of_the_local_server_else_of_the_path(
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(BackupError, match="client programs"):
         find_program("pg_dump")
+
+
+@pytest.mark.parametrize("program", ["pg_dump", "psql"])
+def test_programs_of_the_local_server_can_check_a_certificate(program: str) -> None:
+    """They are built without TLS, and would refuse even to try."""
+    environment = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "system"}
+    database = Database("x", make_url("postgresql://me:secret@127.0.0.1:1/x"), environment)
+    with pytest.raises(BackupError, match="Connection refused"):
+        database._run(program, connect=True)
+
+
+def test_programs_of_the_path_are_left_as_they_are() -> None:
+    assert "LD_PRELOAD" in databases._with_tls(find_program("pg_dump"))
+    assert databases._with_tls("/usr/bin/pg_dump") == {}

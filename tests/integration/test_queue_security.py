@@ -1,7 +1,8 @@
 """Everything that speaks to the queue, by TLS and SASL, through a door before a real broker.
 
-The door ends TLS by OpenSSL and asks for credentials at the messages of Kafka's protocol: the
-broker of one machine has neither. No Apache Kafka is met here.
+The broker of one machine has neither. The door ends TLS by OpenSSL and asks for credentials at the
+messages of Kafka's protocol; stunnel ends TLS, and asks for a certificate. No Apache Kafka is met
+here.
 """
 
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.manifests import installed
 from tests.queues.certificates import Authority
 from tests.queues.door import Door
 from tests.queues.scram import REGION, mechanisms
@@ -82,6 +84,26 @@ def running_broker(port: int, advertised: int) -> Iterator[None]:
             process.terminate()
 
 
+@contextmanager
+def stunnel(port: int, behind: int, authority: Authority, folder: Path) -> Iterator[None]:
+    """End TLS as companies do, for those who have a certificate of the authority."""
+    certificate, key = authority.sign("broker", "localhost")
+    lines = [
+        *("foreground = yes", "pid =", "[kafka]", f"accept = 127.0.0.1:{port}"),
+        *(f"connect = 127.0.0.1:{behind}", f"cert = {certificate}", f"key = {key}"),
+        *("verifyChain = yes", f"CAfile = {authority.file}"),
+    ]
+    file, log = folder / "stunnel.conf", folder / "stunnel.log"
+    file.write_text("\n".join(lines) + "\n")
+    program = installed("stunnel4", "apt-get install stunnel4")
+    with log.open("w") as out, subprocess.Popen([program, file], stderr=out) as process:
+        try:
+            eventually("stunnel", lambda: "Configuration successful" in log.read_text(), 10)
+            yield
+        finally:
+            process.terminate()
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
@@ -101,6 +123,7 @@ def guarded(
         tls: bool = True,
         wants_certificate: bool = False,
         asks: bool = True,
+        by_stunnel: bool = False,
     ) -> Iterator[Settings]:
         door_port, broker_port = free_port(), free_port()
         context = None
@@ -110,11 +133,14 @@ def guarded(
         if context and wants_certificate:
             context.load_verify_locations(authority.file)
             context.verify_mode = ssl.CERT_REQUIRED
-        passwords = {USER: PASSWORD}
+        door = Door(broker_port, context, mechanisms({USER: PASSWORD}) if asks else {})
         with ExitStack() as held:
             held.enter_context(running_broker(broker_port, door_port))
-            door = Door(broker_port, context, mechanisms(passwords) if asks else {})
-            held.enter_context(door.open(door_port))
+            held.enter_context(
+                stunnel(door_port, broker_port, authority, tmp_path)
+                if by_stunnel
+                else door.open(door_port)
+            )
             monkeypatch.setenv("VISIONOPS_HOME", str(tmp_path))
             monkeypatch.setenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", f"localhost:{door_port}")
             monkeypatch.setenv("VISIONOPS_KAFKA_IDEMPOTENT_PRODUCER", "false")
@@ -172,7 +198,10 @@ def test_all_get_in_by_a_password_over_tls(
         use_everything(settings)
 
 
-def test_all_get_in_by_a_certificate(guarded: Guarded, authority: Authority) -> None:
+@pytest.mark.parametrize("by_stunnel", [False, True])
+def test_all_get_in_by_a_certificate(
+    guarded: Guarded, authority: Authority, by_stunnel: bool
+) -> None:
     certificate, key = authority.sign("client")
     given = {
         "SECURITY_PROTOCOL": "SSL",
@@ -180,8 +209,14 @@ def test_all_get_in_by_a_certificate(guarded: Guarded, authority: Authority) -> 
         "CERTIFICATE_FILE": str(certificate),
         "KEY_FILE": str(key),
     }
-    with guarded(given, wants_certificate=True, asks=False) as settings:
+    with guarded(given, wants_certificate=True, asks=False, by_stunnel=by_stunnel) as settings:
         use_everything(settings)
+
+
+def test_without_a_certificate_nobody_gets_in(guarded: Guarded, authority: Authority) -> None:
+    given = {"SECURITY_PROTOCOL": "SSL", "CA_FILE": str(authority.file)}
+    with guarded(given, by_stunnel=True):
+        refusal()
 
 
 def test_all_get_in_by_a_role_of_aws(

