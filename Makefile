@@ -131,7 +131,7 @@ dashboards: install ## Build the Grafana dashboards again, into deploy/monitorin
 manifests: install .venv/.tools ## Build what manifests are made of, and render every overlay into build/
 	$(BIN)/python deploy/kubernetes/build_rules.py
 	mkdir -p build/manifests
-	for overlay in local staging production; do \
+	for overlay in local staging production gke; do \
 	  $(BIN)/kubectl kustomize deploy/kubernetes/overlays/$$overlay \
 	    > build/manifests/$$overlay.yaml || exit 1; done
 

@@ -15,7 +15,7 @@ import yaml
 from tests.deploy.monitoring import DEPLOY
 
 KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("local", "staging", "production")
+OVERLAYS = ("local", "staging", "production", "gke")
 COMPONENT = "app.kubernetes.io/component"
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 

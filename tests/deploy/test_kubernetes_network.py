@@ -46,7 +46,15 @@ def test_the_credentials_of_the_cloud_are_out_of_reach(overlay: str) -> None:
         for peer in rule["to"]
         if "ipBlock" in peer and reaches_metadata(peer["ipBlock"])
     ]
-    assert opened == ([{53}] if overlay == GKE else [])
+    names, archive = {53}, {80, 988}
+    assert opened == {GKE: [names], "gke": [archive, names]}.get(overlay, [])
+
+
+def test_of_all_pods_the_archiver_alone_gets_credentials_of_google() -> None:
+    policy = of_kind("gke", "NetworkPolicy")["archive"]["spec"]
+    assert policy["podSelector"] == {"matchLabels": {"cnpg.io/cluster": "postgresql"}}
+    for name, workload in workloads("gke").items():
+        assert not matches(policy["podSelector"], pod_labels(workload)), name
 
 
 def reaches_metadata(block: Manifest) -> bool:

@@ -55,6 +55,7 @@ MORE_INGRESS: dict[str, Rules] = {
     },
     "production": BY_OPERATOR,
 }
+MORE_INGRESS["gke"] = MORE_INGRESS["staging"]
 EGRESS: Rules = {
     "each-other": [({"pods app.kubernetes.io/part-of=visionops"}, set())],
     "names": [
@@ -82,6 +83,11 @@ MORE_EGRESS: dict[str, Rules] = {
     | BROKERS
     | {"postgresql": [({"pods cnpg.io/cluster=postgresql"}, {5432, 8000}), OF_OPERATORS]},
     "production": S3 | BROKERS,
+}
+METADATA = "169.254.169.254/32"
+MORE_EGRESS["gke"] = MORE_EGRESS["staging"] | {
+    "archive": [({METADATA, "169.254.169.252/32"}, {80, 988})],
+    "cloud-dns": [({METADATA}, {53})],
 }
 VERBS = {
     ("batch", "jobs"): {"create", "delete", "get", "list", "watch"},
@@ -151,6 +157,7 @@ def test_each_policy_is_about_the_pods_of_its_name(overlay: str) -> None:
         "postgresql": {
             "local": "app.kubernetes.io/component=postgresql",
             "staging": "cnpg.io/cluster=postgresql",
+            "gke": "cnpg.io/cluster=postgresql",
         },
     }
     for name, policy in of_kind(overlay, "NetworkPolicy").items():
@@ -182,7 +189,7 @@ def test_dagster_may_do_these_things_and_no_others(overlay: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("overlay", ["staging", "production"])
+@pytest.mark.parametrize("overlay", ["staging", "production", "gke"])
 def test_what_has_a_budget_has_a_second_replica(overlay: str) -> None:
     """Alone it would be away while its node is drained. A laptop's cluster has one of each."""
     least = {

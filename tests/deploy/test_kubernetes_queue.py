@@ -20,7 +20,7 @@ from tests.deploy.manifests import (
 )
 from visionops_assets.settings import Settings
 
-GUARDED = ("staging", "production")
+GUARDED = ("staging", "production", "gke")
 TRUST = PurePosixPath("/etc/visionops/trust")
 RUNS = yaml.safe_load((KUBERNETES / "base/dagster/dagster.yaml").read_text())["run_launcher"][
     "config"

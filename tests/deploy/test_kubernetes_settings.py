@@ -34,8 +34,13 @@ from visionops_assets.settings.servers import ServerSettings
 
 PREFIX = "VISIONOPS_"
 SERVICES = ("ingest", "gateway", "camera", "exporter", "alerts")
-OUTSIDE = {"prometheus-operated.monitoring", "alertmanager-operated.monitoring"}
-PRODUCTION = ("staging", "production")
+STORES = {"local": "http://seaweedfs:8333", "gke": "https://storage.googleapis.com"}
+"""Those that are not Amazon's."""
+OUTSIDE = {
+    *("prometheus-operated.monitoring", "alertmanager-operated.monitoring"),
+    "storage.googleapis.com",
+}
+PRODUCTION = ("staging", "production", "gke")
 ADDRESS = re.compile(r".*_(url|uri|address|addresses|servers|host)")
 BEYOND_BASE = {"kafka-kafka-bootstrap"}
 """Services that an operator makes of a custom object."""
@@ -82,11 +87,8 @@ def test_the_settings_load(overlay: str, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert settings.s3_bucket
-    if overlay == "local":
-        assert settings.s3_endpoint_url == "http://seaweedfs:8333"
-    else:
-        assert not settings.s3_endpoint_url
-        assert settings.executor == "k8s"
+    assert (settings.s3_endpoint_url or None) == STORES.get(overlay)
+    assert settings.executor == ("in_process" if overlay == "local" else "k8s")
     assert settings.kafka_idempotent_producer
 
 
