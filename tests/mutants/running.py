@@ -17,10 +17,11 @@ from tests.mutants.choosing import ROOT
 PYTEST = (
     # The plugin of schemathesis takes longer to import than most tests do, and is for others.
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--no-header", "--tb=no"),
-    *("-m", "not integration", "--timeout=300"),
+    *("-m", "not integration", "--timeout=0"),
     *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
 )
-# Endless loops are known by their CPU time: on a busy machine, tests that wait long are none.
+# Endless loops are known by their CPU time, and a whole run has a limit of its own: one test may
+# take long on a busy machine.
 CPU_LIMIT_S = 120
 # Of Hypothesis, per test: more would notice next to nothing more.
 EXAMPLES = 30
