@@ -50,7 +50,7 @@ def read_cluster() -> Cluster:
     maps = {"visionops": settings}
     templates = {kind: read_template(kind, found[kind], maps, made) for kind in KINDS}
     prepare = read_template("prepare", found["prepare"], maps, made)
-    return Cluster(settings, made, templates, _with_file(prepare))
+    return Cluster(settings, made, templates, _with_files(prepare))
 
 
 def new_secrets() -> Secrets:
@@ -84,7 +84,10 @@ def enter(cluster: Cluster, home: Path) -> Settings:
     return load_settings()
 
 
-def _with_file(prepare: PodTemplate) -> PodTemplate:
-    """Let the Job find its program where it lies here, and not in a ConfigMap's volume."""
+def _with_files(prepare: PodTemplate) -> PodTemplate:
+    """Let the Job find its program and Dagster's instance in the checkout: they are ConfigMaps."""
     (mounted,) = prepare.arguments
-    return replace(prepare, arguments=(str(KUBERNETES / "base" / Path(mounted).name),))
+    base = KUBERNETES / "base"
+    environment = dict(prepare.environment) | {"DAGSTER_HOME": str(base / "dagster")}
+    arguments = (str(base / Path(mounted).name),)
+    return replace(prepare, arguments=arguments, environment=environment)
