@@ -251,6 +251,12 @@ class DamagedSnapshotError(VisionOpsError):
     code = "damaged_snapshot"
 
 
+class DamagedArtifactError(VisionOpsError):
+    """A file that one stage stored for others has other bytes than those that were written."""
+
+    code = "damaged_artifact"
+
+
 class SnapshotError(VisionOpsError):
     """A dataset snapshot cannot be cut from what the catalog holds."""
 

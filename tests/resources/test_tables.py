@@ -1,3 +1,4 @@
+import io
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,12 @@ import pytest
 
 from visionops_assets.contracts import Candidate
 from visionops_assets.errors import NotFoundError
-from visionops_assets.resources.tables import URI_METADATA_KEY, RecordIOManager, TableStore
+from visionops_assets.resources.tables import (
+    URI_METADATA_KEY,
+    RecordIOManager,
+    TableIOManager,
+    TableStore,
+)
 from visionops_assets.settings import load_settings
 
 
@@ -93,3 +99,18 @@ def test_no_key_is_in_what_dagster_shows_of_its_resources(store_is_down: RecordI
     # The client has them.
     credentials = TableStore().get_client()._request_signer._credentials
     assert credentials.secret_key == "key-secret"
+
+
+@pytest.mark.parametrize("manager", [RecordIOManager, TableIOManager])
+@pytest.mark.parametrize("content", [b"", b"other bytes", b"PAR1", b'{"model_version": 1}'])
+def test_bytes_that_were_not_written_are_told_of(
+    manager: type[RecordIOManager] | type[TableIOManager],
+    content: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SimpleNamespace(get_object=lambda **_: {"Body": io.BytesIO(content)})
+    monkeypatch.setattr(TableStore, "get_client", lambda _: store)
+    with pytest.raises(dg.Failure) as failed:
+        manager(s3=TableStore()).load_input(context_of(FIRST, "a"))
+    said = str(failed.value.description)
+    assert said == "The object a.json is not what was written. Materialize model again."

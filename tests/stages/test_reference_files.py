@@ -1,19 +1,24 @@
 """The reference of a model version, on its way through the object store."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import cache
 from typing import cast
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
 from tests.stages.references import reference
+from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.reference_files import (
     MAX_FRAMES,
     Reference,
     choose_frames,
     read_reference,
+    reference_key,
     write_reference,
 )
 
@@ -46,7 +51,70 @@ def test_what_could_run_code_is_not_read(store: ObjectStore) -> None:
     harmful = reference(["a"], ["a"], [[1]])
     vars(harmful)["labels"] = np.array([{"any": "object"}], dtype=object)
     write_reference(store, "classifier", 7, harmful)
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    with pytest.raises(DamagedArtifactError) as refused:
+        read_reference(store, "classifier", 7)
+    assert "allow_pickle=False" in str(refused.value.__cause__)
+
+
+SMALL = reference(["a"], ["b"], [[0.75, 0.25]])
+
+
+@cache
+def stored() -> bytes:
+    store = MemoryStore()
+    return store[write_reference(cast("ObjectStore", store), "classifier", 7, SMALL)]
+
+
+def is_found_or_changes_nothing(content: bytes) -> None:
+    """Some bytes of a zip archive say nothing, such as its times and what comes behind it."""
+    store = MemoryStore({reference_key("classifier", 7): content})
+    try:
+        read = read_reference(cast("ObjectStore", store), "classifier", 7)
+    except DamagedArtifactError:
+        return
+    assert read is not None
+    for field in fields(Reference):
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(SMALL, field.name))
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit(position: int, bit: int) -> None:
+    flipped = bytearray(stored())
+    flipped[position % len(flipped)] ^= 1 << bit
+    is_found_or_changes_nothing(bytes(flipped))
+
+
+@given(st.integers(0, 2_000), st.binary(max_size=50))
+def test_a_part_and_noise(size: int, noise: bytes) -> None:
+    for content in (stored()[:size], noise, stored()[:size] + noise + stored()[size:]):
+        is_found_or_changes_nothing(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"other bytes", b"PK\x03\x04", b"\x93NUMPY"])
+def test_other_bytes_are_no_reference(content: bytes) -> None:
+    key = reference_key("classifier", 7)
+    store = cast("ObjectStore", MemoryStore({key: content}))
+    with pytest.raises(DamagedArtifactError, match=f"The reference {key} is not what was written"):
+        read_reference(store, "classifier", 7)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"labels": np.array(["a"] * 2)},
+        {"answered": np.array([["a"]])},
+        {"classes": np.array(["a", "b"])},
+        {"probabilities": np.ones(1, np.float32)},
+        {"embeddings": np.ones((2, 1), np.float32)},
+        {"quality": np.ones(4, np.float32)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_arrays_that_do_not_fit_together_are_no_reference(
+    store: ObjectStore, changed: dict[str, np.ndarray]
+) -> None:
+    write_reference(store, "classifier", 7, replace(reference(["a"], ["a"], [[1]]), **changed))
+    with pytest.raises(DamagedArtifactError):
         read_reference(store, "classifier", 7)
 
 

@@ -104,3 +104,29 @@ def test_a_snapshot_of_an_earlier_version_has_no_checksums_and_is_read() -> None
     assert store.written == []
     with pytest.raises(NotFoundError):
         read_members(cast("ObjectStore", store), "ds-2")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "members.parquet"])
+@pytest.mark.parametrize("content", [b"", b"other bytes", b"PAR1", b"\x93NUMPY\x01\x00"])
+def test_damage_is_told_without_checksums_too(name: str, content: bytes) -> None:
+    store, files = written()
+    before = dict(store)
+    del store["snapshots/ds-1/SHA256SUMS"]
+    store.put(f"snapshots/ds-1/{name}", content)
+    with pytest.raises(DamagedSnapshotError, match=f"{name} of snapshot ds-1 is not what was"):
+        read_snapshot(cast("ObjectStore", store), "ds-1")
+    if name == "images.npy":
+        write_snapshot(cast("ObjectStore", store), "ds-1", files)
+        assert dict(store) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"other bytes", b"\xff\n", b"0  images.npy\n"])
+def test_damaged_checksums_are_not_taken_for_none(content: bytes) -> None:
+    store, files = written()
+    before = dict(store)
+    store.put("snapshots/ds-1/SHA256SUMS", content)
+    for read in (read_snapshot, read_members):
+        with pytest.raises(DamagedSnapshotError, match="SHA256SUMS of snapshot ds-1 is not"):
+            read(cast("ObjectStore", store), "ds-1")
+    write_snapshot(cast("ObjectStore", store), "ds-1", files)
+    assert dict(store) == before

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.s3 import S3Resource
 from pydantic import BaseModel, TypeAdapter
 
-from visionops_assets.errors import NotFoundError, ServerUnreachableError
+from visionops_assets.errors import DamagedArtifactError, NotFoundError, ServerUnreachableError
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
 
@@ -84,7 +84,13 @@ class _RunKeyedIOManager(dg.ConfigurableIOManager):
         with _reaching(key):
             found = self.s3.get_client().get_object(Bucket=load_settings().s3_bucket, Key=key)
             data = found["Body"].read()
-        return self._decode(data, context.dagster_type.typing_type)
+        try:
+            return self._decode(data, context.dagster_type.typing_type)
+        except (ValueError, OSError) as error:  # Those of PyArrow and pydantic are among them.
+            raise DamagedArtifactError(
+                f"The object {key} is not what was written. Materialize "
+                f"{context.asset_key.to_user_string()} again."
+            ) from error
 
     def _written_uri(self, context: dg.InputContext) -> str:
         records = dg.AssetRecordsFilter(

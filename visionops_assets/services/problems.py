@@ -42,6 +42,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "altered": HTTPStatus.UNPROCESSABLE_ENTITY,
     "damaged_shard": HTTPStatus.INTERNAL_SERVER_ERROR,
     "damaged_snapshot": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "damaged_artifact": HTTPStatus.INTERNAL_SERVER_ERROR,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "unsupported_codec": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

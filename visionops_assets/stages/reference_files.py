@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from visionops_assets.errors import NotFoundError
+from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 
 MAX_FRAMES = 2_000
 SEED = 0
+MATRIX = 2
 Names = npt.NDArray[np.str_]
 Floats = npt.NDArray[np.float32]
 
@@ -60,10 +61,43 @@ def write_reference(
 def read_reference(
     object_store: ObjectStore, model_name: str, model_version: int
 ) -> Reference | None:
-    """Load a version's reference; None without one, as for a version made by other means."""
+    """Load a version's reference; None without one, as for a version made by other means.
+
+    Raises:
+        DamagedArtifactError: it is not what was written, by the checksums of its arrays.
+    """
+    key = reference_key(model_name, model_version)
     try:
-        content = object_store.get(reference_key(model_name, model_version))
+        content = object_store.get(key)
     except NotFoundError:
         return None
+    try:
+        return _parsed(content)
+    except Exception as error:  # Whatever a decoder throws, these bytes are its cause.
+        raise DamagedArtifactError(
+            f"The reference {key} is not what was written: version {model_version} of {model_name} "
+            "cannot be compared with its holdout. Restore the object from a copy or an earlier "
+            "version of it; the next model version gets a reference of its own."
+        ) from error
+
+
+def _parsed(content: bytes) -> Reference:
+    """Read the arrays, whose checksums NumPy compares.
+
+    Raises:
+        Exception: they are no reference. NumPy, zipfile and zlib have many errors for that.
+    """
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
+        found = Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
+    frames, classes = found.probabilities.shape
+    is_whole = (
+        found.classes.shape == (classes,)
+        and found.labels.shape == found.answered.shape == (frames,)
+        and all(
+            numbers.ndim == MATRIX and len(numbers) == frames
+            for numbers in (found.embeddings, found.quality)
+        )
+    )
+    if not is_whole:
+        raise ValueError("Its arrays do not fit together.")
+    return found

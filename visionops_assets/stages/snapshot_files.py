@@ -107,34 +107,49 @@ def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
         raise _damaged_images(snapshot_id, "is gone") from None
     if sums.get(IMAGES_FILE) not in {None, _sha256(data)}:
         raise _damaged_images(snapshot_id, "is not what was written")
-    return SnapshotFiles(_array_in(data), members)
+    try:
+        return SnapshotFiles(_array_in(data), members)
+    except ValueError as error:
+        raise _damaged_images(snapshot_id, "is not what was written") from error
 
 
 def _members(object_store: ObjectStore, snapshot_id: str, sums: Mapping[str, str]) -> pd.DataFrame:
     data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{MEMBERS_FILE}")
-    if sums.get(MEMBERS_FILE) not in {None, _sha256(data)}:
-        raise DamagedSnapshotError(
-            f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
-            "from a copy or an earlier version: it alone says which frames are in the holdout."
-        )
-    return pd.read_parquet(io.BytesIO(data))
+    try:
+        if sums.get(MEMBERS_FILE) in {None, _sha256(data)}:
+            return pd.read_parquet(io.BytesIO(data))
+        cause = None
+    except (ValueError, OSError) as error:  # Those of PyArrow are among them.
+        cause = error
+    raise DamagedSnapshotError(
+        f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+        "from a copy or an earlier version: it alone says which frames are in the holdout."
+    ) from cause
 
 
 def _sums(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
     """Return the SHA-256 of each file by name; nothing of a snapshot of an earlier version."""
     try:
-        text = object_store.get(f"{snapshot_prefix(snapshot_id)}/{SUMS_FILE}").decode()
+        data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{SUMS_FILE}")
     except NotFoundError:
         return {}
-    return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
+    lines = data.decode(errors="replace").split("\n")
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if not {IMAGES_FILE, MEMBERS_FILE} <= sums.keys():
+        raise DamagedSnapshotError(
+            f"{SUMS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+            "from a copy or an earlier version, or delete it: the files are then read unchecked."
+        )
+    return sums
 
 
 def _has_its_images(object_store: ObjectStore, snapshot_id: str, path: Path) -> bool:
     """Say whether the pixels are what was written. They go to `path` to find out."""
-    expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
     try:
+        expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
         found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
-    except NotFoundError:
+        np.lib.format.open_memmap(path, mode="r")
+    except (NotFoundError, DamagedSnapshotError, ValueError):
         return False
     return expected in {None, found}
 

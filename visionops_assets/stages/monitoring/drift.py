@@ -16,6 +16,7 @@ from visionops_assets.catalog.performance import (
     newest_observations,
 )
 from visionops_assets.catalog.schema import DriftWindow, Release
+from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
@@ -57,8 +58,8 @@ def data_drift(
     """Newest predictions of each release compared with the holdout its model was judged on.
 
     One row per model and kind of comparison. Drift alone says nothing about accuracy: the arbiter
-    may ask for labels, and never retrains because of it. With too few predictions, or without a
-    reference, there are no rows, and `result` says why.
+    may ask for labels, and never retrains because of it. With too few predictions, without a
+    reference, or with a damaged one, a model has no rows, and `models` says why.
     """
     settings = load_settings()
     rows, notes = [], {}
@@ -104,7 +105,10 @@ def _compare(
     if len(seen) < settings.drift_min_predictions:
         least = settings.drift_min_predictions
         return None, f"Too few: {len(seen)} predictions, {least} are compared."
-    reference = read_reference(object_store, release.model_name, release.model_version)
+    try:
+        reference = read_reference(object_store, release.model_name, release.model_version)
+    except DamagedArtifactError as error:
+        return None, str(error)
     if reference is None:
         return None, "No reference: evaluation kept no holdout answers of this version."
     chosen = choose(seen, EMBEDDINGS_COMPARED)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.performance import (
@@ -15,9 +16,10 @@ from visionops_assets.catalog.performance import (
     newest_observations,
 )
 from visionops_assets.catalog.schema import PerformanceWindow, Release
+from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.monitoring.scoring import indices_of, measure
@@ -74,26 +76,21 @@ def model_performance(
 
     It is measured where people gave labels, and estimated from the confidence where they did not.
     The row in the catalog also has the scores by class and by slice of image quality. A release
-    without predictions has no row.
+    without predictions has no row; one without a reference, or with a damaged one, has no estimate,
+    and `notes` says so.
     """
     settings = load_settings()
-    measured: list[Measured] = []
     with catalog.begin() as session:
-        for release in monitored_releases(session):
-            seen = newest_observations(session, release, settings.monitoring_window_predictions)
-            if not seen:
-                context.log.info("No prediction of %s yet", _named(release))
-                continue
-            reference = read_reference(object_store, release.model_name, release.model_version)
-            if reference is None:
-                context.log.info("%s has no reference: nothing is estimated", _named(release))
-            measured.append(Measured(measure(release, seen, reference), seen))
+        measured, notes = _measure_all(session, object_store, settings)
+        for note in notes:
+            context.log.info("%s", note)
         windows = [one.window for one in measured]
         session.add_all(windows)
         session.flush()
         metadata: dict[str, Any] = {
             "labelled_predictions": 0,
             "models": table(table_of(windows)),
+            "notes": dg.MetadataValue.json(notes),
         }
         if measured:
             shown = next(
@@ -103,6 +100,27 @@ def model_performance(
             history = accuracy_history(session, shown.window.model_name, WINDOWS_SHOWN)
             metadata |= _described(shown.window) | _drawn(shown, history)
     return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
+
+
+def _measure_all(
+    session: Session, object_store: ObjectStore, settings: Settings
+) -> tuple[list[Measured], list[str]]:
+    """Measure each release that has predictions; say of the others why not, and what is missing."""
+    measured, notes = [], []
+    for release in monitored_releases(session):
+        seen = newest_observations(session, release, settings.monitoring_window_predictions)
+        if not seen:
+            notes.append(f"No prediction of {_named(release)} yet.")
+            continue
+        try:
+            reference = read_reference(object_store, release.model_name, release.model_version)
+            missing = "" if reference else f"{_named(release)} has no reference."
+        except DamagedArtifactError as error:
+            reference, missing = None, str(error)
+        if missing:
+            notes.append(f"Nothing is estimated: {missing}")
+        measured.append(Measured(measure(release, seen, reference), seen))
+    return measured, notes
 
 
 def table_of(windows: Sequence[PerformanceWindow]) -> pd.DataFrame:
