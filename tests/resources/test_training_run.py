@@ -76,6 +76,7 @@ def train(context: dg.AssetExecutionContext, error: BaseException | None = None)
 def log_something(run: TrainingRun) -> None:
     run.log_params({f"parameter_{n}": n for n in range(150)})
     run.log_metrics({"loss": 0.5}, step=3)
+    run.tag({"sha256/model.json": "0"})
     run.log_dataset("digits frames", "ds-1", "s3://bucket/snapshots/ds-1", {"train_frames": 9})
     outputs = [Tensor("PROBABILITIES", "float32", (-1, 10))]
     run.log_interface([Tensor("IMAGE", "bytes", (-1, 1))], outputs, Path.cwd())
@@ -106,6 +107,7 @@ def test_a_run_holds_what_was_logged_under_its_own_name() -> None:
     assert run.data.params["parameter_149"] == "149"
     assert run.data.metrics == {"loss": 0.5}
     assert run.data.tags["seed"] == "7"
+    assert Tracking().run_tags(run.info.run_id)["sha256/model.json"] == "0"
     [used] = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("digits frames", "ds-1")
     assert "s3://bucket/snapshots/ds-1" in used.dataset.source

@@ -51,12 +51,17 @@ class FolderTracking:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.logged: list[str] = []
+        self.tags: dict[str, str] = {}
 
     def download(self, run_id: str, artifact_path: str, to: Path) -> Path:
         assert run_id == CANDIDATE.mlflow_run_id
         path = to / Path(artifact_path).name
         copyfile(self.folder / path.name, path)
         return path
+
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        assert run_id == CANDIDATE.mlflow_run_id
+        return self.tags
 
     def log_file(self, run_id: str, path: Path) -> None:
         assert path.is_file()

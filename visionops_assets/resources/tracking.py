@@ -60,6 +60,15 @@ class Tracking(dg.ConfigurableResource["Tracking"]):
         with reaching():
             self._client.update_run(run_id, name=name)
 
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Return the tags of a run.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        with reaching():
+            return dict(self._client.get_run(run_id).data.tags)
+
     def end_run(self, run_id: str, status: str) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
         with reaching():

@@ -54,6 +54,12 @@ class TrainingRun:
         with reaching():
             self._mlflow.log_artifact(str(path), folder)
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags to the run."""
+        with reaching():
+            for key, value in tags.items():
+                self._mlflow.tracking_client.set_tag(self.run_id, key, value)
+
     def log_dataset(self, name: str, digest: str, source: str, profile: Mapping[str, int]) -> None:
         """Record the dataset that the run trained on: its version, address and counts."""
         from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from visionops_assets.catalog.schema import Release
-from visionops_assets.contracts import Candidate, ModelCard
+from visionops_assets.contracts import Candidate
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation.gate import ChampionAnswers
+from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.snapshot_files import (
     HOLDOUT,
     TRAIN,
@@ -67,17 +68,10 @@ def champion_answers_of(
 def answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
     """Label the holdout with a registered model; a class it does not know counts as wrong."""
     # PyTorch takes two seconds to import, and most runs evaluate nothing.
-    from visionops_assets.vision.inference import (  # noqa: PLC0415
-        load_model,
-        predict_probabilities,
-    )
+    from visionops_assets.vision.inference import predict_probabilities  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
-        folder = Path(name)
-        weights = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.safetensors", folder)
-        card_path = tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/model.json", folder)
-        card = ModelCard.model_validate_json(card_path.read_bytes())
-        module = load_model(weights, card)
+    with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
+        module, card = download_model(tracking, mlflow_run_id, Path(folder))
     probabilities, embeddings = predict_probabilities(module, holdout.images, card)
     labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
     correct = labels == holdout.members["label"].to_numpy()

@@ -18,6 +18,7 @@ from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.engines import (
     PLAN_FILE,
     SOURCE_FILE,
@@ -26,7 +27,7 @@ from visionops_assets.stages.serving.engines import (
     write_engine,
     write_timings,
 )
-from visionops_assets.stages.serving.export import Reference, bound_of, calibrate, download_model
+from visionops_assets.stages.serving.export import Reference, bound_of, calibrate
 from visionops_assets.stages.serving.exports import read_export
 from visionops_assets.stages.snapshot_files import read_snapshot
 from visionops_assets.vision.precision import to_float16

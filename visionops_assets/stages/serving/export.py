@@ -26,13 +26,14 @@ from visionops_assets.releasing.manifest import (
     write_folder,
 )
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.exports import EXPORT_FILE, FILE_BY_ARTIFACT, export_prefix
 from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.architectures import Classifier
 from visionops_assets.vision.export import OnnxModel, export_onnx
-from visionops_assets.vision.inference import load_model, predict_probabilities
+from visionops_assets.vision.inference import predict_probabilities
 from visionops_assets.vision.parity import Floats, Parity, Predict, compare, median_latency_ms
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
 from visionops_assets.vision.preprocessing import Frame
@@ -173,19 +174,3 @@ def calibrate(
     train = snapshot.side(TRAIN)
     chosen = calibration_sample(class_indices(train))
     quantize(onnx_path, train.images[chosen], card, path, runtime=runtime)
-
-
-def download_model(
-    tracking: Tracking, mlflow_run_id: str, folder: Path
-) -> tuple[Classifier, ModelCard]:
-    """Fetch a trained model into a folder and build it.
-
-    Raises:
-        NotFoundError: MLflow has no such model.
-    """
-    weights, card_path = (
-        tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/{file}", folder)
-        for file in ("model.safetensors", CARD_FILE)
-    )
-    card = ModelCard.model_validate_json(card_path.read_bytes())
-    return load_model(weights, card), card

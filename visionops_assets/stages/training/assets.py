@@ -67,9 +67,9 @@ def trained_model(
     """Model version trained on a snapshot's training side, registered in MLflow.
 
     A training that waited while a newer snapshot came ends here: the sensor asks for one on that.
-    Its MLflow run holds parameters, curves, `model/model.safetensors` and `model/model.json`; the
-    version is tagged with snapshot, spec, seed, code version and Dagster run. A retried run takes
-    the version that its first attempt registered.
+    Its MLflow run holds parameters, curves, `model/model.safetensors` and `model/model.json`, whose
+    checksums are tags; the version is tagged with snapshot, spec, seed, code version and Dagster
+    run. A retried run takes the version that its first attempt registered.
     """
     model_name = load_settings().model_name
     check_request(config)

@@ -10,10 +10,12 @@ import numpy as np
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
+from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
 from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
 from visionops_assets.stages.training.description import inputs, outputs
 from visionops_assets.stages.training.request import TrainingRequest
@@ -90,10 +92,11 @@ def log_model(run: TrainingRun, trained: TrainedModel, curves: bytes) -> None:
     """Keep weights, card, signature and curves in the MLflow run."""
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
-        save_weights(trained.module, folder / "model.safetensors")
-        (folder / "model.json").write_text(trained.card.model_dump_json(indent=2))
+        save_weights(trained.module, folder / WEIGHTS_FILE)
+        (folder / CARD_FILE).write_text(trained.card.model_dump_json(indent=2))
         (folder / "training_curves.png").write_bytes(curves)
-        run.log_file(folder / "model.safetensors", MODEL_FOLDER)
-        run.log_file(folder / "model.json", MODEL_FOLDER)
+        for file in FILES:
+            run.log_file(folder / file, MODEL_FOLDER)
+        run.tag(checksums_in(folder))
         run.log_file(folder / "training_curves.png", "plots")
         run.log_interface(inputs(), outputs(trained.card), folder)
