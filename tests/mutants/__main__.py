@@ -20,6 +20,7 @@ from tests.mutants.running import Tree, Verdict
 
 NEEDED_SHARE = 0.85
 MIN_LIMIT_S = 900.0
+LINES_SHOWN = 20
 LISTED = Path(__file__).parent / "listed.toml"
 
 
@@ -135,8 +136,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = [Tree(Path(folder) / str(number)) for number in range(given.jobs)]
         needed = sorted({test for trial in [*known, *new] for test in trial.tests})
-        if trees[0].run(needed, 3_600, f"--numprocesses={given.jobs}", "--dist=loadfile") != 0:
+        log = Path(folder) / "unchanged.log"
+        together = (f"--numprocesses={given.jobs}", "--dist=loadfile")
+        if trees[0].run(needed, 3_600, *together, log=str(log)) != 0:
             say("The tests fail without any change: mend them first (`make test-unit`).")
+            say("\n".join(log.read_text().splitlines()[-LINES_SHOWN:]))
             return 2
         # Some of the tests take no longer than all of them did.
         limit_s = max(MIN_LIMIT_S, time.monotonic() - started_s)

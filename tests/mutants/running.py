@@ -69,14 +69,20 @@ class Tree:
         return "noticed" if status else "survived"
 
     def run(
-        self, tests: Sequence[str], limit_s: float, *options: str, cpu_limit_s: int | None = None
+        self,
+        tests: Sequence[str],
+        limit_s: float,
+        *options: str,
+        cpu_limit_s: int | None = None,
+        log: str = os.devnull,
     ) -> int | None:
         """Run tests; return 0 if they pass, and None if they take longer than `limit_s`.
 
         What takes more CPU time than its limit ends by the signal SIGXCPU, as a negative number.
+        What pytest prints goes to `log`.
         """
         words = [*PYTEST, *options, *tests]
-        arguments = (str(self._folder), words, cpu_limit_s)
+        arguments = (str(self._folder), words, cpu_limit_s, log)
         process = _FORKS.Process(target=_run_pytest, args=arguments)
         process.start()
         process.join(limit_s)
@@ -103,7 +109,7 @@ class Tree:
             compiled.unlink()
 
 
-def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None) -> None:
+def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None, log: str) -> None:
     """Become a run of pytest in a tree: of ours nothing stays imported, nor can be from elsewhere.
 
     Children of tests find the tree by PYTHONPATH; those of the sandbox get its folder from it.
@@ -111,9 +117,10 @@ def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None) -> None:
     os.setpgid(0, 0)
     if cpu_limit_s is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit_s, resource.RLIM_INFINITY))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nothing, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    printed = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
+    for stream in (1, 2):
+        os.dup2(printed, stream)
     os.chdir(folder)
     os.environ["PYTHONPATH"] = folder
     # Else all would be compiled each time.
