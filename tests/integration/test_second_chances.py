@@ -41,7 +41,7 @@ WAIT_S = 30
 @pytest.fixture(scope="module")
 def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("second-chances")
-    with running_stack(home, {}, "--only", "relay") as settings:
+    with running_stack(home, {}, "--only", "relay,seaweedfs") as settings:
         yield settings
 
 
