@@ -20,6 +20,10 @@ def main(
     calm_s: Annotated[float, typer.Option(help="Mean time between two waves of kills.")] = 7.0,
     settled_s: Annotated[float, typer.Option(help="How long a process is let be.")] = 5.0,
     stopped_s: Annotated[float, typer.Option(help="How long one is stopped.")] = 75.0,
+    patience_s: Annotated[
+        float,
+        typer.Option(help="How long a process may take to be back, or to pass a crash point."),
+    ] = 1_800.0,
     fills: Annotated[int, typer.Option(help="How often the store's disk is filled.")] = 1,
     cuts: Annotated[int, typer.Option(help="How often the log of the queue is cut.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("build/chaos.json"),
@@ -30,7 +34,19 @@ def main(
     home = Path(tempfile.mkdtemp(prefix="visionops-chaos-"))
     console.print(f"Seed {seed}; the stack is in {home}.")
     outcome = run(
-        Plan(seed, uploads, kills, calm_s, settled_s, stopped_s, fills, cuts=cuts), home, console
+        Plan(
+            seed,
+            uploads,
+            kills,
+            calm_s,
+            settled_s,
+            stopped_s,
+            fills,
+            cuts=cuts,
+            patience_s=patience_s,
+        ),
+        home,
+        console,
     )
     write(outcome.report, out)
     for violation in outcome.violations:
