@@ -100,7 +100,7 @@ acceptance: install ## Import folders as a newcomer would, by default, until a m
 	$(BIN)/python -m tests.acceptance $(if $(CASE),--case $(CASE))
 
 attacks: install ## Attack a running stack as strangers and clients might, into build/
-	$(BIN)/pytest tests/attacks -p tests.attacks.table
+	$(BIN)/pytest tests/attacks tests/integration -m attack -p tests.attacks.table
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100

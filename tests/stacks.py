@@ -43,6 +43,8 @@ SERVERS = {"integration", "attacks", "chaos"}
 @pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if "attacks" in item.path.parts:
+            item.add_marker(pytest.mark.attack)
         if {"integration", "attacks"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
             item.add_marker(pytest.mark.xdist_group(group_of(item)))

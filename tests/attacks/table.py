@@ -8,6 +8,7 @@ import pytest
 
 TABLE = Path("build/attacks.json")
 ATTACK, FIGURES = "attack", "figures"
+RESULTS = {"passed": "held", "failed": "BROKEN", "skipped": "untried"}
 
 
 class Attacks:
@@ -30,7 +31,7 @@ class Attacks:
         noted = dict(report.user_properties)
         self.rows[report.nodeid] = {
             "attack": noted.pop(ATTACK, report.nodeid),
-            "held": report.passed,
+            "result": RESULTS[report.outcome],
             "seconds": round(report.duration, 1),
             FIGURES: noted,
         }
@@ -42,8 +43,8 @@ class Attacks:
         terminalreporter.section(f"attacks, also in {TABLE}")
         for row in self.rows.values():
             figures = ", ".join(f"{name} {value}" for name, value in row[FIGURES].items())
-            held = "held  " if row["held"] else "BROKEN"
-            terminalreporter.write_line(f"{held} {row['attack']}" + (figures and f": {figures}"))
+            said = f"{row['result']:7} {row['attack']}"
+            terminalreporter.write_line(said + (figures and f": {figures}"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,11 +1,16 @@
 """Keys of ingest against each other: media belong to those who sent them."""
 
 import base64
+import time
+import unicodedata
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.integration.ingest.content import png
+from tests.integration.ingest.observing import kept
 from tests.integration.ingest.sending import TUS, Client
 from tests.stacks import key_header
 from visionops_assets.contracts import Scope
@@ -72,6 +77,51 @@ def test_a_label_is_not_replaced_without_the_scope(
     labeller = Client(owner.url, key_header(Scope.INGEST, Scope.LABEL))
     assert labeller.upload(data, **said).status_code == 201
     assert owner.state(first["media_id"])["label"] == "dog"
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["announced", "chunked"])
+def test_a_batch_of_too_many_files(
+    stranger: Client, record_property: Any, is_chunked: bool
+) -> None:
+    """Send 1,000 files of 20 kB in one batch: refused within 4 s, before one of them is stored."""
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    parts = [part + png(20_000) + b"\r\n" for _ in range(1_000)] + [b"--b--\r\n"]
+    before, begun_s = kept(), time.monotonic()
+    answer = stranger.request(
+        "POST",
+        "/v1/media/batch",
+        content=iter(parts) if is_chunked else b"".join(parts),
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    took_s = time.monotonic() - begun_s
+    record_property("refused after s", round(took_s, 2))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "more than 500" in answer.json()["detail"]
+    assert took_s < 4
+    assert kept() == before
+
+
+@pytest.mark.parametrize("way", ["form", "query", "tus"])
+def test_labels_that_only_look_alike(owner: Client, way: str) -> None:
+    """Label by signs that nobody sees: 422; two spellings of one word are one label."""
+
+    def labelled(label: str) -> httpx.Response:
+        match way:
+            case "form":
+                return owner.upload(png(), label=label)
+            case "query":
+                return owner.upload_raw(png(), label=label)
+        data, sent = png(), base64.b64encode(label.encode()).decode()
+        headers = TUS | {"Upload-Length": str(len(data)), "Upload-Metadata": f"label {sent}"}
+        begun = owner.request("POST", "/v1/uploads", headers=headers)
+        return owner.patch(begun.headers["Location"], 0, data) if begun.is_success else begun
+
+    for unseen in ("ca\N{ZERO WIDTH SPACE}t", "cat\N{ZERO WIDTH JOINER}", "\N{SOFT HYPHEN}cat"):
+        answer = labelled(unseen)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    spelled = [labelled(unicodedata.normalize(form, "kaf\u00e9")) for form in ("NFC", "NFD")]
+    ids = [a.headers.get("Visionops-Media-Id") or a.json()["media_id"] for a in spelled]
+    assert {owner.state(media_id)["label"] for media_id in ids} == {"kaf\u00e9"}
 
 
 def test_a_large_file_does_not_come_by_the_byte(owner: Client) -> None:

@@ -5,7 +5,8 @@ The assets and the sensor run in this process, on the real catalog, queue and ob
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any, cast
 from uuid import uuid4
 
@@ -30,16 +31,18 @@ from tests.services.asgi_client import AsgiClient
 from tests.stacks import running_stack
 from tests.test_records import predicted
 from tests.waiting import eventually
-from visionops_assets.catalog.batches import OffsetRange
+from visionops_assets.catalog.batches import OffsetRange, Problem
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import media_event
 from visionops_assets.catalog.predictions import known_predictions, set_next_offset
 from visionops_assets.catalog.schema import LogCut, PredictionRow
-from visionops_assets.contracts import MediaStatus
+from visionops_assets.contracts import MediaStatus, Prediction
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.topic_reader import QueuedEvent
 from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages import monitoring
 from visionops_assets.stages.media.sensors import media_events
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 
@@ -128,20 +131,53 @@ def test_poison_among_predictions_is_a_dead_letter(queue: Settings) -> None:
     assert "label" in said("dead-letters", "show", letters[0]["letter"])
 
 
-def test_a_prediction_that_was_a_dead_letter_is_replayed_once(queue: Settings) -> None:
-    """A letter that can be read by now is taken by `dead-letters replay`, once."""
+def test_a_prediction_that_was_a_dead_letter_is_replayed_once(
+    queue: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter of an older version, which did not know a role: replayed twice, it is taken once."""
     value, prediction_id = prediction()
-    newer = value.replace(b'"canary"', b'"a role of a later version"')
-    send(queue.kafka_predictions_topic, newer)
-    take_predictions()
-    letter = listed("dead-letters")[-1]
-    assert (letter["code"], letter["handled"]) == ("unreadable_prediction", False)
-    for _ in range(2):
+    unknown = json.dumps(predicted(role="a role of a later version")).encode()
+    send(queue.kafka_predictions_topic, unknown)
+    with monkeypatch.context() as older:
+        older.setattr(import_module(f"{monitoring.__name__}.prediction_log"), "parse", refusing_all)
         send(queue.kafka_predictions_topic, value)
+        take_predictions()
+    before = listed("dead-letters")
+    still_unknown, letter = before[-2:]
+    assert (letter["code"], letter["handled"]) == ("unreadable_prediction", False)
+    assert not are_known(prediction_id)
+    assert str(prediction_id) in said("dead-letters", "show", letter["letter"])
+    for _ in range(2):
+        said("dead-letters", "replay", letter["letter"], still_unknown["letter"])
         take_predictions()
     with Catalog().begin() as session:
         known = select(PredictionRow).where(PredictionRow.prediction_id == prediction_id)
         assert len(session.scalars(known).all()) == 1
+    handled = {row["letter"]: row["handled"] for row in listed("dead-letters")}
+    assert handled[letter["letter"]]
+    assert not handled[still_unknown["letter"]]
+    # Each replay of what still cannot be read is one letter more.
+    assert len(handled) == len(before) + 2
+
+
+def refusing_all(
+    queued: Sequence[QueuedEvent], record: type[Prediction], code: str
+) -> tuple[list[tuple[int, Prediction]], dict[int, Problem]]:
+    """Read as a version that knows none of these records."""
+    return [], {message.offset: Problem(code, "role: unknown") for message in queued}
+
+
+def test_records_of_a_later_version(queue: Settings) -> None:
+    """Messages with a field that this version does not know are read like all others."""
+    media = store(png(), announced=False)
+    event = media_event(media).model_dump(mode="json") | {"of_a_later_version": {"deep": [1]}}
+    value, prediction_id = prediction()
+    send(queue.kafka_media_topic, json.dumps(event).encode())
+    send(queue.kafka_predictions_topic, value[:-1] + b', "of_a_later_version": "x"}')
+    take_new_messages()
+    take_predictions()
+    assert now(media).status is MediaStatus.PROCESSED
+    assert are_known(prediction_id)
 
 
 @pytest.mark.parametrize("payload", [b"garbage", gzip.compress(bytes(200 * 1024**2))], ids=len)

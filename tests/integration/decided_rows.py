@@ -66,8 +66,8 @@ def measured(serving: Serving, estimate: float) -> None:
         session.add(window)
 
 
-def label_frames(count: int) -> None:
-    """Let labelled media have become frames that no snapshot has."""
+def label_frames(count: int, author: str | None = None) -> None:
+    """Let media that `author` labelled have become frames that no snapshot has."""
     spec_id = current_spec(load_settings()).spec_id
     batch_key = f"test-{uuid4()}"
     moment = datetime.now(UTC)
@@ -115,7 +115,7 @@ def label_frames(count: int) -> None:
                     batch_key=batch_key,
                 )
             )
-            session.add(Label(media_id=media_id, label="a", origin="test"))
+            session.add(Label(media_id=media_id, label="a", origin="test", author=author))
 
 
 def snapshot_row(watermark: datetime) -> Snapshot:

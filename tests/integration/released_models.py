@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
+import pytest
 from sqlalchemy import func, select
 
 from visionops_assets.catalog.connection import Catalog
@@ -31,7 +32,7 @@ from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import sha256_by_file, write_folder
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.controller import Controller
 from visionops_assets.stages.serving.convergence import converge
@@ -192,6 +193,19 @@ class Serving:
             for name in (self.model, f"{self.model}-candidate", f"{self.model}-rehearsal"):
                 server.unload(name)
         self.controller.publisher(self.model).repository.forget_asked(())
+
+
+@contextmanager
+def decided_model(settings: Settings) -> Iterator[Serving]:
+    """Give a model of its own with champion 1; the settings name it, so decisions are about it."""
+    serving = Serving(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISIONOPS_MODEL_NAME", serving.model)
+        load_settings.cache_clear()
+        serving.release(1)
+        yield serving
+        serving.unload()
+    load_settings.cache_clear()
 
 
 Probabilities = tuple[float, ...]

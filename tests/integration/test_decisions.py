@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
-from tests.integration.released_models import CARD, IMAGE, ORDER, Serving
+from tests.integration.released_models import CARD, IMAGE, ORDER, Serving, decided_model
 from tests.stacks import visionops
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import (
@@ -71,15 +71,9 @@ MAX_S = 7_200.0
 
 
 @pytest.fixture
-def serving(quiet_stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
-    """A model of its own with champion 1, about which the arbiter decides."""
-    serving = Serving(quiet_stack)
-    monkeypatch.setenv("VISIONOPS_MODEL_NAME", serving.model)
-    load_settings.cache_clear()
-    serving.release(1)
-    yield serving
-    serving.unload()
-    load_settings.cache_clear()
+def serving(quiet_stack: Settings) -> Iterator[Serving]:
+    with decided_model(quiet_stack) as serving:
+        yield serving
 
 
 def decide(serving: Serving) -> Decision:

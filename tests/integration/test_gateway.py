@@ -62,9 +62,11 @@ def client(gateway: GatewayProcess) -> Iterator[GatewayClient]:
         yield client
 
 
+@pytest.mark.attack
 def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
     model: ServedModel, client: GatewayClient
 ) -> None:
+    """Every hostile image, by HTTP and gRPC: each has its code, and harms no other."""
     images = [case.make() for case in IMAGES.values()]
     good: list[str] = []
     ending = threading.Event()

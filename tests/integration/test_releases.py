@@ -198,10 +198,11 @@ def test_a_server_that_is_down_stops_a_promotion_not_a_rollback_and_catches_up(
     converge_until(serving, 1)
 
 
+@pytest.mark.attack
 def test_a_server_that_starts_has_the_champion_though_nobody_releases(
     served: Serving, second: SecondTriton
 ) -> None:
-    """No Dagster runs here, and nothing is asked to converge."""
+    """An added Triton has the champion, though no Dagster runs and nothing is asked to converge."""
     server = TritonServer(address=second.address)
     second.stop()
     second.forget()
@@ -258,9 +259,11 @@ def test_a_server_that_lost_the_model_or_comes_anew_fails_no_request(
     assert set(load.versions) == {champion}
 
 
+@pytest.mark.attack
 def test_a_server_does_not_start_from_what_was_altered_in_the_store(
     served: Serving, second: SecondTriton
 ) -> None:
+    """Model code altered in the store: Triton does not start from it."""
     key = f"releases/{served.model}/{served.champion()}/model.py"
     original = served.store.get(key)
     second.stop()

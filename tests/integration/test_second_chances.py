@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import func, select
@@ -25,7 +26,7 @@ from visionops_assets.catalog.outbox import event_id_of, media_event
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, MediaBatch, Outbox
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
-from visionops_assets.errors import InvalidRequestError, NotFoundError
+from visionops_assets.errors import DamagedSnapshotError, InvalidRequestError, NotFoundError
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.exporter.app import create_app
@@ -34,6 +35,13 @@ from visionops_assets.stages.datasets.assets import dataset_snapshot
 from visionops_assets.stages.frames.assets import processed_frames
 from visionops_assets.stages.labels.assets import labels
 from visionops_assets.stages.media.assets import raw_media
+from visionops_assets.stages.snapshot_files import (
+    MEMBER_COLUMNS,
+    SnapshotFiles,
+    read_snapshot,
+    snapshot_prefix,
+    write_snapshot,
+)
 
 WAIT_S = 30
 
@@ -210,7 +218,9 @@ def test_a_released_file_is_processed_by_todays_limits(
     assert (sorted(effects(media)[0]), effects(media)[1]) == (sorted(events), 1)
 
 
+@pytest.mark.attack
 def test_a_file_that_the_store_lost_is_quarantined_alone_and_comes_back(relayed: Settings) -> None:
+    """A raw file that is gone and one that was altered: each is quarantined alone."""
     data = png()
     gone, altered, good = store(data), store(png()), store(png())
     ObjectStore().delete(gone.object_key)
@@ -226,9 +236,11 @@ def test_a_file_that_the_store_lost_is_quarantined_alone_and_comes_back(relayed:
     assert now(altered).status is MediaStatus.QUARANTINED
 
 
+@pytest.mark.attack
 def test_a_damaged_shard_is_left_out_told_of_and_made_again(
     relayed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A flipped bit in a shard: it is left out of snapshots, told of, and made again."""
     monkeypatch.setenv("VISIONOPS_MIN_HOLDOUT_PER_CLASS", "1")
     load_settings.cache_clear()
     batches = []
@@ -257,6 +269,24 @@ def test_a_damaged_shard_is_left_out_told_of_and_made_again(
     assert again[columns].equals(before[columns])
     monkeypatch.undo()
     load_settings.cache_clear()
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("name", ["images.npy", "members.parquet"])
+def test_a_snapshot_that_was_altered_in_the_store_is_not_read(relayed: Settings, name: str) -> None:
+    """A flipped bit in a snapshot: nobody trains on it, and its pixels can be written again."""
+    images = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    members = pd.DataFrame([["f", "m", "g", "a", 0, "train"]], columns=MEMBER_COLUMNS)
+    store, snapshot_id = ObjectStore(), f"ds-{uuid4().hex[:16]}"
+    write_snapshot(store, snapshot_id, SnapshotFiles(images, members))
+    key = f"{snapshot_prefix(snapshot_id)}/{name}"
+    data = store.get(key)
+    store.put(key, bytes([data[0] ^ 1]) + data[1:])
+    with pytest.raises(DamagedSnapshotError, match=name):
+        read_snapshot(store, snapshot_id)
+    if name == "images.npy":
+        write_snapshot(store, snapshot_id, SnapshotFiles(images, members))
+        np.testing.assert_array_equal(read_snapshot(store, snapshot_id).images, images)
 
 
 def cut_snapshot() -> pd.DataFrame:

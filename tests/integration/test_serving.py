@@ -99,7 +99,9 @@ def test_what_must_not_serve_is_refused_and_the_champion_serves_on(serving: Serv
     assert [bool(event.verdict) for event in serving.audit()] == [True, False, True, True]
 
 
+@pytest.mark.attack
 def test_an_export_that_was_changed_is_not_released(serving: Serving) -> None:
+    """An export altered in the store is not released."""
     serving.release(1)
     serving.offer(2)
     key = f"exports/{serving.model}/2/model.onnx"
@@ -109,7 +111,9 @@ def test_an_export_that_was_changed_is_not_released(serving: Serving) -> None:
     assert serving.served() == [1]
 
 
+@pytest.mark.attack
 def test_a_version_that_was_changed_is_not_gone_back_to(serving: Serving) -> None:
+    """A released version altered in the store is not gone back to."""
     serving.release(1)
     serving.release(2)
     key = f"releases/{serving.model}/1/model.onnx"

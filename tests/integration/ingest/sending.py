@@ -135,8 +135,13 @@ class Replica:
 
 
 @contextmanager
-def replica(headers: dict[str, str], **environment: str) -> Iterator[Replica]:
-    """Run ingest for the length of the block, with these `VISIONOPS_` variables."""
+def replica(
+    headers: dict[str, str], ready_path: str = "/readyz", **environment: str
+) -> Iterator[Replica]:
+    """Run ingest for the length of the block, with these `VISIONOPS_` variables.
+
+    It begins once a GET of `ready_path` is answered well.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -146,7 +151,7 @@ def replica(headers: dict[str, str], **environment: str) -> Iterator[Replica]:
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
         try:
             started = Replica(process, Client(url, headers))
-            eventually("replica", lambda: _is_ready(url))
+            eventually("replica", lambda: _is_ready(url + ready_path))
             yield started
         finally:
             process.kill()
@@ -154,6 +159,6 @@ def replica(headers: dict[str, str], **environment: str) -> Iterator[Replica]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False, timeout=TIMEOUT_S).is_success
+        return httpx.get(url, trust_env=False, timeout=TIMEOUT_S).is_success
     except httpx.TransportError:
         return False

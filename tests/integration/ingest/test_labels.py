@@ -127,7 +127,9 @@ def test_labels_from_a_time_on_are_taken_back(session: Session) -> None:
     assert media.newest_label(session, media_id) == "cat"
 
 
+@pytest.mark.attack
 def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
+    """Labels taken back leave the next snapshot, and not the ones of before."""
     author, media_id = uuid4().hex, file_with_a_frame(session)
     before = datetime.now(UTC) - timedelta(seconds=30)
     session.add(
@@ -153,7 +155,9 @@ def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
     assert label_backlog(session, SPEC).new_frames == 1
 
 
+@pytest.mark.attack
 def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Session) -> None:
+    """A label that no model knows is no error of the model."""
     author, name = uuid4().hex, uuid4().hex
     snapshot_id, released_at = uuid4().hex, datetime.now(UTC) - timedelta(hours=1)
     release = Release(
@@ -193,9 +197,11 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
     assert [one.truth for one in seen] == ["cat", None, "dgo", "dog"]
 
 
+@pytest.mark.attack
 def test_labels_of_predictions_that_never_come_are_bounded(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Labels of predictions that never come: 429 once a key has too many."""
     monkeypatch.setattr(labels, "MAX_EARLY_LABELS", 3)
     author, other = uuid4().hex, uuid4().hex
     early = [uuid4() for _ in range(3)]

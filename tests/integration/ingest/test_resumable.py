@@ -304,7 +304,9 @@ def test_small_parts_leave_nothing(client: Client) -> None:
         assert_stored(own, path, data)
 
 
+@pytest.mark.attack
 def test_a_key_opens_only_so_much(client: Client) -> None:
+    """Announce more bytes or uploads than a key may have open: 429, and others are let in."""
     limits = {"RESUMABLE_MAX_OPEN": "3", "RESUMABLE_MAX_OPEN_BYTES": "2000"}
     with replica(key_header(Scope.INGEST), **limits) as started:
         own = started.client
