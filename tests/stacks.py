@@ -31,6 +31,8 @@ SMALL = {
     "MONITORING_INTERVAL_S": "1",
     "RETRAIN_CANARY_PERCENT": "50",
     "ROLLOUT_MIN_REQUESTS": "50",
+    # Each is a process, started for each release.
+    "SERVING_INSTANCES": "1",
     "SNAPSHOT_MIN_NEW_LABELS": "290",
     # No snapshot but those that tests ask for by their labels.
     "SNAPSHOT_PAUSE_S": "86400",
@@ -138,7 +140,11 @@ def key_header(*scopes: Scope) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def quiet_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a stack without Dagster, so that nothing is decided but what a test decides."""
-    few = {"RETRAIN_MIN_NEW_LABELS": "3", "LABELLING_BATCH_SIZE": "20"}
+    few = {
+        "LABELLING_BATCH_SIZE": "20",
+        "RETRAIN_MIN_NEW_LABELS": "3",
+        "SERVING_INSTANCES": "1",
+    }
     home = tmp_path_factory.mktemp("quiet")
     with running_stack(home, few, "--only", "tansu,triton,gateway") as settings:
         yield settings
