@@ -57,8 +57,8 @@ drift: install ## The demo, and on: images change, the model repairs itself
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "integration and not rates" $(SERVERS) \
-	  --ignore tests/integration/test_hosts.py
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder \
+	  -m "integration and not rates" $(SERVERS) --ignore tests/integration/test_hosts.py
 
 test-unit: install .venv/.tools ## Run the tests that need no server
 	$(BIN)/pytest $(PARALLEL) -m "not integration"

@@ -40,6 +40,7 @@ SMALL = {
 
 SERVERS = {"integration", "attacks", "chaos"}
 """The folders of tests that need servers, as in the Makefile."""
+LONG_GROUPS = ("test_chaos", "test_readme", "quiet_stack", "ingest", "stack")
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
@@ -52,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group_of(item)))
         if item.get_closest_marker("integration") and not SERVERS & set(item.path.parts):
             raise pytest.UsageError(f"{item.nodeid}: `make test` looks in {SERVERS} for these")
-    items.sort(key=lambda item: order_of(fixtures_of(item)))
+    items.sort(key=order_of)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -63,12 +64,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         assert not alone, f"xdist puts {alone[0]} into no group: does it fit this pytest?"
 
 
-def order_of(fixtures: list[str]) -> tuple[bool, ...]:
-    """Last come tests of the whole stack: it works by itself, and would slow all others down.
+def order_of(item: pytest.Item) -> tuple[int, bool]:
+    """Put long groups first, so that no worker is left alone with one; short ones fill the rest.
 
-    The loop is the first of them: it is looked at from its beginning.
+    A stack that several files share lives until its worker ends, and would slow others down: it
+    comes as late as that allows. The loop is looked at from its beginning.
     """
-    return "stack" in fixtures, "quiet_stack" in fixtures, "loop" not in fixtures
+    group = group_of(item)
+    place = LONG_GROUPS.index(group) if group in LONG_GROUPS else len(LONG_GROUPS)
+    return place, "loop" not in fixtures_of(item)
 
 
 def group_of(item: pytest.Item) -> str:

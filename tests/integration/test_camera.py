@@ -193,7 +193,8 @@ def test_nothing_is_lost_while_ingest_is_away(edge: Settings, video: Path) -> No
         row = listed("dock")
     captured = [still.captured_at for still in media_of("dock")]
     gaps_s = [(later - earlier).total_seconds() for earlier, later in pairwise(captured)]
-    assert max(gaps_s) < 1.5
+    # A busy machine may take one late. Of the time without ingest there are five and more.
+    assert max(gaps_s) < 2.5
     assert min(gaps_s) > 0.5
     assert row["dropped_clips"] == 0
 

@@ -410,7 +410,8 @@ def retrain(serving: Serving, uncommitted: Session) -> Decision:
 def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> None:
     label_frames(2)
     spec_id = current_spec(load_settings()).spec_id
-    labelled = uncommitted.scalar(select(func.count(Frame.frame_id))) or 0
+    frames = select(func.count(Frame.frame_id)).where(Frame.spec_id == spec_id)
+    labelled = uncommitted.scalar(frames) or 0
     snapshot = snapshot_row(now(uncommitted) + timedelta(minutes=1))
     snapshot.left_out_frames = labelled - 3  # It has 3 frames.
     assert add_snapshot(uncommitted, snapshot)
