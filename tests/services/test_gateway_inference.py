@@ -229,6 +229,28 @@ def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it() -> N
     assert len(stub.requests) == 22
 
 
+STOPS = rpc_error(grpc.StatusCode.UNAVAILABLE, "[request id: 1] Server is stopping, scheduler ...")
+
+
+def test_a_server_that_is_stopping_is_passed_over_for_another() -> None:
+    stub = FakeStub([1])
+    channel = TritonChannel("127.0.0.1:8001")
+    channel._stub = stub
+
+    async def run() -> Inference:
+        await channel.infer("m", b"image", 2.5)
+        stub.errors = [STOPS] * 20
+        return await channel.infer("m", b"image", 2.5)
+
+    assert asyncio.run(run()).model_version == 1
+    assert len(stub.requests) == 22
+
+
+def test_if_all_servers_are_stopping_none_answers() -> None:
+    with pytest.raises(ServerUnreachableError, match="does not answer"):
+        infer(FakeStub([1], *[STOPS] * 10))
+
+
 class OneTriton(GRPCInferenceServiceServicer):  # type: ignore[misc]
     """A real server of gRPC that has the model, or has not yet."""
 

@@ -46,6 +46,8 @@ missed.
 RECENT_S = 5.0
 """If a server had the model within this time, servers are asked `ASKED_OF_MANY` times."""
 
+_STOPPING = "Server is stopping"
+"""A server that ends says so to new requests, for as long as it answers those that it has."""
 _SILENT = "The model server does not answer. Try again soon."
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
 _log = logging.getLogger(__name__)
@@ -185,7 +187,7 @@ class TritonChannel:
     async def _of_any(
         self, model: str, method: Any, make_request: Callable[[float], Any], due_at_s: float
     ) -> Any:
-        """Call a method of one server after the other, while they have no such model.
+        """Call a method of one server after the other, while they have no such model, or stop.
 
         The channel takes its servers in turn.
         """
@@ -193,7 +195,7 @@ class TritonChannel:
         while True:
             try:
                 answer = await self._call(model, method, make_request, due_at_s)
-            except NoModelServedError:
+            except (NoModelServedError, _StoppingError):
                 asked += 1
                 silent_s = time.monotonic() - self._answered_at_s.get(model, -math.inf)
                 if asked >= (ASKED_OF_MANY if silent_s < RECENT_S else ASKED_OF_FEW):
@@ -209,6 +211,8 @@ class TritonChannel:
         for pause_s in ASKED_AGAIN_AFTER_S:
             try:
                 return await self._call_once(model, method, make_request, due_at_s)
+            except _StoppingError:
+                raise
             except ServerUnreachableError:
                 if time.monotonic() + pause_s >= due_at_s:
                     raise
@@ -232,12 +236,18 @@ class TritonChannel:
         translated = to_visionops_error(spoken, model, address=self._address)
         # Triton's address is only for the log: the gateway's clients may be anybody.
         match translated:
+            case ServerUnreachableError() if _STOPPING in detail:
+                return _StoppingError(_SILENT, public=True)
             case ServerUnreachableError():
                 _log.warning("%s", translated)
                 return ServerUnreachableError(_SILENT, public=True)
             case DeadlineExceededError():
                 return DeadlineExceededError(_TOO_LATE, public=True)
         return translated
+
+
+class _StoppingError(ServerUnreachableError):
+    """A server takes no more requests; another one may."""
 
 
 def _outputs(answer: Any) -> dict[str, bytes]:
