@@ -18,6 +18,7 @@ from visionops_assets.cluster.kubectl import Kubectl, render
 from visionops_assets.cluster.needs import (
     EXTERNAL_METRICS_API,
     GPU,
+    LEAST_VERSION,
     METRICS_API,
     OPERATORS,
     preflight,
@@ -87,6 +88,37 @@ def test_what_is_missing_is_found_and_nothing_else(
     found = lacking("production", replace(whole("production"), **change))
     assert {name: each.grade for name, each in found.items()} == {subject: grade}
     assert found[subject].advice
+
+
+def found_about(subject: str, some: list[Any], **change: Any) -> Finding:
+    found = preflight(some, replace(whole("production"), **change))
+    return next(each for each in found if each.subject == subject)
+
+
+def test_the_least_version_is_enough() -> None:
+    assert found_about("Kubernetes", [], version=LEAST_VERSION).grade is Grade.OK
+
+
+def test_one_large_node_is_room_enough() -> None:
+    small = Node(L4, {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi", GPU: "1"})
+    assert lacking("production", replace(whole("production"), nodes=(small, Node(L4, LARGE)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("program", "advice"), [("cilium", ""), ("aws-eks-nodeagent", "enableNetworkPolicy")]
+)
+def test_on_eks_policies_must_be_switched_on(program: str, advice: str) -> None:
+    found = found_about("network policies", [], node_programs=frozenset({program}))
+    assert (found.grade, bool(found.advice)) == (Grade.OK, bool(advice))
+    assert advice in found.advice
+
+
+def test_a_pod_that_wants_any_gpu_is_told_of_any_node() -> None:
+    container = {"name": "one", "resources": {"limits": {GPU: "1"}}}
+    pod = {"metadata": {}, "spec": {"containers": [container]}}
+    some = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "any"}}
+    found = found_about("GPU of any", [some | {"spec": {"template": pod}}])
+    assert found.finding == "1 nodes with any label have one."
 
 
 @pytest.mark.parametrize("group", sorted({group for group, _, _ in kinds("production")}))
