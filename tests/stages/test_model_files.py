@@ -1,6 +1,10 @@
 """A trained model comes back from its run as it was written, or it is said that it does not."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -8,9 +12,13 @@ import torch
 from tests.stages.serving_exports import CANDIDATE, CARD, FolderTracking
 from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.releasing.loading import CARD_FILE
+from visionops_assets.resources.tracking import MODEL_FOLDER
+from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in, download_model
+from visionops_assets.stages.training.fitting import log_model
 from visionops_assets.vision.architectures import Classifier, build
 from visionops_assets.vision.inference import save_weights
+from visionops_assets.vision.training import TrainedModel
 
 RUN_ID = CANDIDATE.mlflow_run_id
 
@@ -80,3 +88,29 @@ def test_weights_of_another_network_are_told_of(tmp_path: Path) -> None:
     run = run_with(network(0, classes=9), tmp_path / "run")
     with pytest.raises(DamagedArtifactError, match=WEIGHTS_FILE):
         read(run)
+
+
+class LoggedRun:
+    """Takes what a training leaves in its run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tags: dict[str, str] = {}
+
+    def log_file(self, path: Path, folder: str) -> None:
+        (self.folder / folder).mkdir(exist_ok=True)
+        shutil.copy(path, self.folder / folder)
+
+    def log_interface(self, *_: object) -> None:
+        """Of no interest here."""
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        self.tags |= tags
+
+
+def test_a_training_leaves_the_checksums_of_its_model(tmp_path: Path) -> None:
+    run = LoggedRun(tmp_path)
+    trained = SimpleNamespace(module=network(0), card=CARD)
+    log_model(cast("TrainingRun", run), cast("TrainedModel", trained), b"curves")
+    assert run.tags == checksums_in(tmp_path / MODEL_FOLDER)
+    assert len(run.tags) == len(FILES)
