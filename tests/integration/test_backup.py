@@ -1,9 +1,5 @@
 """Backup and restore on the real PostgreSQL: what was there is there again, rules included."""
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 
 from tests.integration.media_rows import png, store
+from tests.integration.preparing import prepare
 from tests.stacks import running_stack, visionops
 from visionops_assets.backup import databases as backup_databases
 from visionops_assets.backup.archive import Archive
@@ -27,7 +24,6 @@ from visionops_assets.errors import BackupError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
 
-BASE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 MEDIA = 50
 ROWS = 200
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -268,20 +264,8 @@ def test_prepare_makes_the_databases_and_finds_them_made(kept: Settings, tmp_pat
         for url in urls.values():
             database_name = sql.Identifier(str(url.database))
             server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database_name, owner))
-    shutil.copy2(BASE / "dagster" / "dagster.yaml", tmp_path)
-    environment = os.environ | {
-        "DAGSTER_HOME": str(tmp_path),
-        "VISIONOPS_HOME": str(tmp_path),
-        "VISIONOPS_S3_BUCKET": "visionops",
-        "VISIONOPS_S3_REGION": "us-east-1",
-        "VISIONOPS_POSTGRES_URL": _with_driver(urls["catalog"], "psycopg"),
-        "VISIONOPS_DAGSTER_POSTGRES_URL": _with_driver(urls["dagster"], "psycopg2"),
-        "MLFLOW_BACKEND_STORE_URI": _with_driver(urls["mlflow"], "psycopg2"),
-    }
     for _ in range(2):
-        words = [sys.executable, str(BASE / "prepare.py")]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        prepare(urls, tmp_path)
     for name, table in (("catalog", "media"), ("mlflow", "experiments"), ("dagster", "runs")):
         address = urls[name].render_as_string(hide_password=False)
         with psycopg.connect(address) as database:
@@ -289,7 +273,3 @@ def test_prepare_makes_the_databases_and_finds_them_made(kept: Settings, tmp_pat
             found = database.execute("SELECT to_regclass(%s)", (table,)).fetchone()
             assert found is not None
             assert found[0] is not None, name
-
-
-def _with_driver(url: URL, driver: str) -> str:
-    return url.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)

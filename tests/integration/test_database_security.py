@@ -4,9 +4,7 @@ It is Debian's, since the local server is built without TLS. It takes nobody wit
 """
 
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from tests.deploy.manifests import installed
+from tests.integration.preparing import prepare, text_of
 from tests.queues.certificates import Authority
 from tests.waiting import eventually
 from visionops_assets.backup.databases import Database, find_program
@@ -25,7 +24,6 @@ from visionops_assets.errors import BackupError, ServerUnreachableError
 from visionops_assets.stack import postgres
 from visionops_assets.stack.ports import is_free
 
-BASE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base"
 PORTS = range(32_700, 32_768)
 PASSWORD = "a=pass:word"
 NAMES = ("catalog", "mlflow", "dagster")
@@ -97,11 +95,6 @@ def answers(url: URL) -> bool:
     return True
 
 
-def text_of(url: URL, driver: str = "") -> str:
-    name = f"postgresql+{driver}" if driver else "postgresql"
-    return url.set(drivername=name).render_as_string(hide_password=False)
-
-
 @pytest.fixture
 def checked(server: URL, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> URL:
     """Let libpq's variables say what the overlays of a cluster say; return the server's URL."""
@@ -121,19 +114,7 @@ def test_databases_are_prepared_backed_up_and_put_back(checked: URL, tmp_path: P
         assert connection.execute(BY_TLS).fetchone() == (True,)
         for name in NAMES:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    shutil.copy2(BASE / "dagster" / "dagster.yaml", tmp_path)
-    environment = os.environ | {
-        "DAGSTER_HOME": str(tmp_path),
-        "VISIONOPS_HOME": str(tmp_path),
-        "VISIONOPS_S3_BUCKET": "visionops",
-        "VISIONOPS_S3_REGION": "us-east-1",
-        "VISIONOPS_POSTGRES_URL": text_of(urls["catalog"], "psycopg"),
-        "VISIONOPS_DAGSTER_POSTGRES_URL": text_of(urls["dagster"], "psycopg2"),
-        "MLFLOW_BACKEND_STORE_URI": text_of(urls["mlflow"], "psycopg2"),
-    }
-    words = [sys.executable, str(BASE / "prepare.py")]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    prepare(urls, tmp_path)
     dump = tmp_path / "catalog.dump"
     database(urls["catalog"]).dump(dump)
     listed = subprocess.run(

@@ -215,31 +215,20 @@ def test_a_model_that_none_has_is_asked_for_seldom() -> None:
     assert len(stub.requests) == 4
 
 
-def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it() -> None:
-    stub = FakeStub([1])
-    channel = TritonChannel("127.0.0.1:8001")
-    channel._stub = stub
-
-    async def run() -> Inference:
-        await channel.infer("m", b"image", 2.5)
-        stub.errors = [NONE_HERE] * 20
-        return await channel.infer("m", b"image", 2.5)
-
-    assert asyncio.run(run()).model_version == 1
-    assert len(stub.requests) == 22
-
-
 STOPS = rpc_error(grpc.StatusCode.UNAVAILABLE, "[request id: 1] Server is stopping, scheduler ...")
 
 
-def test_a_server_that_is_stopping_is_passed_over_for_another() -> None:
+@pytest.mark.parametrize("missed", [NONE_HERE, STOPS], ids=["not there", "stopping"])
+def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it(
+    missed: Exception,
+) -> None:
     stub = FakeStub([1])
     channel = TritonChannel("127.0.0.1:8001")
     channel._stub = stub
 
     async def run() -> Inference:
         await channel.infer("m", b"image", 2.5)
-        stub.errors = [STOPS] * 20
+        stub.errors = [missed] * 20
         return await channel.infer("m", b"image", 2.5)
 
     assert asyncio.run(run()).model_version == 1
