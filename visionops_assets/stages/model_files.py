@@ -3,7 +3,6 @@
 Tags of the run have their checksums. Runs of earlier versions have none, and are read as they are.
 """
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
+from visionops_assets.stages.checksums import sha256_of
 
 if TYPE_CHECKING:
     # PyTorch takes two seconds to import, and most runs need none.
@@ -22,7 +22,7 @@ FILES = (WEIGHTS_FILE, CARD_FILE)
 
 def checksums_in(folder: Path) -> dict[str, str]:
     """Return the tags of a run whose model lies in a folder of this machine."""
-    return {_tag_of(name): _sha256(folder / name) for name in FILES}
+    return {_tag_of(name): sha256_of(folder / name) for name in FILES}
 
 
 def download_model(
@@ -43,7 +43,7 @@ def download_model(
     }
     tags = tracking.run_tags(mlflow_run_id)
     for name, path in paths.items():
-        if tags.get(_tag_of(name)) not in {None, _sha256(path)}:
+        if tags.get(_tag_of(name)) not in {None, sha256_of(path)}:
             raise _damaged(name, mlflow_run_id)
     try:
         card = ModelCard.model_validate_json(paths[CARD_FILE].read_bytes())
@@ -57,11 +57,6 @@ def download_model(
 
 def _tag_of(name: str) -> str:
     return f"sha256/{name}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(name: str, mlflow_run_id: str) -> DamagedArtifactError:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from visionops_assets.errors import DamagedSnapshotError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.stages.checksums import sha256_of
 from visionops_assets.stages.columns import TEXT, columns, names
 
 TRAIN = "train"
@@ -73,8 +74,7 @@ def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotF
         ):
             return
         np.save(path, files.images, allow_pickle=False)
-        with path.open("rb") as file:
-            of_images = hashlib.file_digest(file, "sha256").hexdigest()
+        of_images = sha256_of(path)
         object_store.upload(f"{prefix}/{IMAGES_FILE}", path)
     members = files.members.to_parquet(index=False)
     sums = f"{of_images}  {IMAGES_FILE}\n{_sha256(members)}  {MEMBERS_FILE}\n"
