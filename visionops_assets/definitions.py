@@ -9,6 +9,7 @@ import yaml
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import SettingsError
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tables import RecordIOManager, TableIOManager, TableStore
 from visionops_assets.resources.tracking import Tracking
@@ -67,6 +68,7 @@ def _resources() -> dict[str, object]:
         "broker": Broker(),
         "tracking": Tracking(),
         "triton": TritonServer(),
+        "kubernetes_jobs": KubernetesJobs(),
         "tables": TableIOManager(s3=s3),
         "records": RecordIOManager(s3=s3),
     }

@@ -36,7 +36,6 @@ from visionops_assets.errors import SettingsError
 from visionops_assets.settings import Settings
 from visionops_assets.stages.attempts import TRAIN_AND_RELEASE
 from visionops_assets.stages.serving.engine_job import engine_job
-from visionops_assets.vision.tensorrt_target import Target
 
 DIFFERS = {
     "run_launcher",
@@ -265,20 +264,35 @@ def test_the_instance_loads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert type(reference.compute_log_manager).__name__ == "S3ComputeLogManager"
 
 
-def test_production_serves_the_engine_of_its_gpus() -> None:
+def test_production_builds_engines_for_the_gpus_that_serve_and_by_their_tensorrt() -> None:
     settings = config_map("production", "visionops")
     product = pod(workloads("production")["triton"])["nodeSelector"]["nvidia.com/gpu.product"]
-    dockerfile = (DEPLOY / "images" / "trainer.Dockerfile").read_text()
-    [version] = [
-        line.partition("=")[2]
-        for line in dockerfile.splitlines()
+    assert settings["VISIONOPS_ENGINE_GPUS"] == product
+    assert settings["VISIONOPS_K8S_TRAINER_IMAGE"]
+    versions = {
+        line
+        for name in ("trainer", "triton")
+        for line in (DEPLOY / "images" / f"{name}.Dockerfile").read_text().splitlines()
         if line.startswith("ARG TENSORRT_VERSION=")
-    ]
-    # An L4 is of compute capability 8.9.
-    target = Target(product, (8, 9), version)
-    assert settings["VISIONOPS_SERVING_ENGINE"] == target.engine_key("fp16")
+    }
+    assert len(versions) == 1
     assert settings["VISIONOPS_SERVING_LAYOUT"] == "ensemble"
     assert settings["VISIONOPS_SERVING_BACKEND"] == "tensorrt"
+
+
+def test_the_pod_of_a_run_may_do_what_the_asset_engine_does(launcher: K8sRunLauncher) -> None:
+    [role] = of_kind("production", "Role").values()
+    allowed = {
+        (resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert allowed >= {("jobs", "create"), ("jobs", "get"), ("pods", "list")}
+    assert pod(job(launcher))["serviceAccountName"] == "dagster"
+    # It waits for a Job to its deadline, and no longer than a run may take.
+    deadline_s = engine_job("classifier", 1, IMAGE)["spec"]["activeDeadlineSeconds"]
+    assert deadline_s < instance("production")["run_monitoring"]["max_runtime_seconds"]
 
 
 def test_the_builder_of_engines_finds_what_it_needs() -> None:

@@ -44,6 +44,7 @@ class SecondTriton:
         self._servers = (keeper(plan), triton(plan))
         self._processes: list[tuple[Server, subprocess.Popen[bytes]]] = []
         self.address = self._settings.triton_grpc_address
+        self.home = home
 
     def start(self) -> None:
         """Start the keeper and then the server, and wait until each is ready."""

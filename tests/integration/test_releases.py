@@ -1,6 +1,7 @@
 """Releases on two Triton servers under load: killed anywhere, two at once, with a server down."""
 
 import asyncio
+import shutil
 import signal
 import threading
 import time
@@ -9,13 +10,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.released_models import IMAGE, ORDER, Ask, Serving, over_grpc, steady_load
+from tests.engine_records import message_of, record_of_plan
+from tests.integration.released_models import (
+    IMAGE,
+    ORDER,
+    Ask,
+    Serving,
+    network,
+    over_grpc,
+    steady_load,
+)
 from tests.integration.releasing import ReleasingProcess, releasing_process
 from tests.integration.second_triton import SecondTriton, two_servers
+from tests.kubernetes_api import Manifest, kubernetes_api
 from tests.releases import all_doors, expected_probabilities, switch_under_load
 from tests.stacks import visionops
 from tests.waiting import eventually
@@ -27,10 +39,12 @@ from visionops_assets.errors import (
     ReleaseError,
     RolloutError,
 )
+from visionops_assets.releasing.engines import write_engine
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.inference import TritonChannel
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving.audit import Order
+from visionops_assets.stages.serving.built_engines import engine
 
 CONVERGED_WITHIN_S = 60
 KILLED_AT = [
@@ -348,3 +362,74 @@ def test_the_command_line_releases_says_why_not_and_shows_the_audit(served: Serv
 def test_nothing_to_stop_is_said(served: Serving) -> None:
     with pytest.raises(RolloutError, match="under way"):
         served.trials.stop(served.model, ORDER)
+
+
+@pytest.fixture
+def tensorrt(
+    quiet_stack: Settings, second: SecondTriton, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Give both servers a stand-in for the TensorRT backend, and declare a kind of GPU."""
+    for home in (quiet_stack.home, second.home):
+        backend = home / "triton" / "backends" / "tensorrt"
+        backend.mkdir()
+        shutil.copy2(Path(__file__).with_name("tensorrt_backend.py"), backend / "model.py")
+    monkeypatch.setenv("VISIONOPS_SERVING_LAYOUT", "ensemble")
+    monkeypatch.setenv("VISIONOPS_ENGINE_GPUS", "NVIDIA-L4")
+    monkeypatch.setenv("VISIONOPS_K8S_TRAINER_IMAGE", "trainer:1")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def build_engine_of(served: Serving, version: int, plan: bytes) -> None:
+    """Materialize `engine`; the node that runs its Job stores this plan, signed."""
+    record = record_of_plan(plan, network(version), version=version, model=served.model)
+
+    with kubernetes_api() as (cluster, jobs):
+
+        def node(job: Manifest) -> None:
+            write_engine(served.store, record, plan)
+            cluster.end(job, "Complete", message_of(record))
+
+        cluster.node = node
+        resources = {"catalog": served.catalog, "kubernetes_jobs": jobs}
+        assert dg.materialize([engine], resources=resources).success
+
+
+def networks(served: Serving) -> set[str]:
+    """Name what runs the champion's network, on all servers."""
+    return {server.composing_models(served.model)[1] for server in served.triton.replicas()}
+
+
+# The last of this file: the model that the gateway serves is another after it.
+@pytest.mark.usefixtures("tensorrt")
+def test_an_engine_is_taken_when_it_comes_and_one_that_fails_leaves_onnx(
+    served: Serving, second: SecondTriton
+) -> None:
+    doors = [over_grpc(served, server) for server in served.triton.replicas()]
+    served.release(41)
+    assert networks(served) == {f"{served.model}-41-infer"}
+    expected = {41: expected_probabilities(served, 41)}
+    with steady_load(*doors, expected=expected) as load:
+        build_engine_of(served, 41, plan=network(41))
+
+        def is_taken() -> bool:
+            served.converge()
+            (one, *others) = networks(served)
+            return not others and f"{served.model}-41-engine_" in one
+
+        eventually("the engine on both servers", is_taken)
+        served.converge()
+        assert served.actions()[-2:] == ["promoted 41", "engine_served 41"]
+        served.release(42)
+        build_engine_of(served, 42, plan=b"no engine")
+
+        def is_refused() -> bool:
+            served.converge()
+            return served.actions()[-1] == "engine_refused 42"
+
+        eventually("the refusal", is_refused)
+    assert networks(served) == {f"{served.model}-42-infer"}
+    assert set(load.versions) == {41, 42}
+    assert load.errors == []
+    assert load.mixed == 0

@@ -7,7 +7,13 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from tests.services.asgi_client import AsgiClient
-from visionops_assets.catalog.schema import DriftWindow, HealthWindow, PerformanceWindow
+from visionops_assets.catalog.schema import (
+    DriftWindow,
+    EngineRow,
+    HealthWindow,
+    PerformanceWindow,
+    Release,
+)
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services.exporter import health, models
 from visionops_assets.services.exporter.app import create_app
@@ -142,3 +148,25 @@ def test_the_newest_look_at_health_is_shown_with_its_age(monkeypatch: pytest.Mon
 def test_before_the_first_look_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "health_windows", lambda _, limit: [])
     assert not list(health.health_metrics(cast("Any", None)))
+
+
+def test_each_kind_of_gpu_says_whether_its_engine_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        EngineRow(gpu="NVIDIA-L4", state="serving"),
+        EngineRow(gpu="NVIDIA-A10G", state="ready"),
+    ]
+    monkeypatch.setattr(models, "engines_of", lambda *_: rows)
+    releases = [Release(model_name=name, model_version=3) for name in ("classifier", "other")]
+
+    def found(engine_gpus: str) -> Values:
+        settings = Settings(engine_gpus=engine_gpus)
+        return values([models._engine_metric(cast("Any", None), releases, settings)])
+
+    assert found("NVIDIA-L4,NVIDIA-A10G,NVIDIA-T4") == {
+        "visionops_engine_serving": {
+            ("classifier", "NVIDIA-L4"): 1,
+            ("classifier", "NVIDIA-A10G"): 0,
+            ("classifier", "NVIDIA-T4"): 0,
+        }
+    }
+    assert found("") == {}

@@ -7,16 +7,18 @@ from typing import cast
 
 import pytest
 
+from tests.engine_records import KEY, record_of_plan
 from tests.releasing.versions import ensemble, one_model, repository_in, steps_of_version
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.schema import Release
+from visionops_assets.catalog.schema import EngineRow, Release
 from visionops_assets.contracts import Role, Rollout
 from visionops_assets.errors import (
     ReleaseError,
     ServerUnreachableError,
     UntrustedArtifactError,
 )
+from visionops_assets.releasing.engines import engine_prefix, write_engine
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services import keeper
 from visionops_assets.services.heartbeat import Heartbeat
@@ -30,6 +32,7 @@ class FakeCatalog:
     def __init__(self) -> None:
         self.champion: Release | None = None
         self.rollout: Rollout | None = None
+        self.engines: list[EngineRow] = []
         self.is_down = False
 
     @contextmanager
@@ -75,6 +78,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(keeper, "champion", lambda session, name: session.champion)
     monkeypatch.setattr(keeper, "active_rollout", lambda session, name: session.rollout)
+    monkeypatch.setattr(keeper, "wanted_engines", lambda session, *_: session.engines)
     return World(tmp_path)
 
 
@@ -152,6 +156,44 @@ def test_what_was_signed_again_after_its_release_is_refused(world: World) -> Non
     repository_in(world.store).publish(1, one_model(1) | {"model.onnx": b"other"})
     with pytest.raises(UntrustedArtifactError, match="not what was released"):
         world.keeper.run_once()
+
+
+def engine_row(world: World, plan: bytes, version: int = 1) -> EngineRow:
+    """Store an engine of the champion's weights, and return its row."""
+    record = record_of_plan(plan, b"weights %d" % version, version=version)
+    write_engine(cast("ObjectStore", world.store), record, plan)
+    return EngineRow(gpu="NVIDIA-L4", key=record.key, plan_sha256=record.plan_sha256)
+
+
+def test_an_engine_is_laid_out_beside_the_champion_that_still_starts_by_onnx(world: World) -> None:
+    world.release(1, ensemble(1))
+    row = engine_row(world, b"plan")
+    world.catalog.engines = [row]
+    world.keeper.run_once()
+    assert row.plan_sha256 is not None
+    step = f"m-1-engine_{row.plan_sha256[:8]}"
+    assert world.models() == {"m", *steps_of_version(1), step}
+    assert world.content(f"{step}/1/model.plan") == b"plan"
+    assert b'backend: "tensorrt"' in world.content(f"{step}/config.pbtxt")
+    assert world.content("m/config.pbtxt") == ensemble(1)["config.pbtxt"]
+    world.catalog.engines = []
+    world.keeper.run_once()
+    assert world.models() == {"m", *steps_of_version(1)}
+
+
+def test_an_engine_that_was_altered_is_not_laid_out_and_holds_up_nothing(world: World) -> None:
+    world.release(1, ensemble(1))
+    world.catalog.engines = [engine_row(world, b"plan")]
+    world.store[engine_prefix("m", 1, KEY) + "model.plan"] = b"hostile"
+    world.keeper.run_once()
+    assert world.models() == {"m", *steps_of_version(1)}
+
+
+def test_one_model_has_no_place_for_an_engine(world: World) -> None:
+    world.release(1, one_model(1))
+    world.catalog.engines = [engine_row(world, b"plan")]
+    world.keeper.run_once()
+    assert world.models() == {"m"}
 
 
 def test_bad_steps_hold_up_nothing_else(world: World) -> None:

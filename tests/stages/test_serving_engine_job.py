@@ -12,7 +12,13 @@ from typer.testing import CliRunner
 
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving import build_engine
-from visionops_assets.stages.serving.engine_job import engine_job, main
+from visionops_assets.stages.serving.engine_job import (
+    BUILDER,
+    RECORDS_FILE,
+    UNUSABLE_EXIT_CODE,
+    engine_job,
+    main,
+)
 
 KUBERNETES_VERSION = "1.31"
 IMAGE = "registry.example/visionops-tensorrt:1"
@@ -63,7 +69,8 @@ def test_its_command_line_is_one_that_the_builder_takes(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container = container_of(job)
-    assert container["command"] == ["python", "-m", build_engine.__name__]
+    assert container["command"] == ["python", "-m", BUILDER]
+    assert build_engine.__name__ == BUILDER
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     app = typer.Typer()
     app.command()(build_engine.main)
@@ -75,7 +82,32 @@ def test_what_will_fail_again_is_not_tried_again(job: dict[str, Any]) -> None:
     (rule,) = job["spec"]["podFailurePolicy"]["rules"]
     assert rule["action"] == "FailJob"
     assert rule["onExitCodes"]["containerName"] == container_of(job)["name"]
-    assert rule["onExitCodes"]["values"] == [build_engine.UNUSABLE_EXIT_CODE]
+    assert rule["onExitCodes"]["values"] == [UNUSABLE_EXIT_CODE]
+
+
+def test_the_builder_leaves_its_records_where_kubernetes_keeps_them(job: dict[str, Any]) -> None:
+    container = container_of(job)
+    assert container["terminationMessagePath"] == RECORDS_FILE
+    assert container["args"][-2:] == ["--records", RECORDS_FILE]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_what_is_built_names_the_job() -> None:
+    def name(**changes: Any) -> str:
+        known: dict[str, Any] = {"model_name": "m", "model_version": 3, "image": IMAGE}
+        return str(engine_job(**(known | changes))["metadata"]["name"])
+
+    names = {
+        name(),
+        name(model_name="n"),
+        name(model_version=4),
+        name(image="other"),
+        name(gpu_product="NVIDIA-L4"),
+        name(precision="int8"),
+        name(after="2026-01-01"),
+    }
+    assert len(names) == 7
+    assert name(gpu_product="NVIDIA-L4") in names
 
 
 def test_its_variables_are_settings(job: dict[str, Any]) -> None:
@@ -87,7 +119,7 @@ def test_its_variables_are_settings(job: dict[str, Any]) -> None:
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True), st.integers(1, 10**6))
 def test_any_model_name_gives_a_name_that_kubernetes_takes(model: str, version: int) -> None:
     job = engine_job(model, version, IMAGE)
-    name = job["metadata"]["generateName"] + "x7k2p"
+    name = job["metadata"]["name"]
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
     assert len(name) <= 63
     assert container_of(job)["args"][:2] == ["--model", model]

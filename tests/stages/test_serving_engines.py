@@ -1,5 +1,6 @@
 """Engines without TensorRT: in its place ONNX Runtime runs the very graph it would be given."""
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,16 +11,18 @@ import typer
 from typer.testing import CliRunner
 
 from tests.stages.serving_exports import CANDIDATE, CARD, Workshop
-from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, ModelCard
+from visionops_assets.contracts import Artifact, ModelCard
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
-from visionops_assets.releasing.manifest import Files
-from visionops_assets.stages.serving import build_engine as builder
-from visionops_assets.stages.serving.engines import (
+from visionops_assets.releasing.engines import (
     PLAN_FILE,
-    engine_for,
-    engine_or_onnx,
-    read_timings,
+    RECORDS,
+    Engine,
+    EngineRecord,
+    engine_prefix,
 )
+from visionops_assets.stages.serving import build_engine as builder
+from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
+from visionops_assets.stages.serving.engine_timings import read_timings
 from visionops_assets.stages.serving.export import export_candidate
 from visionops_assets.stages.serving.exports import read_export
 from visionops_assets.vision.export import OnnxModel
@@ -42,7 +45,7 @@ class Builds:
             patch.setattr(builder, "this_target", lambda: L4)
             patch.setattr(builder, "build_engine", self._build)
             patch.setattr(builder, "Engine", self._engine)
-            self.reports: list[ArtifactReport] = builder.build_engines(store, tracking, "m", 1)
+            self.records: list[EngineRecord] = builder.build_engines(store, tracking, "m", 1)
 
     def _build(self, graph: Path, size_px: int, timings: bytes) -> BuiltEngine:
         assert size_px == CARD.spec.size_px
@@ -54,17 +57,13 @@ class Builds:
         path.write_bytes(plan)
         return OnnxModel(path, card)
 
-    @property
-    def exported(self) -> ExportedModel:
-        return read_export(self.workshop.store.resource, "m", 1)[0]
+    def engine(self, record: EngineRecord) -> Engine:
+        store = self.workshop.store.resource
+        return Engine(store, "m", 1, record.key, record.plan_sha256)
 
     @property
-    def files(self) -> Files:
-        return read_export(self.workshop.store.resource, "m", 1)[1]
-
-    def to_serve(self, target: Target, exported: ExportedModel | None = None) -> str:
-        store, exported = self.workshop.store.resource, exported or self.exported
-        return engine_or_onnx(store, exported, self.files, target.engine_key("fp16"))[0]
+    def onnx_model(self) -> bytes:
+        return read_export(self.workshop.store.resource, "m", 1)[1]["model.onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
 
 
 def test_each_precision_is_built_from_its_own_graph_and_compared(builds: Builds) -> None:
-    fp16, int8 = builds.reports
+    fp16, int8 = (record.report for record in builds.records)
     assert (fp16.artifact, int8.artifact) == (Artifact.TENSORRT_FP16, Artifact.TENSORRT_INT8)
     assert fp16.usable
     assert fp16.images == int8.images == 60
@@ -82,38 +81,42 @@ def test_each_precision_is_built_from_its_own_graph_and_compared(builds: Builds)
     assert builds.timings_given == [b"", b"+"]
     assert read_timings(builds.workshop.store.resource, L4) == b"++"
     for precision, operator in (("fp16", "Cast"), ("int8", "QuantizeLinear")):
-        plan = builds.workshop.store[f"exports/m/1/engines/{L4.slug}-{precision}/{PLAN_FILE}"]
+        prefix = engine_prefix("m", 1, f"{L4.slug}-{precision}")
+        plan = builds.workshop.store[prefix + PLAN_FILE]
         assert operator in {node.op_type for node in onnx.load_from_string(plan).graph.node}
 
 
-def test_an_engine_serves_just_the_target_it_was_built_for(builds: Builds) -> None:
-    assert builds.to_serve(L4) == PLAN_FILE
-    others = [
-        Target("NVIDIA A10", (8, 6), "11.4.0"),
-        Target("NVIDIA L4", (8, 9), "11.3.0"),
-    ]
-    assert [builds.to_serve(other) for other in others] == ["model.onnx"] * 2
+def test_an_engine_takes_the_place_of_the_onnx_file_that_it_was_built_from(builds: Builds) -> None:
+    fp16, int8 = builds.records
+    assert (fp16.key, int8.key) == (f"{L4.slug}-fp16", f"{L4.slug}-int8")
+    plan = builds.engine(fp16).plan_for(builds.onnx_model)
+    assert plan == builds.workshop.store[engine_prefix("m", 1, fp16.key) + PLAN_FILE]
+    with pytest.raises(ReleaseError, match="other weights"):
+        builds.engine(fp16).plan_for(b"other weights")
 
 
-def test_an_engine_of_other_weights_is_not_served(builds: Builds) -> None:
-    hashes = builds.exported.sha256_by_file | {"model.onnx": "0" * 64}
-    exported_again = builds.exported.model_copy(update={"sha256_by_file": hashes})
-    assert builds.to_serve(L4, exported_again) == "model.onnx"
+def test_an_engine_is_named_by_its_content(builds: Builds) -> None:
+    fp16, int8 = (builds.engine(record).step_of("m-1-infer") for record in builds.records)
+    assert fp16 != int8
+    assert fp16 == f"m-1-engine_{builds.records[0].plan_sha256[:8]}"
 
 
 def test_a_changed_engine_is_refused_and_not_passed_over(builds: Builds) -> None:
-    store = builds.workshop.store
-    key = f"exports/m/1/engines/{L4.engine_key('fp16')}/{PLAN_FILE}"
+    store, record = builds.workshop.store, builds.records[0]
+    key = engine_prefix("m", 1, record.key) + PLAN_FILE
     original, store[key] = store[key], b"hostile"
     try:
         with pytest.raises(UntrustedArtifactError):
-            engine_for(store.resource, builds.exported, L4.engine_key("fp16"))
+            builds.engine(record).plan_for(builds.onnx_model)
     finally:
         store[key] = original
+    another = Engine(store.resource, "m", 1, record.key, builds.records[1].plan_sha256)
+    with pytest.raises(UntrustedArtifactError, match="not the engine that was noted"):
+        another.plan_for(builds.onnx_model)
 
 
 def test_an_engine_that_answers_wrongly_is_stored_but_not_served(
-    builds: Builds, monkeypatch: pytest.MonkeyPatch
+    builds: Builds, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def mixed_up(plan: bytes, card: ModelCard) -> SimpleNamespace:
         engine = builds._engine(plan, card)
@@ -122,19 +125,19 @@ def test_an_engine_that_answers_wrongly_is_stored_but_not_served(
     monkeypatch.setattr(builder, "this_target", lambda: L4)
     monkeypatch.setattr(builder, "build_engine", builds._build)
     monkeypatch.setattr(builder, "Engine", mixed_up)
-    store, tracking = builds.workshop.store.resource, builds.workshop.tracking.resource
-    assert engine_for(store, builds.exported, L4.engine_key("int8")) is not None
-    (report,) = builder.build_engines(store, tracking, "m", 1, ["int8"])
-    assert not report.usable
-    assert report.accuracy < 0.1
-    assert engine_for(store, builds.exported, L4.engine_key("int8")) is None
-    assert engine_for(store, builds.exported, L4.engine_key("fp16")) is not None
-
-
-def test_without_an_engine_float32_must_be_usable_itself(builds: Builds) -> None:
-    nothing = builds.exported.model_copy(update={"artifacts": ()})
-    with pytest.raises(ReleaseError, match="materialize exported_model again"):
-        builds.to_serve(Target("NVIDIA A10", (8, 6), "11.4.0"), nothing)
+    monkeypatch.setattr(builder, "ObjectStore", lambda: builds.workshop.store.resource)
+    monkeypatch.setattr(builder, "Tracking", lambda: builds.workshop.tracking.resource)
+    app, records = typer.Typer(), tmp_path / "records"
+    app.command()(builder.main)
+    words = ["--model", "m", "--version", "1", "--precision", "int8", "--records", str(records)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == UNUSABLE_EXIT_CODE
+    assert "not usable: accuracy drop" in result.stdout
+    (record,) = RECORDS.validate_json(records.read_bytes())
+    assert record.report.accuracy < 0.1
+    assert json.loads(records.read_bytes())[0]["key"] == L4.engine_key("int8")
+    with pytest.raises(ReleaseError, match="too far from PyTorch: accuracy drop"):
+        builds.engine(record).plan_for(builds.onnx_model)
 
 
 def test_lost_timings_only_cost_time(builds: Builds) -> None:

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec, Role
 from visionops_assets.errors import ReleaseError
-from visionops_assets.releasing.loading import config_as_json, model_loads, steps_of
+from visionops_assets.releasing.loading import (
+    config_as_json,
+    config_text,
+    engine_loads,
+    infer_step,
+    is_engine,
+    model_loads,
+    parse_config,
+    steps_of,
+)
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.pipeline import (
     PipelineOptions,
@@ -119,17 +128,43 @@ def test_the_steps_of_an_ensemble_fit_together(backend: Any) -> None:
 
 
 def test_the_network_runs_where_the_backend_says_and_is_sent_to_its_step_alone() -> None:
-    for backend, kind in (("tensorrt", "KIND_GPU"), ("python", "KIND_CPU")):
+    for backend, kind in (("onnxruntime", "KIND_GPU"), ("python", "KIND_CPU")):
         step = configs(backend)["m-7-infer"]
         assert (step["backend"], step["instance_group"][0]["kind"]) == (backend, kind)
-    options = PipelineOptions(2, 256, "ensemble", "tensorrt")
+    options = PipelineOptions(2, 256, "ensemble", "onnxruntime")
     files = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")), options)
-    files |= {"model.plan": b"engine", "model.json": b"{}"}
+    files |= {"model.onnx": b"network", "model.json": b"{}"}
     by_name = {load.name: load.files for load in model_loads(files, "m", 7)}
-    assert by_name["m-7-infer"]["1/model.plan"] == b"engine"
-    assert [name for name, sent in by_name.items() if b"engine" in sent.values()] == ["m-7-infer"]
+    assert by_name["m-7-infer"]["1/model.onnx"] == b"network"
+    assert [name for name, sent in by_name.items() if b"network" in sent.values()] == ["m-7-infer"]
     assert by_name["m"] == {"7/model.json": b"{}"}
     assert by_name["m-7-record"]["1/model.py"] == (TEMPLATES / "record.py").read_bytes()
+
+
+def test_an_engine_takes_the_place_of_the_network_and_of_nothing_else() -> None:
+    options = PipelineOptions(2, 256, "ensemble", "onnxruntime")
+    files = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")), options)
+    files |= {"model.onnx": b"network", "model.json": b"{}"}
+    before = {load.name: json.loads(load.config) for load in model_loads(files, "m", 7)}
+    name = "m-7-engine_0123abcd"
+    engine, ensemble = engine_loads(files, "m-rehearsal", 7, name, b"plan")
+    assert (infer_step(files), is_engine(name), is_engine("m-7-infer")) == (
+        "m-7-infer",
+        True,
+        False,
+    )
+    assert (engine.name, engine.files) == (name, {"1/model.plan": b"plan"})
+    changed = {"name": name, "backend": "tensorrt"}
+    assert json.loads(engine.config) == before["m-7-infer"] | changed
+    expected = before["m"] | {"name": "m-rehearsal"}
+    expected["ensemble_scheduling"]["step"][1]["model_name"] = name
+    assert json.loads(ensemble.config) == expected
+    assert ensemble.files == {"7/model.json": b"{}"}
+    # The keeper writes what a release would send.
+    parsed = parse_config(config_text(engine))
+    assert json.loads(config_as_json(config_text(engine), name)) == json.loads(engine.config)
+    assert parsed.instance_group[0].kind == parsed.instance_group[0].KIND_GPU
+    assert steps_of("m", [name, "n-7-engine_0123abcd", "m-7-engine_x"]) == [name]
 
 
 def test_an_ensemble_calls_the_same_steps_under_whatever_name_it_is_loaded() -> None:

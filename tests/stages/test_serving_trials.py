@@ -51,6 +51,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(trials, "end", lambda *_: done.append("ended"))
     monkeypatch.setattr(trials, "try_lock_releases", lambda *_: True)
     monkeypatch.setattr(trials, "rollout_age_s", lambda *_: 60.0)
+    monkeypatch.setattr(trials, "wanted_engines", lambda *_: [])
     return done
 
 
@@ -117,3 +118,14 @@ def test_a_repair_that_was_tried_has_no_second_chance(
         # It is to repair the champion, so it need not agree with it.
         assert found is CANARY
         assert started == [("m", 2, Role.CANARY, 20, order, {"min_agreement": 0})]
+
+
+def test_the_latency_of_onnx_is_not_compared_with_that_of_an_engine(
+    monkeypatch: pytest.MonkeyPatch, noted: list[str]
+) -> None:
+    slow = arm(200, latency_ms=1_000)
+    apply(monkeypatch, CANARY, slow)
+    assert noted == ["ended"]
+    monkeypatch.setattr(trials, "wanted_engines", lambda *_: ["an engine"])
+    apply(monkeypatch, CANARY, slow)
+    assert noted == ["ended", "promoted"]

@@ -26,6 +26,8 @@ class Action(StrEnum):
     SHADOW_STARTED = "shadow_started"
     ROLLOUT_PROMOTED = "rollout_promoted"
     ROLLOUT_ENDED = "rollout_ended"
+    ENGINE_SERVED = "engine_served"
+    ENGINE_REFUSED = "engine_refused"
 
 
 def add_verdict(session: Session, verdict: GateVerdict, dagster_run_id: str) -> Verdict:

@@ -15,9 +15,11 @@ CONFIG_FILE = "config.pbtxt"
 CARD_FILE = "model.json"
 ONNX_FILE = "model.onnx"
 ENGINE_FILE = "model.plan"
+ENGINE_BACKEND = "tensorrt"
 STEPS = ("preprocess", "infer", "record")
 ENTRY_POINTS = ("model.py", *(f"{step}.py" for step in STEPS))
-_STEP_NAME = re.compile(rf"(?P<model>.+)-\d+-(?:{'|'.join(STEPS)})")
+_ENGINE_STEP = r"engine_[0-9a-f]{8}"
+_STEP_NAME = re.compile(rf"(?P<model>.+)-\d+-(?:{'|'.join((*STEPS, _ENGINE_STEP))})")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def model_loads(
         ReleaseError: a configuration of the folder does not parse.
     """
     config = config_as_json(files[CONFIG_FILE], model_name, instances, role)
+    # A release of an earlier version may hold an engine itself.
     network = ENGINE_FILE if ENGINE_FILE in files else ONNX_FILE
     steps = _names_of_steps(files)
     shared_code = [name for name in files if name.endswith(".py") and name not in ENTRY_POINTS]
@@ -67,6 +70,42 @@ def model_loads(
     # Triton wants a version folder of an ensemble too, though there is nothing to be in it.
     top = ModelLoad(model_name, config, {f"{model_version}/{CARD_FILE}": files[CARD_FILE]})
     return [*loads, top]
+
+
+def engine_loads(
+    files: Files, model_name: str, model_version: int, engine_step: str, plan: bytes
+) -> tuple[ModelLoad, ModelLoad]:
+    """Return what lets a TensorRT engine take the place of the network of a loaded ensemble.
+
+    That is the engine as a model of its own, `engine_step`, and the ensemble under `model_name`,
+    which calls it. Both do and take the same as the network's step.
+
+    Raises:
+        ReleaseError: a configuration of the folder does not parse.
+    """
+    infer = parse_config(files["infer.pbtxt"])
+    ensemble = parse_config(files[CONFIG_FILE])
+    for step in ensemble.ensemble_scheduling.step:
+        if step.model_name == infer.name:
+            step.model_name = engine_step
+    ensemble.name = model_name
+    infer.name, infer.backend = engine_step, ENGINE_BACKEND
+    return (
+        ModelLoad(engine_step, _as_json(infer), {f"1/{ENGINE_FILE}": plan}),
+        ModelLoad(
+            model_name, _as_json(ensemble), {f"{model_version}/{CARD_FILE}": files[CARD_FILE]}
+        ),
+    )
+
+
+def infer_step(files: Files) -> str:
+    """Return Triton's name of the step that runs the network of an ensemble."""
+    return str(parse_config(files["infer.pbtxt"]).name)
+
+
+def is_engine(step: str) -> bool:
+    """Say whether a step of an ensemble is an engine, by its name in Triton."""
+    return re.fullmatch(rf".+-\d+-{_ENGINE_STEP}", step) is not None
 
 
 def is_ensemble(names: Collection[str]) -> bool:
@@ -102,7 +141,17 @@ def config_as_json(
         parsed.instance_group[0].count = instances
     if role is not None:
         parsed.parameters["role"].string_value = role.value
-    return str(json_format.MessageToJson(parsed, preserving_proto_field_name=True))
+    return _as_json(parsed)
+
+
+def config_text(load: ModelLoad) -> bytes:
+    """Return the config.pbtxt that says the same as a load request."""
+    parsed = json_format.Parse(load.config, model_config_pb2.ModelConfig())
+    return str(text_format.MessageToString(parsed)).encode()
+
+
+def _as_json(config: model_config_pb2.ModelConfig) -> str:
+    return str(json_format.MessageToJson(config, preserving_proto_field_name=True))
 
 
 def parse_config(config: bytes) -> model_config_pb2.ModelConfig:

@@ -12,7 +12,13 @@ import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from visionops_assets.releasing.loading import CONFIG_FILE, ModelLoad, model_loads
+from visionops_assets.releasing.loading import (
+    CONFIG_FILE,
+    ModelLoad,
+    config_text,
+    engine_loads,
+    model_loads,
+)
 from visionops_assets.releasing.manifest import Files
 
 
@@ -35,6 +41,11 @@ class LocalRepository:
         for load in steps:
             self._put(load, files[f"{load.name.rpartition('-')[2]}.pbtxt"])
         return [load.name for load in steps]
+
+    def put_engine(self, version: int, files: Files, engine_step: str, plan: bytes) -> None:
+        """Put an engine of an ensemble's network where the server finds it."""
+        load, _ = engine_loads(files, "", version, engine_step, plan)
+        self._put(load, config_text(load))
 
     def keep(self, models: Collection[str], versions: Collection[int]) -> None:
         """Remove all other models, and other versions of those that have more than one."""

@@ -139,6 +139,17 @@ class TritonServer(dg.ConfigurableResource["TritonServer"]):
             return None
         return max((int(version) for version in metadata.versions), default=None)
 
+    def composing_models(self, model: str) -> list[str]:
+        """Return the models that a loaded ensemble calls; a single model calls no other."""
+        with self._errors(model):
+            found = self._client.get_model_config(model, client_timeout=STATUS_TIMEOUT_S)
+        return [step.model_name for step in found.config.ensemble_scheduling.step]
+
+    def given_name(self) -> str:
+        """Return the server's name: that of its option `--id`, or `triton`."""
+        with self._errors("its metadata"):
+            return str(self._client.get_server_metadata(client_timeout=STATUS_TIMEOUT_S).name)
+
     def known_models(self) -> list[str]:
         """Return the names of all models in its repository, loaded or not."""
         with self._errors("its repository"):

@@ -10,7 +10,10 @@ import signal
 from pathlib import Path
 from threading import Event
 
+from sqlalchemy.orm import Session
+
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.engines import wanted_engines
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Release
@@ -20,7 +23,8 @@ from visionops_assets.errors import (
     UntrustedArtifactError,
     VisionOpsError,
 )
-from visionops_assets.releasing.loading import is_ensemble
+from visionops_assets.releasing.engines import Engine
+from visionops_assets.releasing.loading import ONNX_FILE, infer_step, is_ensemble
 from visionops_assets.releasing.local import LocalRepository
 from visionops_assets.releasing.manifest import read_manifest
 from visionops_assets.releasing.repository import ModelRepository, asked_versions
@@ -51,6 +55,7 @@ class Keeper:
         # Only of this process: earlier files may come from an earlier version of this code.
         self._champion: str | None = None
         self._steps: dict[_Key, list[str]] = {}
+        self._engines: dict[Engine, str | None] = {}
 
     def run(self, heartbeat: Heartbeat, stop: Event) -> None:
         """Pass until `stop` is set. The first sign of life comes when the folder is as it must be.
@@ -82,13 +87,16 @@ class Keeper:
         with self._catalog.begin() as session:
             current = champion(session, self._model_name)
             rollout = active_rollout(session, self._model_name)
+            engines = self._engines_to_lay_out(session, current)
         released = (current.model_version, current.previous_version) if current else ()
         numbers = {number for number in released if number is not None}
         tried = {rollout.model_version} if rollout else set()
         wanted = {(self._model_name, number) for number in numbers | tried}
         self._lay_out_steps(wanted | set(asked_versions(self._store)))
         self._follow(current)
+        self._lay_out_engines(engines)
         models = {step for steps in self._steps.values() for step in steps}
+        models |= {step for step in self._engines.values() if step is not None}
         if current is not None:
             models.add(current.model_name)
         self._local.keep(models, numbers)
@@ -125,6 +133,36 @@ class Keeper:
                     _log.warning("no steps of %s %d: %s", name, version, error)
                 found[key] = []
         self._steps = found
+
+    def _engines_to_lay_out(self, session: Session, current: Release | None) -> list[Engine]:
+        if current is None:
+            return []
+        name, version = current.model_name, current.model_version
+        return [
+            Engine(self._store, name, version, row.key or "", row.plan_sha256 or "")
+            for row in wanted_engines(session, name, version)
+        ]
+
+    def _lay_out_engines(self, wanted: list[Engine]) -> None:
+        """Lay out the champion's engines; log those that cannot be trusted. ONNX serves then."""
+        found: dict[Engine, str | None] = {}
+        for engine in wanted:
+            try:
+                known = engine in self._engines
+                found[engine] = self._engines[engine] if known else self._put_engine(engine)
+            except (ReleaseError, UntrustedArtifactError) as error:
+                _log.warning("no engine: %s", error)
+                found[engine] = None
+        self._engines = found
+
+    def _put_engine(self, engine: Engine) -> str | None:
+        files = ModelRepository(self._store, engine.model_name).read(engine.model_version)
+        if not is_ensemble(files):
+            return None
+        step = engine.step_of(infer_step(files))
+        plan = engine.plan_for(files[ONNX_FILE])
+        self._local.put_engine(engine.model_version, files, step, plan)
+        return step
 
     def _put_steps(self, name: str, version: int) -> list[str]:
         repository = ModelRepository(self._store, name)

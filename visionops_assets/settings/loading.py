@@ -21,6 +21,8 @@ STACK_ENV_FILE = "stack.env"
 GONE = {
     "VISIONOPS_TRAINING_EPOCHS": "training is counted in steps now. Leave it out, and their number "
     "follows from the data, or set VISIONOPS_TRAINING_STEPS.",
+    "VISIONOPS_SERVING_ENGINE": "engines are built and chosen by themselves now. Name the kinds of "
+    "GPU that serve in VISIONOPS_ENGINE_GPUS.",
 }
 """Variables of earlier versions, each with a hint. Silence would surprise whoever sets one."""
 

@@ -21,10 +21,14 @@ class ServingSettings(BaseSettings):
     serving_backend: Literal["python", "onnxruntime", "tensorrt"] = Field(
         "python", description="Triton backend that runs the network of an ensemble."
     )
-    serving_engine: str = Field(
+    engine_gpus: str = Field(
         "",
-        description="Key of the TensorRT engine to serve. An export without that engine serves "
-        "ONNX.",
+        description="Kinds of GPU that serve, comma-separated, as the label "
+        "`nvidia.com/gpu.product` of their nodes says: a TensorRT engine is built for each, and "
+        "serves an ensemble in place of ONNX. Empty: none is built.",
+    )
+    engine_precision: Literal["fp16", "int8"] = Field(
+        "fp16", description="Precision of those engines."
     )
     serving_instances: int = Field(
         0, ge=0, description="Model instances per Triton server; 0 means one per core."
@@ -81,3 +85,9 @@ class ServingSettings(BaseSettings):
         gt=0,
         description="Longest time of a rollout; one that is not judged by then is ended.",
     )
+
+    @property
+    def gpu_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of GPU that serve, each once."""
+        kinds = (kind.strip() for kind in self.engine_gpus.split(","))
+        return tuple(dict.fromkeys(kind for kind in kinds if kind))

@@ -65,8 +65,10 @@ _SERVING = [
         "triton",
         "serving",
         {"triton"},
-        "Triton servers. They serve the champion and record each answer in `predictions_topic`.",
-        ["model_release"],
+        "Triton servers. They serve the champion, by its engines where they match, and record each "
+        "answer in `predictions_topic`.",
+        # No arrow from `engine` to `model_release`: a release waits for no engine.
+        ["model_release", "engine"],
     ),
     _external(
         "applications",

@@ -38,6 +38,7 @@ from visionops_assets.catalog.schema.pipeline import (
     TopicPosition,
 )
 from visionops_assets.catalog.schema.releases import (
+    EngineRow,
     Release,
     ReleaseEvent,
     RolloutEvidence,
@@ -57,6 +58,7 @@ __all__ = [
     "Decision",
     "DriftWindow",
     "EarlyLabel",
+    "EngineRow",
     "Frame",
     "HealthWindow",
     "Label",

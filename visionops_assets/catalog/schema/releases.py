@@ -1,4 +1,4 @@
-"""Tables of verdicts, releases and rollouts.
+"""Tables of verdicts, releases, engines and rollouts.
 
 The database itself refuses to change or delete rows of `verdict`, `release` and `release_event`.
 """
@@ -54,7 +54,7 @@ class ReleaseEvent(Base):
     model_version: Mapped[int]
     action: Mapped[str] = mapped_column(
         comment="promoted, rolled_back, refused, failed, canary_started, shadow_started, "
-        "rollout_promoted, rollout_ended."
+        "rollout_promoted, rollout_ended, engine_served, engine_refused."
     )
     actor: Mapped[str] = mapped_column(comment="Who: a user, a Dagster run, a rule.")
     reason: Mapped[str]
@@ -62,6 +62,24 @@ class ReleaseEvent(Base):
         comment="What it was decided by: the gate's verdict, or a rollout's evidence."
     )
     happened_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class EngineRow(Base):
+    """The TensorRT engine of one version for one kind of GPU, as far as it came."""
+
+    __tablename__ = "engine"
+
+    model_name: Mapped[str] = mapped_column(primary_key=True)
+    model_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    gpu: Mapped[str] = mapped_column(primary_key=True, comment="Node label nvidia.com/gpu.product.")
+    recipe: Mapped[str] = mapped_column(comment="Builder's image and precision.")
+    state: Mapped[str] = mapped_column(comment="ready, serving, unusable, failed, refused.")
+    reason: Mapped[str] = mapped_column(comment="Why it does not serve, or empty.")
+    key: Mapped[str | None] = mapped_column(comment="Its folder's name. None if none was built.")
+    plan_sha256: Mapped[str | None] = mapped_column(
+        comment="Of the engine. None if none was built."
+    )
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class RolloutRow(Base):

@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.engines import EngineState, engines_of
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import monitored_releases
-from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow
+from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
 from visionops_assets.services.exporter.families import Sample, gauges
 from visionops_assets.settings import Settings
 
@@ -39,8 +40,21 @@ def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
             for r in releases
         ],
     )
+    yield _engine_metric(session, releases, settings)
     yield from _performance_metrics(_newest(session, PerformanceWindow))
     yield from _drift_metrics(_newest(session, DriftWindow))
+
+
+def _engine_metric(session: Session, releases: Sequence[Release], settings: Settings) -> Metric:
+    """Say of each kind of GPU that serves whether it serves the champion by an engine."""
+    samples: list[Sample] = []
+    ours = [release for release in releases if release.model_name == settings.model_name]
+    for release in ours if settings.gpu_kinds else ():
+        rows = engines_of(session, release.model_name, release.model_version)
+        serving = {row.gpu for row in rows if row.state == EngineState.SERVING}
+        samples += [((release.model_name, gpu), gpu in serving) for gpu in settings.gpu_kinds]
+    documentation = "Whether an engine serves the champion on this kind of GPU, and not ONNX."
+    return gauges("engine_serving", documentation, ["model", "gpu"], samples)
 
 
 def _newest(session: Session, windows: type[_Window]) -> Sequence[_Window]:

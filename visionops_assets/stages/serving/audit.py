@@ -23,6 +23,8 @@ RULE = "rollout rule"
 """The actor of changes that a rollout's evidence decided."""
 ARBITER = "retrain arbiter"
 """The actor of changes that the labels of a release decided."""
+ENGINE_RULE = "engine rule"
+"""The actor of changes between an engine and ONNX."""
 REFUSALS = (GateRefusedError, RolloutError, InvalidRequestError, NotFoundError)
 
 

@@ -3,7 +3,8 @@
     python -m visionops_assets.stages.serving.build_engine --model classifier --version 3
 
 Exit codes: 0, every engine is usable; 2, one could not be built, with one line that says why; 3,
-one differs too much from PyTorch: it is stored with its report, and never served.
+one differs too much from PyTorch: it is stored with its report, and never served. The records of
+those that were built go to the file of `--records`, by which the asset `engine` reads them.
 """
 
 import tempfile
@@ -15,20 +16,21 @@ import typer
 
 from visionops_assets.contracts import Artifact, ArtifactReport, ModelCard
 from visionops_assets.errors import VisionOpsError
+from visionops_assets.releasing.engines import (
+    PLAN_FILE,
+    RECORDS,
+    EngineRecord,
+    record_of,
+    write_engine,
+)
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.model_files import download_model
-from visionops_assets.stages.serving.engines import (
-    PLAN_FILE,
-    SOURCE_FILE,
-    EngineRecord,
-    read_timings,
-    write_engine,
-    write_timings,
-)
+from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
+from visionops_assets.stages.serving.engine_timings import read_timings, write_timings
 from visionops_assets.stages.serving.export import Reference, bound_of, calibrate
-from visionops_assets.stages.serving.exports import read_export
+from visionops_assets.stages.serving.exports import FILE_BY_ARTIFACT, read_export
 from visionops_assets.stages.snapshot_files import read_snapshot
 from visionops_assets.vision.precision import to_float16
 from visionops_assets.vision.tensorrt_engine import (
@@ -39,7 +41,7 @@ from visionops_assets.vision.tensorrt_engine import (
 from visionops_assets.vision.tensorrt_target import EnginePrecision
 
 PRECISIONS: tuple[EnginePrecision, ...] = ("fp16", "int8")
-UNUSABLE_EXIT_CODE = 3
+SOURCE_FILE = FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
 
 
 def build_engines(
@@ -48,7 +50,7 @@ def build_engines(
     model_name: str,
     model_version: int,
     precisions: Sequence[EnginePrecision] = PRECISIONS,
-) -> list[ArtifactReport]:
+) -> list[EngineRecord]:
     """Build engines from the signed ONNX file, compare each with PyTorch, and store them.
 
     Raises:
@@ -57,7 +59,7 @@ def build_engines(
         ReleaseError: there is no such export, or TensorRT cannot build it.
         UntrustedArtifactError: the export is not the one that we signed.
     """
-    target, reports = this_target(), []
+    target, records = this_target(), []
     exported, files = read_export(object_store, model_name, model_version)
     snapshot = read_snapshot(object_store, exported.snapshot_id)
     run_id = tracking.version_run_id(model_name, model_version)
@@ -76,14 +78,11 @@ def build_engines(
             built = build_engine(graph, card.spec.size_px, read_timings(object_store, target))
             write_timings(object_store, target, built.timing_cache)
             report = _compared(precision, built.plan, card, reference)
-            record = EngineRecord(
-                key=target.engine_key(precision),
-                source_sha256=exported.sha256_by_file[SOURCE_FILE],
-                report=report,
-            )
-            write_engine(object_store, exported, record, built.plan)
-            reports.append(report)
-    return reports
+            key = target.engine_key(precision)
+            record = record_of(key, exported, SOURCE_FILE, built.plan, report)
+            write_engine(object_store, record, built.plan)
+            records.append(record)
+    return records
 
 
 def _compared(
@@ -101,16 +100,22 @@ def main(
     precision: Annotated[
         list[str], typer.Option(help="fp16 or int8; may be given more than once.")
     ] = list(PRECISIONS),  # noqa: B006 - Typer reads it, nothing changes it
+    records_file: Annotated[
+        Path | None, typer.Option("--records", help="File for the records of the engines.")
+    ] = None,
 ) -> None:
     """Build the TensorRT engines of an export for the GPU of this machine."""
     wanted = [known for known in PRECISIONS if known in precision]
     if len(wanted) != len(set(precision)):
         raise typer.BadParameter(f"--precision is one of {', '.join(PRECISIONS)}.")
     try:
-        reports = build_engines(ObjectStore(), Tracking(), model, version, wanted)
+        records = build_engines(ObjectStore(), Tracking(), model, version, wanted)
     except VisionOpsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    if records_file is not None:
+        records_file.write_bytes(RECORDS.dump_json(records))
+    reports = [record.report for record in records]
     for report in reports:
         shortfalls = "; ".join(report.shortfalls)
         typer.echo(

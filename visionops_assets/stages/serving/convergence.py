@@ -3,6 +3,7 @@
 from visionops_assets.catalog.releases import champion, try_lock_releases
 from visionops_assets.catalog.rollouts import active_rollout, seconds_since_last_end
 from visionops_assets.stages.serving.controller import Controller
+from visionops_assets.stages.serving.engine_following import follow_engines
 from visionops_assets.stages.serving.replica import Version
 
 CANDIDATE_GRACE_S = 15.0
@@ -28,7 +29,9 @@ def converge(controller: Controller, model_name: str) -> str:
         if current is None:
             left = replicas.forget_rehearsals()
             return " ".join([f"No version of {model_name!r} was released yet.", *left])
-        found = replicas.converge(publisher.released(current))
+        served = publisher.released(current)
+        found = replicas.converge(served)
+        found += follow_engines(controller, session, current, served)
         if rollout is not None:
             number = rollout.model_version
             candidate = Version(number, lambda: publisher.repository.read(number))

@@ -1,4 +1,6 @@
-"""The Kubernetes Job that builds an export's TensorRT engines on a GPU node.
+"""The Kubernetes Job that builds an export's TensorRT engine on a GPU node.
+
+The asset `engine` starts it. By hand:
 
     python -m visionops_assets.stages.serving.engine_job --model classifier --version 3 \
       --image registry.example/visionops-tensorrt:1 | kubectl create -f -
@@ -8,15 +10,21 @@ Settings come from the ConfigMap and the Secret `visionops`, the signing key fro
 `visionops-signing-key`.
 """
 
+import hashlib
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
-from visionops_assets.stages.serving import build_engine
-from visionops_assets.stages.serving.build_engine import UNUSABLE_EXIT_CODE
+from visionops_assets.vision.tensorrt_target import EnginePrecision
 
+BUILDER = "visionops_assets.stages.serving.build_engine"
+"""A name, since it imports PyTorch."""
+UNUSABLE_EXIT_CODE = 3
+"""Of the builder: an engine differs too much from PyTorch."""
+RECORDS_FILE = "/dev/termination-log"
+"""Kubernetes keeps what is written there as the container's message."""
 SIGNING_KEY_DIR = "/etc/visionops/signing"
 GPU_RESOURCE = "nvidia.com/gpu"
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
@@ -24,19 +32,29 @@ NOT_EVICTED = {
     "karpenter.sh/do-not-disrupt": "true",
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
 }
-NAME_MAX_LENGTH = 40
-"""Kubernetes appends the version and five random characters, and allows 63."""
+SLUG_MAX_LENGTH = 32
+"""The version and a hash of eight characters follow, and Kubernetes allows 63."""
 
 
 def engine_job(
-    model_name: str, model_version: int, image: str, *, gpu_product: str | None = None
+    model_name: str,
+    model_version: int,
+    image: str,
+    *,
+    gpu_product: str | None = None,
+    precision: EnginePrecision = "fp16",
+    after: str = "",
 ) -> dict[str, Any]:
     """Return the Job, as Kubernetes reads it.
 
     `gpu_product` is the node label of NVIDIA's GPU feature discovery: an engine runs only on the
-    kind of GPU that built it. Without it, any node with a GPU will do.
+    kind of GPU that built it. Without it, any node with a GPU will do. Equal arguments give an
+    equal name, so that one engine is not built twice at a time, and a run that died is found again;
+    `after` says which result came before.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")[:NAME_MAX_LENGTH]
+    slug = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")[:SLUG_MAX_LENGTH]
+    asked = json.dumps([model_name, model_version, image, gpu_product, precision, after])
+    name = f"tensorrt-{slug}-{model_version}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
     labels = {
         "app.kubernetes.io/name": "visionops",
         "app.kubernetes.io/component": "tensorrt-builder",
@@ -47,7 +65,7 @@ def engine_job(
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"generateName": f"tensorrt-{slug}-{model_version}-", "labels": labels},
+        "metadata": {"name": name, "labels": labels},
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": 3600,
@@ -67,15 +85,13 @@ def engine_job(
             },
             "template": {
                 "metadata": {"labels": labels, "annotations": NOT_EVICTED},
-                "spec": _pod(model_name, model_version, image, gpu_product),
+                "spec": _pod(_container(model_name, model_version, image, precision), gpu_product),
             },
         },
     }
 
 
-def _pod(
-    model_name: str, model_version: int, image: str, gpu_product: str | None
-) -> dict[str, Any]:
+def _pod(container: dict[str, Any], gpu_product: str | None) -> dict[str, Any]:
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         # This account has the role, where a role replaces the object store's keys.
@@ -91,7 +107,7 @@ def _pod(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}],
-        "containers": [_container(model_name, model_version, image)],
+        "containers": [container],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}},
             {
@@ -105,12 +121,22 @@ def _pod(
     return pod
 
 
-def _container(model_name: str, model_version: int, image: str) -> dict[str, Any]:
+def _container(
+    model_name: str, model_version: int, image: str, precision: EnginePrecision
+) -> dict[str, Any]:
+    words = {
+        "--model": model_name,
+        "--version": str(model_version),
+        "--precision": precision,
+        "--records": RECORDS_FILE,
+    }
     return {
         "name": "builder",
         "image": image,
-        "command": ["python", "-m", build_engine.__name__],
-        "args": ["--model", model_name, "--version", str(model_version)],
+        "command": ["python", "-m", BUILDER],
+        "args": [word for pair in words.items() for word in pair],
+        "terminationMessagePath": RECORDS_FILE,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "envFrom": [
             {"configMapRef": {"name": "visionops"}},
             {"secretRef": {"name": "visionops"}},
@@ -140,9 +166,14 @@ def main(
     version: Annotated[int, typer.Option(help="Its exported version.")],
     image: Annotated[str, typer.Option(help="Image with visionops[tensorrt].")],
     gpu_product: Annotated[str | None, typer.Option(help="Kind of GPU, as its node says.")] = None,
+    precision: Annotated[str, typer.Option(help="fp16 or int8.")] = "fp16",
 ) -> None:
     """Print the Job as JSON, which `kubectl create -f -` takes."""
-    typer.echo(json.dumps(engine_job(model, version, image, gpu_product=gpu_product), indent=2))
+    if precision not in get_args(EnginePrecision):
+        raise typer.BadParameter("--precision is fp16 or int8.")
+    known = cast("EnginePrecision", precision)
+    job = engine_job(model, version, image, gpu_product=gpu_product, precision=known)
+    typer.echo(json.dumps(job, indent=2))
 
 
 if __name__ == "__main__":

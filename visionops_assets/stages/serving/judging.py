@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 from typing import Any, Self
 
 from visionops_assets.catalog.rollouts import ArmEvidence
@@ -47,11 +48,18 @@ class RolloutRule:
             max_s=settings.rollout_max_s,
         )
 
-    def for_rollout(self, rollout: Rollout) -> Self:
-        """Return the limits for one rollout: its own agreement, where it has one."""
-        if rollout.min_agreement is None:
-            return self
-        return replace(self, min_agreement=rollout.min_agreement)
+    def for_rollout(self, rollout: Rollout, *, by_engine: bool = False) -> Self:
+        """Return the limits for one rollout: its own agreement, where it has one.
+
+        `by_engine` says that an engine answers for the champion. A candidate is tried by ONNX, so
+        its latency is not compared then.
+        """
+        agreement = rollout.min_agreement
+        return replace(
+            self,
+            min_agreement=self.min_agreement if agreement is None else agreement,
+            max_latency_ratio=inf if by_engine else self.max_latency_ratio,
+        )
 
 
 @dataclass(frozen=True)

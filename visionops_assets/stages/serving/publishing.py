@@ -9,12 +9,11 @@ from visionops_assets.catalog.releases import newest_release
 from visionops_assets.catalog.rollouts import was_tried
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ModelCard
-from visionops_assets.releasing.loading import CARD_FILE, ENGINE_FILE, ONNX_FILE
+from visionops_assets.releasing.loading import CARD_FILE, ONNX_FILE
 from visionops_assets.releasing.manifest import Files
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.serving.engines import PLAN_FILE, engine_or_onnx
 from visionops_assets.stages.serving.exports import read_export, serving_report
 from visionops_assets.stages.serving.golden import golden_images, golden_set
 from visionops_assets.stages.serving.pipeline import (
@@ -29,10 +28,9 @@ from visionops_assets.stages.serving.smoke import GOLDEN_FILE, write_golden
 
 @dataclass(frozen=True)
 class Network:
-    """The artifact to serve, its file or engine, and the ONNX file that it must agree with."""
+    """The ONNX file to serve, and the size of the batches that suit it."""
 
-    files: Files
-    expected: bytes
+    onnx_model: bytes
     preferred_batch_size: int = MAX_PREFERRED_BATCH
 
 
@@ -73,12 +71,12 @@ class Publisher:
         options = PipelineOptions.of(load_settings())
         network = self._network(exported, files)
         options = replace(options, preferred_batch_size=network.preferred_batch_size)
-        if network.files.keys() == {ONNX_FILE} and options.backend == "tensorrt":
+        if options.backend == "tensorrt":
             options = replace(options, backend="onnxruntime")
         images = golden_images(self._object_store, exported.snapshot_id)
-        golden = golden_set(images, network.expected, card)
+        golden = golden_set(images, network.onnx_model, card)
         return {
-            **network.files,
+            ONNX_FILE: network.onnx_model,
             CARD_FILE: files[CARD_FILE],
             GOLDEN_FILE: write_golden(golden),
             **pipeline_files(self._template_dir, self._model_name, version, card, options),
@@ -86,11 +84,9 @@ class Publisher:
 
     def _network(self, exported: ExportedModel, files: Files) -> Network:
         settings = load_settings()
-        if not settings.serving_engine:
-            report = serving_report(exported, settings.serving_precision)
-            onnx = files[report.file]
-            return Network({ONNX_FILE: onnx}, onnx, preferred_batch_size(report.latency_ms))
-        key = settings.serving_engine
-        file, network = engine_or_onnx(self._object_store, exported, files, key)
-        name = ENGINE_FILE if file == PLAN_FILE else ONNX_FILE
-        return Network({name: network}, files[serving_report(exported, "fp32").file])
+        if settings.serving_backend == "tensorrt":
+            # INT8 ONNX is made for CPUs. An engine takes its place by `engine_following`.
+            report = serving_report(exported, "fp32")
+            return Network(files[report.file])
+        report = serving_report(exported, settings.serving_precision)
+        return Network(files[report.file], preferred_batch_size(report.latency_ms))

@@ -1,13 +1,22 @@
 """One Triton server, in serving one model: as champion, in rehearsal, as canary or shadow."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from visionops_assets.contracts import Role
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import ReleaseError
-from visionops_assets.releasing.loading import model_loads, steps_of
+from visionops_assets.releasing.engines import Engine
+from visionops_assets.releasing.loading import (
+    ONNX_FILE,
+    engine_loads,
+    infer_step,
+    is_engine,
+    is_ensemble,
+    model_loads,
+    steps_of,
+)
 from visionops_assets.releasing.manifest import Files
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
@@ -49,6 +58,13 @@ class Replica:
     def address(self) -> str:
         """Return the address that it listens on, `host:port`."""
         return self._server.address
+
+    def kind(self, kinds: Sequence[str]) -> str | None:
+        """Return the kind of its GPU: that of its name, or the only one that serves."""
+        if len(kinds) == 1:
+            return kinds[0]
+        name = self._server.given_name()
+        return name if name in kinds else None
 
     def served_version(self) -> int | None:
         """Return the version that it serves as champion."""
@@ -109,6 +125,54 @@ class Replica:
     def forget_steps(self, kept: Collection[int]) -> None:
         """Unload the steps of ensembles of other versions."""
         self._unload_steps(self._model_name, kept)
+
+    def follow_engine(self, version: Version, engine: Engine | None) -> str | None:
+        """Serve the network of the served version by an engine, or by ONNX; say so if it did not.
+
+        Raises:
+            ReleaseError: it does not load the engine, or answers wrongly by it; ONNX serves.
+        """
+        served = next(filter(is_engine, self._server.composing_models(self._model_name)), None)
+        if engine is None:
+            if served is None:
+                self._forget_engines(version, kept=None)
+                return None
+            self._load(self._model_name, version)
+            return f"{self.address}: serves version {version.number} by ONNX again."
+        if not is_ensemble(version.files):
+            raise ReleaseError(
+                f"Version {version.number} was released as one model. An engine is a step of an "
+                "ensemble: see VISIONOPS_SERVING_LAYOUT."
+            )
+        step = engine.step_of(infer_step(version.files))
+        if served == step:
+            self._forget_engines(version, kept=step)
+            return None
+        plan = engine.plan_for(version.files[ONNX_FILE])
+        if step not in self._server.known_models():
+            return f"{self.address}: {step} is not beside it yet; its keeper brings it."
+        self._take_engine(version, step, plan)
+        return f"{self.address}: serves version {version.number} by its engine."
+
+    def _take_engine(self, version: Version, step: str, plan: bytes) -> None:
+        """Load an engine, rehearse the ensemble with it, and switch to it."""
+        network, rehearsal = engine_loads(
+            version.files, self._rehearsal_name, version.number, step, plan
+        )
+        _, ensemble = engine_loads(version.files, self._model_name, version.number, step, plan)
+        self._server.load(network.name, network.config, network.files)
+        try:
+            self._server.load(rehearsal.name, rehearsal.config, rehearsal.files)
+            self._test(self._rehearsal_name, version)
+        finally:
+            self._unload(self._rehearsal_name)
+        self._server.load(ensemble.name, ensemble.config, ensemble.files)
+
+    def _forget_engines(self, version: Version, kept: str | None) -> None:
+        """Unload engines of a version that it is no longer served by."""
+        for step in steps_of(self._model_name, self._server.loaded_models()):
+            if is_engine(step) and int(step.split("-")[-2]) == version.number and step != kept:
+                self._server.unload(step)
 
     def load_candidate(self, candidate: Version, role: Role) -> list[float]:
         """Load a canary or shadow beside the champion, test it, and return the latencies in ms.

@@ -5,8 +5,9 @@ version that loads but answers wrongly never answers a client. Then one server i
 the others; each serves the old version until the new one is ready.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -19,6 +20,7 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
+from visionops_assets.releasing.engines import Engine
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.stages.serving.replica import Replica, Version
@@ -27,6 +29,18 @@ from visionops_assets.stages.serving.smoke import SmokeTest
 MAX_AT_ONCE = 16
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One server beside an engine: the kind of GPU if it was to serve by one, and what it did.
+
+    It serves by the engine if nothing is said of it.
+    """
+
+    gpu: str | None
+    said: str | None
+    is_refused: bool = False
 
 
 class Replicas:
@@ -103,6 +117,24 @@ class Replicas:
         """Unload the steps of other versions' ensembles; name the servers that do not answer."""
         self._repository.forget_asked(kept)
         return _reach_all(self._replicas, lambda replica: replica.forget_steps(kept))
+
+    def follow_engines(
+        self, version: Version, engine_by_gpu: Mapping[str, Engine], gpus: Sequence[str]
+    ) -> list[Followed]:
+        """Serve the champion's network by the engine of each server's GPU, or else by ONNX."""
+
+        def follow(replica: Replica) -> Followed:
+            gpu = None
+            try:
+                gpu = replica.kind(gpus)
+                engine = engine_by_gpu.get(gpu) if gpu else None
+                return Followed(gpu if engine else None, replica.follow_engine(version, engine))
+            except ReleaseError as error:
+                return Followed(gpu, f"{replica.address}: {error}", is_refused=True)
+            except VisionOpsError as error:
+                return Followed(None, str(error))
+
+        return _on_each(self._replicas, follow)
 
     def converge_candidate(self, candidate: Version, role: Role) -> list[str]:
         """Load a canary or shadow on servers that lost it; name them, and silent servers."""

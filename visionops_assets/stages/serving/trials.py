@@ -5,6 +5,7 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.engines import wanted_engines
 from visionops_assets.catalog.releases import Action, champion, try_lock_releases
 from visionops_assets.catalog.rollouts import (
     active_rollout,
@@ -106,9 +107,10 @@ class Trials:
             rollout = active_rollout(session, model_name)
             if rollout is None:
                 return "No canary or shadow is under way."
+            by_engine = wanted_engines(session, model_name, rollout.champion_version)
             judgement = judge(
                 evidence(session, rollout.rollout_id),
-                rule.for_rollout(rollout),
+                rule.for_rollout(rollout, by_engine=bool(by_engine)),
                 rollout_age_s(session, rollout.rollout_id),
             )
         if judgement.outcome is Outcome.WAIT:

@@ -1,0 +1,121 @@
+"""`engine`: a released model as TensorRT engines, built on the GPUs that serve it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.engines import EngineState, engines_of, note_engine
+from visionops_assets.catalog.releases import champion
+from visionops_assets.catalog.schema import EngineRow
+from visionops_assets.errors import ReleaseError
+from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
+from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import table
+from visionops_assets.stages.serving.engine_builds import (
+    BuildResult,
+    build_all,
+    job_of,
+    missing,
+    recipe_of,
+)
+
+NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
+
+
+class EngineRequest(dg.Config):
+    """The engines to build: of a version, 0 for the champion.
+
+    `again` builds those anew that differ from PyTorch, or that a server refused.
+    """
+
+    model_version: int = Field(0, ge=0)
+    again: bool = False
+
+
+@dg.asset(
+    group_name="model",
+    # The export is read by the Jobs. This arrow loads nothing.
+    deps=["exported_model"],
+    kinds={"tensorrt", "kubernetes"},
+    owners=OWNERS,
+)
+@fail_in_words
+def engine(
+    context: dg.AssetExecutionContext,
+    config: EngineRequest,
+    catalog: Catalog,
+    kubernetes_jobs: KubernetesJobs,
+) -> dg.MaterializeResult[None]:
+    """TensorRT engines of a version, one per kind of GPU that serves: built and compared there.
+
+    A Kubernetes Job builds each on a node of its kind, compares it with PyTorch on the holdout and
+    signs it. No release waits for it: ONNX serves until `serving_convergence` takes the engine.
+    Where no kind of GPU is declared, this does nothing.
+    """
+    settings = load_settings()
+    if not settings.gpu_kinds:
+        return dg.MaterializeResult(metadata={"outcome": NO_GPU})
+    version = config.model_version or _champion(catalog, settings)
+    if not version:
+        nothing = f"No version of {settings.model_name!r} was released yet."
+        return dg.MaterializeResult(metadata={"outcome": nothing})
+    wanted = missing(settings, _rows(catalog, settings, version), again=config.again)
+    jobs = {gpu: job_of(settings, version, gpu, after) for gpu, after in wanted.items()}
+    failed = {}
+    for gpu, result in build_all(kubernetes_jobs, jobs, context.log.info):
+        # Each at once: the others may take an hour more.
+        _note(catalog, settings, version, gpu, result)
+        if result.state is EngineState.FAILED:
+            failed[gpu] = result.reason
+    if failed:
+        reasons = " ".join(f"{gpu}: {reason}" for gpu, reason in failed.items())
+        raise ReleaseError(
+            f"Version {version} has no engine for {', '.join(failed)}, and ONNX serves there. "
+            f"{reasons}"
+        )
+    rows = _rows(catalog, settings, version)
+    return dg.MaterializeResult(metadata=_metadata(version, list(wanted), list(rows.values())))
+
+
+def _champion(catalog: Catalog, settings: Settings) -> int:
+    with catalog.begin() as session:
+        current = champion(session, settings.model_name)
+    return current.model_version if current else 0
+
+
+def _rows(catalog: Catalog, settings: Settings, version: int) -> dict[str, EngineRow]:
+    with catalog.begin() as session:
+        return {row.gpu: row for row in engines_of(session, settings.model_name, version)}
+
+
+def _note(
+    catalog: Catalog, settings: Settings, version: int, gpu: str, result: BuildResult
+) -> None:
+    record = result.record
+    with catalog.begin() as session:
+        note_engine(
+            session,
+            model_name=settings.model_name,
+            model_version=version,
+            gpu=gpu,
+            recipe=recipe_of(settings),
+            state=result.state,
+            reason=result.reason,
+            key=record.key if record else None,
+            plan_sha256=record.plan_sha256 if record else None,
+        )
+
+
+def _metadata(version: int, built: list[str], rows: Sequence[EngineRow]) -> dict[str, Any]:
+    frame = pd.DataFrame(
+        {"gpu": row.gpu, "state": row.state, "engine": row.key, "reason": row.reason}
+        for row in rows
+    )
+    outcome = f"Built for {', '.join(built)}." if built else "Nothing was missing."
+    return {"model_version": version, "outcome": outcome, "engines": table(frame)}
