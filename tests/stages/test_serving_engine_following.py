@@ -19,6 +19,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving import engine_following
+from visionops_assets.stages.serving.audit import Audit
 from visionops_assets.stages.serving.engine_following import follow_engines
 from visionops_assets.stages.serving.golden import GoldenSet
 from visionops_assets.stages.serving.replica import Version
@@ -125,14 +126,12 @@ class World:
         monkeypatch.setattr(engine_following, "engines_of", lambda *_: self.rows)
         monkeypatch.setattr(engine_following, "load_settings", lambda: self.settings)
         monkeypatch.setattr(engine_following, "move_engine", self._move)
-        monkeypatch.setattr(
-            engine_following.Audit, "note", lambda audit, _session, action: self._note(audit)
-        )
+        monkeypatch.setattr(Audit, "note", lambda audit, _session, _action: self._note(audit))
 
     def _move(self, _session: object, row: EngineRow, state: str, reason: str = "") -> None:
         row.state, row.reason = state, reason
 
-    def _note(self, audit: Any) -> None:
+    def _note(self, audit: Audit) -> None:
         self.noted.append(audit.order.reason)
 
     def engine(self, gpu: str = L4, plan: bytes = b"plan", weights: bytes = b"weights 1") -> str:
