@@ -50,7 +50,7 @@ class Engine:
     def step_of(self, infer_step: str) -> str:
         """Name the model that runs it in Triton: `classifier-3-engine_1a2b3c4d`.
 
-        By its content, so that no engine is replaced under the name by which it answers.
+        By its content, so that none is replaced while it answers.
         """
         return f"{infer_step.rpartition('-')[0]}-engine_{self.plan_sha256[:8]}"
 
