@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts second-broker mutants pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts crds second-broker mutants pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -108,6 +108,9 @@ releases: install ## Promote and roll back a hundred times under load, into buil
 hosts: install .venv/.tools ## Run the pods of the manifests on two hosts and kill them, into build/ (as root)
 	$(BIN)/pytest tests/integration/test_hosts.py
 	$(BIN)/python -m tests.hosts
+
+crds: install .venv/.tools ## Let a real API server take every custom resource, into build/ (as root; once 30 min)
+	$(BIN)/python -m tests.api_server
 
 # With a broker of another code base, on which producers are idempotent.
 .venv/second-broker: tests/queues/second_broker.txt .venv/.installed

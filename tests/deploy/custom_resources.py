@@ -54,8 +54,24 @@ def closed(schema: Any) -> Any:
 
 
 @cache
+def _kubernetes() -> Schema:
+    found: Schema = json.loads((files("kubernetes_validate") / _KUBERNETES).read_text())
+    return found
+
+
+def resolved(schema: Schema, base: str) -> tuple[Schema, str]:
+    """Return the schema that one of the document `base` refers to, or itself, and its document."""
+    while "$ref" in schema:
+        name, _, path = schema["$ref"].partition("#/$defs/")
+        base = name or base
+        group = base.removeprefix("urn:")
+        schema = (GROUPS[group] if group in GROUPS else _kubernetes())["$defs"][path]
+    return schema, base
+
+
+@cache
 def _registry() -> Registry[Schema]:
-    kubernetes = json.loads((files("kubernetes_validate") / _KUBERNETES).read_text())
+    kubernetes = _kubernetes()
     resources = [(kubernetes["$id"], Resource.from_contents(kubernetes))]
     for name, schema in GROUPS.items():
         contents = {"$schema": Draft202012Validator.META_SCHEMA["$id"], **closed(schema)}

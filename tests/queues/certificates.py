@@ -24,10 +24,13 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(_pem(own.sign(self._key, hashes.SHA256())))
 
-    def sign(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """Make a key and its certificate, and return their files: certificate, key."""
+    def sign(self, name: str, *hosts: str, group: str = "") -> tuple[Path, Path]:
+        """Make a key and its certificate, and return their files: certificate, key.
+
+        `group` is the subject's organisation, in which Kubernetes sees a group of users.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(_named(name), key.public_key())
+        builder = self._builder(_named(name, group), key.public_key())
         if hosts:
             found_at = x509.SubjectAlternativeName([_host(host) for host in hosts])
             builder = builder.add_extension(found_at, critical=False)
@@ -58,8 +61,9 @@ class Authority:
         )
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+def _named(name: str, group: str = "") -> x509.Name:
+    parts = {x509.NameOID.COMMON_NAME: name, x509.NameOID.ORGANIZATION_NAME: group}
+    return x509.Name([x509.NameAttribute(oid, text) for oid, text in parts.items() if text])
 
 
 def _host(host: str) -> x509.GeneralName:
