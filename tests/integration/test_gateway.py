@@ -28,6 +28,7 @@ from visionops_assets.contracts import Arm, MediaKind, Role
 from visionops_assets.errors import MediaError, ServerUnreachableError
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.rollouts import is_picked
+from visionops_assets.services.slow_refusals import PAUSE_S
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_png
 
@@ -117,6 +118,9 @@ def test_a_flood_is_answered_or_told_to_come_again(gateway: GatewayProcess) -> N
     for answer in answers:
         if answer.status_code == 429:
             assert (answer.json()["code"], answer.headers["retry-after"]) == ("overloaded", "1")
+    # Whoever comes again at once waits for its next refusal.
+    slow = [answer.elapsed.total_seconds() for answer in answers if answer.status_code == 429]
+    assert max(slow) > PAUSE_S / 2
     metrics = gateway.metrics()
     assert "visionops_gateway_in_flight 0.0" in metrics
     assert 'visionops_gateway_rejected_total{reason="in_flight"}' in metrics

@@ -67,9 +67,11 @@ def test_several_keys_divide_the_window_as_long_as_they_are_there() -> None:
     assert windows.fits("a", WINDOW_S)
 
 
-def windows_of(keys: str, clock_s: Callable[[], float] = lambda: 0.0) -> Windows:
+def windows_of(
+    keys: str, clock_s: Callable[[], float] = lambda: 0.0, max_costly: int = 1
+) -> Windows:
     """Return windows that these keys have just looked through."""
-    windows = Windows(max_costly=1, clock_s=clock_s)
+    windows = Windows(max_costly, clock_s)
     for key in keys:
         assert windows.fits(key, 0.001)
     return windows
@@ -101,23 +103,67 @@ def test_what_takes_more_than_50_ms_is_costly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "rest_s"), [("a", 0), ("ab", 0), ("abcd", 3), ("abcdefghij", 12), ("abcdefghijkl", 12)]
+    ("keys", "cost_s", "max_costly", "rests"),
+    [
+        ("a", 1.0, 1, 0),  # Alone.
+        ("ab", 0.01, 1, 0),  # Nobody feels it.
+        ("ab", 0.03, 1, 2),  # It costs three times as much as others feel.
+        ("ab", 0.05, 1, 4),
+        ("ab", 1.0, 1, 7),  # An eighth of one of two instances is a sixteenth of both.
+        ("abcdefghij", 1.0, 1, 7),
+        ("ab", 1.0, 2, 3),
+        ("ab", 1.0, 8, 0),  # One of 16 instances.
+    ],
 )
-def test_after_a_costly_prediction_its_key_rests_as_long_as_the_others_need(
-    keys: str, rest_s: float
+def test_a_key_rests_by_how_much_more_its_images_cost_than_those_of_others(
+    keys: str, cost_s: float, max_costly: int, rests: float
 ) -> None:
-    """Of 3 s: n / 2 - 1 times as long with n keys, and 4 times at most."""
     now_s = 10.0
-    windows = windows_of(keys, lambda: now_s)
-    windows.take("a", 1.0)
-    now_s = 13.0
-    assert windows.give("a", 1.0) == rest_s
-    if rest_s:
-        now_s = 12.999 + rest_s
-        assert not windows.fits("a", 1.0)
-        assert windows.fits("a", 0.05)
-    now_s = 13.0 + rest_s
-    assert windows.fits("a", 1.0)
+    windows = windows_of(keys, lambda: now_s, max_costly)
+    windows.take("a", cost_s)
+    now_s = 10.2
+    rest_s = windows.give("a", cost_s)
+    assert rest_s == pytest.approx(0.2 * rests)
+    if rests:
+        now_s = 10.199 + rest_s
+        assert not windows.fits("a", cost_s)
+        assert windows.fits("a", 0.01)
+    now_s = 10.201 + rest_s
+    assert windows.fits("a", cost_s)
+
+
+def test_keys_that_send_alike_do_not_rest() -> None:
+    windows = Windows(max_costly=1, clock_s=lambda: 0.0)
+    for key in "abc":
+        assert windows.fits(key, 0.2)
+    for key in "abc":
+        windows.take(key, 0.2)
+        assert windows.give(key, 0.2) == 0
+
+
+def test_what_half_of_the_others_send_is_typical() -> None:
+    windows = Windows(max_costly=1, clock_s=lambda: 1.0)
+    for key, cost_s in zip("abcd", (0.2, 0.2, 0.02, 0.2), strict=True):
+        assert windows.fits(key, cost_s)
+    windows.take("a", 0.2)
+    assert windows.give("a", 0.2) == 0
+    # The newest ones of a key count.
+    for _ in range(20):
+        windows.take("b", 0.02)
+        windows.give("b", 0.02)
+    windows.take("a", 0.2)
+    assert not windows.fits("d", 0.2)
+
+
+def test_several_under_way_take_no_longer_than_they_took_together() -> None:
+    now_s = 0.0
+    windows = windows_of("ab", lambda: now_s)
+    rest_s = 0.0
+    windows.take("a", 0.02)
+    windows.take("a", 0.02)
+    for now_s in (1.0, 3.0):  # noqa: B007 - the clock reads it
+        rest_s += windows.give("a", 0.02)
+    assert rest_s == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(("after_s", "is_alone"), [(4.9, False), (5.1, True)])
@@ -216,10 +262,10 @@ def simulated(
 
 
 class Triton:
-    """Two instances that answer in the order in which they were asked, one image at a time."""
+    """Instances that answer in the order in which they were asked, one image at a time."""
 
-    def __init__(self, loop: VirtualTime, line: Line[float] | None) -> None:
-        self._instances = asyncio.Semaphore(2)
+    def __init__(self, loop: VirtualTime, line: Line[float] | None, instances: int) -> None:
+        self._instances = asyncio.Semaphore(instances)
         self._line = line
         self._loop = loop
         self.answers: Counter[str] = Counter()
@@ -247,15 +293,17 @@ class Triton:
 
 
 SMALL_S = 0.004
-SIMULATED_S = 10
+SIMULATED_S = 30
 
 
-def rates(attack_s: float, *, fair: bool = True, attackers: int = 1) -> dict[str, float]:
-    """Return the answers per second of four keys beside attackers with 16 connections each."""
+def rates(
+    attack_s: float, instances: int, *, fair: bool = True, attackers: int = 1
+) -> dict[str, float]:
+    """Return the answers per second of two keys beside attackers with 16 connections each."""
 
     async def run(loop: VirtualTime) -> dict[str, float]:
         line = Line(Windows(1, loop.time)) if fair else None
-        triton = Triton(loop, line)
+        triton = Triton(loop, line, instances)
         clients = [triton.client(f"victim-{n}", SMALL_S, 1) for n in range(2)]
         if attack_s:
             clients += [triton.client(f"attacker-{n}", attack_s, 16) for n in range(attackers)]
@@ -269,13 +317,15 @@ def rates(attack_s: float, *, fair: bool = True, attackers: int = 1) -> dict[str
     return simulated(run)
 
 
-@pytest.mark.parametrize(("attackers", "kept"), [(1, 0.8), (4, 0.7)])
+@pytest.mark.parametrize(
+    ("instances", "attackers", "kept"), [(1, 1, 0.8), (2, 1, 0.8), (2, 4, 0.7)]
+)
 def test_others_keep_their_rate_beside_keys_that_send_the_costliest_images(
-    attackers: int, kept: float
+    instances: int, attackers: int, kept: float
 ) -> None:
-    alone = rates(0.0)
-    beside = rates(0.9, attackers=attackers)
-    unfair = rates(0.9, fair=False, attackers=attackers)
+    alone = rates(0.0, instances)
+    beside = rates(0.9, instances, attackers=attackers)
+    unfair = rates(0.9, instances, fair=False, attackers=attackers)
     for victim, rate in alone.items():
         assert beside[victim] >= kept * rate
         assert unfair.get(victim, 0) < 0.1 * rate
@@ -284,7 +334,24 @@ def test_others_keep_their_rate_beside_keys_that_send_the_costliest_images(
 
 @pytest.mark.parametrize("cost_s", [0.02, COSTLY_S, COSTLY_S + 0.01])
 def test_others_keep_their_rate_beside_a_key_whatever_its_images_cost(cost_s: float) -> None:
-    alone, beside = rates(0.0), rates(cost_s)
-    assert min(beside[victim] / rate for victim, rate in alone.items()) >= 0.75
-    # Nothing is left idle: both instances have work.
-    assert beside["attacker-0"] * cost_s > 0.4
+    alone, beside = rates(0.0, 2), rates(cost_s, 2)
+    assert min(beside[victim] / rate for victim, rate in alone.items()) >= 0.8
+    assert beside["attacker-0"] * cost_s > 0.1
+
+
+def test_costly_images_take_an_instance_where_all_send_them() -> None:
+    beside = rates(0.2, 2, attackers=1)
+    assert beside["attacker-0"] * 0.2 == pytest.approx(1 / 8, rel=0.2)
+
+    async def alike(loop: VirtualTime) -> dict[str, float]:
+        triton = Triton(loop, Line(Windows(1, loop.time)), 2)
+        tasks = [asyncio.create_task(triton.client(key, 0.2, 4)) for key in KEYS]
+        await asyncio.sleep(SIMULATED_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return {key: count / SIMULATED_S for key, count in triton.answers.items()}
+
+    rates_alike = simulated(alike)
+    assert sum(rates_alike.values()) * 0.2 == pytest.approx(1, rel=0.05)
+    assert max(rates_alike.values()) < 1.2 * min(rates_alike.values())

@@ -22,6 +22,7 @@ from visionops_assets.errors import UnsupportedMediaError
 from visionops_assets.services.connections import GuardedProtocol, max_connections
 from visionops_assets.services.logs import configure_logging, request_id
 from visionops_assets.services.problems import problem
+from visionops_assets.services.slow_refusals import SlowRefusals
 from visionops_assets.settings import load_settings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -52,7 +53,7 @@ def serve(app: FastAPI, url: str, drain: Callable[[], Awaitable[None]] | None = 
     """
     configure_logging()
     address = urlsplit(url)
-    guarded: ASGIApp = PlainBodies(app)
+    guarded: ASGIApp = PlainBodies(SlowRefusals(app, client_of))
     if address.hostname in LOOPBACK_HOSTS:
         guarded = LoopbackOnly(guarded)
     proxies = load_settings().trusted_proxies
@@ -200,6 +201,12 @@ class RequestLog:
 
 def _new_request_id() -> str:
     return f"{random.getrandbits(128):032x}"
+
+
+def client_of(scope: Scope) -> str:
+    """Name who sent a request that was answered: a valid key by its public part, or an address."""
+    key: str | None = scope.get("state", {}).get(_KEY_PREFIX)
+    return key or (scope["client"][0] if scope["client"] else "unknown")
 
 
 def note_key_prefix(scope: Scope, prefix: str) -> None:
