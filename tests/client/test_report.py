@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from visionops_assets.client.foreign_text import printable
 from visionops_assets.client.importing.importer import ImportResult
 from visionops_assets.client.importing.journal import Order
 from visionops_assets.client.importing.listing import Failure, Item, Listing
@@ -17,6 +16,7 @@ from visionops_assets.client.importing.report import (
     plan,
 )
 from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.foreign_text import printable
 
 ORDER = Order("/data/photos", "http://127.0.0.1:8080", "import", label="cat")
 

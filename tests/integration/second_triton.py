@@ -21,7 +21,8 @@ from visionops_assets.stack.keeper import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.ports import choose_ports
 from visionops_assets.stack.server import Server
-from visionops_assets.stack.triton import remove_shared_memory, triton
+from visionops_assets.stack.shared_memory import remove_shared_memory
+from visionops_assets.stack.triton import triton
 
 START_TIMEOUT_S = 120
 

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "errors": {"contracts"},
     "redaction": set(),
     "findings": set(),
+    "foreign_text": set(),
     "settings": BASE,
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "services": BASE
     | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
     | {"services"},
-    "client": BASE | {"settings", "client"},
+    "client": BASE | {"foreign_text", "settings", "client"},
     "stack": BASE | {"findings", "settings", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},

@@ -24,7 +24,6 @@ from visionops_assets.cli.screen import (
 from visionops_assets.contracts import DeadLetter, MediaEvent, Prediction
 from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
 from visionops_assets.settings import load_settings
-from visionops_assets.stack.probes import accepts_connections
 
 _COLUMNS = {name: name for name in ("letter", "code", "detail", "failed_at", "handled")}
 
@@ -115,6 +114,7 @@ def replay(
 def _read_letters() -> dict[str, DeadLetter]:
     """Read the topic. The relay may have published a letter twice: it is the same one."""
     from visionops_assets.resources.broker import Broker
+    from visionops_assets.stack.probes import accepts_connections
 
     address = load_settings().kafka_bootstrap_servers
     # Its client would try for 30 s.

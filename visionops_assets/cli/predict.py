@@ -12,7 +12,6 @@ import typer
 
 from visionops_assets.cli.models import standing_of
 from visionops_assets.cli.screen import AsJson, print_fact, print_json
-from visionops_assets.client.foreign_text import printable
 from visionops_assets.client.importing.folder import Folder
 from visionops_assets.client.importing.listing import Failure
 from visionops_assets.errors import (
@@ -22,6 +21,7 @@ from visionops_assets.errors import (
     TooLargeError,
     VisionOpsError,
 )
+from visionops_assets.foreign_text import printable
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:

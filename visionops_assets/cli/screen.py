@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from visionops_assets.client import foreign_text
+from visionops_assets import foreign_text
 
 # A table that is piped somewhere keeps its columns.
 console = Console(width=None if sys.stdout.isatty() else 200)

@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from visionops_assets.errors import StackError
-from visionops_assets.stack import processes, triton
+from visionops_assets.stack import processes
 from visionops_assets.stack.paths import Paths, tail
+from visionops_assets.stack.shared_memory import remove_shared_memory
 from visionops_assets.stack.state import (
     SILENT_AFTER_S,
     USABLE,
@@ -94,7 +95,7 @@ def stop(home: Path, watch: Watcher) -> bool:
             os.kill(supervisor.pid, signal.SIGTERM)
         _await_end(supervisor, paths, watch)
     orphans = processes.end_orphans(paths.run)
-    triton.remove_shared_memory(home)
+    remove_shared_memory(home)
     return bool(supervisor or orphans)
 
 

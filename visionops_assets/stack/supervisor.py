@@ -22,13 +22,14 @@ from visionops_assets.settings import (
     load_settings,
     settings_home,
 )
-from visionops_assets.stack import processes, triton
+from visionops_assets.stack import processes
 from visionops_assets.stack.environment import plan_environment
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.runner import POLL_S, Runner
 from visionops_assets.stack.server import Server, select
 from visionops_assets.stack.servers import build_servers
+from visionops_assets.stack.shared_memory import remove_shared_memory
 from visionops_assets.stack.state import SIGN_EVERY_S, Board, StackState, write_state
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _run(home: Path, only: frozenset[str], stopping: threading.Event) -> None:
     plan = Plan(settings, ports, frozenset(external))
     servers = select(build_servers(plan), only)
     supervise(servers, child_environment(settings), paths, stopping)
-    triton.remove_shared_memory(home)
+    remove_shared_memory(home)
 
 
 def main() -> int:

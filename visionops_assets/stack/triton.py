@@ -1,6 +1,5 @@
 """Triton Inference Server, in a virtual environment of its own."""
 
-import hashlib
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from visionops_assets.stack import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
 from visionops_assets.stack.server import Probe, Server
+from visionops_assets.stack.shared_memory import remove_shared_memory, shared_memory_prefix
 
 NAME = "triton"
 KEYED_BY_GRPC = ("shared-memory", "model-repository", "statistics", "trace", "logging")
@@ -23,7 +23,6 @@ key, reads the names of the classes there.
 """
 KEYED_BY_HTTP = ("metadata", "inference", "model-config", *KEYED_BY_GRPC)
 """Any web page can send requests to HTTP, and clients use gRPC: only health stays open."""
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 
 
 def triton(plan: Plan) -> Server:
@@ -52,17 +51,6 @@ def triton(plan: Plan) -> Server:
         patience_s=90,
         stop_timeout_s=35,
     )
-
-
-def shared_memory_prefix(home: Path) -> str:
-    """Name the shared memory of this stack's models, apart from that of any other stack."""
-    return "visionops_" + hashlib.sha256(str(home).encode()).hexdigest()[:12]
-
-
-def remove_shared_memory(home: Path) -> None:
-    """Remove shared memory that a killed Triton left. Call this only while it does not run."""
-    for region in _SHARED_MEMORY.glob(shared_memory_prefix(home) + "*"):
-        region.unlink(missing_ok=True)
 
 
 def _serves_its_champion(settings: Settings) -> Probe:

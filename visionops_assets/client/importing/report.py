@@ -9,10 +9,10 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from visionops_assets.client.foreign_text import printable
 from visionops_assets.client.importing.importer import ImportResult, label_of
 from visionops_assets.client.importing.journal import Order
 from visionops_assets.client.importing.listing import Failure, Item, Listing
+from visionops_assets.foreign_text import printable
 
 MAX_FAILURES_SHOWN = 50
 MAX_DUPLICATES_SHOWN = 5
