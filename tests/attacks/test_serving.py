@@ -147,7 +147,9 @@ def rates(gateway: GatewayProcess, keys: list[dict[str, str]]) -> float:
 
 
 @pytest.mark.rates
-@pytest.mark.parametrize(("side_px", "connections"), [(4_000, 4), (4_000, 40), (1_200, 16)])
+@pytest.mark.parametrize(
+    ("side_px", "connections"), [(4_000, 4), (4_000, 40), (1_200, 16), (850, 16)]
+)
 def test_a_key_that_sends_costly_images(
     gateway: GatewayProcess, record_property: Any, side_px: int, connections: int
 ) -> None:
