@@ -18,10 +18,10 @@ MAX_CLIENTS = 10_000
 
 
 class SlowRefusals:
-    """Gives a client one answer 429 (RFC 6585) at once, and holds others back for `PAUSE_S`.
+    """Gives a client one answer 429 (RFC 6585) at once, and lets others wait for `PAUSE_S`.
 
-    `client_of` names the client of a request that was answered. What is held back has only its
-    connection: its place and its memory are free already.
+    `client_of` names the client of a request that was answered. An answer that waits holds only
+    its connection: the request's place and memory are free already.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class SlowRefusals:
         self._next_at_s: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and hold its refusal back if it is one too many."""
+        """Pass the request on, and let its refusal wait if it is one too many."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -49,7 +49,7 @@ class SlowRefusals:
         await self._app(scope, receive, send_slowly)
 
     def _pause_s(self, client: str) -> float:
-        """Return how long this refusal of a client is held back."""
+        """Return how long this refusal of a client waits."""
         now_s = self._clock_s()
         next_at_s = self._next_at_s.get(client, 0.0)
         if next_at_s > now_s:
