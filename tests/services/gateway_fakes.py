@@ -1,8 +1,11 @@
 """Triton and the catalog as the gateway's unit tests play them, and the gateway between them."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import uuid4
+
+from tritonclient.grpc import model_config_pb2, service_pb2
 
 from tests.services.key_catalog import KeyCatalog
 from tests.vision.corpus import picture, saved
@@ -18,7 +21,10 @@ CHAMPION, CANDIDATE = "classifier", "classifier-candidate"
 
 
 def inference(label: str = "7", version: int = 3) -> Inference:
-    return Inference(label, ("1", "7", "9"), (0.25, 0.5, 0.25), uuid4(), version, "snapshot-1")
+    probabilities = (0.25, 0.5, 0.25)
+    return Inference(
+        label, ("1", "7", "9"), probabilities, uuid4(), version, "snapshot-1", bytes(8)
+    )
 
 
 class FakeTriton:
@@ -32,6 +38,7 @@ class FakeTriton:
             CHAMPION: inference(),
             CANDIDATE: inference("9", 4),
         }
+        self.by_image: Mapping[bytes, Inference | VisionOpsError] = {}
         self.error_of_check: VisionOpsError | None = None
         self.is_held: asyncio.Event | None = None
 
@@ -47,16 +54,28 @@ class FakeTriton:
         *,
         record: bool = True,
         keep_image: bool = False,
+        with_embedding: bool = False,
     ) -> Inference:
         self.asked.append((model, image, record))
         self.kept += [image] if keep_image else []
         self.timeouts_s.append(timeout_s)
         if self.is_held is not None:
             await self.is_held.wait()
+        outcome = self.by_image.get(image, self.outcomes[model])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def describe(self, what: str, model: str, timeout_s: float) -> Any:
         outcome = self.outcomes[model]
         if isinstance(outcome, VisionOpsError):
             raise outcome
-        return outcome
+        if what == "ModelMetadata":
+            return service_pb2.ModelMetadataResponse(name=model, versions=["3"])
+        config = model_config_pb2.ModelConfig(name=model, max_batch_size=32, backend="python")
+        config.parameters["classes"].string_value = '["1", "7", "9"]'
+        config.parameters["secret"].string_value = "of the server"
+        return service_pb2.ModelConfigResponse(config=config)
 
     @property
     def images(self) -> list[bytes]:
@@ -86,5 +105,6 @@ class FakeCatalog(KeyCatalog):
 
 
 def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:
-    given = Settings(**{"model_name": CHAMPION, **settings})
+    defaults = {"model_name": CHAMPION, "gateway_grpc_address": "127.0.0.1:0"}
+    given = Settings(**{**defaults, **settings})
     return Gateway(cast("TritonChannel", triton), cast("Catalog", catalog), given)

@@ -22,6 +22,7 @@ from visionops_assets.settings import (
 _ADDRESSES = {
     "INGEST": "ingest_url",
     "GATEWAY": "gateway_url",
+    "GATEWAY_GRPC": "gateway_grpc_address",
     "CAMERA": "camera_url",
     "TRITON": "triton_grpc_address",
     "DAGSTER": "dagster_url",
@@ -34,8 +35,8 @@ def env(as_json: AsJson = False) -> None:
     """Print shell variables with the addresses of the servers: `eval "$(visionops env)"`.
 
     They set PATH (with these programs first), VISIONOPS_HOME, DAGSTER_HOME (for `dagster dev`) and
-    the addresses INGEST, GATEWAY, CAMERA, TRITON (gRPC), DAGSTER, MLFLOW and PROMETHEUS. No secret
-    is among them.
+    the addresses INGEST, GATEWAY, GATEWAY_GRPC, CAMERA, TRITON (gRPC), DAGSTER, MLFLOW and
+    PROMETHEUS. No secret is among them.
     """
     home = settings_home()
     is_planned = (home / STACK_ENV_FILE).exists()

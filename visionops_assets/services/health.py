@@ -42,8 +42,11 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
 
 
-def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
-    """Add `/healthz` and `/readyz` to `app`. `checks` have the names of the checked servers."""
+def install_health(app: FastAPI, checks: Mapping[str, Check]) -> "Readiness":
+    """Add `/healthz` and `/readyz` to `app`, and return what the second one asks.
+
+    `checks` have the names of the checked servers.
+    """
     readiness = Readiness(checks)
 
     @app.get("/healthz", tags=[OPERATION], summary="Is the process alive?")
@@ -66,6 +69,8 @@ def install_health(app: FastAPI, checks: Mapping[str, Check]) -> None:
         # Not raised: otherwise each probe would log an error. The log says once what is missing.
         detail = f"Not ready: no answer from {', '.join(failing)}."
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, ServerUnreachableError.code, detail)
+
+    return readiness
 
 
 def catalog_check(catalog: Catalog) -> Check:

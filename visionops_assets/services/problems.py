@@ -123,6 +123,13 @@ def detail_of(error: VisionOpsError) -> str:
     return for_clients(str(error)) if error.public else _TOLD_BY_CODE.get(error.code, UNTOLD)
 
 
+def retry_after_s(error: VisionOpsError) -> int | None:
+    """Return after how many seconds to come again, or None where that would be of no use."""
+    if isinstance(error, RateLimitedError | OverloadedError):
+        return error.retry_after_s
+    return _RETRY_AFTER_S if status_of(error) == HTTPStatus.SERVICE_UNAVAILABLE else None
+
+
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe these answers for OpenAPI: the `responses` of a route."""
     schema = Problem.model_json_schema()

@@ -136,6 +136,10 @@ class ServerSettings(BaseSettings):
     gateway_url: str = Field(
         "http://127.0.0.1:8081", description="The service that predicts over HTTP."
     )
+    gateway_grpc_address: str = Field(
+        "127.0.0.1:8084",
+        description="The gateway's gRPC address, where Triton clients show an API key.",
+    )
     exporter_url: str = Field(
         "http://127.0.0.1:9100", description="Metrics that are read from the catalog."
     )

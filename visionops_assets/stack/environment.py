@@ -18,6 +18,7 @@ _FOLLOWERS = {
     "triton_http_url": "triton_grpc_address",
     "triton_metrics_url": "triton_grpc_address",
     "triton_admin_key": "triton_grpc_address",
+    "gateway_grpc_address": "gateway_url",
     "alerts_key": "alerts_url",
     "dagster_code_port": "dagster_code_host",
 }
@@ -101,6 +102,7 @@ def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, st
         "dagster_postgres_url": f"postgresql+psycopg2://{postgres}/dagster",
         "alertmanager_url": f"https://127.0.0.1:{ports['alertmanager']}",
         "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
+        "gateway_grpc_address": f"127.0.0.1:{ports['gateway_grpc']}",
         "triton_grpc_address": f"127.0.0.1:{ports['triton_grpc']}",
         "triton_metrics_url": f"http://127.0.0.1:{ports['triton_metrics']}/metrics",
         "dagster_code_port": str(ports["dagster_code"]),

@@ -76,6 +76,12 @@ PORTS: Mapping[str, Port] = {
     "triton_metrics": Port(8002, "triton", Guard.EXEMPT, "Numbers to read, nothing to change."),
     "ingest": Port(8080, "ingest", Guard.OWN_PAGES, _API_KEY),
     "gateway": Port(8081, "gateway", Guard.OWN_PAGES, _API_KEY),
+    "gateway_grpc": Port(
+        8084,
+        "gateway",
+        Guard.CREDENTIAL,
+        f"An API key, except for health. {_NOT_HTTP}",
+    ),
     "camera": Port(8082, "camera", Guard.OWN_PAGES, _OWN_PAGES),
     "alerts": Port(8083, "alerts", Guard.OWN_PAGES, "Alertmanager's key, except for health."),
     "exporter": Port(9100, "exporter", Guard.OWN_PAGES, _OWN_PAGES),

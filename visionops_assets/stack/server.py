@@ -39,6 +39,8 @@ class Server:
 
     name: str
     address: str
+    grpc_address: str = ""
+    """Of a server that people reach by HTTP as well."""
     probe: Probe
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Our own services: ingest, relay, sweep, cameras, the gateway, the exporter and alerts."""
 
 import sys
+from dataclasses import replace
 
 from visionops_assets.settings import heartbeat_file, secret_environment
 from visionops_assets.stack import postgres, seaweedfs, tansu, triton
@@ -32,9 +33,12 @@ def camera(plan: Plan) -> Server:
 
 
 def gateway(plan: Plan) -> Server:
-    """Describe the HTTP gateway of the served model."""
+    """Describe the gateway of the served model, by HTTP and gRPC."""
     needs = (triton.NAME, postgres.NAME)
-    return _http_service(plan, GATEWAY, "gateway_url", needs, ("postgres_url",))
+    described = _http_service(plan, GATEWAY, "gateway_url", needs, ("postgres_url",))
+    if described.is_external and not plan.is_external("gateway_grpc_address"):
+        return described
+    return replace(described, grpc_address=plan.settings.gateway_grpc_address)
 
 
 def exporter(plan: Plan) -> Server:

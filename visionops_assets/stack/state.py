@@ -43,6 +43,7 @@ class ServerState(BaseModel):
 
     name: str
     address: str
+    grpc_address: str = ""
     log: str
     status: Status = Status.WAITING
     pid: int | None = None
@@ -98,7 +99,12 @@ class Board:
         self._path = path
         self._supervisor_pid = supervisor_pid
         self._states = {
-            server.name: ServerState(name=server.name, address=server.address, log=str(log))
+            server.name: ServerState(
+                name=server.name,
+                address=server.address,
+                grpc_address=server.grpc_address,
+                log=str(log),
+            )
             for server, log in servers
         }
         self._was_up = False

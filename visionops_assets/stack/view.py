@@ -91,6 +91,11 @@ def address_table(state: StackState) -> Table:
     table = _table("server", "address", "for")
     addresses = {server.name: server.address for server in state.servers if server.address}
     pages = [name for name in _PAGES if name in addresses]
+    addresses |= {
+        f"{server.name}, gRPC": server.grpc_address
+        for server in state.servers
+        if server.grpc_address
+    }
     for name in (*pages, *(name for name in addresses if name not in _PAGES)):
         table.add_row(name, escape(addresses[name]), _PAGES.get(name, ""))
     return table

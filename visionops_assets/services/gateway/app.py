@@ -1,5 +1,6 @@
 """Builds the gateway's application from its parts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from visionops_assets.services.api_pages import create_api
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.browser import add_page
 from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
+from visionops_assets.services.gateway.grpc_door import GrpcDoor
+from visionops_assets.services.gateway.grpc_methods import GrpcMethods
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Predictor
@@ -51,9 +54,9 @@ TAGS = (PREDICTIONS, LABELS)
 
 
 class Gateway:
-    """The application as `app`, and `drain`, which ends its streams before the server stops.
+    """The application as `app`, and `drain`, which ends streams and calls before it stops.
 
-    `frames` has a child process, which ends with the application.
+    `frames` has a child process, which ends with the application, as the gRPC port `door` does.
 
     Neither Triton nor the catalog has to be up yet.
     """
@@ -71,13 +74,16 @@ class Gateway:
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             watch.start()
-            async with triton.connected():
+            async with triton.connected(), self.door.open():
                 yield
                 await predictor.close()
             watch.stop()
             self.frames.close()
 
-        self.drain = streams.drain
+        async def drain() -> None:
+            await asyncio.gather(streams.drain(), self.door.drain())
+
+        self.drain = drain
         self.app = create_api(
             "VisionOps gateway", DESCRIPTION, TAGS, lifespan, root_leads_to_docs=False
         )
@@ -92,7 +98,9 @@ class Gateway:
         self.app.add_api_websocket_route("/v1/stream", streams.serve)
         # Without the catalog, predictions go on for as long as known keys are valid.
         keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)
-        install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
+        readiness = install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
+        methods = GrpcMethods(access, predictor, admission, triton, metrics, settings)
+        self.door = GrpcDoor(methods, readiness, metrics.requests, settings)
 
         @self.app.get("/metrics", include_in_schema=False)
         async def prometheus_metrics() -> Response:

@@ -1,8 +1,9 @@
 """Predicts the images of one request at the same time. If one fails, the others are answered."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import TypeVar
 
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.admission import Admission
@@ -17,7 +18,7 @@ from visionops_assets.services.gateway.predictor import Ask, Predictor
 CONCURRENCY = 8
 """Images of one list under way at once, as far as there are places."""
 
-Outcome = PredictionAnswer | VisionOpsError
+_Answer = TypeVar("_Answer")
 
 
 async def predict_list(
@@ -29,35 +30,53 @@ async def predict_list(
         OverloadedError: there is no place for the list.
         VisionOpsError: no image was answered, because of Triton.
     """
-    outcomes: dict[int, Outcome] = {}
+    return _answer(
+        await outcomes_of(lambda i: predictor.predict(i, ask), admission, ask.client, images)
+    )
+
+
+async def outcomes_of(
+    predict: Callable[[bytes], Awaitable[_Answer]],
+    admission: Admission,
+    client: str,
+    images: Sequence[bytes | VisionOpsError],
+) -> list[_Answer | VisionOpsError]:
+    """Return what `predict` gives for each image, or raises, in the order of the images.
+
+    Raises:
+        OverloadedError: there is no place for the list.
+    """
+    outcomes: dict[int, _Answer | VisionOpsError] = {}
     waiting = iter(enumerate(images))
 
     async def work() -> None:
         # A free worker takes the next image: a slow image does not hold the others up.
         for place, image in waiting:
-            outcomes[place] = await _outcome(predictor, image, ask)
+            outcomes[place] = await _outcome(predict, image)
 
     async def work_if_there_is_a_place() -> None:
-        if admission.has_place(ask.client):
-            async with admission.place(ask.client):
+        if admission.has_place(client):
+            async with admission.place(client):
                 await work()
 
-    async with admission.place(ask.client):
+    async with admission.place(client):
         helpers = min(CONCURRENCY, len(images)) - 1
         await asyncio.gather(work(), *(work_if_there_is_a_place() for _ in range(helpers)))
-    return _answer([outcomes[place] for place in range(len(images))])
+    return [outcomes[place] for place in range(len(images))]
 
 
-async def _outcome(predictor: Predictor, image: bytes | VisionOpsError, ask: Ask) -> Outcome:
+async def _outcome(
+    predict: Callable[[bytes], Awaitable[_Answer]], image: bytes | VisionOpsError
+) -> _Answer | VisionOpsError:
     if isinstance(image, VisionOpsError):
         return image
     try:
-        return await predictor.predict(image, ask)
+        return await predict(image)
     except VisionOpsError as error:
         return error
 
 
-def _answer(outcomes: Sequence[Outcome]) -> ListAnswer:
+def _answer(outcomes: Sequence[PredictionAnswer | VisionOpsError]) -> ListAnswer:
     results = []
     for outcome in outcomes:
         if isinstance(outcome, VisionOpsError):

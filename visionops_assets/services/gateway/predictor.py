@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from visionops_assets.contracts import Arm, Role
 from visionops_assets.errors import (
@@ -48,7 +49,7 @@ class Ask:
 
     `key` picks the version that answers during a rollout, and `client` is the name of the API key,
     whose share it takes. `keep_image` asks for the image to be kept, so that it can be trained on
-    once it has a label.
+    once it has a label; `with_embedding` for the vector before the last layer.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Ask:
     top_k: int | None = None
     keep_image: bool = False
     client: str = ""
+    with_embedding: bool = False
 
     def left_s(self) -> float:
         """Return the time that is left.
@@ -69,6 +71,14 @@ class Ask:
                 "The deadline of the request is over. Allow it more time.", public=True
             )
         return left_s
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Triton's answer for one image, and the role of the version that gave it."""
+
+    inference: Inference
+    role: Literal[Role.CHAMPION, Role.CANARY]
 
 
 class Predictor:
@@ -106,7 +116,16 @@ class Predictor:
         )
 
     async def predict(self, image: bytes, ask: Ask) -> PredictionAnswer:
-        """Predict one encoded image.
+        """Predict one encoded image, as HTTP clients are answered.
+
+        Raises:
+            VisionOpsError: see `infer`.
+        """
+        answered = await self.infer(image, ask)
+        return PredictionAnswer.of(answered.inference, answered.role, ask.top_k)
+
+    async def infer(self, image: bytes, ask: Ask) -> Answered:
+        """Let the champion or the candidate answer one encoded image.
 
         Raises:
             MediaError: the image cannot be used.
@@ -132,17 +151,17 @@ class Predictor:
                 public=True,
             ) from None
 
-    async def _answer(self, image: bytes, ask: Ask, *, is_costly: bool) -> PredictionAnswer:
+    async def _answer(self, image: bytes, ask: Ask, *, is_costly: bool) -> Answered:
         trial = self._watch.trial
         if trial is None:
-            return PredictionAnswer.of(await self._champion(image, ask), Role.CHAMPION, ask.top_k)
+            return Answered(await self._champion(image, ask), Role.CHAMPION)
         # Only the champion's requests find out that Triton does not answer.
         if trial.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
             return await self._canary(trial, image, ask, is_costly=is_costly)
         inference = await self._tried_champion(trial, image, ask)
         if trial.shadows():
             self._later(lambda: self._shadow(trial, image, inference), is_costly=is_costly)
-        return PredictionAnswer.of(inference, Role.CHAMPION, ask.top_k)
+        return Answered(inference, Role.CHAMPION)
 
     async def close(self) -> None:
         """Give up comparisons under way."""
@@ -155,7 +174,11 @@ class Predictor:
         try:
             with self._breakers.request(ask.client, is_patient=left_s >= PATIENT_S):
                 return await self._triton.infer(
-                    self._model, image, left_s, keep_image=ask.keep_image
+                    self._model,
+                    image,
+                    left_s,
+                    keep_image=ask.keep_image,
+                    with_embedding=ask.with_embedding,
                 )
         except OverloadedError:
             self._metrics.count_rejected("triton_queue")
@@ -174,26 +197,28 @@ class Predictor:
         trial.observe(Arm.CHAMPION, _ms_since(started_s))
         return inference
 
-    async def _canary(
-        self, trial: Trial, image: bytes, ask: Ask, *, is_costly: bool
-    ) -> PredictionAnswer:
+    async def _canary(self, trial: Trial, image: bytes, ask: Ask, *, is_costly: bool) -> Answered:
         """Let the candidate answer, or the champion if the candidate fails."""
         started_s = time.monotonic()
         left_s = ask.left_s()
         try:
             # The champion gets the other half of the time, if it must answer.
             inference = await self._triton.infer(
-                self._candidate, image, left_s / 2, keep_image=ask.keep_image
+                self._candidate,
+                image,
+                left_s / 2,
+                keep_image=ask.keep_image,
+                with_embedding=ask.with_embedding,
             )
         except VisionOpsError as error:
             instead = await self._tried_champion(trial, image, ask)
             # The champion can use the image, so it is not the client's fault.
             if isinstance(error, MediaError) or _is_servers_fault(error, left_s):
                 trial.fail(Arm.CANDIDATE)
-            return PredictionAnswer.of(instead, Role.CHAMPION, ask.top_k)
+            return Answered(instead, Role.CHAMPION)
         trial.observe(Arm.CANDIDATE, _ms_since(started_s))
         self._later(lambda: self._agreement(trial, image, inference), is_costly=is_costly)
-        return PredictionAnswer.of(inference, Role.CANARY, ask.top_k)
+        return Answered(inference, Role.CANARY)
 
     async def _agreement(self, trial: Trial, image: bytes, candidate: Inference) -> None:
         """Ask the champion for the answer that a canary gave, only to compare."""
