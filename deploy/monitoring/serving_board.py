@@ -9,7 +9,7 @@ EACH = "{{model}} {{version}}"
 NOW: list[Panel] = [
     number(
         "Predictions",
-        Query('sum(visionops:requests:rate5m{job="gateway", route="/v1/predict"})'),
+        Query('sum(visionops:requests:rate5m{job="gateway", route=~"/v1/predict|.*/ModelInfer"})'),
         "reqps",
         "Requests of the gateway, a second.",
     ),
@@ -23,8 +23,8 @@ NOW: list[Panel] = [
     number(
         "p99",
         Query(
-            'visionops:request_seconds:quantile5m{job="gateway", route="/v1/predict",'
-            ' quantile="0.99"}'
+            'max(visionops:request_seconds:quantile5m{job="gateway", quantile="0.99",'
+            ' route=~"/v1/predict|.*/ModelInfer"})'
         ),
         "s",
         "Latency of the gateway.",
@@ -66,8 +66,9 @@ GATEWAY: list[Panel] = [
         "Latency",
         [
             Query(
-                'visionops:request_seconds:quantile5m{job="gateway", route="/v1/predict"}',
-                "p{{quantile}}",
+                'visionops:request_seconds:quantile5m{job="gateway",'
+                ' route=~"/v1/predict|.*/ModelInfer"}',
+                "p{{quantile}} {{route}}",
             )
         ],
         "s",

@@ -67,7 +67,7 @@ PACKAGES = (
         "e7SY7EkCGRHy5wHkaGhP32v7V1L+gBalfoqZDFDWn5k9Q7+IW6uz9jNWgOZ9R/Hv5NWyAFYaA01ET2qsysVt5A==",
         "IoK8sSigsGatewayApiApisV1",
         "gateway.networking.k8s.io",
-        ("Gateway", "HTTPRoute"),
+        ("GRPCRoute", "Gateway", "HTTPRoute"),
     ),
     Package(
         "@kubernetes-models/keda@2.0.0",

@@ -82,7 +82,7 @@ def test_an_edge_of_addresses_reaches_what_knows_its_users() -> None:
         opened = matches(policy["podSelector"], pod_labels(workload))
         assert opened == (name in {"ingest", "gateway"}), name
     [rule] = policy["ingress"]
-    assert {port["port"] for port in rule["ports"]} == {8080, 8081}
+    assert {port["port"] for port in rule["ports"]} == {8080, 8081, 8084}
     assert all(ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 16 for peer in rule["from"])
 
 

@@ -19,7 +19,7 @@ Rules = dict[str, list[tuple[set[str], set[int]]]]
 
 INGRESS: Rules = {
     "ingest": [({EDGE, MONITORING, RUNS, "pods of camera"}, {8080})],
-    "gateway": [({EDGE, MONITORING, RUNS}, {8081})],
+    "gateway": [({EDGE, MONITORING, RUNS}, {8081}), ({EDGE}, {8084})],
     "camera": [({MONITORING, RUNS}, {8082})],
     "alerts": [({MONITORING, RUNS}, {8083})],
     "exporter": [({MONITORING, RUNS}, {9100})],

@@ -27,6 +27,7 @@ from visionops_assets.services.camera.app import create_app as camera_app
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.exporter.app import create_app as exporter_app
 from visionops_assets.services.gateway.app import Gateway
+from visionops_assets.services.gateway.grpc_door import SERVICE
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.ingest.app import create_app as ingest_app
 from visionops_assets.settings import Settings, secret_fields
@@ -62,6 +63,11 @@ def apps() -> dict[str, FastAPI]:
 def paths_of(app: FastAPI) -> set[str]:
     """Return the paths of an application: those that it documents, and the others."""
     return {*app.openapi()["paths"], *(str(getattr(route, "path", "")) for route in app.routes)}
+
+
+def ports_of(overlay: str, service: str) -> dict[str, int]:
+    """Return the ports of a Service by their names."""
+    return {p["name"]: p["port"] for p in of_kind(overlay, "Service")[service]["spec"]["ports"]}
 
 
 def variables(container: Manifest) -> dict[str, str]:
@@ -183,8 +189,16 @@ def test_a_service_listens_where_it_is_looked_for(name: str) -> None:
     assert listens.port == container["ports"][0]["containerPort"]
     known_as = urlsplit(config_map("production", "visionops")[setting])
     assert known_as.hostname == name
-    [port] = of_kind("production", "Service")[name]["spec"]["ports"]
-    assert known_as.port == port["port"] == listens.port
+    assert known_as.port == ports_of("production", name)["http"] == listens.port
+
+
+def test_the_gateway_listens_for_grpc_where_it_is_looked_for() -> None:
+    [container] = pod(workloads("production")["gateway"])["containers"]
+    setting = f"{PREFIX}GATEWAY_GRPC_ADDRESS"
+    port = ports_of("production", "gateway")["grpc"]
+    assert variables(container)[setting] == f"0.0.0.0:{port}"
+    assert config_map("production", "visionops")[setting] == f"gateway:{port}"
+    assert {each["name"]: each["containerPort"] for each in container["ports"]}["grpc"] == port
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -233,8 +247,8 @@ def test_routes_lead_to_services(overlay: str) -> None:
     for name, route in of_kind(overlay, "HTTPRoute").items():
         [rule] = route["spec"]["rules"]
         [backend] = rule["backendRefs"]
-        [port] = of_kind(overlay, "Service")[backend["name"]]["spec"]["ports"]
-        assert (backend["name"], backend["port"]) == (name, port["port"])
+        port = ports_of(overlay, backend["name"])["http"]
+        assert (backend["name"], backend["port"]) == (name, port)
         prefixes = [match["path"]["value"] for match in rule["matches"]]
         paths = paths_of(public[name])
         # Of the one host of both, the bare address is that of the gateway's page.
@@ -247,6 +261,30 @@ def test_routes_lead_to_services(overlay: str) -> None:
         # As a prefix it would let in all.
         kinds = {match["path"]["value"]: match["path"]["type"] for match in rule["matches"]}
         assert kinds.get("/", "Exact") == "Exact"
+
+
+@pytest.mark.parametrize("overlay", PRODUCTION)
+def test_a_route_of_grpc_leads_to_the_gateways_protocol_and_nothing_else(overlay: str) -> None:
+    [(name, route)] = of_kind(overlay, "GRPCRoute").items()
+    [rule] = route["spec"]["rules"]
+    assert rule["matches"] == [{"method": {"type": "Exact", "service": SERVICE}}]
+    assert rule["backendRefs"] == [{"name": name, "port": ports_of(overlay, name)["grpc"]}]
+    # Gateways refuse a GRPCRoute that has the host of an HTTPRoute on the same listener.
+    hosts = {
+        host
+        for each in of_kind(overlay, "HTTPRoute").values()
+        for host in each["spec"]["hostnames"]
+    }
+    [host] = route["spec"]["hostnames"]
+    assert host not in hosts
+    listeners = {
+        listener["name"]: listener
+        for listener in of_kind(overlay, "Gateway")["edge"]["spec"]["listeners"]
+    }
+    [parent] = route["spec"]["parentRefs"]
+    listener = listeners[parent["sectionName"]]
+    assert (listener["hostname"], listener["protocol"]) == (host, "HTTPS")
+    assert listener["tls"] == listeners["api"]["tls"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -21,10 +21,8 @@ CHAMPION, CANDIDATE = "classifier", "classifier-candidate"
 
 
 def inference(label: str = "7", version: int = 3) -> Inference:
-    probabilities = (0.25, 0.5, 0.25)
-    return Inference(
-        label, ("1", "7", "9"), probabilities, uuid4(), version, "snapshot-1", bytes(8)
-    )
+    odds, embedding = (0.25, 0.5, 0.25), bytes(8)
+    return Inference(label, ("1", "7", "9"), odds, uuid4(), version, "snapshot-1", embedding)
 
 
 class FakeTriton:

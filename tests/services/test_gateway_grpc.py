@@ -1,4 +1,4 @@
-"""The gateway's gRPC port, on a real socket, asked by tritonclient: who may, what comes, what not."""
+"""The gateway's gRPC port, on a real socket, asked by tritonclient."""
 
 import asyncio
 import time

@@ -47,7 +47,7 @@ class Wanted:
 
 
 def _of_service(service: str, route: str) -> list[Wanted]:
-    """Return the measures of an HTTP service of ours; latency and errors are of its main route."""
+    """Return the measures of an HTTP service of ours; latency and errors are of its main routes."""
     main = (("route", route),)
     requests = f"visionops_{service}_requests_total"
     return [
@@ -108,7 +108,7 @@ def _of_triton() -> list[Wanted]:
 
 WANTED: Mapping[str, Sequence[Wanted]] = {
     "triton": _of_triton(),
-    "gateway": _of_service("gateway", "/v1/predict"),
+    "gateway": _of_service("gateway", "/v1/predict|.*/ModelInfer"),
     "ingest": _of_service("ingest", "/v1/media"),
     "exporter": (),
     "camera": (),
