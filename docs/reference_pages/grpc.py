@@ -1,11 +1,16 @@
 """Builds the page of the gRPC interface from the configuration that a release gives Triton."""
 
+from http import HTTPStatus
+
 from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2
 
 from reference_pages.markdown import code, page, table
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.releasing.loading import CONFIG_FILE
+from visionops_assets.services.gateway.calls import STATUS_CODES
+from visionops_assets.services.gateway.grpc_methods import MESSAGE_OVERHEAD_BYTES
+from visionops_assets.services.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
 from visionops_assets.stages.serving.pipeline import MAX_BATCH_SIZE, PipelineOptions, pipeline_files
 
@@ -40,6 +45,29 @@ code, as in `too_many_pixels: ...` (see [error codes](errors.md)). So is a param
 than boolean, such as `"false"` in text (`invalid_request: ...`). A full queue is refused with
 `UNAVAILABLE`. Requests that were answered in one batch with a refused one are not touched by it."""
 
+_FROM_OUTSIDE = f"""\
+The gateway answers the same requests at `VISIONOPS_GATEWAY_GRPC_ADDRESS`, for clients that show an
+API key with the scope `predict`: `authorization: Bearer KEY` or `x-api-key: KEY` in the metadata.
+It has the methods `ModelInfer`, `ModelMetadata`, `ModelConfig` (tensors and classes alone),
+`ModelReady` and `ServerMetadata`, and, without a key, `ServerLive` and `ServerReady`. All others,
+streams too, are `UNIMPLEMENTED`. What differs from Triton:
+
+- The images of a request are predicted one by one, each in its turn. Where one cannot be used, the
+  message says which, and the request has no answer; images that were predicted before are recorded.
+  While one version replaces another, the images of one request may be answered by both:
+  `MODEL_VERSION` says which. If these have other classes, the request is refused with
+  `UNAVAILABLE`.
+- `model_version` is left empty: a release, or a canary, decides which version answers.
+- `record` is refused: every prediction is recorded. Triton's `timeout` (microseconds) and the
+  deadline of the call shorten `VISIONOPS_GATEWAY_DEADLINE_S`. Shared memory and
+  `classification` are refused.
+- A message has at most {MESSAGE_OVERHEAD_BYTES // 1024**2} MiB more than the largest image
+  (`VISIONOPS_MAX_PREDICTED_IMAGE_BYTES`); a larger one ends with `RESOURCE_EXHAUSTED`.
+- A connection ends after ten minutes, or five without a call, when its calls are answered: clients
+  make another by themselves, to a replica that may be new."""
+
+_STATUSES_OF = "code in `visionops-code` and at the beginning of the message"
+
 
 def build() -> str:
     """Return the page, a table per direction.
@@ -60,7 +88,23 @@ def build() -> str:
         table(["parameter", "type, default", "meaning"], _PARAMETERS),
         "## Refusals",
         _REFUSALS,
+        "## From outside a cluster",
+        _FROM_OUTSIDE,
+        table(["status", "of HTTP", _STATUSES_OF], _statuses()),
     )
+
+
+def _statuses() -> list[list[str]]:
+    """Return the gateway's statuses of gRPC, those of HTTP, and the codes of either."""
+    rows: dict[tuple[str, HTTPStatus], list[str]] = {}
+    for code_, http in STATUS_BY_CODE.items():
+        status = STATUS_CODES[http].name
+        rows.setdefault((status, http), []).append(code(code_))
+    return [
+        [code(status), str(http.value), ", ".join(codes)]
+        for (status, http), codes in sorted(rows.items(), key=lambda row: row[0])
+        if http != HTTPStatus.INTERNAL_SERVER_ERROR
+    ]
 
 
 def _config() -> model_config_pb2.ModelConfig:

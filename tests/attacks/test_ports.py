@@ -12,12 +12,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import psycopg
 import pytest
 import websockets
 from sqlalchemy.engine import make_url
-from tritonclient.grpc import InferenceServerClient
+from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from visionops_assets.settings import STACK_ENV_FILE, Settings
@@ -179,6 +180,37 @@ def wants_tritons_key_by_http(stack: Settings, port: int) -> None:
         assert answer.status_code == HTTPStatus.FORBIDDEN, (method, path)
 
 
+def wants_an_api_key_by_grpc(stack: Settings, port: int) -> None:
+    """Health is open, as by HTTP. With a wrong key a method does no more than without one."""
+    model = stack.model_name
+    wrong = {"authorization": f"Bearer vo_00000000_{'x' * 43}"}
+    image = InferInput("IMAGE", [1, 1], "BYTES")
+    image.set_data_from_numpy(np.array([[b"x"]], dtype=np.object_))
+    with InferenceServerClient(f"{HOST}:{port}") as client:
+        assert client.is_server_live()
+        attempts: tuple[Callable[..., object], ...] = (
+            client.get_server_metadata,
+            lambda **given: client.is_model_ready(model, **given),
+            lambda **given: client.get_model_metadata(model, **given),
+            lambda **given: client.get_model_config(model, **given),
+            lambda **given: client.infer(model, [image], **given),
+        )
+        for attempt in attempts:
+            for headers in ({}, wrong):
+                with pytest.raises(InferenceServerException, match="UNAUTHENTICATED"):
+                    attempt(headers=headers)
+        for absent in (
+            client.get_model_repository_index,
+            client.get_inference_statistics,
+            client.get_system_shared_memory_status,
+            client.get_log_settings,
+            lambda: client.unload_model(model),
+        ):
+            with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
+                absent()
+    assert is_refused(request(port, "POST", "/v1/predict", PAGE | PLAIN, "x", timeout_s=1.5))
+
+
 _STORE = ("s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc")
 WITHOUT_CREDENTIAL: Mapping[str, Callable[[Settings, int], None]] = {
     **dict.fromkeys((*_STORE, "admin", "admin_grpc"), wants_a_certificate),
@@ -186,6 +218,7 @@ WITHOUT_CREDENTIAL: Mapping[str, Callable[[Settings, int], None]] = {
     "postgres": wants_a_password,
     "triton_http": wants_tritons_key_by_http,
     "alertmanager": wants_a_certificate,
+    "gateway_grpc": wants_an_api_key_by_grpc,
 }
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
 
 from tests.integration.released_models import CARD, network
 from tests.stacks import key_for
@@ -54,7 +56,11 @@ class GatewayProcess:
     """A running gateway, and a key for it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], address: tuple[str, int], model: str
+        self,
+        process: subprocess.Popen[bytes],
+        address: tuple[str, int],
+        grpc_address: str,
+        model: str,
     ) -> None:
         self.process = process
         self.model = model
@@ -66,6 +72,7 @@ class GatewayProcess:
             "Content-Type": "image/png",
         }
         self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        self.grpc_address = grpc_address
 
     def client(self) -> GatewayClient:
         """Return a client of it."""
@@ -74,6 +81,17 @@ class GatewayProcess:
     def post(self, image: bytes, query: str = "") -> httpx.Response:
         """Send one image, once."""
         return self.http.post(f"/v1/predict{query}", content=image, headers=self.headers)
+
+    def infer(self, *images: bytes, sticky_key: str = "") -> InferResult:
+        """Send images in one call of a plain Triton client."""
+        tensor = InferInput("IMAGE", [len(images), 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[image] for image in images], dtype=np.object_))
+        headers = {
+            "authorization": self.headers["Authorization"],
+            **({"x-sticky-key": sticky_key} if sticky_key else {}),
+        }
+        with InferenceServerClient(self.grpc_address) as client:
+            return client.infer(self.model, [tensor], headers=headers)
 
     def metrics(self) -> str:
         """Return what it tells Prometheus."""
@@ -87,17 +105,24 @@ class GatewayProcess:
 @contextmanager
 def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess]:
     """Run a gateway of a model, with these `VISIONOPS_` variables, for the length of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.socket() as free, socket.socket() as other:
+        for each in (free, other):
+            each.bind(("127.0.0.1", 0))
         address: tuple[str, int] = free.getsockname()
+        grpc_address = f"127.0.0.1:{other.getsockname()[1]}"
     url = f"http://{address[0]}:{address[1]}"
-    given = {"GATEWAY_URL": url, "MODEL_NAME": model_name, **settings}
+    given = {
+        "GATEWAY_URL": url,
+        "GATEWAY_GRPC_ADDRESS": grpc_address,
+        "MODEL_NAME": model_name,
+        **settings,
+    }
     environment = os.environ | {f"VISIONOPS_{name}": value for name, value in given.items()}
     command = [sys.executable, "-m", "visionops_assets.services.gateway"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait_until_healthy(process, url)
-        gateway = GatewayProcess(process, address, model_name)
+        gateway = GatewayProcess(process, address, grpc_address, model_name)
         with gateway.http:
             yield gateway
     finally:

@@ -1,17 +1,24 @@
 """The gateway as a process, on a real Triton and a real catalog."""
 
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
+from tritonclient.utils import InferenceServerException
 
 from tests.integration.gateway_process import (
     GatewayProcess,
@@ -65,9 +72,9 @@ def client(gateway: GatewayProcess) -> Iterator[GatewayClient]:
 
 @pytest.mark.attack
 def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
-    model: ServedModel, client: GatewayClient
+    model: ServedModel, gateway: GatewayProcess, client: GatewayClient
 ) -> None:
-    """Every hostile image, by HTTP and gRPC: each has its code, and harms no other."""
+    """Every hostile image, by HTTP and both ways of gRPC: each has its code, and harms no other."""
     images = [case.make() for case in IMAGES.values()]
     good: list[str] = []
     ending = threading.Event()
@@ -80,6 +87,7 @@ def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
         background = pool.submit(predict_good_ones)
         by_http = client.predict_many(images)
         by_grpc = TritonServer().predict_each(model.name, images)
+        from_outside = [code_by_grpc(gateway, image) for image in images]
         ending.set()
         background.result()
     expected = {name: case.code for name, case in IMAGES.items()}
@@ -87,8 +95,70 @@ def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
     assert dict(zip(IMAGES, codes, strict=True)) == expected
     codes = [o.code if isinstance(o, MediaError) else None for o in by_grpc]
     assert dict(zip(IMAGES, codes, strict=True)) == expected
+    assert dict(zip(IMAGES, from_outside, strict=True)) == expected
     assert len(good) > 0
     assert len(set(good)) == 1
+
+
+def code_by_grpc(gateway: GatewayProcess, image: bytes) -> str | None:
+    """Return the code of the refusal of an image by gRPC, or None."""
+    try:
+        gateway.infer(image)
+    except InferenceServerException as error:
+        return str(error.message()).partition(":")[0]
+    return None
+
+
+def test_by_grpc_the_gateway_answers_as_triton_does(
+    stack: Settings, gateway: GatewayProcess, client: GatewayClient
+) -> None:
+    images = [PNG, saved(picture(), "JPEG")] * 16
+    tensor = InferInput("IMAGE", [len(images), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[image] for image in images], dtype=np.object_))
+    with InferenceServerClient(stack.triton_grpc_address) as triton:
+        expected = triton.infer(gateway.model, [tensor], parameters={"record": False})
+    answer = gateway.infer(*images)
+
+    def described(result: InferResult) -> list[tuple[str, str, list[int]]]:
+        outputs = result.get_response().outputs
+        return sorted((each.name, each.datatype, list(each.shape)) for each in outputs)
+
+    assert described(answer) == described(expected)
+    assert answer.get_response().model_version == expected.get_response().model_version
+    for name in ("LABEL", "MODEL_VERSION", "SNAPSHOT_ID"):
+        assert answer.as_numpy(name).tolist() == expected.as_numpy(name).tolist()
+    for name in ("PROBABILITIES", "EMBEDDING"):
+        assert answer.as_numpy(name) == pytest.approx(expected.as_numpy(name), abs=1e-5)
+    ids = [text.decode() for text in answer.as_numpy("PREDICTION_ID")[:, 0]]
+    assert len(set(ids)) == len(images)
+    assert client.label(UUID(ids[0]), "b").label == "b"
+    assert 'ModelInfer",status="200"' in gateway.metrics()
+
+
+def test_the_documented_client_from_outside_runs(
+    stack: Settings, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    page = (stack.project_root / "docs" / "how-to" / "predict.md").read_text()
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "ssl=True" in c]
+    for said, here in (
+        ('"grpc.visionops.example:443", ssl=True', f'"{gateway.grpc_address}"'),
+        ('"classifier"', f'"{gateway.model}"'),
+    ):
+        assert said in code
+        code = code.replace(said, here)
+    (tmp_path / "street.jpg").write_bytes(PNG)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"VISIONOPS_API_KEY": gateway.key.get_secret_value()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    label, version, *classes = done.stdout.split()
+    assert (label in classes, version, classes) == (True, "1", list(CARD.classes))
 
 
 def test_an_answer_says_what_was_predicted_by_which_version(client: GatewayClient) -> None:
@@ -186,8 +256,12 @@ class Trying:
             return evidence(session, self.rollout.rollout_id)[arm]
 
 
+def version_by_grpc(gateway: GatewayProcess, sticky_key: str) -> int:
+    return int(gateway.infer(PNG, sticky_key=sticky_key).as_numpy("MODEL_VERSION")[0, 0])
+
+
 def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
-    model: ServedModel, client: GatewayClient
+    model: ServedModel, gateway: GatewayProcess, client: GatewayClient
 ) -> None:
     def ask(key: str) -> PredictedImage:
         return client.predict(PNG, sticky_key=key)
@@ -200,14 +274,16 @@ def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
             answers = {key: ask(key) for key in keys}
             assert [key for key, a in answers.items() if a.role is Role.CANARY] == picked
             assert {answers[key].model_version for key in picked} == {2}
+        by_grpc = {key: version_by_grpc(gateway, key) for key in keys}
+        assert by_grpc == {key: 2 if key in picked else 1 for key in keys}
         eventually(
             "requests to the candidate",
-            lambda: trying.seen(Arm.CANDIDATE).requests > 2 * len(picked),
+            lambda: trying.seen(Arm.CANDIDATE).requests > 3 * len(picked),
             NOTICED_WITHIN_S,
         )
         eventually(
             "requests to the champion",
-            lambda: trying.seen(Arm.CHAMPION).requests == 2 * (len(keys) - len(picked)),
+            lambda: trying.seen(Arm.CHAMPION).requests == 3 * (len(keys) - len(picked)),
             NOTICED_WITHIN_S,
         )
         eventually("comparisons", lambda: trying.seen(Arm.CANDIDATE).compared > 0, NOTICED_WITHIN_S)
@@ -224,7 +300,9 @@ def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
         assert trying.seen(Arm.CHAMPION).errors == 0
 
 
-def test_a_shadow_is_compared_and_never_seen(model: ServedModel, client: GatewayClient) -> None:
+def test_a_shadow_is_compared_and_never_seen(
+    model: ServedModel, gateway: GatewayProcess, client: GatewayClient
+) -> None:
     with Trying(model, Role.SHADOW, 100) as trying:
         # The gateway may know the canary of another test for a moment more.
         eventually(
@@ -238,6 +316,13 @@ def test_a_shadow_is_compared_and_never_seen(model: ServedModel, client: Gateway
 
         eventually("comparisons", is_compared, NOTICED_WITHIN_S)
         assert set(roles) == {Role.CHAMPION}
+        compared = trying.seen(Arm.CANDIDATE).compared
+
+        def is_compared_by_grpc() -> bool:
+            assert version_by_grpc(gateway, "x") == 1
+            return trying.seen(Arm.CANDIDATE).compared >= compared + 5
+
+        eventually("comparisons of gRPC", is_compared_by_grpc, NOTICED_WITHIN_S)
         assert [trying.seen(arm).errors for arm in Arm] == [0, 0]
         assert trying.seen(Arm.CHAMPION).requests > 0
     model.unload_candidate()

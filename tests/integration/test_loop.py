@@ -225,7 +225,8 @@ def test_triton_serves_the_champion_and_predictions_come_back(
 
 def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path) -> None:
     page = (stack.project_root / "docs" / "how-to" / "predict.md").read_text()
-    by_grpc, by_http = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    # The second one, from outside a cluster, runs in test_gateway.py.
+    by_grpc, _, by_http = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "street.jpg").write_bytes(loop.files[0].data)
     key = key_for(Scope.PREDICT).get_secret_value()
     by_http = f"key = {key!r}\njpeg_frames = [open('street.jpg', 'rb').read()]\n{by_http}"

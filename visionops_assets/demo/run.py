@@ -109,6 +109,7 @@ def _places(settings: Settings) -> dict[str, str]:
         "MLflow: runs and versions": mlflow_page(settings, "/models"),
         "Ingest API": f"{settings.ingest_url}/docs",
         "Gateway API": f"{settings.gateway_url}/docs",
+        "Gateway, gRPC": settings.gateway_grpc_address,
         "Triton, gRPC": settings.triton_grpc_address,
         "Pipeline metrics": f"{settings.exporter_url}/metrics",
     }

@@ -1,1 +1,1 @@
-"""The HTTP gateway: predictions for clients that do not speak gRPC, and labels for predictions."""
+"""The gateway: predictions by HTTP and gRPC for clients with an API key, and labels for them."""
