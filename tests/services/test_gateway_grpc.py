@@ -31,7 +31,7 @@ from visionops_assets.errors import (
     SettingsError,
     VisionOpsError,
 )
-from visionops_assets.services.gateway import grpc_methods
+from visionops_assets.services.gateway import grpc_door, grpc_methods
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.calls import STATUS_CODES, _client
 from visionops_assets.services.problems import STATUS_BY_CODE, UNTOLD
@@ -306,6 +306,44 @@ def test_messages_that_are_read_at_once_are_few(monkeypatch: pytest.MonkeyPatch)
 
     assert "DEADLINE_EXCEEDED" in asyncio.run(run())
     assert door.triton.asked == [(CHAMPION, PNG, True)]
+
+
+def test_a_message_that_grows_when_it_is_unpacked_is_refused() -> None:
+    door = Door(max_predicted_image_bytes=1024**2)
+
+    async def ask(client: InferenceServerClient) -> None:
+        grown = tensor(bytes(20 * 1024**2))
+        await client.infer(CHAMPION, [grown], headers=door.headers, compression_algorithm="gzip")
+
+    with pytest.raises(Exception, match=r"RESOURCE_EXHAUSTED.*larger than max"):
+        door.run(ask)
+    assert door.triton.asked == []
+
+
+def test_connections_that_say_nothing_end_and_keep_nobody_out(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {
+        "grpc.server_handshake_timeout_ms": 500,
+        "grpc.max_allowed_incoming_connections": 4,
+    }
+    monkeypatch.setattr(grpc_door, "_OPTIONS", tuple((dict(grpc_door._OPTIONS) | limits).items()))
+
+    async def run(client: InferenceServerClient) -> None:
+        await client.infer(CHAMPION, [tensor(PNG)], headers=door.headers)
+        port = door.gateway.door.port
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]
+        # One that was there goes on.
+        await client.infer(CHAMPION, [tensor(PNG)], headers=door.headers)
+        async with asyncio.timeout(5):
+            for reader, writer in silent:
+                while await reader.read(1024):
+                    pass
+                writer.close()
+        async with InferenceServerClient(door.address) as other:
+            await other.infer(CHAMPION, [tensor(PNG)], headers=door.headers)
+
+    door.run(run)
 
 
 def test_a_client_that_leaves_is_no_failure_of_ours(door: Door) -> None:

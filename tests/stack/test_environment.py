@@ -78,6 +78,7 @@ def test_two_stacks_have_different_credentials(env_file: Path, tmp_path: Path) -
         ("kafka_bootstrap_servers", ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_IDEMPOTENT_PRODUCER"]),
         ("s3_endpoint_url", ["S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"]),
         ("triton_grpc_address", ["TRITON_GRPC_ADDRESS", "TRITON_HTTP_URL", "TRITON_ADMIN_KEY"]),
+        ("gateway_url", ["GATEWAY_URL", "GATEWAY_GRPC_ADDRESS"]),
         ("alerts_url", ["ALERTS_URL", "ALERTS_KEY"]),
     ],
 )

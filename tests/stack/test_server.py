@@ -67,6 +67,21 @@ def test_a_given_address_replaces_its_server(fields: set[str], replaced: set[str
     assert {s.name for s in servers if s.is_external} == replaced
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (set(), "127.0.0.1:8084"),
+        ({"gateway_url"}, ""),
+        ({"gateway_url", "gateway_grpc_address"}, "127.0.0.1:8084"),
+    ],
+)
+def test_a_gateway_of_elsewhere_has_the_address_of_grpc_that_is_given(
+    given: set[str], shown: str
+) -> None:
+    servers = build_servers(Plan(Settings(), DEFAULT_PORTS, frozenset(given)))
+    assert [s.grpc_address for s in servers if s.grpc_address or s.name == "gateway"] == [shown]
+
+
 def test_no_secret_but_tritons_is_on_a_command_line() -> None:
     settings = Settings.model_validate(
         {

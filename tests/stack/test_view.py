@@ -77,6 +77,13 @@ def test_pages_that_people_open_come_before_other_addresses() -> None:
     assert shown == ["gateway", "dagster-webserver", "ingest", "tansu"]
 
 
+def test_an_address_of_grpc_has_a_row_of_its_own() -> None:
+    gateway = state(name="gateway", address="http://127.0.0.1:8081", grpc_address="127.0.0.1:8084")
+    table = view.address_table(StackState(supervisor_pid=1, servers=(gateway,)))
+    assert list(table.columns[0].cells) == ["gateway", "gateway, gRPC"]
+    assert list(table.columns[1].cells) == ["http://127.0.0.1:8081", "127.0.0.1:8084"]
+
+
 def test_every_page_is_of_a_server_of_the_stack() -> None:
     described = build_servers(Plan(Settings(), dict(DEFAULT_PORTS), frozenset()))
     optional = {"prometheus"}
