@@ -35,6 +35,8 @@ GATEWAY = """
 process_cpu_seconds_total {cpu}
 process_resident_memory_bytes 1000
 visionops_gateway_requests_total{{route="/v1/predict",status="200"}} {requests}
+visionops_gateway_requests_total{{route="/a.Service/ModelInfer",status="200"}} {requests}
+visionops_gateway_requests_total{{route="/healthz",status="200"}} {requests}
 visionops_gateway_request_seconds_bucket{{route="/v1/predict",le="0.1"}} {requests}
 visionops_gateway_request_seconds_bucket{{route="/v1/predict",le="+Inf"}} {requests}
 """
@@ -82,7 +84,7 @@ def test_servers_are_read_themselves_where_there_is_no_prometheus(
     }
     cpu, requests = (by_server(measured, name) for name in ("cpu", "requests"))
     assert cpu.keys() == requests.keys() == {"gateway"}
-    assert requests["gateway"] / cpu["gateway"] == pytest.approx(50)
+    assert requests["gateway"] / cpu["gateway"] == pytest.approx(2 * 50)
     latencies = [m for m in measured if m.name == "latency"]
     assert {m.labels["quantile"] for m in latencies} == {"0.5", "0.95", "0.99"}
     assert all(0 < m.value <= 0.1 for m in latencies)
