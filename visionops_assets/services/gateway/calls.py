@@ -21,9 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from visionops_assets.errors import InvalidLengthError, SlowBodyError, VisionOpsError
-from visionops_assets.services.http_server import RequestLog
+from visionops_assets.services.http_server import RequestLog, client_of
 from visionops_assets.services.problems import detail_of, retry_after_s, status_of
 from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
+from visionops_assets.services.slow_refusals import SlowRefusals
 
 CODE_KEY, RETRY_AFTER_KEY = "visionops-code", "retry-after"
 CLIENT_CLOSED_REQUEST = 499
@@ -96,7 +97,7 @@ class Calls:
     """Takes calls of methods, and ends each with an answer or a status."""
 
     def __init__(self, metrics: RequestMetrics, trusted_proxies: str) -> None:
-        app: ASGIApp = RequestLog(MetricsMiddleware(_answer, metrics))
+        app: ASGIApp = SlowRefusals(RequestLog(MetricsMiddleware(_answer, metrics)), client_of)
         # Anybody may write the header, and guesses are counted by address.
         self._app: Any = app
         if trusted_proxies:
