@@ -59,14 +59,21 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("in_file", [True, False], ids=["stack.env", "environment"])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("VISIONOPS_TRAINING_EPOCHS", "VISIONOPS_TRAINING_STEPS"),
+        ("VISIONOPS_SERVING_ENGINE", "VISIONOPS_ENGINE_GPUS"),
+    ],
+)
 def test_a_setting_that_is_gone_says_where_it_went(
-    home: Path, monkeypatch: pytest.MonkeyPatch, in_file: bool
+    home: Path, monkeypatch: pytest.MonkeyPatch, in_file: bool, name: str, instead: str
 ) -> None:
     if in_file:
-        (home / STACK_ENV_FILE).write_text("VISIONOPS_TRAINING_EPOCHS=12\n")
+        (home / STACK_ENV_FILE).write_text(f"{name}=12\n")
     else:
-        monkeypatch.setenv("VISIONOPS_TRAINING_EPOCHS", "12")
-    with pytest.raises(SettingsError, match=r"TRAINING_EPOCHS is gone: .*VISIONOPS_TRAINING_STEPS"):
+        monkeypatch.setenv(name, "12")
+    with pytest.raises(SettingsError, match=rf"{name} is gone: .*{instead}"):
         load_settings()
 
 

@@ -381,6 +381,16 @@ def tensorrt(
     load_settings.cache_clear()
 
 
+@contextmanager
+def declared_gpus(kinds: str) -> Iterator[None]:
+    """Declare other kinds of GPU for the length of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISIONOPS_ENGINE_GPUS", kinds)
+        load_settings.cache_clear()
+        yield
+    load_settings.cache_clear()
+
+
 def build_engine_of(served: Serving, version: int, plan: bytes) -> None:
     """Materialize `engine`; the node that runs its Job stores this plan, signed."""
     record = record_of_plan(plan, network(version), version=version, model=served.model)
@@ -421,6 +431,9 @@ def test_an_engine_is_taken_when_it_comes_and_one_that_fails_leaves_onnx(
         eventually("the engine on both servers", is_taken)
         served.converge()
         assert served.actions()[-2:] == ["promoted 41", "engine_served 41"]
+        with declared_gpus(""):
+            served.converge()
+        assert networks(served) == {f"{served.model}-41-infer"}
         served.release(42)
         build_engine_of(served, 42, plan=b"no engine")
 

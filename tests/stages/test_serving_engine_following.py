@@ -253,15 +253,27 @@ def test_an_engine_of_other_weights_or_that_was_altered_is_refused(world: World)
     assert world.networks == [ONNX, ONNX]
 
 
-def test_a_version_that_was_released_as_one_model_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+def with_an_engine_of_its_own() -> dict[str, bytes]:
+    """What earlier versions released where an engine was there."""
+    files = ensemble() | {"model.plan": b"plan"}
+    del files["model.onnx"]
+    return files
+
+
+@pytest.mark.parametrize(
+    "files",
+    [one_model(1) | {"golden.json": write_golden(GOLDEN)}, with_an_engine_of_its_own()],
+    ids=["one model", "an earlier release"],
+)
+def test_a_version_without_a_place_for_an_engine_says_so_and_serves_on(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]
 ) -> None:
-    world = World(monkeypatch, one_model(1) | {"golden.json": write_golden(GOLDEN)})
-    for triton in world.tritons:
-        triton.calls_by_model["m"] = []
+    world = World(monkeypatch, files)
     world.engine()
     world.follow()
+    assert world.state() == "refused"
     assert "VISIONOPS_SERVING_LAYOUT" in world.rows[0].reason
+    assert world.networks == [ONNX, ONNX]
 
 
 def test_a_server_that_does_not_answer_refuses_nothing(world: World) -> None:

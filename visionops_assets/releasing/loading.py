@@ -52,7 +52,6 @@ def model_loads(
         ReleaseError: a configuration of the folder does not parse.
     """
     config = config_as_json(files[CONFIG_FILE], model_name, instances, role)
-    # A release of an earlier version may hold an engine itself.
     network = ENGINE_FILE if ENGINE_FILE in files else ONNX_FILE
     steps = _names_of_steps(files)
     shared_code = [name for name in files if name.endswith(".py") and name not in ENTRY_POINTS]
@@ -96,6 +95,14 @@ def engine_loads(
             model_name, _as_json(ensemble), {f"{model_version}/{CARD_FILE}": files[CARD_FILE]}
         ),
     )
+
+
+def takes_engine(files: Files) -> bool:
+    """Say whether an engine may take the place of a version's network: of an ensemble's ONNX file.
+
+    A release of an earlier version may hold its engine itself.
+    """
+    return is_ensemble(files) and ONNX_FILE in files
 
 
 def infer_step(files: Files) -> str:

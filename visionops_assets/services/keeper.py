@@ -24,7 +24,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.releasing.engines import Engine
-from visionops_assets.releasing.loading import ONNX_FILE, infer_step, is_ensemble
+from visionops_assets.releasing.loading import ONNX_FILE, infer_step, is_ensemble, takes_engine
 from visionops_assets.releasing.local import LocalRepository
 from visionops_assets.releasing.manifest import read_manifest
 from visionops_assets.releasing.repository import ModelRepository, asked_versions
@@ -157,7 +157,7 @@ class Keeper:
 
     def _put_engine(self, engine: Engine) -> str | None:
         files = ModelRepository(self._store, engine.model_name).read(engine.model_version)
-        if not is_ensemble(files):
+        if not takes_engine(files):
             return None
         step = engine.step_of(infer_step(files))
         plan = engine.plan_for(files[ONNX_FILE])

@@ -13,9 +13,9 @@ from visionops_assets.releasing.loading import (
     engine_loads,
     infer_step,
     is_engine,
-    is_ensemble,
     model_loads,
     steps_of,
+    takes_engine,
 )
 from visionops_assets.releasing.manifest import Files
 from visionops_assets.releasing.repository import ModelRepository
@@ -139,10 +139,10 @@ class Replica:
                 return None
             self._load(self._model_name, version)
             return f"{self.address}: serves version {version.number} by ONNX again."
-        if not is_ensemble(version.files):
+        if not takes_engine(version.files):
             raise ReleaseError(
-                f"Version {version.number} was released as one model. An engine is a step of an "
-                "ensemble: see VISIONOPS_SERVING_LAYOUT."
+                f"Version {version.number} was not released as an ensemble around ONNX, in which "
+                "alone an engine has a place: see VISIONOPS_SERVING_LAYOUT."
             )
         step = engine.step_of(infer_step(version.files))
         if served == step:
