@@ -431,18 +431,17 @@ def test_an_engine_is_taken_when_it_comes_and_one_that_fails_leaves_onnx(
         eventually("the engine on both servers", is_taken)
         served.converge()
         assert served.actions()[-2:] == ["promoted 41", "engine_served 41"]
-        with declared_gpus(""):
+        with declared_gpus("NVIDIA-A10G"):
             served.converge()
-        assert networks(served) == {f"{served.model}-41-infer"}
-        served.release(42)
-        build_engine_of(served, 42, plan=b"no engine")
+            assert networks(served) == {f"{served.model}-41-infer"}
+            build_engine_of(served, 41, plan=b"no engine")
 
-        def is_refused() -> bool:
-            served.converge()
-            return served.actions()[-1] == "engine_refused 42"
+            def is_refused() -> bool:
+                served.converge()
+                return served.actions()[-1] == "engine_refused 41"
 
-        eventually("the refusal", is_refused)
-    assert networks(served) == {f"{served.model}-42-infer"}
-    assert set(load.versions) == {41, 42}
+            eventually("the refusal", is_refused)
+    assert networks(served) == {f"{served.model}-41-infer"}
+    assert set(load.versions) == {41}
     assert load.errors == []
     assert load.mixed == 0
