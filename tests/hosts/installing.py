@@ -9,7 +9,7 @@ from tests.hosts.containers import Container, Image, app_image, programs_of, tri
 from tests.hosts.kubelet import Kubelet, Pace, Pod
 from tests.hosts.load import TRITON
 from tests.hosts.names import Names
-from tests.hosts.network import HOSTS, JOBS, Network, layout, place_of
+from tests.hosts.network import ADDED, HOSTS, JOBS, Network, Place, layout, place_of
 from tests.hosts.pods import PodTemplate
 from visionops_assets.resources.signing import KEY_FILE
 from visionops_assets.stack.plan import Plan
@@ -30,26 +30,31 @@ class Installer:
         self._stack = stack
 
     def kubelet(self, pace: Pace) -> Kubelet:
-        """Make one pod of each kind on each host; none is started yet."""
+        """Make one pod of each kind on each host, and a Triton to be added; none is started yet."""
         images = dict.fromkeys(KINDS, app_image())
         images[TRITON] = triton_image(self._stack, self._stack.home / "triton")
         places = layout(KINDS)
         pods: dict[str, Pod] = {}
-        kubelet = Kubelet(pods, self._network)
+        added: list[Pod] = []
+        kubelet = Kubelet(pods, added, self._network)
 
         def tell_names() -> None:
             ready = [pod.address for pod in kubelet.endpoints(TRITON)]
             self._names.write({HEADLESS: ready})
 
-        for kind, host in product(KINDS, HOSTS):
-            place = places[place_of(kind, host)]
+        def pod(kind: str, place: Place) -> Pod:
             template = self._cluster.templates[kind]
             container = self._container(template, images[kind], place.name)
             sidecars = [
                 self._container(self._signed_here(sidecar), app_image(), place.name)
                 for sidecar in template.sidecars
             ]
-            pods[place.name] = Pod(template, place, container, pace, tell_names, sidecars)
+            return Pod(template, place, container, pace, tell_names, sidecars)
+
+        for kind, host in product(KINDS, HOSTS):
+            place = places[place_of(kind, host)]
+            pods[place.name] = pod(kind, place)
+        added.append(pod(TRITON, places[ADDED]))
         return kubelet
 
     def _signed_here(self, sidecar: PodTemplate) -> PodTemplate:

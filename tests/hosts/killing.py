@@ -43,7 +43,7 @@ class Killer:
     def kill(self, step: Step) -> None:
         """Kill one pod once all of its kind are up."""
         self.await_up(self._kubelet.of_kind(step.kind))
-        (victim,) = (p for p in self._kubelet.of_kind(step.kind) if p.host == step.host)
+        victim = next(p for p in self._kubelet.of_kind(step.kind) if p.host == step.host)
         began_at_s = time.monotonic()
         victim.kill()
         self._note(step.kind, [victim], began_at_s)

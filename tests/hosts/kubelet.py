@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -175,10 +175,14 @@ class Pod:
 
 
 class Kubelet:
-    """All pods, by their names, and the network that they are on."""
+    """All pods, by their names, and the network that they are on.
 
-    def __init__(self, pods: Mapping[str, Pod], network: Network) -> None:
+    `pods` run from the beginning; `to_be_added` only from when each is added.
+    """
+
+    def __init__(self, pods: dict[str, Pod], to_be_added: list[Pod], network: Network) -> None:
         self.pods = pods
+        self._to_be_added = to_be_added
         self._network = network
 
     @contextmanager
@@ -194,9 +198,20 @@ class Kubelet:
             for pod in self.pods.values():
                 pod.join()
 
+    def add(self) -> Pod:
+        """Start a further pod, as an autoscaler does, and return it."""
+        pod = self._to_be_added.pop()
+        self.pods[pod.name] = pod
+        pod.start()
+        return pod
+
     def of_kind(self, kind: str) -> list[Pod]:
         """Return the pods of one kind."""
         return [pod for pod in self.pods.values() if pod.kind == kind]
+
+    def expected(self, kind: str) -> list[Pod]:
+        """Return the pods of one kind, with those that are to be added."""
+        return [*self.of_kind(kind), *(pod for pod in self._to_be_added if pod.kind == kind)]
 
     def on_host(self, host: str) -> list[Pod]:
         """Return the pods of one host."""

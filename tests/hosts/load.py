@@ -124,7 +124,7 @@ class Load:
         return ServiceTransport(kind, PORTS[kind], lambda: self._kubelet.endpoints(kind), self.seen)
 
     def _triton(self) -> TritonDoor:
-        pods = self._kubelet.of_kind(TRITON)
+        pods = self._kubelet.expected(TRITON)
         return TritonDoor(TRITON, PORTS[TRITON], pods, self._model, ANSWER_TIMEOUT_S, self.seen)
 
     def _upload(self, client: IngestClient, *, is_slow: bool) -> None:

@@ -21,6 +21,8 @@ OUTSIDE = "outside"
 """Where clients and whoever releases are: reached by every host, and never cut off."""
 
 JOBS = "jobs"
+ADDED = "added"
+"""A further pod, on the first host, which an autoscaler adds under load."""
 
 _PREFIX = "visionops-hosts-"
 _SWITCH = "switch"
@@ -52,6 +54,7 @@ def layout(kinds: Sequence[str]) -> dict[str, Place]:
         Place(SERVERS, SERVERS, "10.77.0.2"),
         Place(OUTSIDE, OUTSIDE, "10.77.0.3"),
         Place(JOBS, OUTSIDE, "10.77.0.4"),
+        Place(ADDED, HOSTS[0], "10.77.0.5"),
         *(
             Place(place_of(kind, host), host, f"10.77.0.{10 * (1 + number) + offset}")
             for number, host in enumerate(HOSTS)

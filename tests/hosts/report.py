@@ -36,6 +36,7 @@ class Found:
     releases: int
     releases_s: Sequence[float]
     rollbacks_s: Sequence[float]
+    added_after_s: Sequence[float]
     releases_refused: Sequence[str]
     served: Sequence[Served]
 
@@ -80,6 +81,7 @@ class Report:
     releases_refused: int
     release_with_dead_triton_s: list[float]
     rollback_with_vanished_host_s: list[float]
+    added_triton_ready_in_s: list[float]
     tritons: int
     tritons_at_champion: int
 
@@ -129,6 +131,7 @@ def summarise(found: Found, violations: Sequence[Violation]) -> Report:
         releases_refused=len(found.releases_refused),
         release_with_dead_triton_s=[round(seconds, 1) for seconds in found.releases_s],
         rollback_with_vanished_host_s=[round(seconds, 1) for seconds in found.rollbacks_s],
+        added_triton_ready_in_s=[round(seconds, 1) for seconds in found.added_after_s],
         tritons=len(newest.answers),
         tritons_at_champion=at_champion(newest),
     )

@@ -47,7 +47,8 @@ class Plan:
     """What is asked of a run: rounds of kills until `seconds` are over, at least one.
 
     A round kills a pod of each of `kinds`, and then a host with all that is on it. `calm_s` is
-    between two kills. A host is away for `host_away_s`; one that does not `return` ends the run.
+    between two kills. A host is away for `host_away_s`; one that does not `return` ends the run. If
+    hosts return, a third Triton is added once two were killed.
     """
 
     seconds: float
@@ -142,6 +143,7 @@ class _Run:
         self._releasing = Releasing(settings)
         self._releases_s: list[float] = []
         self._rollbacks_s: list[float] = []
+        self._added_after_s: list[float] = []
         self._served: list[Served] = []
         self._pool = ThreadPoolExecutor()
         self._transaction_ends: list[Future[float | None]] = []
@@ -173,6 +175,16 @@ class _Run:
             is_over = time.monotonic() >= began_at_s + self._plan.seconds
             if is_over or not self._plan.hosts_return:
                 return
+            if number == 1:
+                self._add_triton()
+
+    def _add_triton(self) -> None:
+        began_at_s = time.monotonic()
+        added = self._kubelet.add()
+        self._killer.await_up([added])
+        self._added_after_s.append(time.monotonic() - began_at_s)
+        self._tell(f"Added {added.name}, which was ready in {self._added_after_s[-1]:.1f} s")
+        self._see_what_is_served()
 
     def _take(self, step: Step) -> None:
         if step.kind == HOST:
@@ -249,6 +261,7 @@ class _Run:
             releases=self._releasing.releases,
             releases_s=self._releases_s,
             rollbacks_s=self._rollbacks_s,
+            added_after_s=self._added_after_s,
             releases_refused=self._releasing.refused,
             served=self._served,
         )
