@@ -42,6 +42,7 @@ BY_RULE = (
     ),
     Spoiled("HTTPRoute", "spec.rules.0.filters", [_REDIRECT], "redirected has no backends"),
     Spoiled("HTTPRoute", "spec.rules.0.backendRefs.0.port", REMOVED, "a Service needs a port"),
+    Spoiled("GRPCRoute", "spec.rules.0.backendRefs.0.port", REMOVED, "a Service needs a port"),
     Spoiled("Database", "spec.name", "another", "name does not change"),
     Spoiled("Database", "spec.name", "postgres", "name is reserved"),
     Spoiled(
