@@ -27,6 +27,9 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("VISIONOPS_POSTGRES_URL", f"postgresql+psycopg://nobody@{NOBODY}/none")
     monkeypatch.setenv("VISIONOPS_KAFKA_BOOTSTRAP_SERVERS", NOBODY)
     monkeypatch.setenv("VISIONOPS_MLFLOW_TRACKING_URI", f"http://{NOBODY}")
+    # Sensors of engines ask nobody anything before these are set.
+    monkeypatch.setenv("VISIONOPS_ENGINE_GPUS", "NVIDIA-L4")
+    monkeypatch.setenv("VISIONOPS_K8S_TRAINER_IMAGE", "trainer")
     monkeypatch.setattr(broker, "BOOTSTRAP_TIMEOUT_S", 0.2)
     load_settings.cache_clear()
     yield

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 
-import dagster as dg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -36,7 +35,7 @@ def _engine(url: str) -> Engine:
     )
 
 
-class Catalog(dg.ConfigurableResource["Catalog"]):
+class Catalog:
     """The Postgres catalog. The URL holds a password, so it comes from the settings only."""
 
     @property

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import dagster as dg
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
@@ -62,7 +61,7 @@ class EventProducer:
             ) from error
 
 
-class Broker(dg.ConfigurableResource["Broker"]):
+class Broker:
     """Apache Kafka, or a server that speaks its protocol.
 
     Address and credentials come from the settings.

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import dagster as dg
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
@@ -46,7 +45,7 @@ def _store(settings: Settings) -> S3Store:
     )
 
 
-class ObjectStore(dg.ConfigurableResource["ObjectStore"]):
+class ObjectStore:
     """One S3 bucket. Address and keys come from the settings, so none shows in Dagster's UI."""
 
     @property

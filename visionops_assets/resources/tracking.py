@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from visionops_assets.errors import NotFoundError, ServerUnreachableError
 from visionops_assets.settings import load_settings, mlflow_page
 
@@ -29,7 +27,7 @@ MODEL_FOLDER = "model"
 """Artifact folder of a run that holds `model.safetensors`, `model.json` and exports."""
 
 
-class Tracking(dg.ConfigurableResource["Tracking"]):
+class Tracking:
     """An MLflow server. The address comes from the settings."""
 
     @property

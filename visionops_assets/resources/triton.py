@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-import dagster as dg
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
@@ -68,7 +67,8 @@ class Answer:
     snapshot_id: str
 
 
-class TritonServer(dg.ConfigurableResource["TritonServer"]):
+@dataclass(frozen=True)
+class TritonServer:
     """One Triton server, at `address` or, by default, at that of the settings.
 
     The admin key comes from the settings. Every method raises `ServerUnreachableError` when the

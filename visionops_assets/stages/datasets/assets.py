@@ -53,8 +53,8 @@ SAMPLE_FRAMES = 40
 def dataset_snapshot(
     context: dg.AssetExecutionContext,
     labels: pd.DataFrame,
-    catalog: Catalog,
-    object_store: ObjectStore,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Frozen dataset, split by group into a training side and a holdout; one row per frame.
 

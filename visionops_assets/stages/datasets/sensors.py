@@ -53,7 +53,9 @@ build_dataset = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 @skip_without_servers
-def new_labels(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
+def new_labels(
+    context: dg.SensorEvaluationContext, catalog: dg.ResourceParam[Catalog]
+) -> dg.SensorResult:
     """Ask for a snapshot when the catalog's counts call for one.
 
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between

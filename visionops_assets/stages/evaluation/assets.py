@@ -70,9 +70,9 @@ MISTAKES_SHOWN = 24
 def model_evaluation(
     context: dg.AssetExecutionContext,
     trained_model: Candidate,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    tracking: Tracking,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    tracking: dg.ResourceParam[Tracking],
 ) -> dg.MaterializeResult[GateVerdict]:
     """Verdict of the gate: candidate and champion on the same frozen holdout.
 

@@ -55,8 +55,8 @@ COLUMNS = columns(
 def processed_frames(
     context: dg.AssetExecutionContext,
     raw_media: pd.DataFrame,
-    catalog: Catalog,
-    object_store: ObjectStore,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Frames of one batch: decoded in a sandbox, preprocessed by one spec; one row per frame.
 

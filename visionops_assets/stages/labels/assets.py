@@ -41,7 +41,7 @@ COLUMNS = columns(
 )
 @fail_in_words
 def labels(
-    context: dg.AssetExecutionContext, catalog: Catalog
+    context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Newest label of every labelled frame, as of one watermark; one row per frame."""
     spec = current_spec(load_settings())

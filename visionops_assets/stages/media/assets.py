@@ -46,7 +46,9 @@ COLUMNS = columns(
 )
 @fail_in_words
 def raw_media(
-    context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
+    context: dg.AssetExecutionContext,
+    broker: dg.ResourceParam[Broker],
+    catalog: dg.ResourceParam[Catalog],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Media files that one exact offset range of the queue announced; one row per file.
 

@@ -40,7 +40,9 @@ process_media = dg.define_asset_job(
 )
 @skip_without_servers
 def media_events(
-    context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
+    context: dg.SensorEvaluationContext,
+    broker: dg.ResourceParam[Broker],
+    catalog: dg.ResourceParam[Catalog],
 ) -> dg.SensorResult:
     """Cut the media topic into batches and ask for one run each.
 

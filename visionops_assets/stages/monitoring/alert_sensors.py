@@ -21,7 +21,9 @@ bringing Triton back to the champion, need no alert: sensors make them by themse
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 @skip_without_servers
-def alert_calls(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
+def alert_calls(
+    context: dg.SensorEvaluationContext, catalog: dg.ResourceParam[Catalog]
+) -> dg.SensorResult:
     """Ask for the job that an alert names, once each time the alert fires."""
     with catalog.begin() as session:
         firing = firing_alerts(session)

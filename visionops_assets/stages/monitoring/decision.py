@@ -42,7 +42,7 @@ DECISION_TAG = "visionops/decision"
 )
 @fail_in_words
 def retrain_decision(
-    context: dg.AssetExecutionContext, catalog: Catalog
+    context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
 ) -> dg.MaterializeResult[None]:
     """Decision of the retrain arbiter: wait, ask for labels, retrain or roll back.
 

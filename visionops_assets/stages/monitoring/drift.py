@@ -53,7 +53,9 @@ COLUMNS = columns(
 )
 @fail_in_words
 def data_drift(
-    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+    context: dg.AssetExecutionContext,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Newest predictions of each release compared with the holdout its model was judged on.
 

@@ -47,7 +47,9 @@ Unreadable = list[tuple[Adoptable, str]]
 )
 @fail_in_words
 def feedback_media(
-    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+    context: dg.AssetExecutionContext,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Labelled predictions whose images were kept, turned into media to train on.
 

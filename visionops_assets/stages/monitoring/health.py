@@ -62,7 +62,9 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 )
 @fail_in_words
 def serving_health(
-    context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog
+    context: dg.AssetExecutionContext,
+    broker: dg.ResourceParam[Broker],
+    catalog: dg.ResourceParam[Catalog],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Health of servers and pipeline: CPU, memory, latency, errors, lag, runs and sensors.
 

@@ -70,7 +70,9 @@ class Measured:
 )
 @fail_in_words
 def model_performance(
-    context: dg.AssetExecutionContext, catalog: Catalog, object_store: ObjectStore
+    context: dg.AssetExecutionContext,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Accuracy of the newest release of each model on its newest predictions, one row per model.
 

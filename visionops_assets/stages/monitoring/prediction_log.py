@@ -48,7 +48,10 @@ IMAGES_PUT_AT_ONCE = 16
 )
 @fail_in_words
 def prediction_log(
-    context: dg.AssetExecutionContext, broker: Broker, catalog: Catalog, object_store: ObjectStore
+    context: dg.AssetExecutionContext,
+    broker: dg.ResourceParam[Broker],
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Predictions of the served pipeline, taken from the queue into the catalog.
 

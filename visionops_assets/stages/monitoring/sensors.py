@@ -47,7 +47,9 @@ monitor = dg.define_asset_job(
 )
 @skip_without_servers
 def new_predictions(
-    context: dg.SensorEvaluationContext, broker: Broker, catalog: Catalog
+    context: dg.SensorEvaluationContext,
+    broker: dg.ResourceParam[Broker],
+    catalog: dg.ResourceParam[Catalog],
 ) -> dg.SensorResult:
     """Ask for a measurement when there is news, and at least every `monitoring_max_interval_s`.
 

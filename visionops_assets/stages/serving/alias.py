@@ -19,7 +19,9 @@ from visionops_assets.settings import load_settings
 )
 @skip_without_servers
 def champion_alias(
-    context: dg.SensorEvaluationContext, catalog: Catalog, tracking: Tracking
+    context: dg.SensorEvaluationContext,
+    catalog: dg.ResourceParam[Catalog],
+    tracking: dg.ResourceParam[Tracking],
 ) -> dg.SensorResult:
     """Compare MLflow's alias with the catalog; say what was found, and what was put right.
 

@@ -58,10 +58,10 @@ def model_release(
     context: dg.AssetExecutionContext,
     config: ReleaseRequest,
     exported_model: ExportedModel,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    tracking: Tracking,
-    triton: TritonServer,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    tracking: dg.ResourceParam[Tracking],
+    triton: dg.ResourceParam[TritonServer],
 ) -> dg.MaterializeResult[ReleasedModel]:
     """Version that Triton serves: rehearsed on every server, then switched without a gap.
 

@@ -49,7 +49,7 @@ class EngineRequest(dg.Config):
 def engine(
     context: dg.AssetExecutionContext,
     config: EngineRequest,
-    catalog: Catalog,
+    catalog: dg.ResourceParam[Catalog],
     kubernetes_jobs: KubernetesJobs,
 ) -> dg.MaterializeResult[None]:
     """TensorRT engines of a version, one per kind of GPU that serves: built and compared there.

@@ -40,7 +40,7 @@ build_engines = dg.define_asset_job(
 )
 @skip_without_servers
 def missing_engines(
-    context: dg.SensorEvaluationContext, catalog: Catalog
+    context: dg.SensorEvaluationContext, catalog: dg.ResourceParam[Catalog]
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for a run while an engine is missing. Level-triggered by the catalog.
 

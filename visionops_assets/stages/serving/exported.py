@@ -49,8 +49,8 @@ def exported_model(
     context: dg.AssetExecutionContext,
     trained_model: Candidate,
     model_evaluation: GateVerdict,
-    tracking: Tracking,
-    object_store: ObjectStore,
+    tracking: dg.ResourceParam[Tracking],
+    object_store: dg.ResourceParam[ObjectStore],
 ) -> Iterator[dg.MaterializeResult[ExportedModel]]:
     """Candidate as ONNX in float32 and INT8, signed, each compared with PyTorch on the holdout.
 

@@ -35,9 +35,9 @@ from visionops_assets.stages.serving.trials import Trials
 @skip_without_servers
 def serving_convergence(
     context: dg.SensorEvaluationContext,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    triton: TritonServer,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    triton: dg.ResourceParam[TritonServer],
 ) -> dg.SensorResult:
     """Bring every Triton server to the catalog's state.
 
@@ -60,9 +60,9 @@ def serving_convergence(
 @skip_without_servers
 def rollout_rule(
     context: dg.SensorEvaluationContext,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    triton: TritonServer,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    triton: dg.ResourceParam[TritonServer],
 ) -> dg.SkipReason:
     """Judge the canary or shadow under way, and promote or end it."""
     settings = load_settings()
@@ -84,9 +84,9 @@ def rollout_rule(
 @skip_without_servers
 def decided_rollback(
     context: dg.SensorEvaluationContext,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    triton: TritonServer,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    triton: dg.ResourceParam[TritonServer],
 ) -> dg.SkipReason:
     """Roll the champion back if the retrain arbiter decided so.
 

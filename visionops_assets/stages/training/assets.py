@@ -60,9 +60,9 @@ ROOT_RUN_TAG = "dagster_root_run_id"
 def trained_model(
     context: dg.AssetExecutionContext,
     config: TrainingRequest,
-    catalog: Catalog,
-    object_store: ObjectStore,
-    tracking: Tracking,
+    catalog: dg.ResourceParam[Catalog],
+    object_store: dg.ResourceParam[ObjectStore],
+    tracking: dg.ResourceParam[Tracking],
 ) -> Iterator[dg.MaterializeResult[Candidate]]:
     """Model version trained on a snapshot's training side, registered in MLflow.
 

@@ -40,7 +40,9 @@ train_and_release = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 @skip_without_servers
-def new_snapshot(context: dg.SensorEvaluationContext, catalog: Catalog) -> dg.SensorResult:
+def new_snapshot(
+    context: dg.SensorEvaluationContext, catalog: dg.ResourceParam[Catalog]
+) -> dg.SensorResult:
     """Ask for training on the newest snapshot until a run succeeds or the gate has answered.
 
     While a canary or shadow is tried it waits: the new model would be promoted before that is
