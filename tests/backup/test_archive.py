@@ -193,3 +193,42 @@ def test_programs_of_the_local_server_can_check_a_certificate(program: str) -> N
 def test_programs_of_the_path_are_left_as_they_are() -> None:
     assert "LD_PRELOAD" in databases._with_tls(find_program("pg_dump"))
     assert databases._with_tls("/usr/bin/pg_dump") == {}
+
+
+def test_a_package_that_is_missing_or_empty_has_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "only_a_folder").mkdir()
+    (tmp_path / "a_package").mkdir()
+    (tmp_path / "a_package" / "__init__.py").touch()
+    assert databases._folder_of("no_such_package") is None
+    assert databases._folder_of("only_a_folder") is None
+    assert databases._folder_of("a_package") == tmp_path / "a_package"
+
+
+@pytest.mark.parametrize(
+    ("installed", "libraries", "preloaded"),
+    [
+        (False, (), {}),
+        (True, (), {}),
+        (True, ("libpq-1.so.5", "libssl-1.so.3"), {"LD_PRELOAD": "libpq-1.so.5"}),
+    ],
+)
+def test_only_a_library_that_is_there_is_put_before_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    installed: bool,
+    libraries: Sequence[str],
+    preloaded: dict[str, str],
+) -> None:
+    """The wheel of psycopg is absent, has none (as on macOS), or has it."""
+    folder = tmp_path / "psycopg_binary.libs"
+    folder.mkdir()
+    for name in libraries:
+        (folder / name).touch()
+    package = tmp_path / "psycopg_binary" if installed else None
+    monkeypatch.setattr(databases, "_folder_of", lambda _: package)
+    monkeypatch.setattr(databases, "_bundled", lambda: tmp_path)
+    found = databases._with_tls(str(tmp_path / "psql"))
+    assert found == {name: str(folder / library) for name, library in preloaded.items()}

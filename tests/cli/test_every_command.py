@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 from tests.cli.commands import COMMANDS, GROUPS, Name, options, words_for
 from visionops_assets import cli
+from visionops_assets.demo import run as loop
 from visionops_assets.settings import load_settings
+from visionops_assets.stack import control
+from visionops_assets.stack.state import ServerState, StackState
 
 # They start or stop servers, or show text of servers as it is.
 WITHOUT_JSON = {"up", "down", "logs", "demo"}
@@ -75,6 +78,28 @@ def test_without_servers_a_command_says_so_in_one_line(
         assert shown.out == ""
     else:
         assert shown.err == "" or name == "env"
+
+
+@pytest.mark.parametrize(("name", "steps"), [("up", ["up"]), ("demo", ["up", "loop"])])
+def test_a_command_that_starts_servers_says_where_they_are(
+    name: str,
+    steps: list[str],
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    gateway = ServerState(name="gateway", address="http://127.0.0.1:8081", log="gateway.log")
+    taken: list[str] = []
+
+    def start(*_: object) -> StackState:
+        taken.append("up")
+        return StackState(supervisor_pid=1, servers=(gateway,))
+
+    monkeypatch.setattr(control, "start", start)
+    monkeypatch.setattr(loop, "run_demo", lambda *_: taken.append("loop"))
+    assert run(monkeypatch, name) == 0
+    assert gateway.address in capfd.readouterr().out
+    assert taken == steps
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - WITHOUT_JSON))

@@ -1,18 +1,26 @@
 """`visionops predict`: a line per file, whatever the files are."""
 
 import json
+import threading
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.catalog.standings import standing, version
+from visionops_assets.catalog.next_steps import ModelStanding
 from visionops_assets.cli import app
 from visionops_assets.cli.predict import MEANING
+from visionops_assets.client.importing.folder import Folder
+from visionops_assets.client.importing.listing import Failure, Listing
+from visionops_assets.contracts import GateState
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
+    NoModelServedError,
     ServerUnreachableError,
 )
 from visionops_assets.resources import triton
@@ -23,7 +31,11 @@ ERRORS = {
     b"junk": CorruptMediaError("It does not decode."),
     b"slow": DeadlineExceededError("Triton did not answer in time. Try again."),
     b"nobody": ServerUnreachableError("Triton does not answer."),
+    b"unserved": NoModelServedError("Triton has no such model."),
 }
+UNTRAINED = standing()
+LOADING = standing(champion=3)
+REFUSED = standing(version(2, GateState.REFUSED))
 
 
 class FakeTriton:
@@ -112,6 +124,88 @@ def test_without_a_server_nothing_is_said_of_any_file(folder: Path, is_json: boo
     done = predict("photos", *["--json"] * is_json)
     assert isinstance(done.exception, ServerUnreachableError)
     assert done.stdout == ""
+
+
+def stand(monkeypatch: pytest.MonkeyPatch, *standings: ModelStanding) -> None:
+    """Let the catalog say this of the model, one after the other, and then always the last."""
+    said = chain(standings, repeat(standings[-1]))
+    monkeypatch.setattr("visionops_assets.cli.predict.standing_of", lambda _: next(said))
+    monkeypatch.setattr("visionops_assets.cli.predict.POLL_S", 0.0)
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, *versions: int | None) -> None:
+    """Let Triton say that it serves these versions, one after the other."""
+    served = iter(versions)
+    monkeypatch.setattr(FakeTriton, "served_version", lambda *_: next(served), raising=False)
+
+
+def test_who_waits_is_told_once_for_what_and_then_gets_the_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand(monkeypatch, UNTRAINED, UNTRAINED, LOADING)
+    serve(monkeypatch, None, None, None, 3)
+    done = predict("d.png", "--wait")
+    assert done.exit_code == 0, done.output
+    untrained, loading = done.stderr.splitlines()
+    assert "none was trained yet" in untrained
+    assert "Version 3 of classifier is being loaded." in loading
+    assert "         dog       0.9000  d.png" in done.stdout.splitlines()
+
+
+def test_nobody_waits_for_what_a_person_must_do_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand(monkeypatch, REFUSED)
+    serve(monkeypatch, None)
+    done = predict("d.png", "--wait")
+    assert isinstance(done.exception, NoModelServedError)
+    assert "was refused by the gate" in str(done.exception)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [(UNTRAINED, "none was trained yet"), (LOADING, "Triton has no such model.")],
+)
+def test_where_no_model_serves_the_nearest_reason_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, standing: ModelStanding, said: str
+) -> None:
+    """Without a champion that is what the catalog says, else what Triton does."""
+    stand(monkeypatch, standing)
+    (folder / "d.png").write_bytes(b"unserved")
+    done = predict("d.png")
+    assert isinstance(done.exception, NoModelServedError)
+    assert said in str(done.exception)
+
+
+def test_once_no_server_answers_files_that_wait_are_not_asked_about(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, may_go_on = [], threading.Event()
+
+    def refuse_the_first(_: FakeTriton, __: str, image: bytes) -> Answer:
+        asked.append(image)
+        if image == b"nobody":
+            raise ERRORS[image]
+        assert may_go_on.wait(5)
+        return Answer("dog", (1.0,), (), UUID(int=7), 3, "ds-1")
+
+    monkeypatch.setattr(FakeTriton, "predict_one", refuse_the_first)
+    monkeypatch.setattr(triton, "CONCURRENT_REQUESTS", 2)
+    for number in range(20):
+        (folder / "photos" / f"z{number:02}.png").write_bytes(b"dog")
+    (folder / "photos" / "a.png").write_bytes(b"nobody")
+    threading.Timer(0.2, may_go_on.set).start()
+    assert isinstance(predict("photos").exception, ServerUnreachableError)
+    assert len(asked) <= 3
+
+
+def test_a_folder_in_a_folder_that_cannot_be_read_is_named_as_it_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unreadable = Failure("b", "unreadable", "Permission denied")
+    monkeypatch.setattr(Folder, "list_files", lambda _: Listing(failures=[unreadable]))
+    done = predict("photos")
+    assert done.exit_code == 2
+    assert done.stderr == "visionops: photos/b: unreadable: Permission denied\n"
 
 
 def test_names_are_shown_without_what_a_terminal_would_obey(folder: Path) -> None:

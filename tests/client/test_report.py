@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from io import StringIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -15,7 +16,7 @@ from visionops_assets.client.importing.report import (
     Report,
     plan,
 )
-from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
 from visionops_assets.foreign_text import printable
 
 ORDER = Order("/data/photos", "http://127.0.0.1:8080", "import", label="cat")
@@ -97,3 +98,18 @@ def test_lines_come_now_and_then_and_at_the_end() -> None:
         "3 of 6 files, 3.0 kB of 6.0 kB, 0.5 files/s, 6 s left",
         "6 of 6 files, 6.0 kB of 6.0 kB, 0.5 files/s, 0 s left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "detail"),
+    [
+        (RefusedError(422, "empty", "The file has no bytes."), "empty", "The file has no bytes."),
+        (ServerUnreachableError("It is down."), "server_unreachable", "It is down."),
+        (PermissionError(13, "Permission denied", "/x"), "unreadable", "Permission denied"),
+        (OSError("The archive is cut off."), "unreadable", "The archive is cut off."),
+    ],
+)
+def test_a_failure_says_why_whatever_the_error_is(
+    error: VisionOpsError | OSError, code: str, detail: str
+) -> None:
+    assert Failure.of("a.png", error) == Failure("a.png", code, detail)

@@ -12,7 +12,7 @@ from tests.deploy.manifests import KUBERNETES, installed
 from tests.deploy.monitoring import DEPLOY, alerts
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings import Settings
-from visionops_assets.stack.pager import Pager, configuration, pager_of
+from visionops_assets.stack.pager import Mail, Pager, configuration, pager_of
 
 HELM = KUBERNETES / "helm"
 SCRIPT = KUBERNETES / "build_alertmanager.py"
@@ -150,6 +150,18 @@ def test_mail_without_a_sender_is_refused(tmp_path: Path) -> None:
     given = {"pager_email_to": "a@example.com", "pager_email_user": "a"}
     with pytest.raises(SettingsError, match=r"FROM and .*_SERVER and .*_PASSWORD"):
         pager_of(Settings.model_validate(given), tmp_path)
+
+
+def test_mail_needs_a_password_only_for_a_user(tmp_path: Path) -> None:
+    open_to_all = {
+        "pager_email_to": "a@example.com",
+        "pager_email_from": "visionops@example.com",
+        "pager_email_server": "smtp.example.com:25",
+    }
+    mail = pager_of(Settings.model_validate(open_to_all), tmp_path).mail
+    assert mail == Mail("a@example.com", "visionops@example.com", "smtp.example.com:25")
+    with pytest.raises(SettingsError, match="and VISIONOPS_PAGER_EMAIL_PASSWORD is not"):
+        pager_of(Settings.model_validate(open_to_all | {"pager_email_user": "a"}), tmp_path)
 
 
 def test_alertmanager_is_told_the_same_everywhere(tmp_path: Path) -> None:

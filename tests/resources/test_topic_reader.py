@@ -18,7 +18,8 @@ from kafka.errors import (
 
 from visionops_assets.errors import LogTruncatedError, MissingCodecError, ServerUnreachableError
 from visionops_assets.resources import topic_reader
-from visionops_assets.resources.topic_reader import TopicReader
+from visionops_assets.resources.topic_reader import TopicReader, reaching
+from visionops_assets.settings import Settings
 
 
 @dataclass
@@ -177,6 +178,27 @@ def test_of_a_damaged_batch_each_offset_is_told_and_all_others_are_read(
 def test_a_fault_is_told_by_its_kind(error: type[Exception], told: type[Exception]) -> None:
     with pytest.raises(told):
         _reader({0: (0, 9)}, 0, (), {0}, error).poll("t", 0, 0, 9, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hint"),
+    [
+        ("PLAINTEXT", ""),
+        ("SSL", f" If it is up, see what VISIONOPS_KAFKA_... say of SSL: {topic_reader._REFUSED}."),
+    ],
+)
+def test_only_where_a_login_or_certificate_may_be_wrong_they_are_named(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, hint: str
+) -> None:
+    settings = Settings.model_validate(
+        {"kafka_bootstrap_servers": "broker:9092", "kafka_security_protocol": protocol}
+    )
+    monkeypatch.setattr(topic_reader, "load_settings", lambda: settings)
+    with pytest.raises(ServerUnreachableError) as told, reaching():
+        raise KafkaTimeoutError("late")
+    assert str(told.value) == (
+        f"The queue at broker:9092 does not answer: KafkaTimeoutError: late.{hint}"
+    )
 
 
 @pytest.mark.parametrize(

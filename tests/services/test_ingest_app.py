@@ -212,6 +212,25 @@ def test_no_more_of_a_long_batch_is_held_than_is_counted(
     assert sent <= 12
 
 
+@pytest.mark.parametrize(
+    ("held", "status", "code"),
+    [(0, 503, "server_unreachable"), (1, 422, "invalid_request")],
+)
+def test_no_more_batches_are_held_at_once_than_there_is_room_for(
+    client_without_catalog: AsgiClient,
+    monkeypatch: pytest.MonkeyPatch,
+    held: int,
+    status: int,
+    code: str,
+) -> None:
+    """One that is not held is stored as it comes, which fails here with the first file."""
+    monkeypatch.setattr(intake, "MAX_COUNTING", held)
+    content = b"".join(batch_of(501))
+    for _ in range(2):
+        answer = client_without_catalog.post("/v1/media/batch", content=content, headers=FORM)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
 @given(counted=st.integers(0, 3_000), places=st.lists(st.integers(0, 4_000), max_size=20))
 def test_what_was_held_of_a_batch_is_read_like_the_rest(counted: int, places: list[int]) -> None:
     whole = b"".join(batch_of(7, bytes_per_file=300))

@@ -128,6 +128,12 @@ def test_the_secrets_are_all_here() -> None:
     assert secret_fields() == SECRETS.keys() | PAGERS.keys()
 
 
+def test_a_service_whose_work_takes_long_is_given_more_time() -> None:
+    plan = Plan(Settings(), DEFAULT_PORTS, frozenset())
+    patience_s = {built.name: built.patience_s for built in build_servers(plan)}
+    assert (patience_s["relay"], patience_s["sweep"]) == (120, 1_800)
+
+
 @pytest.mark.parametrize(
     ("name", "known"),
     [

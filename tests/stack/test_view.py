@@ -31,6 +31,19 @@ def test_only_a_ready_server_has_an_uptime() -> None:
     assert view.uptime(state(status=Status.RESTARTING, ready_at_s=1.0)) == ""
 
 
+def test_each_figure_of_a_server_has_its_column() -> None:
+    servers = (state(status=Status.FAILED, restarts=3, pid=42), state(name="api", pid=None))
+    table = view.status_table(StackState(supervisor_pid=1, servers=servers))
+    shown = {str(column.header): list(column.cells) for column in table.columns}
+    assert shown == {
+        "server": ["db", "api"],
+        "state": ["[bold red]failed[/]", "[dim]waiting[/]"],
+        "up": ["", ""],
+        "restarts": ["3", "0"],
+        "pid": ["42", ""],
+    }
+
+
 def test_the_table_shows_messages_as_they_are() -> None:
     stack = StackState(supervisor_pid=1, servers=(state(message="[bold]ended", restarts=3),))
     console = Console(width=200, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -12,6 +13,7 @@ from visionops_assets.stages.attempts import (
     MAX_ATTEMPTS,
     MAX_BACK_OFF_S,
     SUPERSEDED_TAG,
+    TRAINING,
     UNDER_WAY,
     due_attempt,
     is_under_way,
@@ -100,3 +102,7 @@ def test_the_newest_run_tells_whether_a_job_was_cancelled(instance: dg.DagsterIn
     assert was_cancelled(instance, "asked")
     create_run_for_test(instance, job_name="asked", status=dg.DagsterRunStatus.NOT_STARTED)
     assert not was_cancelled(instance, "asked")
+
+
+def test_a_training_that_hangs_gives_its_place_back_after_a_week() -> None:
+    assert int(TRAINING["dagster/max_runtime"]) == timedelta(weeks=1).total_seconds()

@@ -18,7 +18,7 @@ from visionops_assets.releasing.loading import (
     parse_config,
     steps_of,
 )
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.serving.pipeline import (
     PipelineOptions,
     pipeline_files,
@@ -192,6 +192,12 @@ def test_overloaded_servers_refuse_instead_of_queueing() -> None:
     assert (policy["max_queue_size"], policy["allow_timeout_override"]) == (17, True)
     assert parsed["dynamic_batching"]["preferred_batch_size"] == [4]
     assert parsed["instance_group"] == [{"kind": "KIND_CPU", "count": 3}]
+
+
+def test_a_pipeline_has_the_instances_that_are_set_else_one_per_core() -> None:
+    more = usable_cores() + 1
+    assert PipelineOptions.of(Settings(serving_instances=more)).instances == more
+    assert PipelineOptions.of(Settings(serving_instances=0)).instances == usable_cores()
 
 
 @pytest.mark.parametrize(

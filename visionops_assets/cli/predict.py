@@ -111,13 +111,12 @@ def _outcomes(files: list[Path], settings: Settings) -> Iterator[tuple[Path, "An
         except (VisionOpsError, OSError) as error:
             return Failure.of(str(path), error)
 
-    pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict")
     try:
-        yield from zip(files, pool.map(ask, files), strict=True)
+        # Whoever stops reading its outcomes cancels the requests that wait.
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict") as pool:
+            yield from zip(files, pool.map(ask, files), strict=True)
     except NoModelServedError as error:
         raise NoModelServedError(_why_nothing_serves(error)) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _content(path: Path, settings: Settings) -> bytes:
