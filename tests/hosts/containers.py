@@ -8,7 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,6 +132,23 @@ class Container:
             # Bytecode is kept beside the programs; an image has it already.
             yield from (_bind(program, program) for program in elsewhere)
             yield "mount -o remount,bind,ro /"
+
+
+@contextmanager
+def mount_points(paths: Iterable[Path]) -> Iterator[None]:
+    """Make folders that this machine lacks, to mount others on, and remove them again."""
+    made: list[Path] = []
+    try:
+        for path in paths:
+            for folder in (*reversed(path.parents), path):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+        yield
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):  # It is no longer there, or somebody put something in.
+                folder.rmdir()
 
 
 def asked_inside(process: subprocess.Popen[bytes], command: Sequence[str]) -> tuple[str, ...]:

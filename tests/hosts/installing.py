@@ -1,11 +1,20 @@
 """Makes the pods of the manifests, and runs the Job that prepares the catalog."""
 
 import subprocess
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 from tests.hosts.cluster import KINDS, Cluster
-from tests.hosts.containers import Container, Image, app_image, programs_of, triton_image
+from tests.hosts.containers import (
+    Container,
+    Image,
+    app_image,
+    mount_points,
+    programs_of,
+    triton_image,
+)
 from tests.hosts.kubelet import Kubelet, Pace, Pod
 from tests.hosts.load import TRITON
 from tests.hosts.names import Names
@@ -28,6 +37,12 @@ class Installer:
         self._folder = stack.home / "pods"
         self._programs = programs_of(stack.settings)
         self._stack = stack
+
+    def mount_points(self) -> AbstractContextManager[None]:
+        """Make, for the length of a block, the folders that pods mount their volumes on."""
+        templates = [self._cluster.prepare, *self._cluster.templates.values()]
+        templates += [sidecar for each in templates for sidecar in each.sidecars]
+        return mount_points(Path(path) for each in templates for path in each.folders)
 
     def kubelet(self, pace: Pace) -> Kubelet:
         """Make one pod of each kind on each host, and a Triton to be added; none is started yet."""

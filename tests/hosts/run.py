@@ -104,7 +104,7 @@ def run(plan: Plan, network: Network, names: Names, home: Path, console: Console
     settings = enter(cluster, home)
     stack = StackPlan(settings, DEFAULT_PORTS, frozenset())
     installer = Installer(cluster, stack, network, names)
-    with running_servers(stack, network, names.path):
+    with running_servers(stack, network, names.path), installer.mount_points():
         tell("Servers are up")
         installer.prepare()
         tell("The catalog is prepared")
