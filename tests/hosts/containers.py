@@ -118,7 +118,8 @@ class Container:
         """Yield the shell's commands that make the file system what the pod is to see."""
         yield _bind(self._names, HOSTS_FILE)
         elsewhere = list(self._programs)
-        for path in self.template.folders:
+        # The one that hides where all of them lie comes last.
+        for path in sorted(self.template.folders, key=self._folder.is_relative_to):
             source = self.source_of(path)
             source.mkdir(parents=True, exist_ok=True)
             # What would be hidden by the folder is put into it.
