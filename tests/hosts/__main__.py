@@ -3,14 +3,13 @@
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from tests.hosts.launching import launch
+from tests.hosts.launching import launch, new_home
 from tests.hosts.network import why_not
 
 
@@ -27,7 +26,7 @@ def main(
         raise typer.Exit(2)
     # An end that is asked for cleans up as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    home = Path(tempfile.mkdtemp(prefix="visionops-hosts-"))
+    home = new_home()
     exit_code = launch(home, "--out", str(out.resolve()), "--seconds", str(seconds))
     if exit_code:
         console.print(f"It ended with {exit_code}. All of it is kept in {home}.")

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.hosts.cluster import KINDS
@@ -12,6 +13,11 @@ from tests.hosts.network import OUTSIDE, SERVERS, layout, made
 
 SERVER_NAMES = ("postgresql", "seaweedfs", "kafka")
 """The Services of the overlay's servers."""
+
+
+def new_home() -> Path:
+    """Make the folder of a run. It is not in /tmp, where each pod has a folder of its own."""
+    return Path(tempfile.mkdtemp(prefix="visionops-hosts-", dir="/var/tmp"))
 
 
 def names_in(home: Path) -> Names:

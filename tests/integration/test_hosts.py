@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.manifests import installed
-from tests.hosts.launching import launch
+from tests.hosts.launching import launch, new_home
 from tests.hosts.network import why_not
 
 
@@ -26,10 +27,12 @@ def test_nothing_is_lost_and_no_request_fails_when_pods_and_a_host_die(tmp_path:
     installed("kubectl")
     out = tmp_path / "multi.json"
 
-    exit_code = launch(tmp_path, "--out", str(out))
+    home = new_home()
+    exit_code = launch(home, "--out", str(out))
 
     figures = json.loads(out.read_text())
     assert exit_code == 0, figures
+    shutil.rmtree(home)
     assert (figures["hosts"], figures["pods"]) == (2, 10)
     assert figures["kills"] == {"gateway": 1, "ingest": 1, "triton": 1, "host": 1}
     assert (figures["acked_lost"], figures["doubled"], figures["failed"]) == (0, 0, 0)
