@@ -131,8 +131,8 @@ def test_settings_are_those_of_the_overlay() -> None:
     # How models are served and built is no matter of where, and the proxies are the edge's own. MSK
     # has no users, and no authority of its own.
     elsewhere = (
-        *("VISIONOPS_SERVING_", "VISIONOPS_K8S_", "VISIONOPS_TRUSTED_PROXIES"),
-        *("VISIONOPS_KAFKA_USER", "VISIONOPS_KAFKA_CA_FILE"),
+        *("VISIONOPS_SERVING_", "VISIONOPS_ENGINE_", "VISIONOPS_K8S_"),
+        *("VISIONOPS_TRUSTED_PROXIES", "VISIONOPS_KAFKA_USER", "VISIONOPS_KAFKA_CA_FILE"),
     )
     assert {a or b for a, b in named} == {key for key in keys if not key.startswith(elsewhere)}
 
