@@ -35,7 +35,7 @@ TARGETS = {
     *("prometheus", "alertmanager"),
 }
 ABSENT = {
-    r"nv_gpu_|visionops:gpu_": "this machine has no GPU",
+    r"nv_gpu_|visionops:gpu_|visionops_engine_": "this machine has no GPU",
     r"visionops_camera_": "there are series of a camera while it is registered",
     r'visionops_media_quarantined\{code=~"missing': "nothing was taken from the store, or altered",
 }
