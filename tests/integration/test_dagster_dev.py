@@ -46,7 +46,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 @contextmanager
 def serving(command: list[str], checkout: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Run `dagster dev` or `dg dev` for the length of the block, and yield its address."""
-    port = next(port for port in range(38_000, 39_000) if is_free(port))
+    # None that the kernel gives to outgoing connections.
+    port = next(port for port in range(19_000, 20_000) if is_free(port))
     url = f"http://127.0.0.1:{port}"
     log = checkout.parent / "dev.log"
     with log.open("w") as output:
