@@ -1,7 +1,6 @@
 """One real stack for all tests that need servers, in a state folder of its own."""
 
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from tests.free_ports import free_ports
 from tests.queues.second_broker import second_broker
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import bearer_header, create
@@ -19,10 +19,9 @@ from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.settings import STACK_ENV_FILE, Settings, load_settings
 from visionops_assets.stack.environment import write_env_file
-from visionops_assets.stack.ports import DEFAULT_PORTS, is_free
+from visionops_assets.stack.ports import DEFAULT_PORTS
 
 UP_TIMEOUT_S = 240
-UNUSUAL_PORTS = range(20_000, 32_000)
 # Small enough for a quick loop: the rules are the same.
 SMALL = {
     "BATCH_MAX_WAIT_S": "2",
@@ -105,8 +104,7 @@ def keep_off_default_ports(home: Path) -> None:
     if (home / STACK_ENV_FILE).exists():
         return
     home.mkdir(parents=True, exist_ok=True)
-    free = [port for port in random.sample(UNUSUAL_PORTS, 10 * len(DEFAULT_PORTS)) if is_free(port)]
-    ports = free[: len(DEFAULT_PORTS)]
+    ports = free_ports(len(DEFAULT_PORTS))
     names = (f"VISIONOPS_STACK_PORT_{name.upper()}" for name in DEFAULT_PORTS)
     write_env_file(home / STACK_ENV_FILE, dict(zip(names, map(str, ports), strict=True)))
 

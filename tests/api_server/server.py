@@ -1,7 +1,6 @@
 """A running `apiextensions-apiserver`, on an etcd of its own, and a client that may do all."""
 
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +13,7 @@ import httpx
 
 from tests.api_server.definitions import plural
 from tests.deploy.manifests import Manifest
+from tests.free_ports import free_ports
 from tests.queues.certificates import Authority
 
 READY_WITHIN_S = 60.0
@@ -93,7 +93,7 @@ def _path(manifest: Manifest) -> str:
 @contextmanager
 def running(server: Path, etcd: Path, home: Path) -> Iterator[ApiServer]:
     """Run both programs for the length of the block; their logs and data lie in `home`."""
-    port, etcd_port, peer_port = _free_ports(3)
+    port, etcd_port, peer_port = free_ports(3)
     authority = Authority(home)
     certificate, key = authority.sign("server", "127.0.0.1")
     trusted = ssl.create_default_context(cafile=str(authority.file))
@@ -127,7 +127,7 @@ def running(server: Path, etcd: Path, home: Path) -> Iterator[ApiServer]:
 
 
 def _kubeconfig(server: str, authority: Path) -> dict[str, Any]:
-    """Return how to reach the servers of which this one would ask who may do what: none is."""
+    """Return the kubeconfig of the server that tells who may do what; our client may do all."""
     cluster = {"server": server, "certificate-authority": str(authority)}
     return {
         "apiVersion": "v1",
@@ -149,11 +149,3 @@ def _running(command: list[str], home: Path) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(timeout=30)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

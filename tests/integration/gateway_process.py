@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import httpx
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
 
+from tests.free_ports import free_ports
 from tests.integration.released_models import CARD, network
 from tests.stacks import key_for
 from visionops_assets.client import GatewayClient
@@ -105,11 +105,8 @@ class GatewayProcess:
 @contextmanager
 def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess]:
     """Run a gateway of a model, with these `VISIONOPS_` variables, for the length of the block."""
-    with socket.socket() as free, socket.socket() as other:
-        for each in (free, other):
-            each.bind(("127.0.0.1", 0))
-        address: tuple[str, int] = free.getsockname()
-        grpc_address = f"127.0.0.1:{other.getsockname()[1]}"
+    port, grpc_port = free_ports(2)
+    address, grpc_address = ("127.0.0.1", port), f"127.0.0.1:{grpc_port}"
     url = f"http://{address[0]}:{address[1]}"
     given = {
         "GATEWAY_URL": url,

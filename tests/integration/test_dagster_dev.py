@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.free_ports import free_ports
 from tests.integration.dagster_graphql import START_TIMEOUT_S, loaded, run_health_check, ticks
 from tests.waiting import eventually
 from visionops_assets.resources.sentences import ADVICE
 from visionops_assets.settings import Settings
 from visionops_assets.stack.paths import Paths
-from visionops_assets.stack.ports import is_free
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -46,8 +46,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 @contextmanager
 def serving(command: list[str], checkout: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Run `dagster dev` or `dg dev` for the length of the block, and yield its address."""
-    # None that the kernel gives to outgoing connections.
-    port = next(port for port in range(19_000, 20_000) if is_free(port))
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     log = checkout.parent / "dev.log"
     with log.open("w") as output:

@@ -5,7 +5,6 @@ messages of Kafka's protocol; stunnel ends TLS, and asks for a certificate. No A
 here.
 """
 
-import random
 import ssl
 import subprocess
 import sys
@@ -16,16 +15,15 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.manifests import installed
+from tests.free_ports import free_ports
 from tests.queues.certificates import Authority
 from tests.queues.door import Door
 from tests.queues.scram import REGION, mechanisms
-from tests.queues.second_broker import PORTS
 from tests.waiting import eventually
 from visionops_assets.cli import dead_letters
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stack import tansu
-from visionops_assets.stack.ports import is_free
 from visionops_assets.stack.probes import answers_kafka
 
 ROOT = Path(__file__).parents[2]
@@ -60,11 +58,6 @@ except ServerUnreachableError as error:
 """
 
 Guarded = Callable[..., AbstractContextManager[Settings]]
-
-
-def two_free_ports() -> list[int]:
-    """Choose ports that no connection to elsewhere takes meanwhile."""
-    return [port for port in random.sample(PORTS, len(PORTS)) if is_free(port)][:2]
 
 
 @contextmanager
@@ -125,7 +118,7 @@ def guarded(
         asks: bool = True,
         by_stunnel: bool = False,
     ) -> Iterator[Settings]:
-        door_port, broker_port = two_free_ports()
+        door_port, broker_port = free_ports(2)
         context = None
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -280,7 +280,7 @@ def test_a_message_that_does_not_come_is_not_waited_for() -> None:
             door.gateway.door.open(),
             grpc.aio.insecure_channel(door.address) as channel,
         ):
-            # To its client it has a stream of messages, none of which comes.
+            # Its client opens a stream of messages, and sends none.
             call = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")(
                 metadata=tuple(door.headers.items()), timeout=20
             )

@@ -7,7 +7,12 @@ answers by ONNX until it has the engine again.
 
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.engines import EngineState, engines_of, move_engine
+from visionops_assets.catalog.engines import (
+    WANTED_STATES,
+    EngineState,
+    engines_of,
+    move_engine,
+)
 from visionops_assets.catalog.releases import Action
 from visionops_assets.catalog.schema import EngineRow, Release
 from visionops_assets.releasing.engines import Engine
@@ -31,11 +36,7 @@ def follow_engines(
     if not rows:
         return []
     gpus = load_settings().gpu_kinds
-    wanted = {
-        row.gpu: row
-        for row in rows
-        if row.gpu in gpus and row.state in {EngineState.READY, EngineState.SERVING}
-    }
+    wanted = {row.gpu: row for row in rows if row.gpu in gpus and row.state in WANTED_STATES}
     engines = {
         gpu: Engine(controller.object_store, name, number, row.key or "", row.plan_sha256 or "")
         for gpu, row in wanted.items()
