@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,15 @@ def test_latencies_on_both_sides_of_a_bound_are_not_a_factor_apart() -> None:
 def test_quantiles_without_answers_and_past_the_last_bound() -> None:
     assert ArmEvidence(requests=3, errors=3).latency_quantile_ms(0.95) is None
     assert seen([5_000.0]).latency_quantile_ms(0.95) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "slower"), [(0.5, 41), (1, 40), (40, 30), (45, 25), (50, 20), (9_000, 10)]
+)
+def test_slower_answers_are_counted_by_parts_of_a_bucket(limit_ms: float, slower: int) -> None:
+    found = seen([0.7] * 2 + [48.0] * 20 + [70.0] * 10 + [5_000.0] * 10)
+    assert found.slower_than(limit_ms) == slower
+    assert found.slower_than(float("inf")) == 0
 
 
 @given(LATENCIES, LATENCIES, st.integers(0, 9), st.integers(0, 9))

@@ -225,6 +225,7 @@ def test_a_page_of_another_port_cannot_use_the_sign_in(
 def test_without_a_model_the_page_says_why(browser: Browser, quiet_stack: Settings) -> None:
     with running_gateway(f"none-{uuid4().hex[:8]}") as gateway, visit(browser, gateway.url) as v:
         v.page.goto(link(gateway))
+        expect(v.page.locator("#work")).to_be_visible()
         v.page.set_input_files("#file", PICTURE)
         detail = gateway.post(saved(picture(), "PNG")).json()["detail"]
         expect(v.page.locator("#problem")).to_have_text(detail)

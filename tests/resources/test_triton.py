@@ -33,6 +33,7 @@ def refusal(status: str, message: str) -> InferenceServerException:
         ("INVALID_ARGUMENT", "in ensemble 'm', corrupt: It is cut off.", CorruptMediaError),
         ("NOT_FOUND", "Request for unknown model: 'm' is not found", NoModelServedError),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceededError),
+        ("CANCELLED", "CANCELLED", ServerUnreachableError),
         ("INVALID_ARGUMENT", "corrupt: The image is truncated.", CorruptMediaError),
         ("INVALID_ARGUMENT", "too_many_pixels: It has 9.", TooManyPixelsError),
         ("INVALID_ARGUMENT", "batch-size must be <= 32", VisionOpsError),

@@ -163,11 +163,15 @@ def test_a_version_that_only_one_server_has_is_described_by_that_one(missed: Exc
 
 
 GONE = rpc_error(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+CANCELLED = rpc_error(grpc.StatusCode.CANCELLED, "CANCELLED")
 FULL = rpc_error(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
 
 
-def test_what_a_dying_server_did_not_answer_is_asked_of_another_in_the_time_that_is_left() -> None:
-    stub = FakeStub([1], GONE)
+@pytest.mark.parametrize("error", [GONE, CANCELLED], ids=["died", "ended"])
+def test_what_a_dying_server_did_not_answer_is_asked_of_another_in_the_time_that_is_left(
+    error: Exception,
+) -> None:
+    stub = FakeStub([1], error)
     assert infer(stub, keep_image=True).model_version == 1
     first, second = stub.timeouts_s
     assert second < first <= 2.5

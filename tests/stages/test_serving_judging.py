@@ -185,6 +185,21 @@ def test_latency_is_allowed_to_grow_by_a_factor(latency_ms: float, outcome: Outc
     assert found.outcome is outcome, found.reason
 
 
+@pytest.mark.parametrize(("delayed", "outcome"), [(16, Outcome.PASS), (22, Outcome.FAIL)])
+def test_a_burst_of_another_process_does_not_make_a_candidate_slow(
+    delayed: int, outcome: Outcome
+) -> None:
+    """It delays a share of both arms near 5 %, so that a 95th percentile lies in it by chance."""
+    candidate = arm(200 - delayed) + arm(delayed, latency_ms=300)
+    champion = arm(1_904) + arm(96, latency_ms=300)
+    ours_ms, usual_ms = (of.latency_quantile_ms(0.95) for of in (candidate, champion))
+    assert ours_ms is not None
+    assert usual_ms is not None
+    assert ours_ms > RULE.max_latency_ratio * usual_ms
+    found = judged(candidate, champion)
+    assert found.outcome is outcome, found.reason
+
+
 def test_nothing_is_beyond_doubt_before_twenty_were_seen() -> None:
     """However bad they were: the first seconds of a version are like no others."""
     assert judged(arm(19, errors=19)).outcome is Outcome.WAIT

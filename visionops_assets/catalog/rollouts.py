@@ -72,6 +72,21 @@ class ArmEvidence:
         within = (rank - before) / self.latency_counts[bucket]
         return low + within * (LATENCY_BOUNDS_MS[bucket] - low)
 
+    def slower_than(self, limit_ms: float) -> int:
+        """Estimate how many answers took longer.
+
+        Of a bucket that the limit divides, a part counts. Answers past the last bound all count,
+        unless the limit is infinite.
+        """
+        if limit_ms == inf:
+            return 0
+        bucket = bisect_left(LATENCY_BOUNDS_MS, limit_ms)
+        if bucket == len(LATENCY_BOUNDS_MS):
+            return self.latency_counts[bucket]
+        low = LATENCY_BOUNDS_MS[bucket - 1] if bucket else 0
+        above = (LATENCY_BOUNDS_MS[bucket] - limit_ms) / (LATENCY_BOUNDS_MS[bucket] - low)
+        return round(above * self.latency_counts[bucket]) + sum(self.latency_counts[bucket + 1 :])
+
     def __add__(self, other: Self) -> "ArmEvidence":
         """Return the sum of both counts."""
         return ArmEvidence(

@@ -14,7 +14,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import error_stream
-from visionops_assets.catalog.releases import champion, newest_verdict
+from visionops_assets.catalog.releases import champion, newest_events, newest_verdict
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.client.gateway import GatewayClient, PredictedImage
@@ -130,7 +130,7 @@ class DriftDemo:
             done(f"version {rollout.model_version} passed the gate")
         with self._stages.stage("canary") as done:
             self._stages.screen.detail(f"{rollout.share_percent:g} % of the applications")
-            release = self._stages.until("canary", lambda: self._release_after(old))
+            release = self._stages.until("canary", lambda: self._end_of_canary(old))
             if release.model_version != rollout.model_version:
                 raise VisionOpsError(
                     f"The canary ended, and version {release.model_version} serves."
@@ -219,6 +219,17 @@ class DriftDemo:
     def _release_after(self, release: Release) -> Release | None:
         newest = self._champion()
         return newest if newest.release_id > release.release_id else None
+
+    def _end_of_canary(self, champion_before: Release) -> Release | None:
+        """Return the release that it became, None while it is tried."""
+        rollout = self._rollout()
+        # Read after the canary's state: a promotion ends it and releases at once.
+        release = self._release_after(champion_before)
+        if rollout is None and release is None:
+            with Catalog().begin() as session:
+                [event] = newest_events(session, self._model, limit=1)
+            raise VisionOpsError(f"The canary ended without a release. {event.reason}")
+        return release
 
     def _rollout(self) -> Rollout | None:
         with Catalog().begin() as session:

@@ -37,6 +37,9 @@ def to_visionops_error(
     match str(error.status()).removeprefix("StatusCode."):
         case "UNAVAILABLE":
             return _unavailable(message, model, address)
+        case "CANCELLED":
+            # Not by us: that would be no error of the call. A server that ends cancels what it has.
+            return ServerUnreachableError(f"Triton at {address} ended before it answered.")
         case "NOT_FOUND":
             return NoModelServedError(
                 f"Triton serves no {model!r}: `visionops models ls` says why. ({message})"

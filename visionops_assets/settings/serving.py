@@ -72,7 +72,8 @@ class ServingSettings(BaseSettings):
     rollout_max_latency_ratio: float = Field(
         1.5,
         gt=0,
-        description="Largest ratio of a candidate's 95th percentile of latency to the champion's.",
+        description="Largest ratio of a candidate's 95th percentile of latency to the champion's. "
+        "It fails where it is above by 99 % confidence.",
     )
     rollout_min_agreement: float = Field(
         0.9,

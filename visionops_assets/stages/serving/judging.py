@@ -16,6 +16,10 @@ EARLY_CONFIDENCE = 0.999
 EARLY_MIN_SEEN = 20
 """Requests, or compared images, that are needed for a judgement beyond doubt."""
 LATENCY_QUANTILE = 0.95
+LATENCY_CONFIDENCE = 0.99
+"""Confidence that a candidate is slower. Its 95th percentile alone, of the ten slowest of 200
+answers, passes 1.5 times the champion's by chance where another process takes the processor.
+"""
 
 
 class Outcome(StrEnum):
@@ -156,7 +160,7 @@ def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule
         )
     usual_ms = champion.latency_quantile_ms(LATENCY_QUANTILE)
     own_ms = candidate.latency_quantile_ms(LATENCY_QUANTILE)
-    if usual_ms is not None and own_ms is not None and own_ms > rule.max_latency_ratio * usual_ms:
+    if usual_ms and own_ms and _is_slower(candidate, rule.max_latency_ratio * usual_ms):
         complaints.append(
             f"95 % of its answers took up to {own_ms:.1f} ms, the champion's {usual_ms:.1f} ms, "
             f"and {rule.max_latency_ratio} times that is allowed"
@@ -168,3 +172,10 @@ def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule
             f"{rule.min_agreement} is needed"
         )
     return complaints
+
+
+def _is_slower(candidate: ArmEvidence, limit_ms: float) -> bool:
+    """Say whether certainly more than 1 in 20 of its answers take longer than a limit."""
+    answered = sum(candidate.latency_counts)
+    slower = wilson_interval(candidate.slower_than(limit_ms), answered, LATENCY_CONFIDENCE)
+    return slower.low > 1 - LATENCY_QUANTILE
