@@ -15,7 +15,7 @@ from visionops_assets.client.ingest import IngestClient
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 SOURCE = "benchmark"
 UPLOADS = 200
@@ -61,7 +61,7 @@ def _burst(client: IngestClient) -> list[float]:
     rng = np.random.default_rng()
     for _ in range(UPLOADS):
         pixels = rng.integers(0, 256, (NOISE_SIDE_PX, NOISE_SIDE_PX, 3), dtype=np.uint8)
-        client.upload(encode_png(pixels), source=SOURCE)
+        client.upload(encode_frame(pixels), source=SOURCE)
     deadline_s = time.monotonic() + PATIENCE_S
     delay_s = func.extract("epoch", Media.processed_at - Media.stored_at)
     query = select(delay_s).where(

@@ -16,9 +16,9 @@ from benchmarks.measure import Figure, Question, compare, rate_hz
 from benchmarks.photographs import photographs
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.demo.media import digits, videos
-from visionops_assets.settings import Settings, current_spec
+from visionops_assets.settings import Settings
 from visionops_assets.vision.decoding import decode_media
-from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
+from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 
 DIGITS = 600
@@ -75,7 +75,7 @@ def _one_opencv_thread() -> Iterator[None]:
 
 def _inputs(folder: Path, settings: Settings) -> Iterator[Files]:
     """Write the files that the three questions ask about."""
-    limits = current_spec(settings), settings.max_image_pixels, settings.max_video_duration_s
+    limits = settings.spec, settings.max_image_pixels, settings.max_video_duration_s
     uploaded, _ = digits()
     small = _write(folder, "digit", [file.data for file in uploaded[:DIGITS]])
     yield Files(small, MediaKind.IMAGE, *limits)
@@ -108,6 +108,6 @@ def _decode_in_process(files: Files) -> int:
             max_video_duration_s=files.max_video_duration_s,
         ):
             perceptual_hash(frame.pixels)
-            encode_png(frame.pixels)
+            encode_frame(frame.pixels)
             count += 1
     return count

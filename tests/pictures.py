@@ -16,7 +16,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.sign_in import create_link
 from visionops_assets.demo.media import DemoFile, digits
 from visionops_assets.settings import load_settings
-from visionops_assets.vision.preprocessing import decode_png, encode_png
+from visionops_assets.vision.preprocessing import decode_frame, encode_frame
 
 FOLDER = Path(__file__).parents[1] / "docs" / "assets"
 MAX_BYTES = 400_000
@@ -47,8 +47,8 @@ def gateway_page(browser: Browser, path: Path) -> None:
 def enlarged(digit: DemoFile) -> FilePayload:
     """Draw the scan of 8 x 8 pixels larger, so that people can read it."""
     size = (SHOWN_SIZE_PX, SHOWN_SIZE_PX)
-    smooth = cv2.resize(decode_png(digit.data), size, interpolation=cv2.INTER_CUBIC)
-    image = encode_png(np.asarray(smooth, np.uint8))
+    smooth = cv2.resize(decode_frame(digit.data), size, interpolation=cv2.INTER_CUBIC)
+    image = encode_frame(np.asarray(smooth, np.uint8))
     return FilePayload(name=digit.name, mimeType="image/png", buffer=image)
 
 

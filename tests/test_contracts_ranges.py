@@ -8,7 +8,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from visionops_assets.contracts import media, models, serving
+from visionops_assets.contracts import media, models, preprocessing, serving
 from visionops_assets.vision import inspection
 from visionops_assets.vision.capture import messages as of_cameras
 from visionops_assets.vision.sandbox import messages as of_the_sandbox
@@ -16,6 +16,7 @@ from visionops_assets.vision.sandbox import messages as of_the_sandbox
 COUNT = ([1], [0])
 INDEX = ([0], [-1])
 SHARE = ([0, 1], [-0.001, 1.001])
+GAMMA = preprocessing.Gamma(gamma=2)
 TIME_S = ([0, 1e9], [-0.001])
 
 RANGES: dict[str, tuple[list[Any], list[Any]]] = {
@@ -46,6 +47,32 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "Prediction.latency_ms": ([0, 3.5e38], [-0.001, 3.6e38]),
     "Prediction.model_version": ([1, 2**63 - 1], [0, 2**63]),
     "Prediction.probabilities": ([(1.0,), (-3.5e38, 3.5e38)], [(), (3.6e38,), (-3.6e38,)]),
+    "BlurMask.bottom": ([0.001, 1], [0, 1.001]),
+    "Rectangle.bottom": ([0.001, 1], [0, 1.001]),
+    "RegionOfInterest.bottom": ([0.001, 1], [0, 1.001]),
+    "BlurMask.left": ([0, 0.999], [-0.001, 1]),
+    "Rectangle.left": ([0, 0.999], [-0.001, 1]),
+    "RegionOfInterest.left": ([0, 0.999], [-0.001, 1]),
+    "BlurMask.right": ([0.001, 1], [0, 1.001]),
+    "Rectangle.right": ([0.001, 1], [0, 1.001]),
+    "RegionOfInterest.right": ([0.001, 1], [0, 1.001]),
+    "BlurMask.sources": ([("*",)], [()]),
+    "Rectangle.sources": ([("*",)], [()]),
+    "RegionOfInterest.sources": ([("*",)], [()]),
+    "BlurMask.top": ([0, 0.999], [-0.001, 1]),
+    "Rectangle.top": ([0, 0.999], [-0.001, 1]),
+    "RegionOfInterest.top": ([0, 0.999], [-0.001, 1]),
+    "Clahe.clip": ([1, 40], [0.999, 40.001]),
+    "Clahe.tiles": ([1, 32], [0, 33]),
+    "Denoise.strength": ([0.001, 100], [0, 100.001]),
+    "EveryNth.n": COUNT,
+    "Gamma.gamma": ([0.1, 10], [0.099, 10.001]),
+    "PreprocessingSpec.filters": ([(), (GAMMA,) * 16], [(GAMMA,) * 17]),
+    "PreprocessingSpec.jpeg_quality": ([50, 100, None], [49, 101]),
+    "PreprocessingSpec.max_frames_per_video": ([1, 20_000, None], [0, 20_001]),
+    "SceneChanges.threshold": ([0.001, 0.999], [0, 1]),
+    "Sharpen.amount": ([0.001, 5], [0, 5.001]),
+    "Sharpen.radius_px": ([0.001, 20], [0, 20.001]),
     "PreprocessingSpec.size_px": ([8, 4_096], [7, 4_097]),
     "PreprocessingSpec.video_sample_interval_s": ([0.001, 1e9], [0]),
     "ReleasedModel.model_version": COUNT,
@@ -81,6 +108,14 @@ DEFAULTS = {
     "ParityBound.max_accuracy_drop": 1,
     "ParityBound.max_probability_error": 1,
     "ParityBound.min_label_agreement": 0,
+    "BlurMask.sources": ("*",),
+    "Clahe.clip": 2,
+    "Clahe.tiles": 8,
+    "Denoise.strength": 10,
+    "PreprocessingSpec.filters": (),
+    "SceneChanges.threshold": 0.1,
+    "Sharpen.amount": 0.5,
+    "Sharpen.radius_px": 1,
     "PreprocessingSpec.size_px": 64,
     "PreprocessingSpec.video_sample_interval_s": 1,
     "CutRules.clip_s": 5,
@@ -88,7 +123,7 @@ DEFAULTS = {
     "CutRules.min_area": 0.01,
     "CutRules.motion": False,
 }
-MODULES = (media, models, serving, inspection, of_the_sandbox, of_cameras)
+MODULES = (media, models, preprocessing, serving, inspection, of_the_sandbox, of_cameras)
 BOUNDS = (Ge, Gt, Le, Lt, MaxLen, MinLen)
 
 

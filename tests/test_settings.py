@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from visionops_assets.contracts.preprocessing import BlurMask, Clahe, EveryNth
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings import (
     STACK_ENV_FILE,
-    current_spec,
+    child_environment,
     load_external_settings,
     load_settings,
     usable_cores,
@@ -116,12 +117,49 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_the_spec_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = current_spec(load_settings())
+    before = load_settings().spec
     load_settings.cache_clear()
     monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "96")
-    after = current_spec(load_settings())
+    after = load_settings().spec
     assert (before.size_px, after.size_px) == (64, 96)
     assert before.spec_id != after.spec_id
+
+
+@pytest.mark.usefixtures("home")
+def test_filters_and_sampling_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    clahe = '{"name": "clahe", "clip": 3}'
+    monkeypatch.setenv("VISIONOPS_FRAME_FILTERS", f'[{{"name": "blur", "left": 0.5}}, {clahe}]')
+    monkeypatch.setenv("VISIONOPS_VIDEO_SAMPLING", '{"by": "every_nth", "n": 5}')
+    monkeypatch.setenv("VISIONOPS_FRAME_JPEG_QUALITY", "90")
+    monkeypatch.setenv("VISIONOPS_VIDEO_MAX_FRAMES", "7")
+    spec = load_settings().spec
+    assert spec.filters == (BlurMask(left=0.5), Clahe(clip=3))
+    assert spec.video_sampling == EveryNth(n=5)
+    assert (spec.jpeg_quality, spec.max_frames_per_video) == (90, 7)
+    child = child_environment(load_settings())
+    for name, value in child.items():
+        monkeypatch.setenv(name, value)
+    load_settings.cache_clear()
+    assert load_settings().spec == spec
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("FRAME_FILTERS", "clahe", "JSON"),
+        ("FRAME_FILTERS", '[{"name": "clahe", "clip": 99}]', "0.clahe.clip: .*40"),
+        ("FRAME_FILTERS", '[{"name": "sepia"}]', "0: .*sepia"),
+        ("FRAME_FILTERS", '[{"name": "clahe"}, {"name": "blur"}]', "region, blur"),
+        ("VIDEO_SAMPLING", '{"by": "every_nth"}', "every_nth.n: .*required"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"VISIONOPS_{name}", value)
+    with pytest.raises(SettingsError, match=f"VISIONOPS_{name}: .*{said}"):
+        load_settings()
 
 
 @pytest.mark.usefixtures("home")

@@ -72,6 +72,8 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "batch_max_wait_s": (30.0, ">= 0"),
     "batches_kept": (20_000, "> 0"),
     "frame_size_px": (64, ">= 8"),
+    "frame_jpeg_quality": (None, ">= 50 <= 100"),
+    "video_max_frames": (None, ">= 1 <= 20000"),
     "video_sample_interval_s": (1.0, "> 0"),
     "shard_max_bytes": (67_108_864, "> 0"),
     "prometheus_scrape_interval_s": (5, "> 0"),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -83,7 +83,7 @@ def garments(part: str, count: int) -> Iterator[Picture]:
     images = _idx(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
     labels = _idx(f"{part}-labels-idx1-ubyte.gz", 8)
     for number, (image, label) in enumerate(zip(images[:count], labels[:count], strict=True)):
-        png = encode_png(np.repeat(image[:, :, None], 3, axis=2))
+        png = encode_frame(np.repeat(image[:, :, None], 3, axis=2))
         yield Picture(f"{part}-{number:05d}.png", GARMENTS[label], png)
 
 

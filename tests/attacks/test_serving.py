@@ -21,7 +21,7 @@ from tests.stacks import key_header
 from tests.vision.corpus import picture, saved
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 PNG = saved(picture(), "PNG")
 PREDICT = "/v1/predict"
@@ -90,7 +90,7 @@ def test_a_strip_whose_image_is_kept_harms_no_other(
 ) -> None:
     """Images of 200,000 x 1 pixels with `keep_image`: they and all others are answered."""
     strip = np.random.default_rng(0).integers(0, 256, (200_000, 1, 3), np.uint8)
-    strips = [encode_png(strip), encode_png(strip.transpose(1, 0, 2))]
+    strips = [encode_frame(strip), encode_frame(strip.transpose(1, 0, 2))]
     with repeated(lambda: ask_triton(quiet_stack, model.name, [PNG]), 2) as others:
         for _ in range(10):
             assert len(ask_triton(quiet_stack, model.name, strips, keep_image=True)) == 2

@@ -5,7 +5,7 @@ from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.demo.changes import changed
 from visionops_assets.demo.media import DemoFile, digits
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES, measure_quality
-from visionops_assets.vision.preprocessing import Frame, decode_png, preprocess_image
+from visionops_assets.vision.preprocessing import Frame, decode_frame, preprocess_image
 
 SPEC = PreprocessingSpec(size_px=32)
 
@@ -38,4 +38,4 @@ def test_each_change_is_another_image_and_a_seed_gives_the_same_ones(scans: list
     twice = [changed(scans[0], rng).data for _ in range(2)]
     assert twice[0] != twice[1]
     assert changed(scans[0], np.random.default_rng(0)).data == twice[0]
-    assert decode_png(twice[0]).shape == (32, 32, 3)
+    assert decode_frame(twice[0]).shape == (32, 32, 3)

@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.demo.media import digits, videos
-from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.preprocessing import decode_frame
 from visionops_assets.vision.sniffing import sniff
 
 
@@ -21,7 +21,7 @@ def test_png_files_hold_the_scans() -> None:
     uploaded, _ = digits()
     scans = load_digits()
     index = int(uploaded[0].name.removeprefix("digit-").removesuffix(".png"))
-    pixels = decode_png(uploaded[0].data)
+    pixels = decode_frame(uploaded[0].data)
     np.testing.assert_allclose(pixels[:, :, 0] / 255, scans.images[index] / 16, atol=0.5 / 255)
     assert uploaded[0].label == str(scans.target[index])
 

@@ -21,7 +21,7 @@ from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.client.ingest import IngestClient
 from visionops_assets.client.retrying import Retrying
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 INGEST, GATEWAY, TRITON = "ingest", "gateway", "triton"
 DOORS = (INGEST, GATEWAY, TRITON)
@@ -129,7 +129,7 @@ class Load:
 
     def _upload(self, client: IngestClient, *, is_slow: bool) -> None:
         number = next(self._numbers)
-        data = encode_png(np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8))
+        data = encode_frame(np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8))
         key = f"upload-{number}"
         content = SlowContent(data) if is_slow else data
         # One of ten clients asks again, as one does that crashed before it noted the answer.

@@ -40,7 +40,7 @@ from visionops_assets.stages.serving.exports import EXPORT_FILE, export_prefix
 from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
 from visionops_assets.stages.serving.trials import Trials
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 SIZE_PX = 16
 CARD = ModelCard(
@@ -54,7 +54,7 @@ CARD = ModelCard(
     seed=0,
 )
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
-IMAGE = encode_png(IMAGES[0])
+IMAGE = encode_frame(IMAGES[0])
 ORDER = Order("tester", "a test")
 PAUSE_S = 0.05
 """Between the requests of a thread: the cores are for what goes on meanwhile."""

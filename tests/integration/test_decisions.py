@@ -57,7 +57,7 @@ from visionops_assets.contracts import (
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.settings import Settings, current_spec, load_settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.sensors import new_labels
 from visionops_assets.stages.monitoring.decision import retrain_decision
 from visionops_assets.stages.serving.assets import model_release
@@ -409,7 +409,7 @@ def retrain(serving: Serving, uncommitted: Session) -> Decision:
 
 def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> None:
     label_frames(2)
-    spec_id = current_spec(load_settings()).spec_id
+    spec_id = load_settings().spec.spec_id
     frames = select(func.count(Frame.frame_id)).where(Frame.spec_id == spec_id)
     labelled = uncommitted.scalar(frames) or 0
     snapshot = snapshot_row(now(uncommitted) + timedelta(minutes=1))

@@ -37,7 +37,7 @@ from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.rollouts import is_picked
 from visionops_assets.services.slow_refusals import PAUSE_S
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 PNG = saved(picture(), "PNG")
 MAX_IN_FLIGHT = 4
@@ -176,7 +176,7 @@ def test_an_answer_says_what_was_predicted_by_which_version(client: GatewayClien
 
 def test_a_deadline_that_cannot_be_met_is_said_so(gateway: GatewayProcess) -> None:
     # It takes longer to decode than that; PNG takes so little that it may be in time.
-    large = encode_png(np.random.default_rng(0).integers(0, 256, (2_000, 2_000, 3), np.uint8))
+    large = encode_frame(np.random.default_rng(0).integers(0, 256, (2_000, 2_000, 3), np.uint8))
     answer = gateway.post(large, "?timeout_ms=5")
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
     assert gateway.post(PNG).status_code == 200

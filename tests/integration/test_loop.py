@@ -40,8 +40,8 @@ from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import TritonServer
-from visionops_assets.settings import Settings, current_spec
-from visionops_assets.vision.preprocessing import decode_png, preprocess_image
+from visionops_assets.settings import Settings
+from visionops_assets.vision.preprocessing import decode_frame, preprocess_image
 from visionops_assets.vision.shards import unpack
 
 DIGITS = 300
@@ -117,7 +117,7 @@ def test_truncated_file_is_quarantined_with_its_reason(loop: Loop, api: PublicAp
 
 
 def test_frames_are_what_the_shared_preprocessing_makes(loop: Loop, stack: Settings) -> None:
-    spec = current_spec(stack)
+    spec = stack.spec
     with Catalog().begin() as session:
         frames = {str(row.media_id): row for row in session.scalars(select(Frame))}
     for file, answer in list(zip(loop.files, loop.answers, strict=True))[::50]:
@@ -126,7 +126,7 @@ def test_frames_are_what_the_shared_preprocessing_makes(loop: Loop, stack: Setti
         png = unpack(shard)[f"{frame.frame_id}.png"]
         assert shard[frame.shard_offset : frame.shard_offset + frame.frame_bytes] == png
         expected = preprocess_image(file.data, spec, max_pixels=stack.max_image_pixels)
-        np.testing.assert_array_equal(decode_png(png), expected)
+        np.testing.assert_array_equal(decode_frame(png), expected)
 
 
 def test_video_is_sampled_by_time(loop: Loop, api: PublicApi, stack: Settings) -> None:
@@ -326,7 +326,7 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
 def test_a_corrected_label_counts_towards_the_next_snapshot(
     loop: Loop, api: PublicApi, stack: Settings
 ) -> None:
-    spec_id = current_spec(stack).spec_id
+    spec_id = stack.spec.spec_id
     with Catalog().begin() as session:
         snapshot = session.scalars(select(Snapshot)).one()
         before = label_backlog(session, spec_id)

@@ -17,7 +17,7 @@ from tests.integration.released_models import IMAGE, IMAGES, Serving
 from tests.queues.second_broker import broker_pid
 from visionops_assets.catalog.schema import PredictionRow
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 BATCH = 32
 BUFFERED = 10_000
@@ -80,7 +80,7 @@ def in_catalog(serving: Serving, at_least: int) -> list[PredictionRow]:
 
 
 def test_a_prediction_reaches_the_catalog_with_all_that_is_known_of_it(observed: Serving) -> None:
-    images = [encode_png(image) for image in IMAGES] * 40
+    images = [encode_frame(image) for image in IMAGES] * 40
     answers = {a.prediction_id: a for a in observed.predict(*images)}
     rows = in_catalog(observed, len(answers))
     assert {row.prediction_id for row in rows} == answers.keys()

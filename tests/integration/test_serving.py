@@ -39,7 +39,7 @@ from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.stages.serving.release import Releaser
 from visionops_assets.stages.serving.sensors import serving_convergence
-from visionops_assets.vision.preprocessing import encode_png, to_network_input
+from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_bad_image_fails_alone(served: Serving) -> None:
 
 
 def test_predictions_are_recorded_and_smoke_tests_are_not(served: Serving) -> None:
-    images = [encode_png(image) for image in IMAGES]
+    images = [encode_frame(image) for image in IMAGES]
     unrecorded = served.triton.predict(served.model, images, record=False)
     answers = served.predict(*images)
     recorded = recorded_ids(served, {answer.prediction_id for answer in answers})
@@ -237,7 +237,7 @@ def in_ensembles() -> Iterator[None]:
 def test_an_ensemble_answers_like_its_network_and_is_released_like_any_model(
     serving: Serving,
 ) -> None:
-    images = [encode_png(image) for image in IMAGES]
+    images = [encode_frame(image) for image in IMAGES]
     serving.release(1)
     with steady_load(over_grpc(serving)) as load:
         serving.offer(2)

@@ -25,7 +25,7 @@ from visionops_assets.services.gateway.browser import FOLDER
 from visionops_assets.services.gateway.sessions import version_url
 from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import decode_png, preprocess_image
+from visionops_assets.vision.preprocessing import decode_frame, preprocess_image
 
 SESSION, FRAME = "/v1/session", "/v1/frame?snapshot_id=ds-1"
 FROM_THE_PAGE = {"sec-fetch-site": "same-origin"}
@@ -233,7 +233,7 @@ def test_a_frame_is_what_the_network_sees(client: AsgiClient, catalog: FakeCatal
     answer = frame_of(client, catalog, image)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     expected = preprocess_image(image, SPEC, max_pixels=10_000)
-    np.testing.assert_array_equal(decode_png(answer.content), expected)
+    np.testing.assert_array_equal(decode_frame(answer.content), expected)
 
 
 @pytest.mark.parametrize(

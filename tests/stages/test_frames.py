@@ -28,9 +28,9 @@ def frames(count: int) -> list[EncodedFrame]:
 @given(counts=st.lists(st.integers(1, 80), min_size=1, max_size=200))
 def test_a_montage_is_never_empty_nor_too_large(counts: list[int]) -> None:
     shown = [
-        png
+        encoded
         for position, count in enumerate(counts, start=1)
-        for png in montage_sample(frames(count), position, len(counts))
+        for encoded in montage_sample(frames(count), position, len(counts))
     ]
     assert 0 < len(shown) <= MONTAGE_FRAMES
 
@@ -49,7 +49,7 @@ def test_every_frame_lies_where_its_record_says(
     shard_max_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = _Store()
-    writer = ShardWriter(store, "pp-1", "media-0-0-2", shard_max_bytes)
+    writer = ShardWriter(store, PreprocessingSpec(), "media-0-0-2", shard_max_bytes)
     media = {UUID(int=1): frames(5), UUID(int=2): frames(3)}
     for media_id, its_frames in media.items():
         writer.add(media_id, its_frames)
@@ -59,7 +59,7 @@ def test_every_frame_lies_where_its_record_says(
     ]
     for record in records:
         shard = store._objects[record.shard_key]
-        expected = media[record.media_id][record.frame_index].png
+        expected = media[record.media_id][record.frame_index].encoded
         assert shard[record.shard_offset :][: record.frame_bytes] == expected
     assert len({record.frame_id for record in records}) == len(records)
 
@@ -91,11 +91,12 @@ def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
             "object_key": key,
             "sha256": hashlib.sha256(data).hexdigest(),
             "kind": "image",
+            "source": "gate",
         }
         for number, (key, data) in enumerate(files.items())
     )
     came_to = {
-        key: outcome.code if isinstance(outcome, MediaError) else outcome[0].png
+        key: outcome.code if isinstance(outcome, MediaError) else outcome[0].encoded
         for key, (_, outcome) in zip(
             files,
             assets._decode_all(media, cast("ObjectStore", store), PreprocessingSpec()),
@@ -119,7 +120,7 @@ def test_bytes_that_were_damaged_on_their_way_are_read_again(tmp_path: Path) -> 
             return hashlib.sha256(path.read_bytes()).hexdigest()
 
     store = cast("ObjectStore", Noisy({"key": b"data"}))
-    file = StoredFile("1", "key", hashlib.sha256(b"data").hexdigest(), "image")
+    file = StoredFile("1", "key", hashlib.sha256(b"data").hexdigest(), "image", "gate")
     assert list(fetch_each([file], store, tmp_path / "media")) == [(file, None)]
     assert (tmp_path / "media").read_bytes() == b"data"
 
@@ -143,7 +144,8 @@ def test_a_file_that_the_store_fails_on_is_told_from_a_store_that_is_down(
 ) -> None:
     store = Failing({key: key.encode() for key in "abcde"})
     store.failing = frozenset(failing)
-    files = [StoredFile(k, k, hashlib.sha256(k.encode()).hexdigest(), "image") for k in "abcde"]
+    hashes = {key: hashlib.sha256(key.encode()).hexdigest() for key in "abcde"}
+    files = [StoredFile(key, key, sha256, "image", "gate") for key, sha256 in hashes.items()]
     fetched = fetch_each(files, cast("ObjectStore", store), tmp_path / "media")
     if altered is None:
         with pytest.raises(ServerUnreachableError):
@@ -155,7 +157,7 @@ def test_a_file_that_the_store_fails_on_is_told_from_a_store_that_is_down(
 
 def test_a_batch_that_runs_again_writes_the_same_shards() -> None:
     def write() -> list[tuple[str, str]]:
-        writer = ShardWriter(_Store(), "pp-1", "media-0-0-2", 10**6)
+        writer = ShardWriter(_Store(), PreprocessingSpec(), "media-0-0-2", 10**6)
         writer.add(UUID(int=1), frames(4))
         return [(r.shard_key, str(r.frame_id)) for r in writer.finish()]
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from visionops_assets.contracts import ModelCard, Prediction, PreprocessingSpec, Role
 from visionops_assets.settings import Settings
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 CARD = ModelCard(
     architecture="brightness",
@@ -79,7 +79,7 @@ class FakeRecorder:
 
 
 def png(level: int) -> bytes:
-    return encode_png(np.full((16, 16, 3), level, np.uint8))
+    return encode_frame(np.full((16, 16, 3), level, np.uint8))
 
 
 def request(*images: bytes, outputs: tuple[str, ...] = OUTPUTS, **parameters: Any) -> Any:
@@ -269,7 +269,7 @@ def test_a_step_of_an_ensemble_answers_each_request_alone(folder: Path, step: st
 def test_keeping_an_image_fails_no_answer(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     strip = np.random.default_rng(0).integers(0, 256, (1, 200_000, 3), dtype=np.uint8)
     monkeypatch.setattr(model._preprocess, "_max_bytes", 1_000_000)
-    strips = [encode_png(strip), encode_png(strip.transpose(1, 0, 2))]
+    strips = [encode_frame(strip), encode_frame(strip.transpose(1, 0, 2))]
     response, other = model.execute([request(*strips, keep_image=True), request(png(250))])
     assert len(response.outputs["LABEL"]) == 2
     assert other.outputs["LABEL"][0, 0] == b"bright"

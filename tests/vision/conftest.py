@@ -8,7 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.vision.preprocessing import Frame, preprocess_pixels
+from visionops_assets.vision.framing import preprocess_pixels
+from visionops_assets.vision.preprocessing import Frame
 from visionops_assets.vision.recipe import RoundResult, TrainingConfig
 from visionops_assets.vision.sampling import Labels
 from visionops_assets.vision.training import TrainedModel, train

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from visionops_assets.vision.health_plots import lines_over_time
-from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.preprocessing import decode_frame
 
 TIMES = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=5 * i) for i in range(10)]
 RISING = [float(i) for i in range(10)]
@@ -12,7 +12,7 @@ RISING = [float(i) for i in range(10)]
 
 def ink(values: dict[str, list[float | None]]) -> int:
     """How many pixels are not white."""
-    drawn = decode_png(lines_over_time("latency", "s", TIMES, values))
+    drawn = decode_frame(lines_over_time("latency", "s", TIMES, values))
     return int(np.count_nonzero((drawn < 250).any(axis=2)))
 
 
@@ -27,7 +27,7 @@ def test_every_series_is_drawn() -> None:
 
 
 def test_one_window_can_be_drawn() -> None:
-    assert decode_png(lines_over_time("lag", "", TIMES[:1], {"media 0": [3.0]})).size > 0
+    assert decode_frame(lines_over_time("lag", "", TIMES[:1], {"media 0": [3.0]})).size > 0
 
 
 @pytest.mark.parametrize("values", [{}, {"p99": [1.0]}])

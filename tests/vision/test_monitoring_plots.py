@@ -9,7 +9,7 @@ from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring.scores import score
 from visionops_assets.vision.monitoring.sequential import ErrorDetector
 from visionops_assets.vision.monitoring_plots import TimelineEvent
-from visionops_assets.vision.preprocessing import Frame, decode_png
+from visionops_assets.vision.preprocessing import Frame, decode_frame
 
 RNG = np.random.default_rng(0)
 HEALTHY = RNG.random(200) < 0.05
@@ -22,7 +22,7 @@ CHANGED = TimelineEvent(3.0, "images are changed")
 
 
 def colours(png: bytes) -> list[list[int]]:
-    pixels: Frame = decode_png(png).reshape(-1, 3)
+    pixels: Frame = decode_frame(png).reshape(-1, 3)
     unique: list[list[int]] = np.unique(pixels, axis=0).tolist()
     return unique
 
@@ -45,14 +45,14 @@ def test_every_plot_draws_without_a_warning(draw: "partial[bytes]") -> None:
 
 def test_accuracy_is_drawn_above_the_evidence() -> None:
     evidence = partial(plots.evidence_over_labels, ALARMED.log_evidence, ALARMED.log_threshold)
-    alone, with_accuracy = decode_png(evidence()), decode_png(evidence(FALLEN, 0.9))
+    alone, with_accuracy = decode_frame(evidence()), decode_frame(evidence(FALLEN, 0.9))
     assert with_accuracy.shape[0] > 1.5 * alone.shape[0]
 
 
 def test_an_alarm_is_marked() -> None:
     assert ALARMED.alarm_at is not None
     reds = [
-        int((decode_png(picture).reshape(-1, 3) == RED).all(axis=1).sum())
+        int((decode_frame(picture).reshape(-1, 3) == RED).all(axis=1).sum())
         for picture in (
             plots.evidence_over_labels(ALARMED.log_evidence[:end], ALARMED.log_threshold)
             for end in (ALARMED.alarm_at - 1, ALARMED.alarm_at)
@@ -75,7 +75,7 @@ def test_both_samples_and_every_class_are_drawn() -> None:
     assert BLUE in shift
     assert ORANGE in shift
     few, many = (
-        decode_png(
+        decode_frame(
             plots.score_bars(
                 score(np.arange(count), np.arange(count), tuple("abcdefgh")[:count]).table
             )
@@ -87,8 +87,8 @@ def test_both_samples_and_every_class_are_drawn() -> None:
 
 def test_events_of_a_timeline_are_listed_below_it() -> None:
     points = {"version 1": [(0.0, 0.9), (9.0, 0.5)]}
-    plain = decode_png(plots.timeline([], points))
-    listed = decode_png(plots.timeline([CHANGED, TimelineEvent(4.0, "alarm")] * 3, points))
+    plain = decode_frame(plots.timeline([], points))
+    listed = decode_frame(plots.timeline([CHANGED, TimelineEvent(4.0, "alarm")] * 3, points))
     assert listed.shape[0] > plain.shape[0] + 40
     below = listed[plain.shape[0] :]
     assert (below < 128).any()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from visionops_assets.vision import plots
-from visionops_assets.vision.preprocessing import Frame, decode_png
+from visionops_assets.vision.preprocessing import Frame, decode_frame
 from visionops_assets.vision.recipe import RoundResult
 
 FRAMES = [np.full((16, 16, 3), level, np.uint8) for level in (0, 60, 120, 180, 240)]
@@ -13,7 +13,7 @@ FRAMES = [np.full((16, 16, 3), level, np.uint8) for level in (0, 60, 120, 180, 2
 
 def test_a_montage_shows_every_frame_in_order() -> None:
     red, green = (np.full((16, 16, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 255, 0)))
-    picture = decode_png(plots.montage([red, green, red], columns=2))
+    picture = decode_frame(plots.montage([red, green, red], columns=2))
     height, width, _ = picture.shape
     assert picture[height // 4, width // 4].tolist() == [255, 0, 0]
     assert picture[height // 4, 3 * width // 4].tolist() == [0, 255, 0]
@@ -23,7 +23,7 @@ def test_a_montage_shows_every_frame_in_order() -> None:
 
 def test_titles_need_room_and_must_match() -> None:
     plain, titled = (
-        decode_png(plots.montage(FRAMES, titles)) for titles in (None, ["a", "b", "c", "d", "e"])
+        decode_frame(plots.montage(FRAMES, titles)) for titles in (None, ["a", "b", "c", "d", "e"])
     )
     assert titled.shape[0] > plain.shape[0]
     with pytest.raises(ValueError, match="1 titles for 5 frames"):
@@ -38,7 +38,7 @@ def rounds(count: int) -> list[RoundResult]:
 
 def ink(png: bytes) -> Frame:
     """Return the colours a picture uses, one a row."""
-    picture = decode_png(png).reshape(-1, 3)
+    picture = decode_frame(png).reshape(-1, 3)
     _, first = np.unique(picture @ np.array([1 << 16, 1 << 8, 1]), return_index=True)
     return picture[first]
 
@@ -97,7 +97,7 @@ def test_error_distributions_show_both_and_bear_zeros() -> None:
     }
     one = plots.error_distributions({"onnx-fp32": errors["onnx-fp32"]})
     both = plots.error_distributions(errors)
-    assert decode_png(both).shape == decode_png(one).shape
+    assert decode_frame(both).shape == decode_frame(one).shape
     orange = [0xDD, 0x6B, 0x20]
     assert orange in ink(both).tolist()
     assert orange not in ink(one).tolist()

@@ -11,15 +11,15 @@ from visionops_assets.errors import (
     TooManyPixelsError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.preprocessing import (
     REDUCED_READS,
     Frame,
     _reduction,
-    decode_png,
-    encode_png,
+    decode_frame,
+    encode_frame,
     perceptual_hash,
     preprocess_image,
-    preprocess_pixels,
     to_network_input,
 )
 
@@ -203,4 +203,4 @@ def test_a_blank_frame_hashes_to_zeros(level: int) -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_png_is_lossless(height: int, width: int, seed: int) -> None:
     frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    assert np.array_equal(decode_png(encode_png(frame)), frame)
+    assert np.array_equal(decode_frame(encode_frame(frame)), frame)

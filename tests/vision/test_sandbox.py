@@ -21,7 +21,7 @@ from visionops_assets.errors import (
     TooManyPixelsError,
 )
 from visionops_assets.vision.decoding import decode_media
-from visionops_assets.vision.preprocessing import decode_png, perceptual_hash
+from visionops_assets.vision.preprocessing import decode_frame, perceptual_hash
 from visionops_assets.vision.sandbox import child
 from visionops_assets.vision.sandbox import process as sandbox_process
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox
@@ -74,7 +74,7 @@ def test_frames_are_those_of_a_decode_in_process(
         assert len(frames) == len(expected)
         for frame, original in zip(frames, expected, strict=True):
             assert (frame.index, frame.time_s) == (original.index, original.time_s)
-            assert np.array_equal(decode_png(frame.png), original.pixels)
+            assert np.array_equal(decode_frame(frame.encoded), original.pixels)
             assert frame.perceptual_hash == perceptual_hash(original.pixels)
 
 

@@ -12,7 +12,7 @@ from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Release, RolloutRow, Snapshot, Verdict
 from visionops_assets.contracts import GateVerdict
-from visionops_assets.settings import Settings, current_spec
+from visionops_assets.settings import Settings
 
 
 def judged_models(session: Session) -> list[str]:
@@ -33,7 +33,7 @@ def model_standing(session: Session, model_name: str, settings: Settings) -> Mod
         champion_version=current.model_version if current else None,
         versions=versions,
         waiting_snapshot_id=snapshot.snapshot_id if snapshot and waiting else None,
-        labelled_frames=label_backlog(session, current_spec(settings).spec_id).new_frames,
+        labelled_frames=label_backlog(session, settings.spec.spec_id).new_frames,
         frames_per_class=ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent),
         holdout_percent=settings.holdout_percent,
         left_out=_left_out(session, snapshot),

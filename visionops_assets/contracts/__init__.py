@@ -10,7 +10,6 @@ from visionops_assets.contracts.media import (
     MediaEvent,
     MediaKind,
     MediaStatus,
-    PreprocessingSpec,
 )
 from visionops_assets.contracts.models import (
     Artifact,
@@ -23,6 +22,7 @@ from visionops_assets.contracts.models import (
     Network,
     ParityBound,
 )
+from visionops_assets.contracts.preprocessing import PreprocessingSpec
 from visionops_assets.contracts.serving import (
     Arm,
     Outcome,

@@ -1,6 +1,5 @@
-"""Media files, their messages in the queue, and how they become frames."""
+"""Media files, and their messages in the queue."""
 
-import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -8,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
-from visionops_assets.contracts.base import Record, TolerantRecord
+from visionops_assets.contracts.base import TolerantRecord
 
 
 class MediaKind(StrEnum):
@@ -64,24 +63,3 @@ class DeadLetter(TolerantRecord):
     def place(self) -> str:
         """Name the letter by the place of its message: `<topic>-<partition>-<offset>`."""
         return f"{self.topic}-{self.partition}-{self.offset}"
-
-
-class PreprocessingSpec(Record):
-    """How media become frames, in the frames stage, in training and in serving.
-
-    A frame is a `uint8` array of shape (size_px, size_px, 3), channels in RGB order.
-
-    A spec is read strictly wherever it lies: whoever ignores an option makes other frames than the
-    model was trained on. So an option added later is left out of what is written while it has its
-    default (`Field(exclude_if=...)`), and only specs that use it are unreadable to older versions.
-    """
-
-    size_px: int = Field(64, ge=8, le=4096)
-    colour: Literal["rgb", "gray"] = "rgb"
-    resize: Literal["stretch", "letterbox"] = "stretch"
-    video_sample_interval_s: float = Field(1.0, gt=0)
-
-    @property
-    def spec_id(self) -> str:
-        """Return the id of the spec, a hash of its content, so that equal specs are one spec."""
-        return "pp-" + hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from visionops_assets.contracts.base import TolerantRecord
-from visionops_assets.contracts.media import PreprocessingSpec
+from visionops_assets.contracts.preprocessing import PreprocessingSpec
 
 Network = Literal["resnet-tiny", "resnet-18"]
 """The networks that can be trained; `vision.architectures.BODIES` builds them."""

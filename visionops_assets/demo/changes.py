@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from visionops_assets.demo.media import DemoFile
-from visionops_assets.vision.preprocessing import decode_png, encode_png
+from visionops_assets.vision.preprocessing import decode_frame, encode_frame
 
 SEED = 0
 SIDE_PX = 32
@@ -25,13 +25,13 @@ def changed(file: DemoFile, rng: np.random.Generator) -> DemoFile:
     gets more than half of them wrong, though training changes light and contrast; people get none
     wrong.
     """
-    gray = decode_png(file.data)[:, :, 0].astype(np.float32)
+    gray = decode_frame(file.data)[:, :, 0].astype(np.float32)
     large = cv2.resize(gray, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
     blurred = cv2.GaussianBlur(large, (0, 0), rng.uniform(*BLUR_SIGMA_PX))
     faint = MIDDLE_GRAY + (blurred - MIDDLE_GRAY) * rng.uniform(*CONTRAST)
     noisy = faint + rng.normal(0, NOISE_SIGMA, faint.shape)
     pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-    return replace(file, data=encode_png(np.repeat(pixels[:, :, None], 3, axis=2)))
+    return replace(file, data=encode_frame(np.repeat(pixels[:, :, None], 3, axis=2)))
 
 
 class World:

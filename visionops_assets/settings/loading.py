@@ -8,7 +8,6 @@ from typing import Literal, get_args
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
-from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings.learning import LearningSettings
 from visionops_assets.settings.media import MediaSettings
@@ -101,16 +100,6 @@ def load_settings() -> Settings:
 def load_external_settings() -> Settings:
     """Read the environment alone. `model_fields_set` names the servers not to start."""
     return _load(None)
-
-
-def current_spec(settings: Settings) -> PreprocessingSpec:
-    """Return the spec of new frames and new snapshots."""
-    return PreprocessingSpec(
-        size_px=settings.frame_size_px,
-        colour=settings.frame_colour,
-        resize=settings.frame_resize,
-        video_sample_interval_s=settings.video_sample_interval_s,
-    )
 
 
 def heartbeat_file(settings: Settings, service: str) -> Path:

@@ -1,5 +1,7 @@
 """The shards of frames in the object store: named by their content, and read only as they were."""
 
+from pathlib import PurePath
+
 from visionops_assets.errors import DamagedShardError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.vision.shards import digest_of, unpack
@@ -11,7 +13,7 @@ def shard_key(spec_id: str, batch_key: str, shard: bytes) -> str:
 
 
 def read_shard(object_store: ObjectStore, key: str) -> dict[str, bytes]:
-    """Read the frames of a shard, encoded, by name.
+    """Read the frames of a shard, encoded, by id.
 
     Raises:
         DamagedShardError: it is gone, or its content is not what its name says.
@@ -23,4 +25,4 @@ def read_shard(object_store: ObjectStore, key: str) -> dict[str, bytes]:
         raise DamagedShardError(f"Shard {key} is gone from the store.") from None
     if not key.endswith(f"/{digest_of(shard)}.tar"):
         raise DamagedShardError(f"The bytes of shard {key} are not those that were written.")
-    return unpack(shard)
+    return {PurePath(name).stem: encoded for name, encoded in unpack(shard).items()}

@@ -20,8 +20,9 @@ from visionops_assets.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.headers import check_pixels
-from visionops_assets.vision.preprocessing import Frame, preprocess_image, preprocess_pixels
+from visionops_assets.vision.preprocessing import Frame, preprocess_image
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.errors import CorruptMediaError, EmptyMediaError
+from visionops_assets.vision.framing import least_part, preprocess_pixels
 from visionops_assets.vision.headers import (
     ImageFormat,
     check_pixels,
@@ -61,7 +62,7 @@ def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -
     flags = cv2.IMREAD_COLOR_RGB
     match image_format(data):
         case ImageFormat.JPEG:
-            flags |= _reduction(min(width, height), spec.size_px)
+            flags |= _reduction(int(least_part(spec) * min(width, height)), spec.size_px)
         case ImageFormat.PNG if data.rfind(PNG_END) < 0:  # libpng stops at the first picture
             raise CorruptMediaError("The PNG was cut off. Upload it again.")
         case ImageFormat.TIFF:
@@ -93,44 +94,6 @@ def _decode(data: bytes, flags: int) -> Frame:
     return np.asarray(pixels, np.uint8)
 
 
-def preprocess_pixels(rgb: Frame, spec: PreprocessingSpec) -> Frame:
-    """Fit decoded pixels of any size, uint8 (height, width, 3) RGB, to the spec.
-
-    Returns:
-        uint8 of shape (spec.size_px, spec.size_px, 3), RGB; letterbox bars are black, and 'gray'
-        gives three equal channels.
-    """
-    size_px = spec.size_px
-    if spec.resize == "letterbox":
-        frame = _letterbox(rgb, size_px)
-    else:
-        frame = _resize(rgb, size_px, size_px)
-    if spec.colour == "gray":
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        frame = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
-    return frame
-
-
-def _resize(rgb: Frame, width: int, height: int) -> Frame:
-    """Shrink by area first, so that nothing aliases; then enlarge linearly if too small."""
-    shrunk_size = (min(width, rgb.shape[1]), min(height, rgb.shape[0]))
-    shrunk = cv2.resize(rgb, shrunk_size, interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8)
-
-
-def _letterbox(rgb: Frame, size_px: int) -> Frame:
-    height, width = rgb.shape[:2]
-    scale = size_px / max(width, height)
-    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (size_px - inner_width) // 2, (size_px - inner_height) // 2
-    frame = np.zeros((size_px, size_px, 3), np.uint8)
-    frame[top : top + inner_height, left : left + inner_width] = _resize(
-        rgb, inner_width, inner_height
-    )
-    return frame
-
-
 def to_network_input(frames: Frame, card: ModelCard) -> npt.NDArray[np.float32]:
     """Normalise frames, uint8 (N, S, S, 3) RGB, by the card's mean and std.
 
@@ -158,14 +121,18 @@ def perceptual_hash(frame: Frame) -> str:
     return np.packbits(rises).tobytes().hex()
 
 
-def encode_png(frame: Frame) -> bytes:
-    """Encode an RGB frame without loss."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
+def encode_frame(frame: Frame, jpeg_quality: int | None = None) -> bytes:
+    """Encode an RGB frame: as JPEG of a quality (0..100) with whole colours, else as PNG."""
+    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+    if jpeg_quality is None:
+        return cv2.imencode(".png", bgr)[1].tobytes()
+    whole_colours = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality, *whole_colours]
+    return cv2.imencode(".jpg", bgr, options)[1].tobytes()
 
 
-def decode_png(data: bytes) -> Frame:
-    """Decode what `encode_png` wrote: uint8 (height, width, 3) RGB.
+def decode_frame(data: bytes) -> Frame:
+    """Decode what `encode_frame` wrote: uint8 (height, width, 3) RGB.
 
     Raises:
         CorruptMediaError: truncated or damaged.

@@ -95,7 +95,7 @@ class FrameMaker:
             file.write(image)
             file.flush()
             (frame,) = self._child().decode(Path(file.name), MediaKind.IMAGE, spec)
-        return frame.png
+        return frame.encoded
 
     def _child(self) -> DecoderSandbox:
         if self._sandbox is None:
@@ -113,7 +113,9 @@ class FrameMaker:
             snapshot = find_snapshot(session, snapshot_id)
         if snapshot is None:
             raise NotFoundError(f"There is no snapshot {snapshot_id!r}. A prediction names one.")
-        return PreprocessingSpec.model_validate(snapshot.spec)
+        spec = PreprocessingSpec.model_validate(snapshot.spec)
+        # However frames are stored, an image that is asked about is not.
+        return spec.model_copy(update={"jpeg_quality": None})
 
 
 def add_frame_route(

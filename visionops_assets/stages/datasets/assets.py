@@ -12,7 +12,7 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import shown
 from visionops_assets.stages.datasets.members import (
     assign_splits,
@@ -65,7 +65,7 @@ def dataset_snapshot(
     passes its checks enters the catalog and is trained on.
     """
     settings = load_settings()
-    spec = current_spec(settings)
+    spec = settings.spec
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
     labels = labels.sort_values("frame_id", ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from visionops_assets.errors import DamagedShardError, ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.shard_files import read_shard
-from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.preprocessing import decode_frame
 
 
 def read_pixels(
@@ -41,7 +41,7 @@ def read_pixels(
         else:
             failures.pop(key, None)
             for frame_id in frames_of[key]:
-                images[row_of[frame_id]] = decode_png(shard[f"{frame_id}.png"])
+                images[row_of[frame_id]] = decode_frame(shard[frame_id])
     if len(failures) + len(damaged) == len(frames_of) and failures:
         raise next(iter(failures.values()))
     return images, damaged | {key: f"{error} It gives others." for key, error in failures.items()}

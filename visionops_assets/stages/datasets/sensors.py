@@ -23,7 +23,7 @@ from visionops_assets.catalog.decisions import (
     newest_retraining,
 )
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.settings import Settings, current_spec, load_settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.attempts import (
     BUILD_DATASET,
     CUTTING,
@@ -63,7 +63,7 @@ def new_labels(
     """
     settings = load_settings()
     with catalog.begin() as session:
-        backlog = label_backlog(session, current_spec(settings).spec_id)
+        backlog = label_backlog(session, settings.spec.spec_id)
         retraining = newest_retraining(session, settings.model_name, settings.retrain_max_s)
         is_arbiters = _is_about_to_decide(session, settings, backlog.new_frames)
         is_first = newest_snapshot(session) is None
@@ -114,7 +114,7 @@ def _is_about_to_decide(session: Session, settings: Settings, new_frames: int) -
 def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:
     """Say which labels a first snapshot lacks: cut without them, it could not be trained on."""
     with catalog.begin() as session:
-        rows = labelled_frames(session, current_spec(settings).spec_id, now(session))
+        rows = labelled_frames(session, settings.spec.spec_id, now(session))
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
     members = assign_splits(labels, settings.holdout_percent)
     return what_is_missing(members, settings.min_holdout_per_class, groups_per_class(settings))

@@ -19,14 +19,14 @@ from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import current_spec, load_settings
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import montage
-from visionops_assets.vision.preprocessing import decode_png
+from visionops_assets.vision.preprocessing import decode_frame
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
 
 MONTAGE_FRAMES = 54
@@ -38,8 +38,8 @@ COLUMNS = columns(
     ("time_s", "float64", "Seconds from the start of the video; 0 for an image."),
     ("perceptual_hash", TEXT, "Hash by which near duplicates are found, in hexadecimal."),
     ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
-    ("shard_offset", "int64", "First byte of its PNG in the tar file."),
-    ("frame_bytes", "int64", "Size of its PNG."),
+    ("shard_offset", "int64", "First byte of its PNG or JPEG in the tar file."),
+    ("frame_bytes", "int64", "Size of its PNG or JPEG."),
 )
 
 
@@ -66,10 +66,8 @@ def processed_frames(
     """
     started = time.monotonic()
     settings = load_settings()
-    spec = current_spec(settings)
-    writer = ShardWriter(
-        object_store, spec.spec_id, context.partition_key, settings.shard_max_bytes
-    )
+    spec = settings.spec
+    writer = ShardWriter(object_store, spec, context.partition_key, settings.shard_max_bytes)
     shown: list[bytes] = []
     rejections: list[Rejection] = []
     for done, (media_id, outcome) in enumerate(_decode_all(raw_media, object_store, spec), start=1):
@@ -97,7 +95,7 @@ def processed_frames(
         "first_rows": table(manifest, max_rows=5),
     }
     if shown:
-        metadata["montage"] = picture(montage([decode_png(png) for png in shown]), "frames")
+        metadata["montage"] = picture(montage(list(map(decode_frame, shown))), "frames")
     return dg.MaterializeResult(value=manifest, metadata=metadata)
 
 
@@ -106,7 +104,7 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
     if position % math.ceil(media_count / MONTAGE_FRAMES):
         return []
     most = MONTAGE_FRAMES // media_count or 1
-    return [frame.png for frame in frames[:: math.ceil(len(frames) / most)]]
+    return [frame.encoded for frame in frames[:: math.ceil(len(frames) / most)]]
 
 
 def _decode_all(
@@ -130,7 +128,10 @@ def _decode_all(
                 yield UUID(file.media_id), error
                 continue
             try:
-                yield UUID(file.media_id), _decode(sandbox, path, MediaKind(file.kind), spec)
+                yield (
+                    UUID(file.media_id),
+                    _decode(sandbox, path, MediaKind(file.kind), spec.for_source(file.source)),
+                )
             except MediaError as undecodable:
                 yield UUID(file.media_id), undecodable
 

@@ -26,6 +26,7 @@ class StoredFile(NamedTuple):
     object_key: str
     sha256: str
     kind: str
+    source: str
 
 
 def fetch_each(

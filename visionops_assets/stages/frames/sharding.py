@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from visionops_assets.catalog.batches import FrameRecord
+from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.shard_files import shard_key
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
@@ -19,7 +20,7 @@ class ShardWriter:
     """
 
     object_store: ObjectStore
-    spec_id: str
+    spec: PreprocessingSpec
     batch_key: str
     max_bytes: int
     _records: list[FrameRecord] = field(default_factory=list)
@@ -30,7 +31,7 @@ class ShardWriter:
         """Take the frames of one media file; a full shard is written at once."""
         for frame in frames:
             self._pending.append((media_id, frame))
-            self._pending_bytes += len(frame.png)
+            self._pending_bytes += len(frame.encoded)
             if self._pending_bytes >= self.max_bytes:
                 self._flush()
 
@@ -43,9 +44,10 @@ class ShardWriter:
         if not self._pending:
             return
         ids = [self._frame_id(media_id, frame.index) for media_id, frame in self._pending]
-        named = [(f"{i}.png", frame.png) for i, (_, frame) in zip(ids, self._pending, strict=True)]
-        data, entries = pack(named)
-        key = shard_key(self.spec_id, self.batch_key, data)
+        ending = ".png" if self.spec.jpeg_quality is None else ".jpg"
+        encoded = [frame.encoded for _, frame in self._pending]
+        data, entries = pack(zip([f"{each}{ending}" for each in ids], encoded, strict=True))
+        key = shard_key(self.spec.spec_id, self.batch_key, data)
         self.object_store.put(key, data)
         for frame_id, (media_id, frame), entry in zip(ids, self._pending, entries, strict=True):
             self._records.append(
@@ -64,4 +66,4 @@ class ShardWriter:
         self._pending_bytes = 0
 
     def _frame_id(self, media_id: UUID, frame_index: int) -> UUID:
-        return uuid5(media_id, f"{self.spec_id}/{frame_index}")
+        return uuid5(media_id, f"{self.spec.spec_id}/{frame_index}")

@@ -16,7 +16,7 @@ from visionops_assets.catalog.performance import error_stream, newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
-from visionops_assets.settings import Settings, current_spec
+from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring.facts import (
     Earlier,
     Estimate,
@@ -127,7 +127,7 @@ def _retraining(session: Session, release: Release, settings: Settings) -> Retra
         left_s = settings.retrain_max_s - newest.age_s
         gives_up_in_s = left_s if left_s > 0 else None
     return Retraining(
-        new_frames=label_backlog(session, current_spec(settings).spec_id).new_frames,
+        new_frames=label_backlog(session, settings.spec.spec_id).new_frames,
         last_age_s=newest.age_s if newest else None,
         in_flight=f"a retraining is under way: {newest.stage}" if newest and in_flight else None,
         gives_up_in_s=gives_up_in_s,

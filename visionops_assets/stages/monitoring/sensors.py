@@ -19,7 +19,7 @@ from visionops_assets.catalog.predictions import (
 from visionops_assets.catalog.releases import champion
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.settings import Settings, current_spec, load_settings
+from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.attempts import WATCHING, is_under_way, was_cancelled
 from visionops_assets.stages.log_reading import LogReading
 
@@ -87,7 +87,7 @@ def _retraining_is_due(session: Session, settings: Settings) -> bool:
     if decision is None or not waits_to_retrain(decision):
         return False
     # This counts all labelled frames: too dear to do every ten seconds.
-    new_frames = label_backlog(session, current_spec(settings).spec_id).new_frames
+    new_frames = label_backlog(session, settings.spec.spec_id).new_frames
     return may_decide_anew(decision, new_frames, now(session))
 
 

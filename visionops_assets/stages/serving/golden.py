@@ -13,7 +13,7 @@ from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.snapshot_files import HOLDOUT, read_snapshot
-from visionops_assets.vision.preprocessing import encode_png, to_network_input
+from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 MAX_IMAGES = 64
 
@@ -52,6 +52,6 @@ def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard
     except Exception as error:
         raise ReleaseError(f"The exported ONNX model does not run: {error}") from error
     return GoldenSet(
-        images=tuple(encode_png(image) for image in images),
+        images=tuple(encode_frame(image) for image in images),
         labels=tuple(card.classes[i] for i in probabilities.argmax(axis=1)),
     )

@@ -12,7 +12,7 @@ from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
-from visionops_assets.vision.preprocessing import encode_png, perceptual_hash
+from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox.limits import (
     allow_cpu_time,
@@ -47,7 +47,9 @@ def main() -> None:
     replies = take_standard_output()
     cv2.setNumThreads(1)
     limit_resources(limits.memory_bytes)
-    encode_png(np.zeros((8, 8, 3), np.uint8))  # fails here, before any file, if memory is too small
+    encode_frame(
+        np.zeros((8, 8, 3), np.uint8)
+    )  # fails here, before any file, if memory is too small
     send(replies, encode_message(ReadyReply()))
     while True:
         try:
@@ -88,7 +90,7 @@ def _decode(
         reply = FrameReply(
             index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
         )
-        send(replies, encode_message(reply, encode_png(frame.pixels)))
+        send(replies, encode_message(reply, encode_frame(frame.pixels, request.spec.jpeg_quality)))
     send(replies, encode_message(DoneReply()))
 
 

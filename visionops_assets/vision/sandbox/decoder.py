@@ -29,17 +29,17 @@ from visionops_assets.vision.sandbox.messages import (
 )
 from visionops_assets.vision.sandbox.process import ChildProcess
 
-PNG_OVERHEAD_BYTES = 1 << 16
+ENCODING_OVERHEAD_BYTES = 1 << 16
 MEDIA_ERRORS = {error.code: error for error in MediaError.__subclasses__()}
 
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One preprocessed frame as PNG; `time_s` from the start of the video, 0 in an image."""
+    """One frame as PNG or JPEG, by its spec; `time_s` from a video's start, 0 in an image."""
 
     index: int
     time_s: float
-    png: bytes
+    encoded: bytes
     perceptual_hash: str
 
 
@@ -150,10 +150,10 @@ class DecoderSandbox:
 def _collect_frames(child: ChildProcess, spec: PreprocessingSpec) -> list[EncodedFrame]:
     frames: list[EncodedFrame] = []
     while True:
-        reply, png = _receive(child, 3 * spec.size_px**2 + PNG_OVERHEAD_BYTES)
+        reply, encoded = _receive(child, 3 * spec.size_px**2 + ENCODING_OVERHEAD_BYTES)
         match reply:
             case FrameReply():
-                frame = EncodedFrame(reply.index, reply.time_s, png, reply.perceptual_hash)
+                frame = EncodedFrame(reply.index, reply.time_s, encoded, reply.perceptual_hash)
                 frames.append(frame)
             case DoneReply():
                 return frames

@@ -57,7 +57,7 @@ class ReadyReply(Record):
 
 
 class FrameReply(Record):
-    """Carries one frame; its PNG is the message's body."""
+    """Carries one frame; its bytes, as PNG or JPEG by the spec, are the message's body."""
 
     type: Literal["frame"] = "frame"
     index: int = Field(ge=0)
