@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -84,6 +85,58 @@ def test_a_variable_frame_rate_is_sampled_at_or_after_each_interval(tmp_path: Pa
     assert [frame.time_s for frame in frames] == pytest.approx([0, 1.2, 4.5, 5.0], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [("libx264", {"bf": "0"}), ("libx264", {"bf": "3", "b_strategy": "0"}), ("mpeg4", {"bf": "2"}),
+     ("libx264", {"bf": "16", "b_strategy": "0", "b-pyramid": "none"})],
+)  # fmt: skip
+def test_times_in_decoding_order_are_dealt_out_in_the_order_shown(
+    tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    """AVI has no others, though its pictures may be shown in another order."""
+    times_s = [i / 10 for i in range(20)]
+    path = write_video(tmp_path / "video.avi", times_s, codec=codec, codec_options=options)
+    frames = decode(path, SPEC.model_copy(update={"video_sample_interval_s": 0.1}))
+    assert [shown(frame) for frame in frames] == list(range(20))
+    assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=1e-6)
+    seconds = decode(path)
+    assert [(shown(frame), frame.time_s) for frame in seconds] == [(0, 0.0), (10, 1.0)]
+
+
+MPEG_CLOCK_S = 2**33 / 90_000
+
+
+@pytest.mark.parametrize("start_s", [0.0, 3.7, MPEG_CLOCK_S - 0.75])
+def test_the_clock_of_mpeg_may_wrap_around(tmp_path: Path, start_s: float) -> None:
+    times_s = [i / 10 for i in range(20)]
+    path = write_video(
+        tmp_path / "video.ts", [start_s + time_s for time_s in times_s], codec="libx264",
+        options={"mpegts_copyts": "1"},
+    )  # fmt: skip
+    frames = decode(path, SPEC.model_copy(update={"video_sample_interval_s": 0.1}))
+    assert [shown(frame) for frame in frames] == list(range(20))
+    assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=1e-4)
+
+
+def counted(transport: bytes) -> bytes:
+    """Number the packets of each stream anew (ISO/IEC 13818-1, 2.4.3.3), as a recorder does."""
+    packets = [bytearray(transport[at : at + 188]) for at in range(0, len(transport), 188)]
+    counts: Counter[bytes] = Counter()
+    for packet in packets:
+        stream = bytes([packet[1] & 0x1F, packet[2]])
+        packet[3] = packet[3] & 0xF0 | counts[stream] % 16
+        counts[stream] += packet[3] & 0x10 > 0
+    return b"".join(packets)
+
+
+def test_a_recording_that_is_appended_is_counted_from_the_end_of_the_first(tmp_path: Path) -> None:
+    one = write_video(tmp_path / "v.ts", [i / 10 for i in range(20)], codec="libx264").read_bytes()
+    (tmp_path / "both.ts").write_bytes(counted(one + one))
+    frames = decode(tmp_path / "both.ts")
+    assert [shown(frame) for frame in frames] == [0, 10, 0, 10]
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2, 3], abs=0.001)
+
+
 def test_a_shorter_interval_gives_more_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "video.mp4", [i / 10 for i in range(20)])
     frames = decode(path, SPEC.model_copy(update={"video_sample_interval_s": 0.3}))
@@ -143,6 +196,7 @@ class Packet:
 
 
 GOOD, BAD = SimpleNamespace(is_corrupt=False), SimpleNamespace(is_corrupt=True)
+TIMES = SimpleNamespace(send=lambda _: None, show=lambda _: 0.0, forget=lambda: None)
 
 
 def sound(packets: list[Packet], container: str = "matroska,webm", indexed: int = 0) -> int:
@@ -151,7 +205,9 @@ def sound(packets: list[Packet], container: str = "matroska,webm", indexed: int 
         format=SimpleNamespace(name=container), demux=lambda _stream: iter(packets)
     )
     stream = SimpleNamespace(index_entries=[SimpleNamespace(size=1)] * indexed)
-    return len(list(decoding._sound_frames(cast("Any", demuxer), cast("Any", stream))))
+    return len(
+        list(decoding._sound_frames(*cast("tuple[Any, Any, Any]", (demuxer, stream, TIMES))))
+    )
 
 
 @pytest.mark.parametrize(

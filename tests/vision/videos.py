@@ -1,12 +1,14 @@
 """Writes small real videos for the tests."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 TICKS_PER_S = 1_000
 
@@ -53,6 +55,43 @@ def write_video(
             frame.time_base = Fraction(1, TICKS_PER_S)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+@dataclass(frozen=True)
+class Track:
+    """One of several streams of a file: `count` frames of noise, `rate_hz` of them per second."""
+
+    codec: str
+    count: int
+    rate_hz: int = 10
+    size: tuple[int, int] = (64, 64)
+    disposition: Disposition = Disposition(0)  # noqa: RUF009 - a number
+
+
+def write_tracks(path: Path, *tracks: Track) -> Path:
+    """Write several video streams, their frames in the order of their times."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"fflags": "bitexact"}) as container:
+        streams = []
+        for track in tracks:
+            stream = container.add_stream(track.codec, rate=track.rate_hz)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height = track.size
+            stream.pix_fmt = "yuvj420p" if track.codec == "mjpeg" else "yuv420p"
+            stream.disposition = track.disposition
+            streams.append(stream)
+        container.start_encoding()
+        turns = (
+            (n / track.rate_hz, i) for i, track in enumerate(tracks) for n in range(track.count)
+        )
+        for _, index in sorted(turns):
+            width, height = tracks[index].size
+            pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(streams[index].encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
     return path
 
 

@@ -24,6 +24,7 @@ from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
+from visionops_assets.vision.timing import StreamTimes
 from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video
 
@@ -111,20 +112,17 @@ def _sample(
     container: InputContainer, stream: VideoStream, interval_s: float
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Pick the frame at or after each multiple of the interval, counted from the first frame."""
-    start_s: float | None = None
     due_s = 0.0
-    for frame in _sound_frames(container, stream):
-        if frame.time is None:
-            continue
-        start_s = frame.time if start_s is None else start_s
-        time_s = frame.time - start_s
+    for time_s, frame in _sound_frames(container, stream, StreamTimes(stream)):
         if time_s >= due_s - TIME_TOLERANCE_S:
-            yield max(0.0, time_s), frame
+            yield time_s, frame
             due_s = (math.floor((time_s + TIME_TOLERANCE_S) / interval_s) + 1) * interval_s
 
 
-def _sound_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decode every frame, and stop at the first that is damaged.
+def _sound_frames(
+    container: InputContainer, stream: VideoStream, times: StreamTimes
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Decode every frame, with its time in seconds, and stop at the first that is damaged.
 
     MPEG-TS is cut from broadcasts: packets before the first whole frame refer to others that were
     never part of the file, and are left out.
@@ -136,18 +134,22 @@ def _sound_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vi
     packet_count = 0
     for packet in container.demux(stream):
         packet_count += packet.size > 0
+        times.send(packet)
         try:
             frames = packet.decode()
         except av.InvalidDataError:
             if may_begin_midway:
+                times.forget()
                 continue
             raise
         for frame in frames:
             if not frame.is_corrupt:
                 may_begin_midway = False
-                yield frame
+                yield times.show(frame), frame
             elif not may_begin_midway:
                 raise CorruptMediaError("A frame of the video is damaged. Upload it again.")
+            else:
+                times.forget()
         if packet.is_corrupt and not may_begin_midway:
             raise CorruptMediaError("A packet of the video is damaged. Upload it again.")
     if packet_count < _indexed_packets(container, stream):

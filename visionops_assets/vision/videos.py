@@ -115,14 +115,24 @@ def check_duration(duration_s: float, max_duration_s: float) -> None:
         )
 
 
+def best_moving(container: InputContainer) -> VideoStream | None:
+    """Return the stream of moving pictures that players show, or None.
+
+    FFmpeg calls that stream best: first by what the file says of it, then by its pictures and its
+    bit rate, so that a thumbnail in front does not count. Cover art is never moving.
+    """
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    return next((s for s in moving if s is best), moving[0] if moving else None)
+
+
 def _video_stream(container: InputContainer) -> VideoStream:
-    """Take the first stream of moving pictures, and let the demuxer leave out the others."""
+    """Take the best stream of moving pictures, and let the demuxer leave out the others."""
     if not len(container.streams):
         raise NoFramesError("The file has no streams.")
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
+    chosen = best_moving(container)
+    if chosen is None:
         raise NoVideoStreamError("The file has no video stream. Upload a video with pictures.")
-    chosen = moving[0]
     # A stream without a decoder has no codec context, whatever its type annotation says.
     known: object = chosen.codec_context
     if known is None or chosen.codec_context.codec.canonical_name not in VIDEO_CODECS:

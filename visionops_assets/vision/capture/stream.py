@@ -13,7 +13,7 @@ from typing import Self
 
 import av
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.stream import Discard
 from av.video.stream import VideoStream
 
 from visionops_assets.errors import NoFramesError, NoVideoStreamError, UnsupportedCodecError
@@ -21,7 +21,12 @@ from visionops_assets.vision.capture.address import Transport, transport_of
 from visionops_assets.vision.capture.clips import VideoPacket, times_of
 from visionops_assets.vision.capture.schedule import Pacer
 from visionops_assets.vision.headers import check_pixels
-from visionops_assets.vision.videos import AV1_DECODER, FORMAT_WHITELIST, VIDEO_CODECS
+from visionops_assets.vision.videos import (
+    AV1_DECODER,
+    FORMAT_WHITELIST,
+    VIDEO_CODECS,
+    best_moving,
+)
 
 OPEN_TIMEOUT_S = 15.0
 READ_TIMEOUT_S = 15.0
@@ -158,15 +163,15 @@ def timed(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
 
 
 def _video_of(container: InputContainer) -> VideoStream:
-    """Take the first stream of moving pictures, and let the demuxer leave out the others."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
+    """Take the best stream of moving pictures, and let the demuxer leave out the others."""
+    chosen = best_moving(container)
+    if chosen is None:
         raise NoVideoStreamError("The stream has no video.")
     # A stream without a decoder has no codec context, whatever its type annotation says.
-    codec: object = moving[0].codec_context
+    codec: object = chosen.codec_context
     if codec is None:
         raise UnsupportedCodecError("The stream has a video codec that is not accepted.")
     for stream in container.streams:
-        if stream is not moving[0]:
+        if stream is not chosen:
             stream.discard = Discard.all
-    return moving[0]
+    return chosen
