@@ -1,17 +1,12 @@
-"""One exception tree. A message says what was wrong and what to do about it.
-
-`code` is stable: it is what HTTP problems (RFC 9457), quarantined media and tests refer to.
-Not here: HTTP status codes (the services map codes to them).
-"""
+"""One exception tree: a message says what was wrong and what to do, and its code is stable."""
 
 from typing import ClassVar
 
 
 class VisionOpsError(Exception):
-    """Base of every error a user may see. `str(error)` is the message for that user.
+    """Base of every error; `str(error)` is the message for a user.
 
-    `public` says that a failure's message names no server and no path of ours, so that clients of
-    a service may read it; they are told no other message of a failure of ours.
+    Clients read a failure's message only if it is `public`: it names no server or path of ours.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -109,6 +104,12 @@ class UnsupportedCodecError(MediaError):
     """The container is an accepted one, but its video codec is not."""
 
     code = "unsupported_codec"
+
+
+class UnsupportedEncodingError(MediaError):
+    """The file is sound and its format is an accepted one, but its coding is not decoded."""
+
+    code = "unsupported_encoding"
 
 
 class MissingMediaError(MediaError):
@@ -216,9 +217,7 @@ class RefusedError(VisionOpsError):
 
     def __init__(self, status: int, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.status = status
-        self.reason = reason
-        self.detail = detail
+        self.status, self.reason, self.detail = status, reason, detail
 
 
 class LogTruncatedError(VisionOpsError):

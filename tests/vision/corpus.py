@@ -93,6 +93,27 @@ def holed(jpeg: bytes) -> bytes:
     return cut(jpeg, 0.8) + b"\xff\xd9"
 
 
+def lzw_hole() -> bytes:
+    """Zero 40 bytes of an LZW TIFF: its decoder goes on, and leaves the rest black."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    data = saved(Image.fromarray(noise), "TIFF", compression="tiff_lzw")
+    return data[:600] + bytes(40) + data[640:]
+
+
+def fax_hole() -> bytes:
+    """Zero 20 bytes of a fax."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96), np.uint8)
+    data = saved(Image.fromarray(noise).convert("1"), "TIFF", compression="group4")
+    middle = len(data) // 2
+    return data[:middle] + bytes(20) + data[middle + 20 :]
+
+
+def jpeg_in_tiff_hole() -> bytes:
+    data = saved(picture().resize((480, 320)), "TIFF", compression="jpeg")
+    middle = len(data) // 2
+    return data[:middle] + bytes(40) + data[middle + 40 :]
+
+
 def png_bomb() -> bytes:
     header = b"IHDR" + struct.pack(">IIBBBBB", BOMB_SIDE_PX, BOMB_SIDE_PX, 8, 2, 0, 0, 0)
     return saved(picture(), "PNG")[:12] + header + struct.pack(">I", zlib.crc32(header))
@@ -187,6 +208,10 @@ def _saved(mode: str, file_format: str, **options: object) -> Case:
     return _image(lambda: saved(picture().convert(mode), file_format, **options))
 
 
+def _saved_for(mode: str, code: str) -> Case:
+    return _image(lambda: saved(picture().convert("L").convert(mode), "TIFF"), code)
+
+
 CASES: dict[str, Case] = {
     "empty.jpg": Case(bytes, None, "empty"),
     "playlist.mp4": _foreign(PLAYLIST),
@@ -211,6 +236,9 @@ CASES: dict[str, Case] = {
     "truncated.bmp": _image(lambda: cut(saved(picture(), "BMP"), 0.7), "corrupt"),
     "truncated.tiff": _image(lambda: cut(saved(picture(), "TIFF"), 0.7), "corrupt"),
     "holed.jpg": _image(lambda: holed(saved(picture(), "JPEG")), "corrupt"),
+    "hole.lzw.tiff": _image(lzw_hole, "corrupt"),
+    "hole.fax.tiff": _image(fax_hole, "corrupt"),
+    "hole.jpeg.tiff": _image(jpeg_in_tiff_hole, "corrupt"),
     "truncated-animation.png": _image(lambda: cut(animated("PNG"), 0.9), "corrupt"),
     "flipped.png": _image(lambda: flipped(saved(picture(), "PNG")), "corrupt"),
     "truncated.mp4": _video(lambda: cut(mp4(), 0.7), "corrupt"),
@@ -225,7 +253,12 @@ CASES: dict[str, Case] = {
     "zero-seconds.mp4": _video(zero_seconds, "no_frames"),
     "long.mkv": _video(lambda: video("mkv", "libx264", (0.0, 1e6)), "too_long"),
     "codec.avi": _video(lambda: video("avi", "flv", (0.0, 0.1)), "unsupported_codec"),
+    # Sound, but of a coding that is not decoded.
+    "float.tiff": _saved_for("F", "unsupported_encoding"),
+    "32-bits.tiff": _saved_for("I", "unsupported_encoding"),
     # Odd, but sound.
+    "zstd.tiff": _saved("RGB", "TIFF", compression="zstd"),
+    "lzma.tiff": _saved("L", "TIFF", compression="lzma"),
     "cmyk.jpg": _saved("CMYK", "JPEG", quality=95),
     "gray.jpg": _saved("L", "JPEG"),
     "progressive.jpg": _saved("RGB", "JPEG", progressive=True),

@@ -10,7 +10,13 @@ from PIL import Image, ImageOps
 
 from tests.vision.corpus import saved
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.errors import CorruptMediaError
+from visionops_assets.errors import (
+    CorruptMediaError,
+    TooManyPixelsError,
+    UnsupportedEncodingError,
+)
+from visionops_assets.vision.gif import MAX_BLOCKS
+from visionops_assets.vision.headers import image_size
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
 
 SIDE_PX = 16
@@ -86,7 +92,7 @@ def test_16_bits_become_8(extension: str, channels: int, expected: Frame) -> Non
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_samples_of_unknown_range_are_refused(mode: str) -> None:
-    with pytest.raises(CorruptMediaError):
+    with pytest.raises(UnsupportedEncodingError):
         frame_of(saved(Image.new(mode, SIZE, 100), "TIFF"))
 
 
@@ -173,6 +179,65 @@ def test_every_orientation_comes_upright_once(
     for row, column in ((4, 4), (4, 12), (12, 4), (12, 12)):
         expected = upright[row * scale, column * scale]
         assert np.abs(frame[row, column] - expected).max() <= 8
+
+
+TRANSPARENT_GREEN, CANVAS_COLOUR = (0, 255, 0), (10, 20, 30)
+
+
+def gif(
+    canvas: tuple[int, int], place: tuple[int, int], *, transparent: int | None, background: int = 0
+) -> bytes:
+    """Return a GIF with a picture of 16 x 16 at a place: left half orange, right half green."""
+    image = Image.new("P", SIZE, 1)
+    image.paste(2, (8, 0, 16, 16))
+    image.putpalette([*CANVAS_COLOUR, *ORANGE, *TRANSPARENT_GREEN, 255, 255, 255])
+    data = saved(image, "GIF", optimize=False)
+    table = 3 * (2 << (data[10] & 7))
+    picture = data.index(b"\x2c", 13 + table)
+    head = data[:6] + struct.pack("<HHBB", *canvas, data[10], background) + b"\0"
+    control = b"\x21\xf9\x04\x01\0\0" + bytes([transparent or 0]) + b"\0"
+    placed = data[picture : picture + 1] + struct.pack("<HH", *place) + data[picture + 5 :]
+    comment = b"\x21\xfe\x03abc\0"
+    return (
+        head + data[13 : 13 + table] + comment + (b"" if transparent is None else control) + placed
+    )
+
+
+@pytest.mark.parametrize("transparent", [None, 1, 2])
+@pytest.mark.parametrize("background", [0, 1])
+@pytest.mark.parametrize("canvas", [(16, 16), (9, 5), (0, 0)])
+def test_a_gif_shows_what_is_stored(
+    canvas: tuple[int, int], background: int, transparent: int | None
+) -> None:
+    frame = frame_of(gif(canvas, (0, 0), transparent=transparent, background=background))
+    assert (frame[:, :8] == ORANGE).all()
+    assert (frame[:, 8:] == TRANSPARENT_GREEN).all()
+
+
+def test_a_gif_beyond_its_canvas_makes_it_grow() -> None:
+    data = gif((20, 20), (16, 16), transparent=2)
+    assert image_size(data) == (32, 32)
+    frame = preprocess_image(data, PreprocessingSpec(size_px=32), max_pixels=1024)
+    assert (frame[:16] == CANVAS_COLOUR).all()
+    assert (frame[16:, :16] == CANVAS_COLOUR).all()
+    assert (frame[16:, 16:24] == ORANGE).all()
+    with pytest.raises(TooManyPixelsError):
+        preprocess_image(data, SPEC, max_pixels=1023)
+
+
+@pytest.mark.parametrize("place", [(65_535, 0), (0, 65_530)])
+def test_a_gif_beyond_the_largest_canvas_is_corrupt(place: tuple[int, int]) -> None:
+    with pytest.raises(CorruptMediaError):
+        preprocess_image(gif((16, 16), place, transparent=2), SPEC, max_pixels=10**8)
+
+
+def test_the_walk_through_a_gif_ends() -> None:
+    whole = gif((9, 5), (0, 0), transparent=2)
+    table_end = 13 + 3 * (2 << (whole[10] & 7))
+    for blocks in (MAX_BLOCKS - 5, MAX_BLOCKS + 5):
+        comment = b"\x21\xfe" + b"\x01x" * blocks + b"\0"
+        data = whole[:table_end] + comment + whole[table_end:]
+        assert image_size(data) == ((16, 16) if blocks < MAX_BLOCKS else (9, 5))
 
 
 def test_colour_management_is_ignored() -> None:

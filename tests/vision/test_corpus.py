@@ -23,7 +23,7 @@ def first_look(data: bytes) -> MediaKind:
     """Do what ingest does before it answers."""
     kind, _ = sniff(data[:SNIFF_BYTES])
     if kind is MediaKind.IMAGE:
-        check_image_header(data, max_pixels=MAX_PIXELS)
+        check_image_header(data, max_pixels=MAX_PIXELS, has_second_decoder=True)
     else:
         probe_video(
             lambda offset, count: data[offset : offset + count],

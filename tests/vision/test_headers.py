@@ -7,11 +7,11 @@ import pytest
 from visionops_assets.errors import CorruptMediaError, UnsupportedMediaError
 from visionops_assets.vision.headers import (
     MAX_JPEG_SEGMENTS,
-    MAX_TIFF_ENTRIES,
     ImageFormat,
     image_format,
     image_size,
 )
+from visionops_assets.vision.tiff import MAX_TIFF_ENTRIES
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
 

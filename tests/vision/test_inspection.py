@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.vision.corpus import CASES
 from visionops_assets.errors import TooManyPixelsError, UnsupportedMediaError
-from visionops_assets.vision import headers
+from visionops_assets.vision import headers, tiff
 from visionops_assets.vision.headers import JPEG_MARKER
 from visionops_assets.vision.inspection import check_image_header
 
@@ -74,8 +74,9 @@ def test_an_endless_header_is_given_up(hostile: bytes, monkeypatch: pytest.Monke
             steps += 1
             return JPEG_MARKER.search(*arguments)
 
-    counted = SimpleNamespace(error=struct.error, unpack_from=unpack_from)
+    counted = SimpleNamespace(error=struct.error, unpack_from=unpack_from, calcsize=struct.calcsize)
     monkeypatch.setattr(headers, "struct", counted)
+    monkeypatch.setattr(tiff, "struct", counted)
     monkeypatch.setattr(headers, "JPEG_MARKER", Marker())
     check_image_header(hostile, max_pixels=1)
     assert 1 <= steps <= 2_100

@@ -12,10 +12,9 @@ from visionops_assets.errors import (
     UnsupportedMediaError,
 )
 from visionops_assets.vision.framing import preprocess_pixels
+from visionops_assets.vision.images import REDUCED_READS, _reduction
 from visionops_assets.vision.preprocessing import (
-    REDUCED_READS,
     Frame,
-    _reduction,
     decode_frame,
     encode_frame,
     perceptual_hash,

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.vision.corpus import CASES
 from tests.vision.videos import write_video
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import (
@@ -96,6 +97,19 @@ def test_a_bad_file_has_its_own_error_and_costs_no_child(
             sandbox.decode(path, MediaKind.IMAGE, SPEC)
     assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
     assert child_pid(sandbox) == pid
+
+
+@pytest.mark.parametrize("code", ["hole", "cut"])
+def test_the_complaints_about_a_file_are_not_those_about_the_next(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path, code: str
+) -> None:
+    damaged = tmp_path / "damaged.tiff"
+    whole = CASES["hole.lzw.tiff"].make()
+    damaged.write_bytes(whole[: len(whole) // 2] if code == "cut" else whole)
+    for _ in range(2):
+        with pytest.raises(CorruptMediaError):
+            sandbox.decode(damaged, MediaKind.IMAGE, SPEC)
+        assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
 
 
 def test_running_out_of_memory_is_a_crash_of_that_file_only(

@@ -45,6 +45,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "damaged_artifact": HTTPStatus.INTERNAL_SERVER_ERROR,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "unsupported_codec": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "unsupported_encoding": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_long": HTTPStatus.UNPROCESSABLE_ENTITY,
     "invalid_content_length": HTTPStatus.BAD_REQUEST,

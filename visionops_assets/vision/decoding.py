@@ -23,6 +23,7 @@ from visionops_assets.errors import (
 from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
+from visionops_assets.vision.second_decoder import decode_by_pillow
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 from visionops_assets.vision.timing import StreamTimes
 from visionops_assets.vision.truncation import check_whole
@@ -73,7 +74,9 @@ def decode_media(
     if found is not kind:
         raise UnsupportedMediaError(f"The file is a {found}, but was announced as a {kind}.")
     if kind is MediaKind.IMAGE:
-        pixels = preprocess_image(path.read_bytes(), spec, max_pixels=max_pixels)
+        pixels = preprocess_image(
+            path.read_bytes(), spec, max_pixels=max_pixels, second_decoder=decode_by_pillow
+        )
         yield DecodedFrame(0, 0.0, pixels)
         return
     yield from _decode_video(path, spec, max_pixels, max_video_duration_s)

@@ -1,7 +1,7 @@
 """Reads the format and the size that an encoded image declares, before anything is decoded.
 
 The size must be known first, because a file of a few bytes may declare an image of gigabytes.
-Only the formats accepted here are known; decoding is in `preprocessing.py`.
+Only the formats accepted here are known; decoding is in `images.py`.
 """
 
 import re
@@ -14,19 +14,18 @@ from visionops_assets.errors import (
     TooManyPixelsError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.gif import gif_size
+from visionops_assets.vision.tiff import tiff_size
 
 BMP_OS2_HEADER_BYTES = 12
 # Any number of fill bytes, then a code that is neither a fill nor a stuffed byte.
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")
 JPEG_STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
-JPEG_START_OF_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_LS = 0xF7
+JPEG_START_OF_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), JPEG_LS}) - {0xC4, 0xC8, 0xCC}
 JPEG_START_OF_SCAN = 0xDA
-TIFF_SIZE_TAGS = (256, 257)  # width, height
-TIFF_EXTRA_SAMPLES_TAG, TIFF_ASSOCIATED_ALPHA = 338, 1
-TIFF_TYPE_CODES = {3: "H", 4: "I"}
 # No camera writes more before the size; hostile files must not keep us walking.
 MAX_JPEG_SEGMENTS = 1_024
-MAX_TIFF_ENTRIES = 1_024
 
 
 class ImageFormat(StrEnum):
@@ -48,7 +47,9 @@ SIGNATURES = {
     ImageFormat.WEBP: re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     ImageFormat.GIF: re.compile(rb"GIF8[79]a"),
     ImageFormat.BMP: re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),
-    ImageFormat.TIFF: re.compile(rb"(II\*\0|MM\0\*).{4}(?!CR)", re.DOTALL),
+    ImageFormat.TIFF: re.compile(
+        rb"(?:II\*\0|MM\0\*).{4}(?!CR)|II\+\0\x08\0\0\0|MM\0\+\0\x08\0\0", re.DOTALL
+    ),
 }
 
 
@@ -96,11 +97,6 @@ def _png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _gif_size(data: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from("<HH", data, 6)
-    return width, height
-
-
 def _bmp_size(data: bytes) -> tuple[int, int]:
     is_os2 = struct.unpack_from("<I", data, 14)[0] == BMP_OS2_HEADER_BYTES
     width, height = struct.unpack_from("<HH" if is_os2 else "<ii", data, 18)
@@ -123,69 +119,35 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the marker segments to the start of frame (ITU-T T.81, annex B)."""
+    for marker, place, _ in jpeg_segments(data):
+        if marker in JPEG_START_OF_FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", data, place + 3)
+            return width, height
+    raise CorruptMediaError("The JPEG has no start of frame.")
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walk the marker segments before the pixels (ITU-T T.81, annex B).
+
+    Yields the marker's code, and the place and the value of the segment's length.
+
+    Raises:
+        IndexError: the file ends early.
+        struct.error: the same.
+    """
     position = 2
     for _ in range(MAX_JPEG_SEGMENTS):
         found = JPEG_MARKER.search(data, position)  # decoders skip bytes between segments
         if found is None:
             raise IndexError
         marker, position = found[0][-1], found.end()
-        if marker in JPEG_START_OF_FRAME_MARKERS:
-            height, width = struct.unpack_from(">HH", data, position + 3)
-            return width, height
         if marker == JPEG_START_OF_SCAN:
-            break
-        if marker not in JPEG_STANDALONE_MARKERS:
-            position += struct.unpack_from(">H", data, position)[0]
-    raise CorruptMediaError("The JPEG has no start of frame.")
-
-
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Read the first image file directory (TIFF 6.0, section 2)."""
-    values: dict[int, int] = {}
-    for tag, code, offset in _tiff_entries(data):
-        if tag not in TIFF_SIZE_TAGS or tag in values:  # libtiff takes the first of equal tags
+            return
+        if marker in JPEG_STANDALONE_MARKERS:
             continue
-        if code is None:
-            raise CorruptMediaError("The TIFF gives its size in an unusual type.")
-        values[tag] = struct.unpack_from(code, data, offset)[0]
-        if len(values) == len(TIFF_SIZE_TAGS):
-            return values[TIFF_SIZE_TAGS[0]], values[TIFF_SIZE_TAGS[1]]
-    raise CorruptMediaError("The TIFF does not give its size.")
-
-
-def without_alpha_in_tiff(data: bytes) -> bytes:
-    """Mark the alpha of a TIFF as already in the colours, so that libtiff leaves the colours alone.
-
-    Else libtiff would multiply them by alpha, which no other decoder does.
-
-    Raises:
-        CorruptMediaError: the directory ends early.
-    """
-    try:
-        for tag, code, offset in _tiff_entries(data):
-            if tag == TIFF_EXTRA_SAMPLES_TAG and code is not None:
-                patched = bytearray(data)
-                struct.pack_into(code, patched, offset, TIFF_ASSOCIATED_ALPHA)
-                return bytes(patched)
-    except struct.error:
-        raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
-    return data
-
-
-def _tiff_entries(data: bytes) -> Iterator[tuple[int, str | None, int]]:
-    """Walk the first directory: yield each tag, the code of its number, and the number's place.
-
-    The code, as of `struct`, is None unless the entry holds one whole number.
-    """
-    order = "<" if data[:2] == b"II" else ">"
-    directory = struct.unpack_from(order + "I", data, 4)[0]
-    entries = struct.unpack_from(order + "H", data, directory)[0]
-    for index in range(min(entries, MAX_TIFF_ENTRIES)):
-        offset = directory + 2 + 12 * index
-        tag, field_type, count = struct.unpack_from(order + "HHI", data, offset)
-        code = TIFF_TYPE_CODES.get(field_type) if count == 1 else None
-        yield tag, code and order + code, offset + 8
+        length = struct.unpack_from(">H", data, position)[0]
+        yield marker, position, length
+        position += length
 
 
 def _exactly(data: bytes, start: int, length: int) -> bytes:
@@ -198,7 +160,7 @@ _READERS = {
     ImageFormat.PNG: _png_size,
     ImageFormat.JPEG: _jpeg_size,
     ImageFormat.WEBP: _webp_size,
-    ImageFormat.GIF: _gif_size,
+    ImageFormat.GIF: gif_size,
     ImageFormat.BMP: _bmp_size,
-    ImageFormat.TIFF: _tiff_size,
+    ImageFormat.TIFF: tiff_size,
 }

@@ -4,11 +4,14 @@ An image is inspected in process, by its header alone. A video is probed in the 
 (`DecoderSandbox.probe`), because only FFmpeg reads all those containers.
 """
 
+import struct
+
 from pydantic import Field
 
 from visionops_assets.contracts import Record
 from visionops_assets.errors import CorruptMediaError
-from visionops_assets.vision.headers import check_pixels, image_size
+from visionops_assets.vision.codings import foreign_coding, refusal
+from visionops_assets.vision.headers import ImageFormat, check_pixels, image_format, image_size
 
 
 class VideoFacts(Record):
@@ -22,8 +25,10 @@ class VideoFacts(Record):
     container: str
 
 
-def check_image_header(head: bytes, *, max_pixels: int) -> None:
-    """Refuse an image that declares too many pixels, by the first bytes of the file.
+def check_image_header(head: bytes, *, max_pixels: int, has_second_decoder: bool = False) -> None:
+    """Refuse an image of too many pixels or of a coding not decoded, by its file's first bytes.
+
+    `has_second_decoder` says whether it will be decoded in the sandbox.
 
     A damaged header, or one that ends beyond `head`, passes: the decoder will say what is wrong. It
     takes microseconds, and at most a few milliseconds per megabyte of hostile bytes.
@@ -31,9 +36,13 @@ def check_image_header(head: bytes, *, max_pixels: int) -> None:
     Raises:
         TooManyPixelsError: the header declares more than `max_pixels`; nothing was decoded.
         UnsupportedMediaError: the image format is not accepted.
+        UnsupportedEncodingError: the image is of a coding that will not be decoded.
     """
     try:
         width, height = image_size(head)
-    except CorruptMediaError:
+        check_pixels(width, height, max_pixels)
+        coding = foreign_coding(head, image_format(head) or ImageFormat.TIFF)
+    except (CorruptMediaError, IndexError, struct.error):
         return
-    check_pixels(width, height, max_pixels)
+    if coding is not None and not (coding.has_second_decoder and has_second_decoder):
+        raise refusal(coding)

@@ -1,20 +1,7 @@
 """Turns encoded images into frames and network input: the only path for all uses.
 
 Frames stage, training and serving all import this module, so it must stay importable inside
-Triton's environment: numpy and OpenCV only. Any image becomes 8-bit RGB, like this:
-
-============================  =====================================================================
-in the file                   in the frame
-============================  =====================================================================
-gray, palette, 1 bit          the same colour as RGB
-16 bits per sample            the upper 8 bits (PNG, gray TIFF); v / 257, rounded (colour TIFF)
-32 bits or floats per sample  none: refused as corrupt, for their range is not known
-transparency                  dropped; what was under it shows in its stored colour
-CMYK, and YCCK in JPEG        (255 - C)(255 - K) / 255 within 2 levels; JPEG inverted, as by Adobe
-GIF, WebP, APNG, TIFF pages   the first picture, of an APNG the first of its animation
-EXIF or TIFF orientation      turned upright, once
-ICC profile, gamma            ignored
-============================  =====================================================================
+Triton's environment: numpy and OpenCV only. `images.py` says what any image becomes as RGB.
 """
 
 import cv2
@@ -22,76 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
-from visionops_assets.errors import CorruptMediaError, EmptyMediaError
 from visionops_assets.vision.framing import least_part, preprocess_pixels
-from visionops_assets.vision.headers import (
-    ImageFormat,
-    check_pixels,
-    image_format,
-    image_size,
-    without_alpha_in_tiff,
-)
+from visionops_assets.vision.images import SecondDecoder, decode_by_opencv, decode_image
 
 Frame = npt.NDArray[np.uint8]
 
-PNG_END = b"IEND\xae\x42\x60\x82"
-# These flags are the scale bit alone, to which IMREAD_COLOR_RGB is added.
-REDUCED_READS = {
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-}
 
-
-def preprocess_image(data: bytes, spec: PreprocessingSpec, *, max_pixels: int) -> Frame:
-    """Decode one encoded image, by the table above, and fit it to the spec.
+def preprocess_image(
+    data: bytes,
+    spec: PreprocessingSpec,
+    *,
+    max_pixels: int,
+    second_decoder: SecondDecoder | None = None,
+) -> Frame:
+    """Decode one encoded image, by the table of `images.py`, and fit it to the spec.
 
     Returns:
         uint8 of shape (spec.size_px, spec.size_px, 3), RGB.
 
     Raises:
-        EmptyMediaError: there are no bytes.
-        UnsupportedMediaError: the image format is not accepted.
-        TooManyPixelsError: the header declares more than `max_pixels`; nothing was decoded.
-        CorruptMediaError: truncated or damaged.
+        MediaError: see `decode_image`.
     """
-    if not data:
-        raise EmptyMediaError("The image is empty.")
-    width, height = image_size(data)
-    check_pixels(width, height, max_pixels)
-    flags = cv2.IMREAD_COLOR_RGB
-    match image_format(data):
-        case ImageFormat.JPEG:
-            flags |= _reduction(int(least_part(spec) * min(width, height)), spec.size_px)
-        case ImageFormat.PNG if data.rfind(PNG_END) < 0:  # libpng stops at the first picture
-            raise CorruptMediaError("The PNG was cut off. Upload it again.")
-        case ImageFormat.TIFF:
-            data = without_alpha_in_tiff(data)
-    pixels = _decode(data, flags)
+    needed_px = spec.size_px / least_part(spec)
+    pixels = decode_image(data, needed_px, max_pixels=max_pixels, second_decoder=second_decoder)
     return preprocess_pixels(pixels, spec)
-
-
-def _reduction(shorter_side_px: int, size_px: int) -> int:
-    """Let libjpeg scale by 2, 4 or 8 while it decodes, as long as no detail of the frame is lost.
-
-    Two to three times as fast as a full decode for large photographs.
-    """
-    for factor, flag in REDUCED_READS.items():
-        if shorter_side_px // factor >= size_px:
-            return flag
-    return 0
-
-
-def _decode(data: bytes, flags: int) -> Frame:
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise MemoryError("OpenCV has no memory for the pixels") from error
-        raise CorruptMediaError("The image does not decode.") from error
-    if pixels is None:
-        raise CorruptMediaError("The image is truncated or damaged. Upload it again.")
-    return np.asarray(pixels, np.uint8)
 
 
 def to_network_input(frames: Frame, card: ModelCard) -> npt.NDArray[np.float32]:
@@ -137,4 +78,4 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         CorruptMediaError: truncated or damaged.
     """
-    return _decode(data, cv2.IMREAD_COLOR_RGB)
+    return decode_by_opencv(data, cv2.IMREAD_COLOR_RGB)

@@ -55,6 +55,7 @@ class MeasuredUpload:
         Raises:
             EmptyMediaError: there are no bytes.
             UnsupportedMediaError: the first bytes are not those of an accepted container.
+            UnsupportedEncodingError: an image is of a coding that is not decoded.
             TooManyPixelsError: the header declares an image above the limit.
             TooLargeError: there are more than `max_bytes`.
         """
@@ -79,4 +80,4 @@ class MeasuredUpload:
     def _look_at(self, head: bytes) -> None:
         self._type = sniff(head[:SNIFF_BYTES])
         if self._type[0] is MediaKind.IMAGE:
-            check_image_header(head, max_pixels=self._max_pixels)
+            check_image_header(head, max_pixels=self._max_pixels, has_second_decoder=True)

@@ -78,6 +78,7 @@ def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: Stan
 def _decode(
     request: DecodeRequest, limits: Limits, replies: BinaryIO, complaints: StandardError
 ) -> None:
+    complaints.forget()
     frames = decode_media(
         Path(request.path),
         MediaKind(request.kind),
