@@ -1,4 +1,3 @@
-from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.vision.videos import level_of, turn_clockwise, write_audio, write_video
+from tests.vision.videos import counted, level_of, write_audio, write_video
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import (
     CorruptMediaError,
@@ -118,17 +117,6 @@ def test_the_clock_of_mpeg_may_wrap_around(tmp_path: Path, start_s: float) -> No
     assert [frame.time_s for frame in frames] == pytest.approx(times_s, abs=1e-4)
 
 
-def counted(transport: bytes) -> bytes:
-    """Number the packets of each stream anew (ISO/IEC 13818-1, 2.4.3.3), as a recorder does."""
-    packets = [bytearray(transport[at : at + 188]) for at in range(0, len(transport), 188)]
-    counts: Counter[bytes] = Counter()
-    for packet in packets:
-        stream = bytes([packet[1] & 0x1F, packet[2]])
-        packet[3] = packet[3] & 0xF0 | counts[stream] % 16
-        counts[stream] += packet[3] & 0x10 > 0
-    return b"".join(packets)
-
-
 def test_a_recording_that_is_appended_is_counted_from_the_end_of_the_first(tmp_path: Path) -> None:
     one = write_video(tmp_path / "v.ts", [i / 10 for i in range(20)], codec="libx264").read_bytes()
     (tmp_path / "both.ts").write_bytes(counted(one + one))
@@ -141,14 +129,6 @@ def test_a_shorter_interval_gives_more_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "video.mp4", [i / 10 for i in range(20)])
     frames = decode(path, SPEC.model_copy(update={"video_sample_interval_s": 0.3}))
     assert [shown(frame) for frame in frames] == [0, 3, 6, 9, 12, 15, 18]
-
-
-def test_rotation_metadata_is_applied(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "video.mp4", [0.0, 0.1])
-    turn_clockwise(path)
-    (frame,) = decode(path)
-    assert frame.pixels[:3].mean() > 240, "the white left edge is at the top now"
-    assert frame.pixels[8:].mean() < 40
 
 
 def test_pixels_are_counted_before_decoding(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Writes small real videos for the tests."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ def write_video(
     metadata: Mapping[str, str] = MappingProxyType({}),
     options: Mapping[str, str] = MappingProxyType({}),
     codec_options: Mapping[str, str] = MappingProxyType({}),
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`.
 
@@ -41,6 +43,8 @@ def write_video(
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
         stream.codec_context.open()
         container.start_encoding()  # writes the header, even if no frame follows
@@ -106,10 +110,22 @@ def write_audio(path: Path) -> Path:
     return path
 
 
-def turn_clockwise(path: Path) -> None:
-    """Ask for a quarter turn: patch the matrix of the track header (ISO/IEC 14496-12, 8.3.2)."""
+def set_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
+    """Say how to turn: patch the matrix of the track header (ISO/IEC 14496-12, 8.3.2)."""
     data = bytearray(path.read_bytes())
     matrix_at = data.index(b"tkhd") + 4 + 40
-    matrix = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    data[matrix_at : matrix_at + 36] = b"".join(v.to_bytes(4, "big", signed=True) for v in matrix)
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 14)
+    numbers = (round(value * (1 << 16)).to_bytes(4, "big", signed=True) for value in matrix)
+    data[matrix_at : matrix_at + 36] = b"".join(numbers)
     path.write_bytes(data)
+
+
+def counted(transport: bytes) -> bytes:
+    """Number the packets of each stream anew (ISO/IEC 13818-1, 2.4.3.3), as a recorder does."""
+    packets = [bytearray(transport[at : at + 188]) for at in range(0, len(transport), 188)]
+    counts: Counter[bytes] = Counter()
+    for packet in packets:
+        stream = bytes([packet[1] & 0x1F, packet[2]])
+        packet[3] = packet[3] & 0xF0 | counts[stream] % 16
+        counts[stream] += packet[3] & 0x10 > 0
+    return b"".join(packets)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.video import VideoFrame, VideoStream
 
@@ -20,8 +19,8 @@ from visionops_assets.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.display import Display
 from visionops_assets.vision.framing import preprocess_pixels
-from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
 from visionops_assets.vision.second_decoder import decode_by_pillow
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
@@ -63,8 +62,8 @@ def decode_media(
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frame at or after each interval.
 
-    A video is sampled every `spec.video_sample_interval_s`; rotation metadata is applied. A
-    truncated or damaged file ends in an error: no frame counts until the last has come.
+    A video is sampled every `spec.video_sample_interval_s`, and shown as by a player. A truncated
+    or damaged file ends in an error: no frame counts until the last has come.
 
     Raises:
         MediaError: the subclass says why the file cannot be used.
@@ -92,12 +91,13 @@ def _decode_video(
         stream, _ = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
         stream.codec_context.thread_count = DECODER_THREADS
         stream.codec_context.options = _codec_options(stream, max_pixels)
+        display = Display(stream, max_pixels)
         for time_s, frame in _sample(container, stream, spec.video_sample_interval_s):
-            check_pixels(frame.width, frame.height, max_pixels)
+            pixels = display.picture(frame, "rgb24")
             check_duration(time_s, max_duration_s)
             if index == MAX_FRAMES:
                 raise TooLargeError(f"The video gives more than {MAX_FRAMES:,} frames. Cut it.")
-            yield DecodedFrame(index, time_s, preprocess_pixels(_upright(frame), spec))
+            yield DecodedFrame(index, time_s, preprocess_pixels(pixels, spec))
             index += 1
     if not index:
         raise NoFramesError("The video has no frame that decodes.")
@@ -164,10 +164,3 @@ def _indexed_packets(container: InputContainer, stream: VideoStream) -> int:
     if container.format.name not in FORMATS_WITH_FULL_INDEX:
         return 0
     return sum(entry.size > 0 for entry in stream.index_entries)
-
-
-def _upright(frame: VideoFrame) -> Frame:
-    """Convert to RGB and apply the rotation that the container asks for."""
-    rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns))

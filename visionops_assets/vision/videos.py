@@ -19,6 +19,7 @@ from visionops_assets.errors import (
     TooLongError,
     UnsupportedCodecError,
 )
+from visionops_assets.vision.display import shown_size
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.truncation import ReadableFile
@@ -78,7 +79,7 @@ def check_video(
     Raises:
         NoVideoStreamError: it has only sound or cover art.
         UnsupportedCodecError: the codec is not in `VIDEO_CODECS`.
-        TooManyPixelsError: a picture has more than `max_pixels`.
+        TooManyPixelsError: a picture has more than `max_pixels` as shown.
         TooLongError: it lasts longer than `max_duration_s`.
         NoFramesError: it has no streams, or lasts zero seconds.
         CorruptMediaError: it declares pictures without pixels.
@@ -86,9 +87,9 @@ def check_video(
     stream = _video_stream(container)
     codec = stream.codec_context
     width, height = codec.width, codec.height
-    check_pixels(width, height, max_pixels)
     if width <= 0 or height <= 0:
         raise CorruptMediaError(f"The video declares {width} x {height} pixels.")
+    check_pixels(*shown_size(width, height, stream.sample_aspect_ratio), max_pixels)
     duration_s = _duration_s(container, stream)
     if duration_s is not None:
         if duration_s <= 0:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeAlias
 
 import av
@@ -126,6 +127,8 @@ def to_mp4(packets: Sequence[VideoPacket], template: VideoStream) -> bytes:
         io_open=lambda *_: io.BytesIO(file.getvalue()),
     ) as container:
         stream = container.add_stream_from_template(template)
+        # The file's own ratio of a pixel's sides counts for more than that in its pictures.
+        stream.codec_context.sample_aspect_ratio = template.sample_aspect_ratio or Fraction(0)
         for packet in packets:
             pts, dts = times_of(packet)
             if pts < first_pts:

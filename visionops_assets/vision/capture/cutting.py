@@ -17,6 +17,7 @@ from visionops_assets.vision.capture.motion import MotionDetector
 from visionops_assets.vision.capture.pictures import Pictures, as_jpeg, as_small_gray
 from visionops_assets.vision.capture.schedule import Schedule
 from visionops_assets.vision.capture.stream import CameraStream
+from visionops_assets.vision.display import Display
 
 # At this interval or more, a still waits for the next key frame, and nothing else is decoded:
 # cameras send one every few seconds.
@@ -51,7 +52,7 @@ def make_cutter(stream: CameraStream, rules: CutRules) -> Cutter:
     pictures = Pictures(stream.codec)
     watch = MotionDetector(rules.min_area) if rules.motion else None
     if rules.mode == "still":
-        return StillCutter(pictures, rules.every_s, watch)
+        return StillCutter(pictures, stream.display, rules.every_s, watch)
     codec = stream.codec.codec.canonical_name
     if codec not in CLIP_CODECS:
         raise UnsupportedCodecError(
@@ -67,8 +68,11 @@ def make_cutter(stream: CameraStream, rules: CutRules) -> Cutter:
 class StillCutter:
     """Takes a still whenever one is due; for motion, only while something moves."""
 
-    def __init__(self, pictures: Pictures, every_s: float, watch: MotionDetector | None) -> None:
+    def __init__(
+        self, pictures: Pictures, display: Display, every_s: float, watch: MotionDetector | None
+    ) -> None:
         self._pictures = pictures
+        self._display = display
         self._schedule = Schedule(every_s)
         self._watch = watch
         self._key_frames_only = watch is None and every_s >= KEY_FRAMES_SUFFICE_S
@@ -87,7 +91,8 @@ class StillCutter:
         if not is_due or (self._watch and not self._watch.is_moving(now_s)):
             return None
         self._schedule.take(now_s)
-        return Cut(MediaKind.IMAGE, as_jpeg(frames[-1]), now_s)
+        picture = self._display.picture(frames[-1], "bgr24")
+        return Cut(MediaKind.IMAGE, as_jpeg(picture), now_s)
 
     def interrupt(self) -> Cut | None:
         """Forget the decoded pictures."""

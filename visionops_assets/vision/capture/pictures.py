@@ -6,6 +6,7 @@ from av import VideoCodecContext, VideoFrame
 
 from visionops_assets.vision.capture.clips import VideoPacket
 from visionops_assets.vision.capture.motion import WIDTH_PX, Gray
+from visionops_assets.vision.framing import Frame
 
 JPEG_QUALITY = 90
 
@@ -35,11 +36,9 @@ class Pictures:
         self._codec.flush_buffers()
 
 
-def as_jpeg(frame: VideoFrame) -> bytes:
-    """Encode a picture, upright."""
-    upright = np.rot90(frame.to_ndarray(format="bgr24"), round(frame.rotation / 90) % 4)
-    quality = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
-    _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(upright), quality)
+def as_jpeg(bgr: Frame) -> bytes:
+    """Encode a picture: uint8 (height, width, 3) BGR."""
+    _, encoded = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
     return encoded.tobytes()
 
 

@@ -20,6 +20,7 @@ from visionops_assets.errors import NoFramesError, NoVideoStreamError, Unsupport
 from visionops_assets.vision.capture.address import Transport, transport_of
 from visionops_assets.vision.capture.clips import VideoPacket, times_of
 from visionops_assets.vision.capture.schedule import Pacer
+from visionops_assets.vision.display import Display
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.videos import (
     AV1_DECODER,
@@ -74,6 +75,7 @@ class CameraStream:
         try:
             self.video = _video_of(self._container)
             check_pixels(self.codec.width, self.codec.height, max_pixels)
+            self.display = Display(self.video, max_pixels)
         except Exception:
             self._container.close()
             raise
