@@ -31,6 +31,7 @@ class FakeTriton:
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, bool]] = []
         self.kept: list[bytes] = []
+        self.sources: list[str] = []
         self.timeouts_s: list[float] = []
         self.outcomes: dict[str, Inference | VisionOpsError] = {
             CHAMPION: inference(),
@@ -52,10 +53,12 @@ class FakeTriton:
         *,
         record: bool = True,
         keep_image: bool = False,
+        source: str = "",
         with_embedding: bool = False,
     ) -> Inference:
         self.asked.append((model, image, record))
         self.kept += [image] if keep_image else []
+        self.sources.append(source)
         self.timeouts_s.append(timeout_s)
         if self.is_held is not None:
             await self.is_held.wait()

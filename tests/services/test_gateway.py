@@ -381,7 +381,7 @@ def test_openapi_says_what_protected_routes_answer(client: AsgiClient) -> None:
         for status in ("401", "403", "408", "413", "422", "429", "503"):
             assert list(route["responses"][status]["content"]) == ["application/problem+json"]
     parameters = {parameter["name"] for parameter in paths["/v1/predict"]["post"]["parameters"]}
-    assert parameters == {"top_k", "timeout_ms", "keep_image", "X-Sticky-Key"}
+    assert parameters == {"top_k", "timeout_ms", "keep_image", "source", "X-Sticky-Key"}
 
 
 @pytest.mark.parametrize(
@@ -405,6 +405,16 @@ def test_images_are_kept_for_who_asks_by_query_or_body(
 ) -> None:
     assert client.post(PREDICT + query, **body).status_code == 200
     assert triton.kept == [PNG] * kept
+
+
+@pytest.mark.parametrize(("query", "source"), [("", ""), ("?source=gate-7", "gate-7")])
+def test_triton_is_told_the_source_of_an_image(
+    client: AsgiClient, triton: FakeTriton, query: str, source: str
+) -> None:
+    assert client.post(PREDICT + query, content=PNG, headers=RAW).status_code == 200
+    assert triton.sources == [source]
+    refused = client.post(f"{PREDICT}?source=a%00b", content=PNG, headers=RAW)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize(

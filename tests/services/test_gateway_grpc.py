@@ -258,10 +258,12 @@ def test_what_the_model_says_of_itself(door: Door) -> None:
 
 
 def test_the_wishes_of_a_call(door: Door) -> None:
-    wishes = {"parameters": {"keep_image": True}, "timeout": 1_500_000, "headers": door.headers}
+    asked = {"keep_image": True, "source": "gate-7"}
+    wishes = {"parameters": asked, "timeout": 1_500_000, "headers": door.headers}
     door.run(lambda c: c.infer(CHAMPION, [tensor(PNG)], **wishes))
     door.run(lambda c: c.infer(CHAMPION, [tensor(PNG)], client_timeout=0.7, headers=door.headers))
     assert door.triton.kept == [PNG]
+    assert door.triton.sources == ["gate-7", ""]
     assert door.triton.timeouts_s[0] == pytest.approx(1.5, abs=0.2)
     assert door.triton.timeouts_s[1] == pytest.approx(0.7, abs=0.2)
 

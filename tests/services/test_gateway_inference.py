@@ -162,6 +162,14 @@ def test_a_version_that_only_one_server_has_is_described_by_that_one(missed: Exc
     assert (len(stub.requests), stub.configs_asked_for) == (1, 4)
 
 
+def test_the_source_of_an_image_is_said_if_it_is_known() -> None:
+    stub = FakeStub([1, 1])
+    infer(stub, source="gate-7")
+    assert stub.requests[0].parameters["source"].string_param == "gate-7"
+    infer(stub)
+    assert "source" not in stub.requests[1].parameters
+
+
 GONE = rpc_error(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 CANCELLED = rpc_error(grpc.StatusCode.CANCELLED, "CANCELLED")
 FULL = rpc_error(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")

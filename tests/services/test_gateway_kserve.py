@@ -114,6 +114,7 @@ SPOILED: dict[str, Callable[[Any], object]] = {
     "no output": lambda r: r.outputs.add(name="ODDS"),
     "unrecorded": lambda r: parameter(r, "record", "bool_param", False),
     "text for a flag": lambda r: parameter(r, "keep_image", "string_param", "false"),
+    "number for a source": lambda r: parameter(r, "source", "int64_param", 7),
     "text for a time": lambda r: parameter(r, "timeout", "string_param", "1"),
     "less than no time": lambda r: parameter(r, "timeout", "int64_param", -1),
 }

@@ -19,13 +19,14 @@ from tests.vision.corpus import png_bomb
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.schema import ApiKey, Snapshot
 from visionops_assets.contracts import PreprocessingSpec, Scope
+from visionops_assets.contracts.preprocessing import BlurMask
 from visionops_assets.errors import UnauthenticatedError
-from visionops_assets.services.gateway import sessions
+from visionops_assets.services.gateway import frames, sessions
 from visionops_assets.services.gateway.browser import FOLDER
 from visionops_assets.services.gateway.sessions import version_url
 from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.settings import Settings
-from visionops_assets.vision.preprocessing import decode_frame, preprocess_image
+from visionops_assets.vision.preprocessing import decode_frame, encode_frame, preprocess_image
 
 SESSION, FRAME = "/v1/session", "/v1/frame?snapshot_id=ds-1"
 FROM_THE_PAGE = {"sec-fetch-site": "same-origin"}
@@ -234,6 +235,22 @@ def test_a_frame_is_what_the_network_sees(client: AsgiClient, catalog: FakeCatal
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     expected = preprocess_image(image, SPEC, max_pixels=10_000)
     np.testing.assert_array_equal(decode_frame(answer.content), expected)
+
+
+def test_a_frame_has_the_filters_of_its_source(
+    client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = PreprocessingSpec(size_px=16, filters=(BlurMask(sources=("gate-7",)),), jpeg_quality=50)
+    snapshot = Snapshot(snapshot_id="ds-9", spec=mask.model_dump(mode="json"))
+    monkeypatch.setattr(frames, "find_snapshot", lambda *_: snapshot)
+    image = encode_frame(np.random.default_rng(0).integers(0, 256, (40, 90, 3), np.uint8))
+    plain, masked = (
+        decode_frame(frame_of(client, catalog, image, "/v1/frame?snapshot_id=ds-9" + query).content)
+        for query in ("", "&source=gate-7")
+    )
+    expected = preprocess_image(image, PreprocessingSpec(size_px=16), max_pixels=10_000)
+    assert np.array_equal(plain, expected)
+    assert masked.std() < plain.std() / 2
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,19 @@ class Bench:
         )
 
     def predict(
-        self, allowed_s: float = 10.0, times: int = 1, *, keep_image: bool = False
+        self,
+        allowed_s: float = 10.0,
+        times: int = 1,
+        *,
+        keep_image: bool = False,
+        source: str = "",
     ) -> PredictionAnswer:
         """Predict so often, and wait for what goes on in the background."""
 
         async def run() -> PredictionAnswer:
             for _ in range(times):
-                ask = Ask("client", time.monotonic() + allowed_s, keep_image=keep_image)
+                due_at_s = time.monotonic() + allowed_s
+                ask = Ask("client", due_at_s, keep_image=keep_image, source=source)
                 answer = await self.predictor.predict(PNG, ask)
             await asyncio.gather(*self.predictor._background)
             return answer
@@ -119,6 +125,14 @@ def test_an_image_is_kept_once_whoever_else_is_asked(bench: Bench, role: Trying 
     bench.predict(keep_image=True)
     assert bench.triton.kept == [PNG]
     assert len(bench.triton.asked) == (1 if role is None else 2)
+
+
+@pytest.mark.parametrize("role", [Role.CANARY, Role.SHADOW])
+def test_both_arms_see_an_image_with_the_filters_of_its_source(bench: Bench, role: Trying) -> None:
+    """Else a candidate would be judged by other frames than the champion's."""
+    bench.watch.begin(role)
+    bench.predict(source="gate-7")
+    assert bench.triton.sources == ["gate-7"] * 2
 
 
 def test_rollouts_do_not_pick_the_same_keys() -> None:

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from visionops_assets.contracts import ModelCard, Prediction, PreprocessingSpec, Role
+from visionops_assets.contracts.preprocessing import RegionOfInterest
 from visionops_assets.settings import Settings
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
 from visionops_assets.vision.preprocessing import encode_frame
@@ -216,6 +217,25 @@ def test_a_parameter_of_another_type_is_refused_to_its_request_alone(
     assert bad.error.code == 3
     assert good.outputs["LABEL"][0, 0] == b"bright"
     assert len(model._observer._recorder.answered) == 1
+
+
+def test_filters_hold_for_the_sources_that_they_name(model: Any) -> None:
+    """The left half of the picture is dark: the region of one camera leaves it out."""
+    region = RegionOfInterest(left=0.5, sources=("gate-*",))
+    spec = PreprocessingSpec(size_px=8, filters=(region,))
+    preprocessor = sys.modules["steps"].Preprocessor
+    model._preprocess = preprocessor(CARD.model_copy(update={"spec": spec}), Settings())
+    half = encode_frame(np.repeat(np.array([[0, 255]], np.uint8), 3).reshape(1, 2, 3).repeat(2, 0))
+    answers = model.execute([request(half, source=s) for s in ("gate-7", "door", "")])
+    odds = [float(each.outputs["PROBABILITIES"][0, 1]) for each in answers]
+    assert odds[0] > odds[1] == odds[2]
+    assert odds[0] > 0.99
+
+
+@pytest.mark.parametrize("said", [7, True, None, ["gate-7"]])
+def test_a_source_that_is_no_text_is_refused(model: Any, said: Any) -> None:
+    [bad] = model.execute([request(png(5), source=said)])
+    assert str(bad.error).startswith("invalid_request: The parameter source is no text.")
 
 
 def broken() -> Iterator[tuple[str, Any]]:

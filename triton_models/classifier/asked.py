@@ -15,13 +15,15 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The parameters of a request that are ours, all of them booleans.
+    """The parameters of a request that are ours.
 
-    `record` says whether its predictions are recorded, `keep_image` whether with their images.
+    `record` says whether its predictions are recorded, `keep_image` whether with their images, and
+    `source` which camera, partner or user they are of: filters may hold for some sources alone.
     """
 
     record: bool = True
     keep_image: bool = False
+    source: str = ""
 
 
 def images_of(request: Any) -> list[bytes]:
@@ -33,15 +35,16 @@ def wishes_of(request: Any) -> Wishes:
     """Read the parameters of a request; those that are not ours are passed over.
 
     Raises:
-        InvalidRequestError: one of ours is no boolean. "false" in text would be taken as true.
+        InvalidRequestError: one of ours is of another type. "false" in text would be taken as true.
     """
     text = request.parameters()
     said = json.loads(text) if text else {}
     ours = {name: said[name] for name in Wishes.__dataclass_fields__ if name in said}
     for name, value in ours.items():
-        if not isinstance(value, bool):
+        kind, sent_as = ("text", "string_param") if name == "source" else ("boolean", "bool_param")
+        if not isinstance(value, str if name == "source" else bool):
             raise InvalidRequestError(
-                f"The parameter {name} is no boolean. Send it as one (`bool_param`), or not at all."
+                f"The parameter {name} is no {kind}. Send it as one (`{sent_as}`), or not at all."
             )
     return Wishes(**ours)
 

@@ -57,7 +57,7 @@ class TritonPythonModel:
 
     def _prepare(self, request: Any) -> Work:
         wishes, images = wishes_of(request), images_of(request)
-        return Work(request, wishes, images, self._preprocess(images))
+        return Work(request, wishes, images, self._preprocess(images, wishes.source))
 
     def _answer(self, works: list[Work], started_s: float) -> list[Any]:
         """Classify the frames of all requests at once, and respond to each with its part."""

@@ -26,8 +26,8 @@ class TritonPythonModel:
 
     def _respond(self, request: Any) -> Any:
         started_s = time.time()
-        wishes_of(request)  # Before work is done that the last step would refuse.
-        frames = self._preprocess(images_of(request))
+        source = wishes_of(request).source
+        frames = self._preprocess(images_of(request), source)
         return pb_utils.InferenceResponse(
             [
                 pb_utils.Tensor("IMAGES", to_network_input(frames, self._card)),

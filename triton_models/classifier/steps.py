@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ from asked import Wishes
 from recorder import Answered, Recorder, Tally, connect, image_to_keep, is_sampled
 from served import ServedModel
 
-from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.errors import DecoderCrashedError, EmptyMediaError, TooLargeError
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.monitoring.quality import measure_quality
@@ -31,6 +32,8 @@ from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_ne
 
 Floats = npt.NDArray[np.float32]
 WARM_UP_SIZES = (1, 8)
+SPECS_KEPT = 256
+"""Sources whose filters are remembered: there are as many as cameras and partners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +53,29 @@ class Preprocessor:
     """Step 1: encoded images to frames, by the function that made the training frames."""
 
     def __init__(self, card: ModelCard, settings: Settings) -> None:
-        self._spec = card.spec
+        self._spec_of = lru_cache(SPECS_KEPT)(card.spec.for_source)
         self._max_pixels = settings.max_predicted_image_pixels
         self._max_bytes = settings.max_predicted_image_bytes
         # Other instances have the other cores.
         cv2.setNumThreads(1)
         _limit_memory(settings.decode_memory_bytes)
 
-    def __call__(self, images: list[bytes]) -> Frame:
-        """Return frames of shape (N, S, S, 3), RGB.
+    def __call__(self, images: list[bytes], source: str) -> Frame:
+        """Return frames of shape (N, S, S, 3), RGB, with the filters that hold for a source.
 
         Raises:
             MediaError: an image is too large or cannot be decoded.
         """
         if not images:
             raise EmptyMediaError("The request has no image.")
-        return np.stack([self._frame(image) for image in images])
+        spec = self._spec_of(source)
+        return np.stack([self._frame(image, spec) for image in images])
 
-    def _frame(self, image: bytes) -> Frame:
+    def _frame(self, image: bytes, spec: PreprocessingSpec) -> Frame:
         if len(image) > self._max_bytes:
             raise TooLargeError(f"The image has more than {self._max_bytes:,} bytes.")
         try:
-            return preprocess_image(image, self._spec, max_pixels=self._max_pixels)
+            return preprocess_image(image, spec, max_pixels=self._max_pixels)
         except MemoryError:
             raise DecoderCrashedError("The image takes more memory than it may.") from None
 

@@ -64,13 +64,15 @@ class GatewayClient(ServiceClient):
         timeout_s: float | None = None,
         sticky_key: str | None = None,
         keep_image: bool = False,
+        source: str | None = None,
     ) -> PredictedImage:
         """Predict one encoded image.
 
         `top_k` is the number of classes whose probabilities are returned, best first. The call
         fails without an answer within `timeout_s`. One version answers all requests with the same
         `sticky_key` while a canary goes on. `keep_image` asks for the image to be kept, so that a
-        model can be trained on it once the prediction has a label.
+        model can be trained on it once the prediction has a label. `source` says where it comes
+        from, as in uploads: filters of the model may be for some sources alone.
 
         Raises:
             RefusedError: the gateway refuses this image or this key.
@@ -83,7 +85,7 @@ class GatewayClient(ServiceClient):
             lambda: self._connection.send(
                 "POST",
                 "/v1/predict",
-                params=_query(top_k, timeout_s, keep_image),
+                params=_query(top_k, timeout_s, keep_image, source),
                 headers=headers,
                 content=content,
             ),
@@ -99,6 +101,7 @@ class GatewayClient(ServiceClient):
         timeout_s: float | None = None,
         sticky_key: str | None = None,
         keep_image: bool = False,
+        source: str | None = None,
     ) -> list[PredictedImage | RefusedImage]:
         """Predict images, with answers in their order; an image that is refused harms no other.
 
@@ -109,7 +112,7 @@ class GatewayClient(ServiceClient):
             ServerUnreachableError: a list was not answered within `retry_for_s`.
             OSError: a file cannot be read.
         """
-        params, headers = _query(top_k, timeout_s, keep_image), _sticky(sticky_key)
+        params, headers = _query(top_k, timeout_s, keep_image, source), _sticky(sticky_key)
         outcomes: list[PredictedImage | RefusedImage] = []
         for contents in _lists(_content(image) for image in images):
             outcomes += self._predict_list(contents, params, headers, timeout_s)
@@ -165,6 +168,7 @@ class GatewayClient(ServiceClient):
         timeout_s: float | None = None,
         sticky_key: str | None = None,
         keep_image: bool = False,
+        source: str | None = None,
     ) -> Iterator[StreamedFrame]:
         """Send encoded frames as they come, and yield the answer to each, in their order.
 
@@ -179,7 +183,7 @@ class GatewayClient(ServiceClient):
             self._connection.url,
             self._api_key,
             frames,
-            params=_query(top_k, timeout_s, keep_image),
+            params=_query(top_k, timeout_s, keep_image, source),
             headers=_sticky(sticky_key),
             timeout_s=self._timeout_s,
         )
@@ -189,11 +193,14 @@ def _content(image: bytes | Path) -> bytes:
     return image.read_bytes() if isinstance(image, Path) else image
 
 
-def _query(top_k: int | None, timeout_s: float | None, keep_image: bool) -> dict[str, str]:
+def _query(
+    top_k: int | None, timeout_s: float | None, keep_image: bool, source: str | None
+) -> dict[str, str]:
     params: dict[str, Any] = {
         "top_k": top_k,
         "timeout_ms": None if timeout_s is None else max(1, round(timeout_s * 1000)),
         "keep_image": "true" if keep_image else None,
+        "source": source,
     }
     return {name: str(value) for name, value in params.items() if value is not None}
 

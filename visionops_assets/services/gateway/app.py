@@ -45,8 +45,8 @@ Asks the served model what images show, and takes labels: what they really show.
 **In the browser**: [the page of this gateway](/) takes a picture and shows the answer.
 
 **Video**: the WebSocket `/v1/stream` takes one encoded image per binary message and answers each
-with one JSON message, in order. It takes the key as a header, and `top_k`, `timeout_ms` and
-`keep_image` in the query.
+with one JSON message, in order. It takes the key as a header, and `top_k`, `timeout_ms`,
+`keep_image` and `source` in the query.
 
 **Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """

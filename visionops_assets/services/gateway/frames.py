@@ -22,7 +22,12 @@ from visionops_assets.errors import (
 )
 from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.gateway.admission import RETRY_AFTER_S, Admission
-from visionops_assets.services.gateway.images import OPENAPI_IMAGE, ImageReader
+from visionops_assets.services.gateway.images import (
+    OPENAPI_IMAGE,
+    SOURCE,
+    ImageReader,
+    Source,
+)
 from visionops_assets.services.gateway.predictor import HEADER_BYTES
 from visionops_assets.services.gateway.routes import PREDICT_PROBLEMS, PREDICTIONS
 from visionops_assets.services.gateway.shares import Shares
@@ -60,10 +65,10 @@ class FrameMaker:
         self._thread.shutdown(cancel_futures=True)
         self._opened.close()
 
-    async def frame(self, image: bytes, snapshot_id: str, client: str) -> bytes:
+    async def frame(self, image: bytes, snapshot_id: str, source: str, client: str) -> bytes:
         """Return an image as PNG, as a network that learned from this snapshot sees it.
 
-        `client` is the name of the API key that asks.
+        Filters are those for its source. `client` is the name of the API key that asks.
 
         Raises:
             NotFoundError: there is no such snapshot.
@@ -85,12 +90,12 @@ class FrameMaker:
         self._waiting.take(client)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._make, image, snapshot_id)
+            return await loop.run_in_executor(self._thread, self._make, image, snapshot_id, source)
         finally:
             self._waiting.give(client)
 
-    def _make(self, image: bytes, snapshot_id: str) -> bytes:
-        spec = self._spec_of(snapshot_id)
+    def _make(self, image: bytes, snapshot_id: str, source: str) -> bytes:
+        spec = self._spec_of(snapshot_id).for_source(source)
         with NamedTemporaryFile(prefix="frame-") as file:
             file.write(image)
             file.flush()
@@ -146,6 +151,7 @@ def add_frame_route(
                 description="That of the version, as a prediction names it.",
             ),
         ],
+        source: Annotated[Source, Query(description=SOURCE)] = None,
     ) -> Response:
         """Return one image as the network sees it: upright, in its colours and of its size.
 
@@ -156,5 +162,5 @@ def add_frame_route(
             received = await reader.read(request, held)
             if received.is_list:
                 raise InvalidRequestError("Send one image at a time: raw, or as 'file'.")
-            png = await frames.frame(received.single(), snapshot_id, principal.name)
+            png = await frames.frame(received.single(), snapshot_id, source or "", principal.name)
             return Response(png, media_type=PNG_TYPE)

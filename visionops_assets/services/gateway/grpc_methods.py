@@ -127,6 +127,7 @@ class GrpcMethods:
                 key=call.connection.headers.get(STICKY_KEY_HEADER) or client,
                 due_at_s=time.monotonic() + min(allowed_s, asked.timeout_s or allowed_s),
                 keep_image=asked.keep_image,
+                source=asked.source,
                 client=client,
                 with_embedding=EMBEDDING in asked.outputs,
             )

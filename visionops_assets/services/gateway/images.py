@@ -24,6 +24,7 @@ from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.forms import FormReader, is_form
 from visionops_assets.services.gateway.admission import HeldBytes
 from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES, FORM_TYPE
+from visionops_assets.services.text import PlainText
 
 MAX_LIST_BODIES = 2
 """A list may have this many times the bytes of the largest image."""
@@ -39,6 +40,12 @@ KEEP_IMAGE = (
     "Whether the image is kept, so that it can be trained on once its prediction has a label. "
     "Where no part of a request asks for it, a sample of all images is."
 )
+
+SOURCE = (
+    "Camera, partner or user that the image is of, named as in uploads. Where filters of the model "
+    "are for some sources alone, it decides which of them hold."
+)
+Source = PlainText | None
 
 _FILE = {"type": "string", "format": "binary", "description": "An encoded image."}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MAX_LIST_IMAGES}

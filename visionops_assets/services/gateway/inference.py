@@ -115,6 +115,7 @@ class TritonChannel:
         *,
         record: bool = True,
         keep_image: bool = False,
+        source: str = "",
         with_embedding: bool = False,
     ) -> Inference:
         """Ask for the prediction of one encoded image, and again if a server dies meanwhile.
@@ -122,7 +123,7 @@ class TritonChannel:
         Another server is asked where one has no version of the model. A prediction changes nothing:
         a dying server may leave one more record of it, and no more.
         With `record` off it is not published, since nobody gets it. With `keep_image` on it is
-        published with its image.
+        published with its image. `source` decides which filters hold for it.
 
         Raises:
             MediaError: the image cannot be used.
@@ -137,7 +138,7 @@ class TritonChannel:
                 model,
                 self._stub.ModelInfer,
                 lambda left_s: self._request(
-                    model, image, left_s, record, keep_image, with_embedding
+                    model, image, left_s, record, keep_image, source, with_embedding
                 ),
                 due_at_s,
             )
@@ -176,6 +177,7 @@ class TritonChannel:
         timeout_s: float,
         record: bool,
         keep_image: bool,
+        source: str,
         with_embedding: bool,
     ) -> Any:
         request = service_pb2.ModelInferRequest()
@@ -187,6 +189,8 @@ class TritonChannel:
             request.parameters["record"].bool_param = False
         if keep_image:
             request.parameters["keep_image"].bool_param = True
+        if source:
+            request.parameters["source"].string_param = source
         if with_embedding:
             request.outputs.add(name=EMBEDDING)
         request.raw_input_contents.append(_LENGTH.pack(len(image)) + image)

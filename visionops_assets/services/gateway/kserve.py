@@ -34,6 +34,7 @@ class Asked:
     images: tuple[bytes, ...]
     outputs: tuple[str, ...]
     keep_image: bool
+    source: str
     timeout_s: float | None
 
 
@@ -98,6 +99,7 @@ def read_infer(request: Any) -> Asked:
         images=_read_images(request),
         outputs=_read_outputs(request.outputs),
         keep_image=_parameter(parameters, "keep_image", "bool_param", False),
+        source=_parameter(parameters, "source", "string_param", ""),
         timeout_s=timeout_us / 1e6 or None,
     )
 

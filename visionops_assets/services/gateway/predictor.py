@@ -49,7 +49,8 @@ class Ask:
 
     `key` picks the version that answers during a rollout, and `client` is the name of the API key,
     whose share it takes. `keep_image` asks for the image to be kept, so that it can be trained on
-    once it has a label; `with_embedding` for the vector before the last layer.
+    once it has a label; `source` says where it comes from, by which filters may be chosen;
+    `with_embedding` asks for the vector before the last layer.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Ask:
     top_k: int | None = None
     keep_image: bool = False
     client: str = ""
+    source: str = ""
     with_embedding: bool = False
 
     def left_s(self) -> float:
@@ -160,7 +162,7 @@ class Predictor:
             return await self._canary(trial, image, ask, is_costly=is_costly)
         inference = await self._tried_champion(trial, image, ask)
         if trial.shadows():
-            self._later(lambda: self._shadow(trial, image, inference), is_costly=is_costly)
+            self._later(lambda: self._shadow(trial, image, ask, inference), is_costly=is_costly)
         return Answered(inference, Role.CHAMPION)
 
     async def close(self) -> None:
@@ -178,6 +180,7 @@ class Predictor:
                     image,
                     left_s,
                     keep_image=ask.keep_image,
+                    source=ask.source,
                     with_embedding=ask.with_embedding,
                 )
         except OverloadedError:
@@ -208,6 +211,7 @@ class Predictor:
                 image,
                 left_s / 2,
                 keep_image=ask.keep_image,
+                source=ask.source,
                 with_embedding=ask.with_embedding,
             )
         except VisionOpsError as error:
@@ -217,19 +221,23 @@ class Predictor:
                 trial.fail(Arm.CANDIDATE)
             return Answered(instead, Role.CHAMPION)
         trial.observe(Arm.CANDIDATE, _ms_since(started_s))
-        self._later(lambda: self._agreement(trial, image, inference), is_costly=is_costly)
+        self._later(lambda: self._agreement(trial, image, ask, inference), is_costly=is_costly)
         return Answered(inference, Role.CANARY)
 
-    async def _agreement(self, trial: Trial, image: bytes, candidate: Inference) -> None:
+    async def _agreement(self, trial: Trial, image: bytes, ask: Ask, candidate: Inference) -> None:
         """Ask the champion for the answer that a canary gave, only to compare."""
-        champion = await self._triton.infer(self._model, image, COMPARISON_S, record=False)
+        champion = await self._triton.infer(
+            self._model, image, COMPARISON_S, record=False, source=ask.source
+        )
         trial.compare(agreed=champion.label == candidate.label)
 
-    async def _shadow(self, trial: Trial, image: bytes, champion: Inference) -> None:
+    async def _shadow(self, trial: Trial, image: bytes, ask: Ask, champion: Inference) -> None:
         """Ask the candidate for the answer that the champion gave."""
         started_s = time.monotonic()
         try:
-            candidate = await self._triton.infer(self._candidate, image, COMPARISON_S)
+            candidate = await self._triton.infer(
+                self._candidate, image, COMPARISON_S, source=ask.source
+            )
         except VisionOpsError:
             trial.fail(Arm.CANDIDATE)
             raise

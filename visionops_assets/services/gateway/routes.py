@@ -22,8 +22,10 @@ from visionops_assets.services.gateway.images import (
     JSON_TYPE,
     KEEP_IMAGE,
     OPENAPI_BODY,
+    SOURCE,
     Flag,
     ImageReader,
+    Source,
 )
 from visionops_assets.services.gateway.lists import predict_list
 from visionops_assets.services.gateway.predictor import Ask, Predictor
@@ -72,6 +74,7 @@ class PredictQuery(Record):
         None, ge=1, description="Longest the prediction may take, up to the service's own limit."
     )
     keep_image: Flag = Field(False, description=KEEP_IMAGE)
+    source: Source = Field(None, description=SOURCE)
 
     def ask(
         self, client: str, sticky_key: str | None, settings: Settings, *, keep_image: bool = False
@@ -82,7 +85,9 @@ class PredictQuery(Record):
             allowed_s = min(allowed_s, self.timeout_ms / 1000)
         keep_image = keep_image or self.keep_image
         due_at_s = time.monotonic() + allowed_s
-        return Ask(sticky_key or client, due_at_s, self.top_k, keep_image, client)
+        return Ask(
+            sticky_key or client, due_at_s, self.top_k, keep_image, client, self.source or ""
+        )
 
 
 _LABELLED = {
