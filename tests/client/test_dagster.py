@@ -115,3 +115,49 @@ def test_no_answer_and_no_success_are_said() -> None:
     broken = DagsterClient("http://d", httpx.MockTransport(lambda _: httpx.Response(502, text="?")))
     with pytest.raises(VisionOpsError, match="answered 502"):
         broken.query("{ x }", {})
+
+
+def backfill_of(client: DagsterClient) -> str:
+    return client.backfill("frames", "batches", ["b", "a", "c"], "title", {"by": "me"})
+
+
+def test_a_backfill_gets_its_partitions_back() -> None:
+    client, asked = answering(
+        data(assetNodeOrError={"__typename": "AssetNode", "partitionKeys": ["a"]}),
+        data(addDynamicPartition={"__typename": "AddDynamicPartitionSuccess"}),
+        data(addDynamicPartition={"__typename": "DuplicateDynamicPartitionError"}),
+        data(launchPartitionBackfill={"__typename": "LaunchBackfillSuccess", "backfillId": "f1"}),
+    )
+    assert backfill_of(client) == "http://dagster:3000/runs/b/f1"
+    assert [each["variables"].get("key") for each in asked] == [None, "b", "c", None]
+    assert {each["variables"]["definition"] for each in asked[1:3]} == {"batches"}
+    params = asked[3]["variables"]["params"]
+    assert params["assetSelection"] == [{"path": ["frames"]}]
+    assert params["partitionNames"] == ["b", "a", "c"]
+    assert params["tags"] == [{"key": "by", "value": "me"}]
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([data(assetNodeOrError={"__typename": "AssetNotFoundError"})], "no asset frames"),
+        (
+            [
+                data(assetNodeOrError={"__typename": "AssetNode", "partitionKeys": ["a", "c"]}),
+                data(addDynamicPartition={"__typename": "PythonError", "message": "boom"}),
+            ],
+            "did not add b: boom",
+        ),
+        (
+            [
+                data(assetNodeOrError={"__typename": "AssetNode", "partitionKeys": list("abc")}),
+                data(launchPartitionBackfill={"__typename": "PythonError", "message": "boom"}),
+            ],
+            "no backfill: boom",
+        ),
+    ],
+)
+def test_a_backfill_that_is_refused_is_told(answers: list[Answer], told: str) -> None:
+    client, _ = answering(*answers)
+    with pytest.raises(VisionOpsError, match=told):
+        backfill_of(client)

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames
+from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.releases import add_verdict, was_refused
 from visionops_assets.catalog.schema import (
     ConsumedEvent,
@@ -30,6 +32,7 @@ from visionops_assets.catalog.schema import (
     Outbox,
     PerformanceWindow,
     PredictionRow,
+    Processing,
     Release,
     Snapshot,
     Verdict,
@@ -127,6 +130,20 @@ def test_frames_are_what_the_shared_preprocessing_makes(loop: Loop, stack: Setti
         assert shard[frame.shard_offset : frame.shard_offset + frame.frame_bytes] == png
         expected = preprocess_image(file.data, spec, max_pixels=stack.max_image_pixels)
         np.testing.assert_array_equal(decode_frame(png), expected)
+
+
+def test_a_thumbnail_is_the_first_frame(loop: Loop, stack: Settings, api: PublicApi) -> None:
+    address = f"{stack.ingest_url}/v1/media/{loop.video['media_id']}"
+    headers = bearer_header(key_for(Scope.ADMIN))
+    answer = httpx.get(f"{address}/thumbnail", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert decode_frame(answer.content).shape == (stack.frame_size_px,) * 2 + (3,)
+    [processing] = api.media(loop.video["media_id"])["processing"]
+    assert processing["parameters"] == stack.spec.model_dump(mode="json")
+    assert processing["decoder"].startswith("av ")
+    truncated = f"{stack.ingest_url}/v1/media/{loop.truncated['media_id']}/thumbnail"
+    assert httpx.get(truncated, headers=headers).json()["code"] == "not_found"
+    assert httpx.get(truncated).status_code == 401
 
 
 def test_video_is_sampled_by_time(loop: Loop, api: PublicApi, stack: Settings) -> None:
@@ -360,3 +377,22 @@ def test_a_refusal_by_the_gate_is_an_answer(loop: Loop, stack: Settings) -> None
         assert not was_refused(session, released)
         add_verdict(session, verdict, "test")
         assert was_refused(session, "ds-refused")
+
+
+def test_frames_of_a_changed_spec_are_made_by_a_backfill(loop: Loop, stack: Settings) -> None:
+    """As if three files had been processed by another spec."""
+    spec_id = stack.spec.spec_id
+    taken = [UUID(answer["media_id"]) for answer in (*loop.answers[:2], loop.video)]
+    of_these = Processing.media_id.in_(taken)
+    with Catalog().begin() as session:
+        session.execute(update(Processing).where(of_these).values(spec_id="pp-before"))
+    assert json.loads(visionops("frames", "rebuild", "--json").stdout)["media"] == 3
+
+    def are_made() -> bool:
+        with Catalog().begin() as session:
+            made = select(func.count()).where(of_these, Processing.spec_id == spec_id)
+            return session.scalar(made) == 3
+
+    eventually("frames of three files", are_made, 120)
+    again = json.loads(visionops("frames", "rebuild", "--json").stdout)
+    assert (again["media"], again["url"]) == (0, None)

@@ -5,6 +5,7 @@ The two assets run in this process on the real catalog, queue and object store.
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of, media_event
+from visionops_assets.catalog.processing import batches_without
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, MediaBatch, Outbox
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
@@ -42,6 +44,8 @@ from visionops_assets.stages.snapshot_files import (
     snapshot_prefix,
     write_snapshot,
 )
+from visionops_assets.vision.headers import ImageFormat, image_format
+from visionops_assets.vision.preprocessing import decode_frame
 
 WAIT_S = 30
 
@@ -320,3 +324,48 @@ def test_only_what_is_in_quarantine_is_retried_all_or_nothing(relayed: Settings)
             said("quarantine", "retry", *words)
     assert "corrupt" in said("quarantine", "ls")
     assert 'visionops_media_quarantined{code="corrupt"} 1.0' in exported()
+
+
+def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
+    relayed: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good, bad = store(png()), store(png()[:-40])
+    first = take_new_messages()
+    spec = load_settings().spec
+    shown = json.loads(said("media", "show", str(good.media_id), "--json"))
+    record = shown["processing_1"]
+    assert (shown["status"], shown["object_key"]) == ("processed", good.object_key)
+    assert (record["spec_id"], record["frames"]) == (spec.spec_id, 1)
+    assert record["parameters"] == spec.model_dump(mode="json")
+    assert record["milliseconds"] > 0
+    assert record["decoder"].startswith("opencv")
+    assert [key.split("/")[1] for key in record["shards"]] == [spec.spec_id]
+    refused = json.loads(said("media", "show", str(bad.media_id), "--json"))["processing_1"]
+    assert (refused["status"], refused["reason_code"]) == ("quarantined", "corrupt")
+
+    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "16")
+    monkeypatch.setenv("VISIONOPS_FRAME_JPEG_QUALITY", "90")
+    load_settings.cache_clear()
+    other = load_settings().spec
+    with Catalog().begin() as session:
+        lacking = batches_without(session, other.spec_id)
+        # Damaged files have no frames to make again: they are retried.
+        assert lacking[first.batch_key] == 1
+        stored_at = session.get_one(Media, good.media_id).stored_at
+        assert stored_at is not None
+        later = batches_without(session, other.spec_id, stored_at + timedelta(seconds=1))
+        assert first.batch_key not in later
+    run_batch(first)
+    with Catalog().begin() as session:
+        assert first.batch_key not in batches_without(session, other.spec_id)
+        assert first.batch_key not in batches_without(session, spec.spec_id)
+    picture = tmp_path / "thumbnail"
+    words = ("media", "show", str(good.media_id), "--thumbnail", str(picture), "--json")
+    shown = json.loads(said(*words))
+    assert shown["processing_1"] == record
+    assert shown["processing_2"]["spec_id"] == other.spec_id
+    assert image_format(picture.read_bytes()) is ImageFormat.JPEG
+    assert decode_frame(picture.read_bytes()).shape == (16, 16, 3)
+    assert effects(good)[1] == 2
+    monkeypatch.undo()
+    load_settings.cache_clear()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import MediaError, ServerUnreachableError
+from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.frames import assets
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
@@ -96,8 +96,8 @@ def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
         for number, (key, data) in enumerate(files.items())
     )
     came_to = {
-        key: outcome.code if isinstance(outcome, MediaError) else outcome[0].encoded
-        for key, (_, outcome) in zip(
+        key: result.error.code if result.error else its_frames[0].encoded
+        for key, (result, its_frames) in zip(
             files,
             assets._decode_all(media, cast("ObjectStore", store), PreprocessingSpec()),
             strict=True,

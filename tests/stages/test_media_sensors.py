@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.media import sensors
@@ -72,6 +73,24 @@ def test_what_has_no_frames_is_asked_for_again_and_again_stays(
     asked_for, retired = tick(instance)
     assert asked_for == [KEYS[0]]
     assert retired == KEYS[1:5]
+
+
+def test_no_batch_leaves_while_frames_are_made_anew(instance: dg.DagsterInstance) -> None:
+    """A backfill asks for the runs of its partitions one after the other."""
+    finish(instance, *KEYS)
+    backfill = PartitionBackfill(
+        "b1",
+        BulkActionStatus.REQUESTED,
+        from_failure=False,
+        tags={},
+        backfill_timestamp=0.0,
+        asset_selection=[dg.AssetKey("processed_frames")],
+    )
+    instance.add_backfill(backfill)
+    assert tick(instance)[1] == []
+    done = backfill._replace(status=BulkActionStatus.COMPLETED_SUCCESS)
+    instance.update_backfill(done)
+    assert tick(instance)[1] == KEYS[:5]
 
 
 @dg.job(name="failed")

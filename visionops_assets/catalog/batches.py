@@ -1,4 +1,7 @@
-"""Batches of media events, and their frames."""
+"""Batches of media events: cut from the queue, and taken once.
+
+Not here: what becomes of their media (`processing.py`).
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.logs import topic_of
 from visionops_assets.catalog.outbox import event_id_of
-from visionops_assets.catalog.schema import ConsumedEvent, Frame, Media, MediaBatch
+from visionops_assets.catalog.schema import ConsumedEvent, Media, MediaBatch
 from visionops_assets.contracts import MediaEvent, MediaStatus
 from visionops_assets.errors import LogTruncatedError
 
@@ -42,29 +45,6 @@ class OffsetRange:
         """Read a batch key back."""
         topic, partition, start, end = batch_key.rsplit("-", 3)
         return cls(topic, int(partition), int(start), int(end))
-
-
-@dataclass(frozen=True)
-class FrameRecord:
-    """One frame as packed into a shard."""
-
-    frame_id: UUID
-    media_id: UUID
-    frame_index: int
-    time_s: float
-    perceptual_hash: str
-    shard_key: str
-    shard_offset: int
-    frame_bytes: int
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A media file that cannot be used, and why."""
-
-    media_id: UUID
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -165,57 +145,4 @@ def _require_known(session: Session, offsets: OffsetRange, event_ids: set[UUID])
         raise LogTruncatedError(
             f"{lost} event(s) of batch {offsets.batch_key} lie where other events lay before: the "
             "log was replaced."
-        )
-
-
-def commit_frames(
-    session: Session,
-    batch_key: str,
-    spec_id: str,
-    frames: Sequence[FrameRecord],
-    rejections: Sequence[Rejection],
-) -> None:
-    """Commit the results of a batch: frames, processed and quarantined media, the batch itself.
-
-    A batch that runs again points the same frame ids at its new shards.
-    """
-    if frames:
-        statement = insert(Frame)
-        statement = statement.on_conflict_do_update(
-            index_elements=[Frame.frame_id],
-            set_={
-                name: statement.excluded[name]
-                for name in ("shard_key", "shard_offset", "frame_bytes", "perceptual_hash")
-            },
-        )
-        rows = [vars(frame) | {"spec_id": spec_id, "batch_key": batch_key} for frame in frames]
-        session.execute(statement, rows)
-    processed = {frame.media_id for frame in frames}
-    session.execute(
-        update(Media)
-        .where(Media.media_id.in_(processed))
-        .values(
-            status=MediaStatus.PROCESSED,
-            processed_at=func.now(),
-            reason_code=None,
-            reason_detail=None,
-        )
-    )
-    _quarantine(session, rejections)
-    session.execute(
-        update(MediaBatch).where(MediaBatch.batch_key == batch_key).values(processed_at=func.now())
-    )
-
-
-def _quarantine(session: Session, rejections: Sequence[Rejection]) -> None:
-    for rejection in rejections:
-        session.execute(
-            update(Media)
-            .where(Media.media_id == rejection.media_id)
-            .values(
-                status=MediaStatus.QUARANTINED,
-                processed_at=func.now(),
-                reason_code=rejection.code,
-                reason_detail=rejection.detail,
-            )
         )

@@ -51,6 +51,12 @@ def frames_of(session: Session, media_id: UUID) -> Sequence[Frame]:
     ).all()
 
 
+def thumbnail_of(session: Session, media_id: UUID) -> Frame | None:
+    """Return the first frame of a media file by its newest spec, or None without any."""
+    query = select(Frame).where(Frame.media_id == media_id, Frame.frame_index == 0)
+    return session.scalar(query.order_by(Frame.created_at.desc()).limit(1))
+
+
 def count_by_status(session: Session) -> dict[MediaStatus, int]:
     """Count media files by status, with 0 for a status that no file has."""
     rows = session.execute(select(Media.status, func.count()).group_by(Media.status))

@@ -1,7 +1,7 @@
 """Launches jobs and looks at runs from outside, by the GraphQL of Dagster's webserver."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ LOCATION = "visionops"
 REPOSITORY = "__repository__"
 TIMEOUT_S = 60.0
 ATTEMPTS = 4
+_ALREADY_THERE = "DuplicateDynamicPartitionError"
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 LAUNCH = """
@@ -32,6 +33,36 @@ mutation Launch(
     ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+PARTITIONS = """
+query Partitions($path: [String!]!) {
+  assetNodeOrError(assetKey: { path: $path }) {
+    __typename
+    ... on AssetNode { partitionKeys }
+  }
+}
+"""
+ADD_PARTITION = """
+mutation Add($repository: String!, $location: String!, $definition: String!, $key: String!) {
+  addDynamicPartition(
+    repositorySelector: { repositoryName: $repository, repositoryLocationName: $location }
+    partitionsDefName: $definition
+    partitionKey: $key
+  ) {
+    __typename
+    ... on PythonError { message }
+  }
+}
+"""
+BACKFILL = """
+mutation Backfill($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on PartitionKeysNotFoundError { message }
   }
 }
 """
@@ -102,6 +133,39 @@ class DagsterClient:
         if answer["__typename"] != "LaunchRunSuccess":
             raise VisionOpsError(f"Dagster did not launch {job}: {_complaint(answer)}")
         return str(answer["run"]["runId"])
+
+    def backfill(
+        self,
+        asset: str,
+        partitions_definition: str,
+        keys: Sequence[str],
+        title: str,
+        tags: Mapping[str, str],
+    ) -> str:
+        """Start a backfill of an asset over dynamic partitions; return its page.
+
+        Partitions that were dropped are added again.
+        """
+        known = self.query(PARTITIONS, {"path": [asset]})["assetNodeOrError"]
+        if known["__typename"] != "AssetNode":
+            raise VisionOpsError(f"Dagster knows no asset {asset}.")
+        target = {"repository": REPOSITORY, "location": LOCATION}
+        for key in sorted(set(keys) - set(known["partitionKeys"])):
+            added = self.query(
+                ADD_PARTITION, target | {"definition": partitions_definition, "key": key}
+            )["addDynamicPartition"]
+            if added["__typename"] not in {"AddDynamicPartitionSuccess", _ALREADY_THERE}:
+                raise VisionOpsError(f"Dagster did not add {key}: {_complaint(added)}")
+        params = {
+            "assetSelection": [{"path": [asset]}],
+            "partitionNames": list(keys),
+            "title": title,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        answer = self.query(BACKFILL, {"params": params})["launchPartitionBackfill"]
+        if answer["__typename"] != "LaunchBackfillSuccess":
+            raise VisionOpsError(f"Dagster started no backfill: {_complaint(answer)}")
+        return f"{self.url}/runs/b/{answer['backfillId']}"
 
     def run_state(self, run_id: str) -> RunState:
         """Look at a run."""

@@ -37,6 +37,7 @@ from visionops_assets.catalog.schema.pipeline import (
     Snapshot,
     TopicPosition,
 )
+from visionops_assets.catalog.schema.processing import Processing, Spec
 from visionops_assets.catalog.schema.releases import (
     EngineRow,
     Release,
@@ -71,6 +72,7 @@ __all__ = [
     "Outbox",
     "PerformanceWindow",
     "PredictionRow",
+    "Processing",
     "Release",
     "ReleaseEvent",
     "ResumablePart",
@@ -79,6 +81,7 @@ __all__ = [
     "RolloutRow",
     "SignInLink",
     "Snapshot",
+    "Spec",
     "TopicPosition",
     "Verdict",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from visionops_assets.contracts import MediaKind, MediaStatus, Record, TolerantRecord
@@ -76,11 +77,40 @@ class Reason(Record):
     detail: str
 
 
+_PROCESSING = {
+    "spec_id": "pp-3f2a9c01d4e5",
+    "parameters": {"size_px": 64, "colour": "rgb", "resize": "letterbox"},
+    "status": "processed",
+    "frames": 1,
+    "milliseconds": 3.8,
+    "decoder": "opencv-python-headless 5.0.0.93",
+    "processed_at": "2026-01-31T12:00:07Z",
+}
+
+
+class ProcessingState(Record, json_schema_extra={"examples": [_PROCESSING]}):
+    """How a file was processed by one spec, and what came of it.
+
+    `parameters` are those of the spec. They, the time and the decoder are null where an earlier
+    version processed the file, which did not note them.
+    """
+
+    spec_id: str
+    parameters: Mapping[str, Any] | None
+    status: MediaStatus
+    reason: Reason | None = None
+    frames: int
+    milliseconds: float | None
+    decoder: str | None
+    processed_at: datetime
+
+
 _MEDIA = {
     **{name: _RECEIPT[name] for name in ("media_id", "sha256", "kind", "bytes")},
     "status": "processed",
     "content_type": "image/jpeg",
     "name_mismatch": False,
+    "object_key": "media/2026/01/31/0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d.1",
     "source": "gate-7",
     "filename": "street.jpg",
     "captured_at": "2026-01-31T12:00:00Z",
@@ -93,11 +123,12 @@ _MEDIA = {
             "spec_id": "pp-3f2a9c01d4e5",
         }
     ],
+    "processing": [_PROCESSING],
 }
 
 
 class MediaState(Record, json_schema_extra={"examples": [_MEDIA]}):
-    """The state of one media file."""
+    """The state of one media file; `object_key` is its path in the object store."""
 
     media_id: UUID
     status: MediaStatus
@@ -106,12 +137,14 @@ class MediaState(Record, json_schema_extra={"examples": [_MEDIA]}):
     name_mismatch: bool
     sha256: str
     bytes: int
+    object_key: str
     source: str
     filename: str | None
     captured_at: datetime
     reason: Reason | None = None
     label: str | None
     frames: list[FrameSummary]
+    processing: list[ProcessingState]
 
 
 _STATS = {

@@ -4,32 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from http import HTTPStatus
-from typing import Annotated
-from uuid import UUID
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from sqlalchemy.orm import Session
 
-from visionops_assets.catalog import media
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.uploads import UploadLedger
-from visionops_assets.contracts import Scope
-from visionops_assets.redaction import for_clients
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.api_pages import OPERATION, Tag, create_api
+from visionops_assets.services.access import Access
+from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.health import catalog_check, install_health
 from visionops_assets.services.http_server import RequestLog
-from visionops_assets.services.ingest.answers import FrameSummary, MediaState, Reason, Stats
 from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.ingest.media_routes import UPLOADS_TAG, media_routes
 from visionops_assets.services.ingest.resumable import ResumableUploads
 from visionops_assets.services.ingest.resumable_routes import RESUMABLE_TAG, resumable_routes
+from visionops_assets.services.ingest.state_routes import STATE_TAG, state_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
-from visionops_assets.services.problems import install_problem_handlers, problems
+from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.settings import Settings
 
@@ -46,8 +39,7 @@ too.
 
 An `Idempotency-Key` gets the same answer again. A file is judged by its content, not by its name.
 """
-STATE = Tag("state", "The state of media.")
-TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE)
+TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE_TAG)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -78,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(
         resumable_routes(access, ResumableUploads(settings, ledger, store, uploads), settings)
     )
-    _add_state_routes(app, access, catalog)
+    app.include_router(state_routes(access, catalog, store))
     reaches_store = partial(store.exists, "readiness")
     install_health(app, {"catalog": catalog_check(catalog), "object store": reaches_store})
 
@@ -90,67 +82,3 @@ def create_app(settings: Settings) -> FastAPI:
         return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-def _add_state_routes(app: FastAPI, access: Access, catalog: Catalog) -> None:
-    needs_key = [Depends(access.require(Scope.INGEST))]
-
-    state_problems = PROTECTED | problems(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-    # Only ids: /v1/media/batch is another resource, which has no GET.
-    @app.get(
-        "/v1/media/{media_id:uuid}",
-        tags=[STATE.name],
-        summary="The state of a file",
-        responses=state_problems,
-    )
-    def media_state(
-        media_id: UUID, principal: Annotated[Principal, Depends(access.require(Scope.INGEST))]
-    ) -> MediaState:
-        """Return the file's status, its label and its frames; if it is in quarantine, why.
-
-        Only to the keys that sent it, and to those with the scope `admin`.
-        """
-        reader = None if principal.may(Scope.ADMIN) else principal.name
-        with catalog.begin() as session:
-            return _state_of(session, media_id, reader)
-
-    @app.get(
-        "/v1/stats",
-        tags=[STATE.name],
-        summary="Counts",
-        dependencies=needs_key,
-        responses=PROTECTED,
-    )
-    def stats() -> Stats:
-        """Count all media files by status, and all frames."""
-        with catalog.begin() as session:
-            return Stats(media=media.count_by_status(session), frames=media.count_frames(session))
-
-
-def _state_of(session: Session, media_id: UUID, reader: str | None) -> MediaState:
-    row = media.get_acknowledged(session, media_id, reader)
-    frames = [
-        FrameSummary(
-            frame_id=frame.frame_id,
-            index=frame.frame_index,
-            time_s=frame.time_s,
-            spec_id=frame.spec_id,
-        )
-        for frame in media.frames_of(session, media_id)
-    ]
-    reason = (
-        Reason(code=row.reason_code, detail=for_clients(row.reason_detail or ""))
-        if row.reason_code
-        else None
-    )
-    described = {
-        name: getattr(row, name)
-        for name in MediaState.model_fields.keys() - {"reason", "label", "frames"}
-    }
-    return MediaState(
-        **described,
-        reason=reason,
-        label=media.newest_label(session, media_id),
-        frames=frames,
-    )

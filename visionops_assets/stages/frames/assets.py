@@ -12,8 +12,8 @@ from uuid import UUID
 import dagster as dg
 import pandas as pd
 
-from visionops_assets.catalog.batches import Rejection, commit_frames
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.processing import Processed, commit_frames
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DecoderCrashedError, MediaError
@@ -25,6 +25,7 @@ from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.vision.decoders import decoder_of
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_frame
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
@@ -69,27 +70,30 @@ def processed_frames(
     spec = settings.spec
     writer = ShardWriter(object_store, spec, context.partition_key, settings.shard_max_bytes)
     shown: list[bytes] = []
-    rejections: list[Rejection] = []
-    for done, (media_id, outcome) in enumerate(_decode_all(raw_media, object_store, spec), start=1):
-        if isinstance(outcome, MediaError):
-            rejections.append(Rejection(media_id, outcome.code, str(outcome)))
-            context.log.warning("Quarantined %s: %s", media_id, outcome)
+    processed: list[Processed] = []
+    for done, (result, its_frames) in enumerate(
+        _decode_all(raw_media, object_store, spec), start=1
+    ):
+        processed.append(result)
+        if result.error:
+            context.log.warning("Quarantined %s: %s", result.media_id, result.error)
         else:
-            writer.add(media_id, outcome)
-            shown += montage_sample(outcome, done, len(raw_media))
+            writer.add(result.media_id, its_frames)
+            shown += montage_sample(its_frames, done, len(raw_media))
         if done % PROGRESS_EVERY == 0:
             context.log.info("%d of %d media files decoded", done, len(raw_media))
     frames = writer.finish()
     crash_point(CrashPoint.FRAMES_SHARDED)
     with catalog.begin() as session:
-        commit_frames(session, context.partition_key, spec.spec_id, frames, rejections)
+        commit_frames(session, context.partition_key, spec, frames, processed)
     crash_point(CrashPoint.FRAMES_COMMITTED)
     manifest = frame_of(map(vars, frames), COLUMNS)
+    refused = [each.error.code for each in processed if each.error]
     metadata: dict[str, Any] = {
         "frames": len(frames),
         "media": len(raw_media),
-        "quarantined": len(rejections),
-        "quarantined_by_code": dg.MetadataValue.json(dict(Counter(r.code for r in rejections))),
+        "quarantined": len(refused),
+        "quarantined_by_code": dg.MetadataValue.json(dict(Counter(refused))),
         "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
         "frames_per_second": len(frames) / (time.monotonic() - started),
         "first_rows": table(manifest, max_rows=5),
@@ -109,7 +113,7 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
 
 def _decode_all(
     media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
-) -> Iterator[tuple[UUID, list[EncodedFrame] | MediaError]]:
+) -> Iterator[tuple[Processed, list[EncodedFrame]]]:
     """Decode each media file, or say why it cannot be used."""
     settings = load_settings()
     with (
@@ -123,24 +127,27 @@ def _decode_all(
     ):
         path = Path(folder) / "media"
         rows = media[list(StoredFile._fields)].itertuples(index=False)
-        for file, error in fetch_each(map(StoredFile._make, rows), object_store, path):
-            if error is not None:
-                yield UUID(file.media_id), error
-                continue
-            try:
-                yield (
-                    UUID(file.media_id),
-                    _decode(sandbox, path, MediaKind(file.kind), spec.for_source(file.source)),
-                )
-            except MediaError as undecodable:
-                yield UUID(file.media_id), undecodable
+        started_s = time.monotonic()
+        for file, lost in fetch_each(map(StoredFile._make, rows), object_store, path):
+            frames, error = ([], lost) if lost else _decode(sandbox, path, file, spec)
+            milliseconds = round(1_000 * (time.monotonic() - started_s), 1)
+            decoder = decoder_of(MediaKind(file.kind))
+            yield Processed(UUID(file.media_id), len(frames), error, milliseconds, decoder), frames
+            started_s = time.monotonic()
 
 
 def _decode(
-    sandbox: DecoderSandbox, path: Path, kind: MediaKind, spec: PreprocessingSpec
-) -> list[EncodedFrame]:
-    """Decode one file, a second time if the decoder died: the machine may be to blame."""
+    sandbox: DecoderSandbox, path: Path, file: StoredFile, spec: PreprocessingSpec
+) -> tuple[list[EncodedFrame], MediaError | None]:
+    """Return the frames of one file, or none and the reason.
+
+    It is decoded a second time if the decoder died: the machine may be to blame.
+    """
+    request = path, MediaKind(file.kind), spec.for_source(file.source)
     try:
-        return sandbox.decode(path, kind, spec)
-    except DecoderCrashedError:
-        return sandbox.decode(path, kind, spec)
+        try:
+            return sandbox.decode(*request), None
+        except DecoderCrashedError:
+            return sandbox.decode(*request), None
+    except MediaError as error:
+        return [], error

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
-from visionops_assets.catalog.batches import FrameRecord
+from visionops_assets.catalog.processing import FrameRecord
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.shard_files import shard_key

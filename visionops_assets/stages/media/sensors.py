@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import dagster as dg
+from dagster._core.execution.backfill import BulkActionStatus
 
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
@@ -109,6 +110,8 @@ def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
     keys = instance.get_dynamic_partitions(str(media_batches.name))
     old = [key for key in keys[: -load_settings().batches_kept] if key in finished]
+    if instance.get_backfills(status=BulkActionStatus.REQUESTED, limit=1):
+        old = []  # Frames of a changed spec may be made of some of them just now.
     retired = old[:MAX_RETIRED_PER_TICK]
     requests = []
     for key in keys:

@@ -1,0 +1,61 @@
+"""`visionops media show`: everything about one media file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from visionops_assets.cli.screen import AsJson, print_fields
+
+if TYPE_CHECKING:
+    from visionops_assets.catalog.schema import Frame, Processing, Spec
+
+UNSHOWN = ("lease_expires_at", "attempt")
+
+app = typer.Typer(help="Media: the files that came in.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `show` a command of its own beside those to come."""
+
+
+@app.command()
+def show(
+    media_id: Annotated[UUID, typer.Argument(help="As the ingest API gave it.")],
+    thumbnail: Annotated[Path | None, typer.Option(help="File to save the first frame as.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a file's status and path, and how it was processed: spec, time, decoder, frames."""
+    from visionops_assets.catalog import media
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.processing import processings_of
+    from visionops_assets.resources.object_store import ObjectStore
+    from visionops_assets.services.ingest.state_routes import first_frame
+
+    with Catalog().begin() as session:
+        row = media.get_acknowledged(session, media_id, None)
+        columns = [column.name for column in row.__table__.columns if column.name not in UNSHOWN]
+        fact: dict[str, Any] = {name: getattr(row, name) for name in columns}
+        fact["label"] = media.newest_label(session, media_id)
+        frames = media.frames_of(session, media_id)
+        for number, (processing, spec) in enumerate(processings_of(session, media_id), start=1):
+            of_it = [frame for frame in frames if frame.spec_id == processing.spec_id]
+            fact[f"processing_{number}"] = _described(processing, spec, of_it)
+        if thumbnail:
+            thumbnail.write_bytes(first_frame(session, ObjectStore(), media_id))
+            fact["thumbnail"] = str(thumbnail)
+    print_fields(fact, as_json)
+
+
+def _described(
+    processing: "Processing", spec: "Spec | None", frames: "list[Frame]"
+) -> dict[str, Any]:
+    unshown = {"media_id", "batch_key"}
+    columns = [each.name for each in processing.__table__.columns if each.name not in unshown]
+    return {
+        **{name: getattr(processing, name) for name in columns},
+        "parameters": spec.parameters if spec else None,
+        "shards": sorted({frame.shard_key for frame in frames}),
+    }
