@@ -26,6 +26,7 @@ from visionops_assets.vision.videos import open_video
 
 MAX_PIXELS = 100_000
 SPEC = PreprocessingSpec(size_px=16, video_sample_interval_s=1.0)
+KEY_EACH_FIFTH = {"g": "5", "bf": "0", "sc_threshold": "1000000000"}
 
 
 def decode(
@@ -129,6 +130,29 @@ def test_a_shorter_interval_gives_more_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "video.mp4", [i / 10 for i in range(20)])
     frames = decode(path, SPEC.model_copy(update={"video_sample_interval_s": 0.3}))
     assert [shown(frame) for frame in frames] == [0, 3, 6, 9, 12, 15, 18]
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        ({"video_sampling": {"by": "every_nth", "n": 4}}, [0, 4, 8, 12]),
+        ({"video_sampling": {"by": "key_frames"}}, [0, 5, 10]),
+        ({"video_sampling": {"by": "scene_changes", "threshold": 0.1}}, [0, 4, 8, 12]),
+        ({"video_sampling": {"by": "every_nth", "n": 1}, "max_frames_per_video": 4}, [0, 4, 8, 12]),
+        ({"video_sample_interval_s": 0.5, "max_frames_per_video": 9}, [0, 5, 10]),
+    ],
+    ids=["every nth", "key frames", "scenes", "few", "few enough"],
+)
+def test_a_video_is_sampled_as_the_spec_says(
+    tmp_path: Path, options: dict[str, Any], numbers: list[int]
+) -> None:
+    """Of 15 pictures; a quarter is white, so that a step is 7.5 of 255 levels."""
+    times_s = [i / 10 for i in range(15)]
+    path = write_video(tmp_path / "a.mp4", times_s, codec_options=KEY_EACH_FIFTH)
+    frames = decode(path, PreprocessingSpec.model_validate({"size_px": 16, **options}))
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert [round(frame.time_s * 10) for frame in frames] == numbers
+    assert [shown(frame) for frame in frames] == numbers
 
 
 def test_pixels_are_counted_before_decoding(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
 from visionops_assets.catalog.schema import Base, Frame, Media, MediaBatch, Processing, Spec
@@ -121,7 +121,7 @@ def batches_without(
     by_this = aliased(Processing)
     newest = (
         select(Processing.media_id, Processing.batch_key)
-        .distinct(Processing.media_id)
+        .ext(distinct_on(Processing.media_id))
         .where(
             Processing.status == MediaStatus.PROCESSED,
             ~exists().where(by_this.media_id == Processing.media_id, by_this.spec_id == spec_id),

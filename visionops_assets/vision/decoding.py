@@ -1,9 +1,5 @@
-"""Turns a media file into preprocessed frames. Runs inside the sandbox; files are not trusted.
+"""Turns a media file into preprocessed frames. Runs inside the sandbox; files are not trusted."""
 
-Videos are sampled by time, not by count, so that variable frame rates come out right.
-"""
-
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +15,7 @@ from visionops_assets.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.choosing import choice_of, evenly
 from visionops_assets.vision.display import Display
 from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
@@ -35,12 +32,13 @@ MPEG_TS = "mpegts"
 FORMATS_WITH_FULL_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
 # These decoders do not mark frames with a filled hole; they can be told to fail.
 MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
-# Times are ratios of integers: a frame due at 2 s may come at 1.9999999.
-TIME_TOLERANCE_S = 1e-6
 # A file of a few megabytes may hold a picture for each second of a year, and the frames of one file
 # are held in memory and committed at once. This limit is more than five hours at one frame per
 # second.
 MAX_FRAMES = 20_000
+
+Picture = tuple[float, VideoFrame]
+"""A decoded picture of a video, after its seconds from the first one."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,10 @@ def decode_media(
     max_pixels: int,
     max_video_duration_s: float,
 ) -> Iterator[DecodedFrame]:
-    """Decode an image into one frame, or a video into the frame at or after each interval.
+    """Decode an image into one frame, or a video into the frames that the spec chooses.
 
-    A video is sampled every `spec.video_sample_interval_s`, and shown as by a player. A truncated
-    or damaged file ends in an error: no frame counts until the last has come.
+    A video is shown as by a player. A truncated or damaged file ends in an error: no frame counts
+    until the last has come.
 
     Raises:
         MediaError: the subclass says why the file cannot be used.
@@ -84,7 +82,6 @@ def decode_media(
 def _decode_video(
     path: Path, spec: PreprocessingSpec, max_pixels: int, max_duration_s: float
 ) -> Iterator[DecodedFrame]:
-    index = 0
     with path.open("rb") as file:
         check_whole(file)
     with open_video(path, will_decode=True) as container:
@@ -92,14 +89,22 @@ def _decode_video(
         stream.codec_context.thread_count = DECODER_THREADS
         stream.codec_context.options = _codec_options(stream, max_pixels)
         display = Display(stream, max_pixels)
-        for time_s, frame in _sample(container, stream, spec.video_sample_interval_s):
-            pixels = display.picture(frame, "rgb24")
+        choice, most = choice_of(spec), spec.max_frames_per_video
+
+        def preprocessed(picture: Picture) -> tuple[float, Frame]:
+            time_s, frame = picture
             check_duration(time_s, max_duration_s)
-            if index == MAX_FRAMES:
+            return time_s, preprocess_pixels(display.picture(frame, "rgb24"), spec)
+
+        pictures = _sound_frames(container, stream, StreamTimes(stream))
+        chosen = (picture for picture in pictures if choice(*picture))
+        frames = evenly(chosen, most, preprocessed) if most else map(preprocessed, chosen)
+        count = 0
+        for count, (time_s, pixels) in enumerate(frames, start=1):
+            if count > MAX_FRAMES:
                 raise TooLargeError(f"The video gives more than {MAX_FRAMES:,} frames. Cut it.")
-            yield DecodedFrame(index, time_s, preprocess_pixels(pixels, spec))
-            index += 1
-    if not index:
+            yield DecodedFrame(count - 1, time_s, pixels)
+    if not count:
         raise NoFramesError("The video has no frame that decodes.")
 
 
@@ -111,20 +116,9 @@ def _codec_options(stream: VideoStream, max_pixels: int) -> dict[str, str]:
     return options
 
 
-def _sample(
-    container: InputContainer, stream: VideoStream, interval_s: float
-) -> Iterator[tuple[float, VideoFrame]]:
-    """Pick the frame at or after each multiple of the interval, counted from the first frame."""
-    due_s = 0.0
-    for time_s, frame in _sound_frames(container, stream, StreamTimes(stream)):
-        if time_s >= due_s - TIME_TOLERANCE_S:
-            yield time_s, frame
-            due_s = (math.floor((time_s + TIME_TOLERANCE_S) / interval_s) + 1) * interval_s
-
-
 def _sound_frames(
     container: InputContainer, stream: VideoStream, times: StreamTimes
-) -> Iterator[tuple[float, VideoFrame]]:
+) -> Iterator[Picture]:
     """Decode every frame, with its time in seconds, and stop at the first that is damaged.
 
     MPEG-TS is cut from broadcasts: packets before the first whole frame refer to others that were
