@@ -1,6 +1,6 @@
 """Batches of media events: cut from the queue, and taken once.
 
-Not here: what becomes of their media (`processing.py`).
+Not here: the results of processing their media (`processing.py`).
 """
 
 from collections.abc import Collection, Sequence

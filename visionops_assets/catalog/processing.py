@@ -32,7 +32,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class Processed:
-    """What became of one media file: a number of frames, or an error, and at what cost.
+    """The result for one media file: a number of frames, or an error, and its cost.
 
     `decoder` names the libraries with their versions.
     """
@@ -135,7 +135,7 @@ def batches_without(
     if since is not None:
         query = query.where(Media.stored_at >= since)
     rows = session.execute(query.group_by(newest.c.batch_key).order_by(newest.c.batch_key))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _upsert(

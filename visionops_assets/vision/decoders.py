@@ -6,7 +6,7 @@ from importlib.metadata import version
 from visionops_assets.contracts import MediaKind
 
 # PyAV's wheel holds FFmpeg: one version means one FFmpeg.
-_PACKAGES = {MediaKind.IMAGE: ("opencv-python-headless",), MediaKind.VIDEO: ("av",)}
+_PACKAGES = {MediaKind.IMAGE: ("opencv-python-headless", "pillow"), MediaKind.VIDEO: ("av",)}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What became of a media file: its status, its frames, how they were made, and a thumbnail."""
+"""The state of a media file: its frames, how they were made, and a thumbnail."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
