@@ -90,7 +90,7 @@ def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
         from_outside = [code_by_grpc(gateway, image) for image in images]
         ending.set()
         background.result()
-    expected = {name: case.code for name, case in IMAGES.items()}
+    expected = {name: case.predicted_code for name, case in IMAGES.items()}
     codes = [o.code if isinstance(o, RefusedImage) else None for o in by_http]
     assert dict(zip(IMAGES, codes, strict=True)) == expected
     codes = [o.code if isinstance(o, MediaError) else None for o in by_grpc]

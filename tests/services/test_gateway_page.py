@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tests.services.asgi_client import AsgiClient
 from tests.services.gateway_fakes import PNG, FakeCatalog, FakeTriton, gateway_of
-from tests.vision.corpus import png_bomb
+from tests.vision.corpus import picture, png_bomb, saved
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.schema import ApiKey, Snapshot
 from visionops_assets.contracts import PreprocessingSpec, Scope
@@ -260,6 +260,7 @@ def test_a_frame_has_the_filters_of_its_source(
         (b"junk", FRAME, 415, "unsupported_media_type"),
         (PNG[:-30], FRAME, 422, "corrupt"),
         (png_bomb(), FRAME, 422, "too_many_pixels"),
+        (saved(picture(), "AVIF"), FRAME, 415, "unsupported_encoding"),
         (PNG, "/v1/frame?snapshot_id=ds-2", 404, "not_found"),
         (PNG, "/v1/frame?snapshot_id=../x", 422, "invalid_request"),
         (PNG, "/v1/frame", 422, "invalid_request"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.services.gateway_fakes import CANDIDATE, CHAMPION, PNG, FakeTriton, inference
+from tests.vision.corpus import picture, saved
 from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.errors import (
     CorruptMediaError,
@@ -19,6 +20,7 @@ from visionops_assets.errors import (
     OverloadedError,
     ServerUnreachableError,
     TooManyPixelsError,
+    UnsupportedEncodingError,
     VisionOpsError,
 )
 from visionops_assets.services.gateway import predictor as module
@@ -253,6 +255,15 @@ def test_an_image_that_costs_too_much_is_refused_before_triton_is_asked() -> Non
         asyncio.run(bench.predictor.predict(LARGE_BMP, Ask("a", time.monotonic() + 1)))
     assert bench.triton.asked == []
     assert Settings().max_predicted_image_pixels < Settings().max_image_pixels / 3
+
+
+@pytest.mark.parametrize("name", ["AVIF", "JPEG2000", "PPM", "TGA"])
+def test_a_format_for_the_sandbox_is_refused_before_triton_is_asked(name: str) -> None:
+    bench = Bench()
+    image = saved(picture(), name)
+    with pytest.raises(UnsupportedEncodingError, match="to PNG or JPEG"):
+        asyncio.run(bench.predictor.predict(image, Ask("a", time.monotonic() + 1)))
+    assert bench.triton.asked == []
 
 
 def test_a_costly_image_waits_for_the_one_before_and_a_small_one_does_not(

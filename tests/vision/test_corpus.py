@@ -10,6 +10,7 @@ from tests.vision.corpus import CASES
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import CorruptMediaError, MediaError
 from visionops_assets.vision.inspection import check_image_header
+from visionops_assets.vision.preprocessing import preprocess_image
 from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
@@ -69,6 +70,17 @@ def test_bad_files_have_their_code(sandbox: DecoderSandbox, tmp_path: Path, name
     else:
         with pytest.raises(type(raised.value)):
             first_look(CASES[name].make())
+
+
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.kind == "image"])
+def test_predictions_have_their_own_codes(name: str) -> None:
+    case = CASES[name]
+    try:
+        preprocess_image(case.make(), SPEC, max_pixels=MAX_PIXELS)
+        code = None
+    except MediaError as error:
+        code = error.code
+    assert code == case.predicted_code
 
 
 def test_the_corpus_is_always_the_same() -> None:

@@ -18,6 +18,14 @@ TRANSPORT_PACKET = b"\x47\x40\x00\x10" + bytes(184)
         (b"GIF89a\x01\0\x01\0", "image/gif"),
         (b"BM" + bytes(12) + b"\x28\0\0\0", "image/bmp"),
         (b"II*\0\x08\0\0\0\x0a\0", "image/tiff"),
+        (b"MM\0+\0\x08\0\0" + bytes(8), "image/tiff"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/heic"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", "image/heic"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "image/avif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "image/avif"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "image/jp2"),
+        (b"\xff\x4f\xff\x51\0\x2f", "image/jp2"),
+        (b"P6\n# made by hand\n640 480\n255\n", "image/x-portable-anymap"),
     ],
 )
 def test_images(head: bytes, mime: str) -> None:
@@ -56,7 +64,7 @@ def test_videos(head: bytes, mime: str) -> None:
         b"RIFF\x10\0\0\0WAVEfmt ",
         b"ID3\x04\0\0\0\0\0\0",
         b"OggS\0\2",
-        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc",
         b"\x1a\x45\xdf\xa3",
         b"\x1a\x45\xdf\xa3\x42\x82",
         b"PK\x03\x04",
@@ -109,7 +117,7 @@ def test_an_empty_file_is_said_to_be_empty() -> None:
 @example("BM" + " " * 12 + "(((")
 @example("RIFFxxxx")
 def test_printable_text_is_never_media(text: str) -> None:
-    if text.startswith(("GIF87a", "GIF89a", "RIFF")):
+    if text.startswith(("GIF87a", "GIF89a", "RIFF", "P4", "P5", "P6")):
         return
     with pytest.raises(UnsupportedMediaError):
         sniff(text.encode())

@@ -71,6 +71,16 @@ class Coding(NamedTuple):
     has_second_decoder: bool
 
 
+OF_PILLOW = {
+    ImageFormat.AVIF: Coding("AVIF", True),
+    ImageFormat.HEIC: Coding("HEIC", True),
+    ImageFormat.JPEG2000: Coding("JPEG 2000", True),
+    ImageFormat.PNM: Coding("PNM", True),
+    ImageFormat.TGA: Coding("TGA", True),
+}
+"""Formats that are decoded in the sandbox alone: their decoders are large, or seldom used."""
+
+
 def foreign_coding(data: bytes, found: ImageFormat) -> Coding | None:
     """Return the coding of an image by its header, or None if OpenCV decodes it.
 
@@ -86,7 +96,7 @@ def foreign_coding(data: bytes, found: ImageFormat) -> Coding | None:
             return _of_bmp(data)
         case ImageFormat.TIFF:
             return _of_tiff(data)
-    return None
+    return OF_PILLOW.get(found)
 
 
 def refusal(coding: Coding) -> UnsupportedEncodingError:

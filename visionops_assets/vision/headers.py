@@ -14,6 +14,7 @@ from visionops_assets.errors import (
     TooManyPixelsError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.boxed_headers import heif_size, jpeg2000_size
 from visionops_assets.vision.gif import gif_size
 from visionops_assets.vision.tiff import tiff_size
 
@@ -28,6 +29,9 @@ JPEG_START_OF_SCAN = 0xDA
 MAX_JPEG_SEGMENTS = 1_024
 
 
+PNM_NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})"
+
+
 class ImageFormat(StrEnum):
     """An accepted image format; the value is its MIME type."""
 
@@ -37,10 +41,17 @@ class ImageFormat(StrEnum):
     GIF = "image/gif"
     BMP = "image/bmp"
     TIFF = "image/tiff"
+    AVIF = "image/avif"
+    HEIC = "image/heic"
+    JPEG2000 = "image/jp2"
+    PNM = "image/x-portable-anymap"
+    TGA = "image/x-tga"
 
 
 # Two letters would let text through as BMP, so its next header must have a known size too.
-# "CR" marks Canon's raw files, which are not plain TIFF.
+# "CR" marks Canon's raw files, which are not plain TIFF. AVIF may call itself the general "mif1".
+# Of PNM only the binary kinds count: the others are text. TGA has no magic number: its header must
+# be one that writers of TGA write, and its 7 bytes of zeros occur in no video.
 SIGNATURES = {
     ImageFormat.JPEG: re.compile(rb"\xff\xd8\xff"),
     ImageFormat.PNG: re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -50,11 +61,26 @@ SIGNATURES = {
     ImageFormat.TIFF: re.compile(
         rb"(?:II\*\0|MM\0\*).{4}(?!CR)|II\+\0\x08\0\0\0|MM\0\+\0\x08\0\0", re.DOTALL
     ),
+    ImageFormat.AVIF: re.compile(rb".{4}ftyp(?:avi[fs]|mif1.{4}(?:.{4}){0,8}?avif)", re.DOTALL),
+    ImageFormat.HEIC: re.compile(rb".{4}ftyp(?:hei[cxms]|mif1)", re.DOTALL),
+    ImageFormat.JPEG2000: re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51\0", re.DOTALL),
+    ImageFormat.PNM: re.compile(rb"P[456]" + 2 * PNM_NUMBER + rb"\s"),
+    ImageFormat.TGA: re.compile(
+        rb".(?:\0[\x02\x0a]\0{5}.{4}(?!\0\0)..(?!\0\0)..[\x0f\x10\x18\x20]"
+        rb"|\0[\x03\x0b]\0{5}.{4}(?!\0\0)..(?!\0\0)..\x08"
+        rb"|\x01[\x01\x09]\0\0(?:.\0|\0\x01)[\x0f\x10\x18\x20].{4}(?!\0\0)..(?!\0\0)..\x08)"
+        rb"[\0-\x3f]",
+        re.DOTALL,
+    ),
 }
 
 
+NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, JPEG 2000, PNM, TGA"
+"""The accepted formats, for messages."""
+
+
 def image_format(head: bytes) -> ImageFormat | None:
-    """Return the format by the first 32 bytes, or None if it is not an accepted image."""
+    """Return the format by the first bytes, or None if it is not an accepted image."""
     return next((known for known, magic in SIGNATURES.items() if magic.match(head)), None)
 
 
@@ -67,7 +93,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     """
     found = image_format(data)
     if found is None:
-        raise UnsupportedMediaError("The content is not a JPEG, PNG, WebP, GIF, BMP or TIFF image.")
+        raise UnsupportedMediaError(f"The content is not an accepted image: {NAMES}.")
     try:
         width, height = _READERS[found](data)
     except (struct.error, IndexError):
@@ -118,6 +144,18 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise CorruptMediaError("The WebP file begins with an unknown chunk.")
 
 
+def _pnm_size(data: bytes) -> tuple[int, int]:
+    found = SIGNATURES[ImageFormat.PNM].match(data)
+    if found is None:
+        raise IndexError
+    return int(found[1]), int(found[2])
+
+
+def _tga_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 12)
+    return width, height
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     for marker, place, _ in jpeg_segments(data):
         if marker in JPEG_START_OF_FRAME_MARKERS:
@@ -163,4 +201,9 @@ _READERS = {
     ImageFormat.GIF: gif_size,
     ImageFormat.BMP: _bmp_size,
     ImageFormat.TIFF: tiff_size,
+    ImageFormat.AVIF: heif_size,
+    ImageFormat.HEIC: heif_size,
+    ImageFormat.JPEG2000: jpeg2000_size,
+    ImageFormat.PNM: _pnm_size,
+    ImageFormat.TGA: _tga_size,
 }

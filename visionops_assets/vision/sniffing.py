@@ -6,11 +6,12 @@ is refused here, because FFmpeg would follow the paths in it to other files.
 
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import EmptyMediaError, NoVideoStreamError, UnsupportedMediaError
+from visionops_assets.vision.headers import NAMES as IMAGE_NAMES
 from visionops_assets.vision.headers import image_format
 
 SNIFF_BYTES = 4096
 
-# Brands of ISO base media files (ISO/IEC 14496-12) that hold video; audio and HEIC have others.
+# Brands of ISO base media files (ISO/IEC 14496-12) that hold video; audio and images have others.
 VIDEO_BRANDS = {
     **dict.fromkeys((b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6"), "video/mp4"),
     **dict.fromkeys((b"mp41", b"mp42", b"avc1", b"dash", b"MSNV", b"f4v "), "video/mp4"),
@@ -19,7 +20,7 @@ VIDEO_BRANDS = {
     b"qt  ": "video/quicktime",
 }
 AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P "})
-IMAGE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1"})
+IMAGE_BRANDS = frozenset({b"hevc", b"hevx", b"msf1"})  # sequences
 MATROSKA_DOCTYPES = {b"matroska": "video/x-matroska", b"webm": "video/webm"}
 TRANSPORT_PACKET_BYTES = 188
 
@@ -41,8 +42,8 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
     if video is not None:
         return MediaKind.VIDEO, video
     raise UnsupportedMediaError(
-        "The content is not an accepted type. Upload JPEG, PNG, WebP, GIF, BMP, TIFF, MP4, MOV, "
-        "M4V, 3GP, MKV, WebM, AVI or MPEG-TS."
+        f"The content is not an accepted type. Upload an image ({IMAGE_NAMES}) or a video: MP4, "
+        "MOV, M4V, 3GP, MKV, WebM, AVI or MPEG-TS."
     )
 
 

@@ -34,7 +34,7 @@ def predicted_cost_s(head: bytes, total_bytes: int, max_pixels: int) -> float:
     except CorruptMediaError:
         width, height = max_pixels, 1
     found = image_format(head) or ImageFormat.TIFF
-    ns_per_pixel = NS_PER_PIXEL[found]
+    ns_per_pixel = NS_PER_PIXEL.get(found, NS_PER_PIXEL[ImageFormat.TIFF])
     if found is ImageFormat.PNG and head[PNG_DEPTH_OFFSET : PNG_DEPTH_OFFSET + 1] == bytes([DEEP]):
         ns_per_pixel = NS_PER_PIXEL_OF_DEEP_PNG
     return BASE_S + (width * height * ns_per_pixel + total_bytes * NS_PER_BYTE.get(found, 0)) / 1e9

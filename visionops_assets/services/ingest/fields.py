@@ -112,6 +112,11 @@ _ENDINGS = [
     ({"image/webp"}, "webp"),
     ({"image/gif"}, "gif"),
     ({"image/bmp"}, "bmp"),
+    ({"image/heic"}, "heic heif hif"),
+    ({"image/avif"}, "avif"),
+    ({"image/jp2"}, "jp2 j2k j2c jpc jpf jpx"),
+    ({"image/x-portable-anymap"}, "pnm ppm pgm pbm"),
+    ({"image/x-tga"}, "tga"),
 ]
 _TYPES_BY_ENDING = {f".{ending}": types for types, words in _ENDINGS for ending in words.split()}
 # Python's own list, without this machine's additions.
