@@ -17,7 +17,14 @@ import numpy as np
 from PIL import Image
 
 from tests.vision.heif import heic
-from tests.vision.videos import write_audio, write_video
+from tests.vision.videos import (
+    BROADCAST_CODECS,
+    BROADCAST_HZ,
+    corrected_packets,
+    timed_packets,
+    write_audio,
+    write_video,
+)
 from visionops_assets.contracts import MediaKind
 
 BOMB_SIDE_PX = 65_500
@@ -202,6 +209,15 @@ def zero_seconds() -> bytes:
 
 
 TWO_SECONDS = tuple(i / 10 for i in range(20))
+
+
+def times_of(codec: str) -> tuple[float, ...]:
+    """Return times of 20 frames that a codec can have."""
+    if codec in BROADCAST_CODECS:
+        return tuple(i / BROADCAST_HZ for i in range(20))
+    return TWO_SECONDS
+
+
 mp4 = partial(video, "mp4", "libx264", TWO_SECONDS)
 
 
@@ -279,6 +295,9 @@ CASES: dict[str, Case] = {
     "zero-seconds.mp4": _video(zero_seconds, "no_frames"),
     "long.mkv": _video(lambda: video("mkv", "libx264", (0.0, 1e6)), "too_long"),
     "codec.avi": _video(lambda: video("avi", "flv", (0.0, 0.1)), "unsupported_codec"),
+    "codec.flv": _video(lambda: video("flv", "flv", (0.0, 0.1)), "unsupported_codec"),
+    "audio.flv": _video(lambda: audio("flv"), "no_video_stream"),
+    "audio.wma": _video(lambda: audio("wma"), "no_video_stream"),
     # Sound, but of a coding that is not decoded.
     "float.tiff": _saved_for("F", "unsupported_encoding"),
     "32-bits.tiff": _saved_for("I", "unsupported_encoding"),
@@ -310,5 +329,13 @@ CASES: dict[str, Case] = {
     "really-a-png.jpg": _saved("RGB", "PNG"),
     "sound.mp4": _video(mp4),
     "variable-rate.mkv": _video(lambda: video("mkv", "libx264", (5.0, 5.1, 6.2, 9.5))),
+    "sound.m2ts": _video(lambda: timed_packets(video("ts", "libx264", TWO_SECONDS))),
+    "sound.ts": _video(lambda: corrected_packets(video("ts", "libx264", TWO_SECONDS))),
+    "sound.mpg": _video(lambda: video("mpg", "mpeg1video", times_of("mpeg1video"))),
+    "sound.vob": _video(lambda: video("vob", "mpeg2video", times_of("mpeg2video"))),
+    "sound.wmv": _video(lambda: video("wmv", "wmv2", TWO_SECONDS)),
+    "sound.flv": _video(lambda: video("flv", "libx264", TWO_SECONDS)),
+    "sound.ogv": _video(lambda: video("ogv", "libvpx", TWO_SECONDS)),
+    "sound.mxf": _video(lambda: video("mxf", "mpeg2video", times_of("mpeg2video"))),
     "live.webm": _video(lambda: video("webm", "libvpx", TWO_SECONDS)),
 }

@@ -229,15 +229,16 @@ def test_what_is_damaged_is_no_frame(packets: list[Packet], complaint: str) -> N
         sound(packets)
 
 
-def test_a_broadcast_may_begin_amid_a_picture_and_is_sound_from_there() -> None:
+@pytest.mark.parametrize("container", ["mpegts", "mpeg"])
+def test_a_broadcast_may_begin_amid_a_picture_and_is_sound_from_there(container: str) -> None:
     start = [Packet(["invalid"]), Packet([BAD]), Packet([], is_corrupt=True)]
-    assert sound([*start, Packet([GOOD]), Packet([GOOD])], decoding.MPEG_TS) == 2
+    assert sound([*start, Packet([GOOD]), Packet([GOOD])], container) == 2
     with pytest.raises(CorruptMediaError, match="A frame"):
-        sound([*start, Packet([GOOD]), Packet([BAD])], decoding.MPEG_TS)
+        sound([*start, Packet([GOOD]), Packet([BAD])], container)
     with pytest.raises(CorruptMediaError, match="A packet"):
-        sound([*start, Packet([GOOD]), Packet([GOOD], is_corrupt=True)], decoding.MPEG_TS)
+        sound([*start, Packet([GOOD]), Packet([GOOD], is_corrupt=True)], container)
     with pytest.raises(av.InvalidDataError):
-        sound([*start, Packet([GOOD]), Packet(["invalid"])], decoding.MPEG_TS)
+        sound([*start, Packet([GOOD]), Packet(["invalid"])], container)
     with pytest.raises(av.InvalidDataError):
         sound(start)
 

@@ -1,5 +1,6 @@
 """Writes small real videos for the tests."""
 
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import numpy as np
 from av.stream import Disposition
 
 TICKS_PER_S = 1_000
+TRANSPORT_PACKET_BYTES = 188
+# These know few rates, and no others.
+BROADCAST_CODECS, BROADCAST_HZ = frozenset({"mpeg1video", "mpeg2video"}), 25
 
 
 def level_of(number: int) -> int:
@@ -33,19 +37,22 @@ def write_video(
 ) -> Path:
     """Write one frame a time, blank but for a white left edge; frame i has `level_of(i)`.
 
-    Noise up to `noise` levels makes the frames cost more than a few bytes.
+    Noise up to `noise` levels makes the frames cost more than a few bytes. MPEG-1 and MPEG-2 take
+    times in steps of 1 / `BROADCAST_HZ`, Ogg in tenths of a second.
     """
     rng = np.random.default_rng(0)
+    rate_hz = BROADCAST_HZ if codec in BROADCAST_CODECS else 10
+    ticks_per_s = rate_hz if codec in BROADCAST_CODECS or path.suffix == ".ogv" else TICKS_PER_S
     with av.open(str(path), "w", options={"fflags": "bitexact", **options}) as container:
         container.metadata.update(metadata)
-        stream = container.add_stream(codec, rate=10, options=dict(codec_options))
+        stream = container.add_stream(codec, rate=rate_hz, options=dict(codec_options))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        stream.codec_context.time_base = Fraction(1, ticks_per_s)
         stream.codec_context.open()
         container.start_encoding()  # writes the header, even if no frame follows
         for number, time_s in enumerate(times_s):
@@ -55,8 +62,8 @@ def write_video(
                 0, noise + 1, (size[1] - 8, size[0] - size[0] // 4, 3), np.uint8
             )
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts = round(time_s * TICKS_PER_S)
-            frame.time_base = Fraction(1, TICKS_PER_S)
+            frame.pts = round(time_s * ticks_per_s)
+            frame.time_base = Fraction(1, ticks_per_s)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -122,10 +129,27 @@ def set_matrix(path: Path, a: float, b: float, c: float, d: float) -> None:
 
 def counted(transport: bytes) -> bytes:
     """Number the packets of each stream anew (ISO/IEC 13818-1, 2.4.3.3), as a recorder does."""
-    packets = [bytearray(transport[at : at + 188]) for at in range(0, len(transport), 188)]
+    packets = [
+        bytearray(transport[at : at + TRANSPORT_PACKET_BYTES])
+        for at in range(0, len(transport), TRANSPORT_PACKET_BYTES)
+    ]
     counts: Counter[bytes] = Counter()
     for packet in packets:
         stream = bytes([packet[1] & 0x1F, packet[2]])
         packet[3] = packet[3] & 0xF0 | counts[stream] % 16
         counts[stream] += packet[3] & 0x10 > 0
     return b"".join(packets)
+
+
+def timed_packets(transport: bytes) -> bytes:
+    """Put a time of arrival before each packet of MPEG-TS, as cameras and Blu-ray do."""
+    packets = range(0, len(transport), TRANSPORT_PACKET_BYTES)
+    return b"".join(
+        struct.pack(">I", 27 * at) + transport[at : at + TRANSPORT_PACKET_BYTES] for at in packets
+    )
+
+
+def corrected_packets(transport: bytes) -> bytes:
+    """Put 16 bytes behind each packet of MPEG-TS, as of error correction."""
+    packets = range(0, len(transport), TRANSPORT_PACKET_BYTES)
+    return b"".join(transport[at : at + TRANSPORT_PACKET_BYTES] + b"\xa5" * 16 for at in packets)

@@ -28,7 +28,8 @@ from visionops_assets.vision.videos import check_duration, check_video, open_vid
 DECODER_THREADS = 2
 # Padding of 128 in each direction, for a picture as wide or as high as any codec allows.
 BUFFER_PADDING_PIXELS = 128 * (65_536 + 65_536 + 128)
-MPEG_TS = "mpegts"
+# Cut from broadcasts and discs.
+BEGINS_MIDWAY = frozenset({"mpegts", "mpeg"})
 FORMATS_WITH_FULL_INDEX = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
 # These decoders do not mark frames with a filled hole; they can be told to fail.
 MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
@@ -121,13 +122,13 @@ def _sound_frames(
 ) -> Iterator[Picture]:
     """Decode every frame, with its time in seconds, and stop at the first that is damaged.
 
-    MPEG-TS is cut from broadcasts: packets before the first whole frame refer to others that were
-    never part of the file, and are left out.
+    MPEG-TS and MPEG-PS may begin midway: packets before the first whole frame refer to others that
+    were never part of the file, and are left out.
 
     Raises:
         CorruptMediaError: a packet or a frame is damaged.
     """
-    may_begin_midway = container.format.name == MPEG_TS
+    may_begin_midway = container.format.name in BEGINS_MIDWAY
     packet_count = 0
     for packet in container.demux(stream):
         packet_count += packet.size > 0

@@ -10,8 +10,9 @@ from visionops_assets.errors import (
     UnsupportedCodecError,
 )
 from visionops_assets.vision.inspection import VideoFacts
+from visionops_assets.vision.reading import ReadableFile
 from visionops_assets.vision.sandbox.messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
-from visionops_assets.vision.truncation import ReadableFile, check_whole
+from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_video, open_video
 
 Read = Callable[[int, int], bytes]

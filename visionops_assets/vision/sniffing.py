@@ -4,6 +4,8 @@ Only binary containers of a fixed list pass. Anything textual (playlists, ffconc
 is refused here, because FFmpeg would follow the paths in it to other files.
 """
 
+from dataclasses import dataclass
+
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import EmptyMediaError, NoVideoStreamError, UnsupportedMediaError
 from visionops_assets.vision.headers import NAMES as IMAGE_NAMES
@@ -22,7 +24,17 @@ VIDEO_BRANDS = {
 AUDIO_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P "})
 IMAGE_BRANDS = frozenset({b"hevc", b"hevx", b"msf1"})  # sequences
 MATROSKA_DOCTYPES = {b"matroska": "video/x-matroska", b"webm": "video/webm"}
-TRANSPORT_PACKET_BYTES = 188
+PROGRAM_PACK_MARK_AT = 4
+PROGRAM_PACK_MARKS = ((0xC0, 0x40), (0xF0, 0x20))
+"""Mask and mark of MPEG-2 (ISO/IEC 13818-1, 2.5.3.3) and MPEG-1 (11172-1, 2.4.3.2)."""
+SIGNATURES = {
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): "video/x-ms-asf",
+    # Version 1, sound or pictures or both, a header of 9 bytes.
+    **{b"FLV\x01" + bytes([kinds]) + b"\0\0\0\x09": "video/x-flv" for kinds in (1, 4, 5)},
+    b"OggS\0\x02": "video/ogg",  # version 0, the beginning of a stream
+    # A header partition (SMPTE ST 377-1, 7.1).
+    bytes.fromhex("060e2b34020501010d0102010102"): "application/mxf",
+}
 
 
 def sniff(head: bytes) -> tuple[MediaKind, str]:
@@ -38,12 +50,12 @@ def sniff(head: bytes) -> tuple[MediaKind, str]:
     image = image_format(head)
     if image is not None:
         return MediaKind.IMAGE, image.value
-    video = _base_media(head) or _matroska(head) or _avi(head) or _transport_stream(head)
+    video = next(filter(None, (recognise(head) for recognise in _RECOGNISERS)), None)
     if video is not None:
         return MediaKind.VIDEO, video
     raise UnsupportedMediaError(
         f"The content is not an accepted type. Upload an image ({IMAGE_NAMES}) or a video: MP4, "
-        "MOV, M4V, 3GP, MKV, WebM, AVI or MPEG-TS."
+        "MOV, M4V, 3GP, MKV, WebM, AVI, MPEG-TS, MPEG-PS, ASF (WMV), FLV, Ogg or MXF."
     )
 
 
@@ -79,8 +91,56 @@ def _avi(head: bytes) -> str | None:
     return "video/x-msvideo" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else None
 
 
+@dataclass(frozen=True)
+class TransportPackets:
+    """How MPEG-TS is laid out: bytes per packet, and where in it the sync byte is."""
+
+    bytes: int
+    sync_at: int
+
+
+TRANSPORT_LAYOUTS = (
+    TransportPackets(188, 0),  # ISO/IEC 13818-1, 2.4.3.2
+    TransportPackets(192, 4),  # cameras and Blu-ray: an arrival time in front
+    TransportPackets(204, 0),  # broadcasts: 16 bytes of error correction behind (EN 300 744)
+)
+TRANSPORT_PACKETS_IN_A_ROW = 5
+"""So many sync bytes are not chance."""
+
+
+def transport_packets(head: bytes) -> TransportPackets | None:
+    """Recognise MPEG-TS by the sync byte of each packet."""
+    for layout in TRANSPORT_LAYOUTS:
+        end = TRANSPORT_PACKETS_IN_A_ROW * layout.bytes
+        syncs = head[layout.sync_at : end : layout.bytes]
+        header = head[layout.sync_at : layout.sync_at + 4]
+        # The adaptation field control of a packet is never 0, unlike in a text of "G"s.
+        if syncs == b"GGGGG" and header[1] & 0x80 == 0 and header[3] & 0x30:
+            return layout
+    return None
+
+
 def _transport_stream(head: bytes) -> str | None:
-    """Recognise MPEG-TS by the sync byte of each packet; five in a row are not chance."""
-    starts = head[: 5 * TRANSPORT_PACKET_BYTES : TRANSPORT_PACKET_BYTES]
-    # The adaptation field control of a packet is never 0, unlike in a text of "G"s.
-    return "video/mp2t" if starts == b"GGGGG" and head[1] & 0x80 == 0 and head[3] & 0x30 else None
+    return "video/mp2t" if transport_packets(head) else None
+
+
+def _program_stream(head: bytes) -> str | None:
+    """Recognise the first pack of MPEG-PS, of MPEG-2 or MPEG-1."""
+    if not head.startswith(b"\0\0\1\xba") or len(head) <= PROGRAM_PACK_MARK_AT:
+        return None
+    is_pack = any(head[PROGRAM_PACK_MARK_AT] & mask == mark for mask, mark in PROGRAM_PACK_MARKS)
+    return "video/mpeg" if is_pack else None
+
+
+def _by_signature(head: bytes) -> str | None:
+    return next((mime for mark, mime in SIGNATURES.items() if head.startswith(mark)), None)
+
+
+_RECOGNISERS = (
+    _base_media,
+    _matroska,
+    _avi,
+    _by_signature,
+    _program_stream,
+    _transport_stream,
+)

@@ -12,8 +12,8 @@ MAX_REORDERED = 16
 JITTER = Fraction(1, 10)
 # FFmpeg's own guess where a stream does not say.
 DEFAULT_RATE_HZ = 25
-# FFmpeg makes up times of presentation for these; the last two pictures get the same one.
-FORMATS_WITHOUT_PRESENTATION = frozenset({"avi"})
+# FFmpeg makes up times of presentation for these, and gives the last two pictures the same one.
+FORMATS_WITHOUT_PRESENTATION = frozenset({"avi", "asf"})
 
 
 class ShowTimes:
@@ -22,9 +22,9 @@ class ShowTimes:
     A decoder gives out pictures in the order in which they are shown. Their times follow from it:
 
     - A picture is shown at the presentation time of its packet.
-    - Some files have times of decoding alone: AVI, and what was made of it. They rise from packet
-      to packet even where pictures are shown in another order. Such times are dealt out as they
-      come, each once, so that the gap that a dropped picture left stays a gap.
+    - Some files have times of decoding alone: AVI, ASF, and what was made of them. They rise from
+      packet to packet even where pictures are shown in another order. Such times are dealt out as
+      they come, each once, so that the gap that a dropped picture left stays a gap.
     - A picture without a time comes one picture's duration after the one before it.
     - A time up to `JITTER` seconds before the last one becomes the last one. An earlier one begins
       a new count, as where two recordings were joined: it comes one picture's duration after the
@@ -43,7 +43,7 @@ class ShowTimes:
         self._jitter_ticks = int(JITTER / time_base)
         self._to_deal: deque[int] = deque()
         self._last_sent: int | None = None
-        self._may_deal = True
+        self.are_dealt = True
         self._shift: int | None = None
         self._shown: int | None = None
 
@@ -54,7 +54,7 @@ class ShowTimes:
         if self._last_sent is not None and time < self._last_sent:
             self._trust_pictures()
         self._last_sent = time
-        if self._may_deal:
+        if self.are_dealt:
             self._to_deal.append(time)
 
     def forget(self) -> None:
@@ -78,7 +78,7 @@ class ShowTimes:
         return float(self._shown * self._time_base)
 
     def _trust_pictures(self) -> None:
-        self._may_deal = False
+        self.are_dealt = False
         self._to_deal.clear()
 
     def _count(self, time: int | None) -> int:
@@ -116,6 +116,6 @@ class StreamTimes:
     def show(self, frame: VideoFrame) -> float:
         """Return when the next frame is shown, in seconds from the first."""
         reorders = self._codec.has_b_frames
-        if self._is_presented:
+        if self._is_presented or not self._times.are_dealt:
             return self._times.show(frame.pts, reorders=reorders)
         return self._times.show(None if reorders else frame.dts, reorders=reorders)

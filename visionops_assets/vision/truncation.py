@@ -1,37 +1,32 @@
 """Checks that a video is whole, by the lengths that its container declares, before it is opened.
 
 FFmpeg plays the remaining part of a file that was cut off, and skips damaged packets, most often
-without a word. Parts that no length covers cannot be missed: MPEG-TS may end between two packets,
-fragmented MP4 between fragments.
+without a word. Parts that no length covers cannot be missed: MPEG-TS, MPEG-PS, FLV and Ogg may end
+between two packets, fragmented MP4 between fragments.
 """
 
 import io
 import re
-from typing import Protocol
 
 from visionops_assets.errors import CorruptMediaError
-from visionops_assets.vision.sniffing import SNIFF_BYTES, TRANSPORT_PACKET_BYTES, sniff
+from visionops_assets.vision.packets import (
+    DAMAGED,
+    end_of_asf,
+    end_of_flv,
+    end_of_mxf,
+    end_of_ogg,
+    end_of_program_stream,
+)
+from visionops_assets.vision.reading import ReadableFile, read_at
+from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff, transport_packets
 
 EBML_SEGMENT, EBML_CLUSTER = 0x18538067, 0x1F43B675
 # Timestamp, SilentTracks, Position, PrevSize, SimpleBlock, BlockGroup, EncryptedBlock, CRC, Void.
 EBML_IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xBF, 0xEC})
 EBML_MAX_ID_BYTES, EBML_MAX_LENGTH_BYTES = 4, 8
-TRANSPORT_SYNC, TRANSPORT_READ_BYTES = b"G", 4_096 * TRANSPORT_PACKET_BYTES
+TRANSPORT_SYNC, TRANSPORT_READ_PACKETS = b"G", 4_096
 BOX_TYPE = re.compile(rb"[ -~]{4}")
 BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
-
-
-class ReadableFile(Protocol):
-    """The methods of an open file that this module and FFmpeg call."""
-
-    def read(self, count: int, /) -> bytes:
-        """Return up to `count` bytes; none at the end."""
-
-    def seek(self, offset: int, whence: int = ..., /) -> int:
-        """Move, as `io.IOBase.seek` does."""
-
-    def tell(self) -> int:
-        """Return the offset of the next read."""
 
 
 def check_whole(file: ReadableFile) -> None:
@@ -42,7 +37,7 @@ def check_whole(file: ReadableFile) -> None:
         UnsupportedMediaError: the container is not accepted.
     """
     size_bytes = file.seek(0, io.SEEK_END)
-    _, content_type = sniff(_read_at(file, 0, SNIFF_BYTES))
+    _, content_type = sniff(read_at(file, 0, SNIFF_BYTES))
     if _WALKERS.get(content_type, _end_of_boxes)(file, size_bytes) > size_bytes:
         raise CorruptMediaError("The video was cut off. Upload it again.")
 
@@ -51,7 +46,7 @@ def _end_of_boxes(file: ReadableFile, size_bytes: int) -> int:
     """Walk the boxes of the MP4 family (ISO/IEC 14496-12, section 4.2)."""
     position = 0
     while position + BOX_HEADER_BYTES <= size_bytes:
-        header = _read_at(file, position, LARGE_BOX_HEADER_BYTES)
+        header = read_at(file, position, LARGE_BOX_HEADER_BYTES)
         box_bytes = int.from_bytes(header[:4], "big")
         if box_bytes == 1:
             box_bytes = int.from_bytes(header[BOX_HEADER_BYTES:], "big")
@@ -68,7 +63,7 @@ def _end_of_riff(file: ReadableFile, size_bytes: int) -> int:
     """Walk the RIFF chunks of an AVI file; those after the first belong to its extension."""
     position = 0
     while position < size_bytes:
-        header = _read_at(file, position, 8)
+        header = read_at(file, position, 8)
         if not header.startswith(b"RIFF"):
             break
         chunk_bytes = int.from_bytes(header[4:], "little")
@@ -86,13 +81,13 @@ def _end_of_ebml(file: ReadableFile, size_bytes: int) -> int:
     position, end, end_of_cluster = 0, size_bytes, 0
     while position < end <= size_bytes:
         element, header_bytes, body_bytes = _ebml_header(
-            _read_at(file, position, EBML_MAX_ID_BYTES + EBML_MAX_LENGTH_BYTES)
+            read_at(file, position, EBML_MAX_ID_BYTES + EBML_MAX_LENGTH_BYTES)
         )
         is_in_cluster = position < end_of_cluster
         position += header_bytes
         end_of_element = position + (body_bytes or 0)
         if is_in_cluster and (element not in EBML_IN_CLUSTER or end_of_element > end_of_cluster):
-            raise CorruptMediaError("A part of the video is damaged. Upload it again.")
+            raise CorruptMediaError(DAMAGED)
         if element == EBML_SEGMENT and body_bytes is not None:
             end = end_of_element
         elif element == EBML_CLUSTER:
@@ -126,21 +121,16 @@ def _ebml_width(header: bytes, at: int, max_bytes: int) -> int:
 
 
 def _end_of_packets(file: ReadableFile, size_bytes: int) -> int:
-    """Check that each packet of MPEG-TS begins with its sync byte (ISO/IEC 13818-1, 2.4.3.2)."""
-    for position in range(0, size_bytes, TRANSPORT_READ_BYTES):
-        starts = _read_at(file, position, TRANSPORT_READ_BYTES)[::TRANSPORT_PACKET_BYTES]
-        if starts.strip(TRANSPORT_SYNC):
-            raise CorruptMediaError("A part of the video is damaged. Upload it again.")
-    return -(-size_bytes // TRANSPORT_PACKET_BYTES) * TRANSPORT_PACKET_BYTES
-
-
-def _read_at(file: ReadableFile, offset: int, count: int) -> bytes:
-    """Read `count` bytes, fewer only at the end of the file."""
-    file.seek(offset)
-    data = b""
-    while len(data) < count and (more := file.read(count - len(data))):
-        data += more
-    return data
+    """Check that each packet of MPEG-TS has its sync byte (ISO/IEC 13818-1, 2.4.3.2)."""
+    packets = transport_packets(read_at(file, 0, SNIFF_BYTES))
+    if packets is None:
+        raise CorruptMediaError(DAMAGED)
+    read_bytes = TRANSPORT_READ_PACKETS * packets.bytes
+    for position in range(packets.sync_at, size_bytes, read_bytes):
+        syncs = read_at(file, position, read_bytes)[:: packets.bytes]
+        if syncs.strip(TRANSPORT_SYNC):
+            raise CorruptMediaError(DAMAGED)
+    return -(-size_bytes // packets.bytes) * packets.bytes
 
 
 _WALKERS = {
@@ -148,4 +138,9 @@ _WALKERS = {
     "video/webm": _end_of_ebml,
     "video/x-msvideo": _end_of_riff,
     "video/mp2t": _end_of_packets,
+    "video/mpeg": end_of_program_stream,
+    "video/x-ms-asf": end_of_asf,
+    "video/x-flv": end_of_flv,
+    "video/ogg": end_of_ogg,
+    "application/mxf": end_of_mxf,
 }

@@ -22,10 +22,10 @@ from visionops_assets.errors import (
 from visionops_assets.vision.display import shown_size
 from visionops_assets.vision.headers import check_pixels
 from visionops_assets.vision.inspection import VideoFacts
-from visionops_assets.vision.truncation import ReadableFile
+from visionops_assets.vision.reading import ReadableFile
 
 # FFmpeg follows playlists and scripts to other files, so only these demuxers and plain files.
-FORMAT_WHITELIST = "mov,matroska,avi,mpegts"
+FORMAT_WHITELIST = "mov,matroska,avi,mpegts,mpeg,asf,flv,ogg,mxf"
 PROTOCOL_WHITELIST = "file"
 # The codecs that cameras, phones, browsers and editors write, by FFmpeg's names. A missing decoder
 # cannot be attacked; sound is never decoded.
