@@ -59,6 +59,14 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
     assert "VISIONOPS_HOLDOUT_PERCENT" in str(caught.value)
 
 
+@pytest.mark.usefixtures("home")
+def test_a_wrong_value_does_not_blame_what_follows_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONOPS_DECODE_MEMORY_BYTES", "much")
+    with pytest.raises(SettingsError, match="VISIONOPS_DECODE_MEMORY_BYTES") as caught:
+        load_settings()
+    assert "VISIONOPS_MAX_IMAGE_PIXELS" not in str(caught.value)
+
+
 @pytest.mark.parametrize("in_file", [True, False], ids=["stack.env", "environment"])
 @pytest.mark.parametrize(
     ("name", "instead"),

@@ -55,7 +55,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "max_upload_bytes": (2_147_483_648, "> 0"),
     "max_predicted_image_bytes": (33_554_432, "> 0"),
     "max_predicted_image_pixels": (16_000_000, "> 0"),
-    "max_image_pixels": (50_000_000, "> 0"),
+    "max_image_pixels": (63_237_198, "> 0"),
     "max_video_duration_s": (18_000, "> 0"),
     "decode_timeout_s": (60.0, "> 0"),
     "decode_memory_bytes": (2_147_483_648, "> 0"),
@@ -96,9 +96,19 @@ def bounds(name: str) -> str:
 @pytest.mark.parametrize("name", RANGES)
 def test_a_number_has_its_default_and_its_range(name: str) -> None:
     default, words = RANGES[name]
-    assert Settings.model_fields[name].default == default
+    assert getattr(Settings(), name) == default
     assert bounds(name) == words
 
 
 def test_every_range_is_in_the_table() -> None:
     assert {name for name in Settings.model_fields if bounds(name)} == RANGES.keys()
+
+
+def test_the_most_pixels_follow_from_the_memory_of_the_decoder() -> None:
+    gigabyte = 1024**3
+    assert Settings().max_image_pixels > 9_504 * 6_336, "the largest cameras of today"
+    assert Settings(decode_memory_bytes=4 * gigabyte).max_image_pixels == pytest.approx(
+        2 * Settings(decode_memory_bytes=2 * gigabyte).max_image_pixels, rel=0.2
+    )
+    assert Settings(decode_memory_bytes=1).max_image_pixels == 1
+    assert Settings(decode_memory_bytes=gigabyte, max_image_pixels=7).max_image_pixels == 7

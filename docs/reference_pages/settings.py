@@ -42,6 +42,8 @@ def _row(name: str, field: FieldInfo) -> list[str]:
 
 def _default(name: str, field: FieldInfo) -> str:
     default = field.default
+    if field.default_factory is not None:
+        return "see the meaning"
     if default is None or default is PydanticUndefined or default == "":
         return "none"
     if name == "project_root":

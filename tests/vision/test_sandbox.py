@@ -21,6 +21,7 @@ from visionops_assets.errors import (
     EmptyMediaError,
     TooManyPixelsError,
 )
+from visionops_assets.settings import Settings
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import decode_frame, perceptual_hash
 from visionops_assets.vision.sandbox import child
@@ -121,6 +122,24 @@ def test_running_out_of_memory_is_a_crash_of_that_file_only(
     with pytest.raises(DecoderCrashedError, match="MemoryError"):
         sandbox.decode(path, MediaKind.IMAGE, SPEC)
     assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
+
+
+def test_a_photograph_of_the_largest_cameras_fits_by_default(tmp_path: Path) -> None:
+    """One of 60 megapixels, packed by TGA's runs: Pillow needs most memory of all decoders."""
+    width, height, settings = 9_504, 6_336, Settings()
+    head = struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, width, height, 24, 0)
+    run = b"\xff\x20\x40\x60"  # 128 times the same colour, as blue, green, red
+    row = run * (width // 128) + bytes([0x80 | (width % 128 - 1)]) + run[1:]
+    path = tmp_path / "large.tga"
+    path.write_bytes(head + row * height)
+    with DecoderSandbox(
+        timeout_s=60,
+        memory_bytes=settings.decode_memory_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_video_duration_s=60,
+    ) as large:
+        (frame,) = large.decode(path, MediaKind.IMAGE, SPEC)
+    assert (decode_frame(frame.encoded) == (0x60, 0x40, 0x20)).all()
 
 
 def test_a_hanging_file_is_given_up(tmp_path: Path, picture: Path) -> None:

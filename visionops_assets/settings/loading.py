@@ -17,6 +17,8 @@ from visionops_assets.settings.servers import ServerSettings
 from visionops_assets.settings.serving import ServingSettings
 
 STACK_ENV_FILE = "stack.env"
+DEFAULT_THAT_FOLLOWS = "default_factory_not_called"
+"""Pydantic's error about a setting whose default follows from a wrong one."""
 GONE = {
     "VISIONOPS_TRAINING_EPOCHS": "training is counted in steps now. Leave it out, and their number "
     "follows from the data, or set VISIONOPS_TRAINING_STEPS.",
@@ -82,7 +84,9 @@ def _load(env_file: Path | None) -> Settings:
         return Settings(_env_file=env_file, home=settings_home())
     except ValidationError as error:
         problems = "; ".join(
-            f"VISIONOPS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+            f"VISIONOPS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            for e in error.errors()
+            if e["type"] != DEFAULT_THAT_FOLLOWS
         )
         raise SettingsError(f"Unusable settings. {problems}") from None
 

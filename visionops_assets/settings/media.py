@@ -14,6 +14,17 @@ SAMPLING: TypeAdapter[VideoSampling] = TypeAdapter(VideoSampling)
 _Value = TypeVar("_Value")
 
 
+DECODER_LIBRARIES_BYTES = 480 * 1024**2
+BYTES_PER_PIXEL = 26
+"""Measured peaks of the decoder, its frame and the file itself: 6 to 12 for JPEG, PNG and WebP, up
+to 18 for TIFF, HEIC and TGA, 26 for JPEG 2000 with transparency."""
+
+
+def pixels_within(memory_bytes: int) -> int:
+    """Return how many pixels of any image a decoder with this much address space can hold."""
+    return max(1, (memory_bytes - DECODER_LIBRARIES_BYTES) // BYTES_PER_PIXEL)
+
+
 class MediaSettings(BaseSettings):
     """Uploads, batches, frames."""
 
@@ -28,15 +39,18 @@ class MediaSettings(BaseSettings):
         gt=0,
         description="Most pixels of an image that is predicted: others wait while it is decoded.",
     )
-    max_image_pixels: int = Field(
-        50_000_000, gt=0, description="Most pixels of an image, or of one picture of a video."
-    )
     max_video_duration_s: float = Field(
         18_000.0, gt=0, description="Longest video that ingest accepts."
     )
     decode_timeout_s: float = Field(60.0, gt=0, description="Longest time for decoding one file.")
     decode_memory_bytes: int = Field(
         2 * 1024**3, gt=0, description="Memory (address space) that the decoder of a file may use."
+    )
+    max_image_pixels: int = Field(
+        default_factory=lambda given: pixels_within(given["decode_memory_bytes"]),
+        gt=0,
+        description="Most pixels of an image, or of one picture of a video; by default as many as "
+        "the decoder's memory holds: 63 million of 2 GiB.",
     )
     upload_lease_s: float = Field(
         300.0, gt=0, description="An upload whose lease was not renewed for this long is given up."

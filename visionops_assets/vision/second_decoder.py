@@ -85,4 +85,4 @@ def _as_rgb(image: Image.Image, data: bytes, found: ImageFormat) -> Pixels:
         if found is ImageFormat.TIFF:
             depth = tiff_numbers(data, {Tag.BITS_PER_SAMPLE})[Tag.BITS_PER_SAMPLE][0]
         image = Image.fromarray((np.asarray(image) >> (depth - 8)).astype(np.uint8))
-    return np.array(image.convert("RGB"), np.uint8)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
