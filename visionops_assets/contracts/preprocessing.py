@@ -152,6 +152,9 @@ class PreprocessingSpec(Record):
     jpeg_quality: int | None = Field(None, ge=50, le=100, exclude_if=_is_none)
     """That of stored frames; None stores PNG, without loss."""
 
+    deinterlace: bool = Field(True, exclude_if=bool)
+    """Whether frames of a video that say they are interlaced are made whole."""
+
     @property
     def spec_id(self) -> str:
         """Return the id of the spec, a hash of its content, so that equal specs are one spec."""

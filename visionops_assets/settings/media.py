@@ -135,6 +135,9 @@ class MediaSettings(BaseSettings):
         le=20_000,
         description="Most frames that are taken of a video, evenly spread over it.",
     )
+    video_deinterlace: bool = Field(
+        True, description="Make whole pictures of a video's interlaced frames."
+    )
     shard_max_bytes: int = Field(
         64 * 1024**2, gt=0, description="Largest archive that frames are packed into."
     )
@@ -163,6 +166,7 @@ class MediaSettings(BaseSettings):
             video_sampling=_read(SAMPLING, self.video_sampling),
             max_frames_per_video=self.video_max_frames,
             jpeg_quality=self.frame_jpeg_quality,
+            deinterlace=self.video_deinterlace,
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.video import VideoFrame, VideoStream
+from av.video import VideoStream
 
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import (
@@ -16,6 +16,7 @@ from visionops_assets.errors import (
     UnsupportedMediaError,
 )
 from visionops_assets.vision.choosing import choice_of, evenly
+from visionops_assets.vision.deinterlacing import Picture, whole_ones
 from visionops_assets.vision.display import Display
 from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
@@ -37,9 +38,6 @@ MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 # are held in memory and committed at once. This limit is more than five hours at one frame per
 # second.
 MAX_FRAMES = 20_000
-
-Picture = tuple[float, VideoFrame]
-"""A decoded picture of a video, after its seconds from the first one."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _decode_video(
             return time_s, preprocess_pixels(display.picture(frame, "rgb24"), spec)
 
         pictures = _sound_frames(container, stream, StreamTimes(stream))
-        chosen = (picture for picture in pictures if choice(*picture))
+        chosen = whole_ones(pictures, choice, deinterlaces=spec.deinterlace)
         frames = evenly(chosen, most, preprocessed) if most else map(preprocessed, chosen)
         count = 0
         for count, (time_s, pixels) in enumerate(frames, start=1):

@@ -17,6 +17,7 @@ from visionops_assets.vision.capture.motion import MotionDetector
 from visionops_assets.vision.capture.pictures import Pictures, as_jpeg, as_small_gray
 from visionops_assets.vision.capture.schedule import Schedule
 from visionops_assets.vision.capture.stream import CameraStream
+from visionops_assets.vision.deinterlacing import deinterlaced
 from visionops_assets.vision.display import Display
 
 # At this interval or more, a still waits for the next key frame, and nothing else is decoded:
@@ -91,7 +92,10 @@ class StillCutter:
         if not is_due or (self._watch and not self._watch.is_moving(now_s)):
             return None
         self._schedule.take(now_s)
-        picture = self._display.picture(frames[-1], "bgr24")
+        frame = frames[-1]
+        # Later nobody could tell that it is interlaced.
+        frame = deinterlaced(frame) if frame.interlaced_frame else frame
+        picture = self._display.picture(frame, "bgr24")
         return Cut(MediaKind.IMAGE, as_jpeg(picture), now_s)
 
     def interrupt(self) -> Cut | None:
