@@ -1,4 +1,8 @@
-"""The loop repairs itself: images change, the arbiter decides, a new model takes over."""
+"""The loop repairs itself: images change, the arbiter decides, a new model takes over.
+
+The short form of `make drift`, which goes on to a model that is refused and one that is rolled back
+(here in `test_refusal.py` and `test_decisions.py`).
+"""
 
 import io
 import json
@@ -11,7 +15,7 @@ from tests.stacks import key_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.limits import accuracy_limit
-from visionops_assets.catalog.releases import champion, newest_events
+from visionops_assets.catalog.releases import champion
 from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.demo.clients import PublicApi
@@ -42,14 +46,13 @@ def served(stack: Settings, api: PublicApi) -> Stages:
 
 
 @pytest.mark.timeout(1_800)
-def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
-    served: Stages, tmp_path: Path
-) -> None:
+def test_a_drifted_model_is_replaced(served: Stages, tmp_path: Path) -> None:
     uploaded, held_back = digits()
     key = key_for(Scope.PREDICT, Scope.LABEL)
     plot_path, figures_path = tmp_path / "drift.png", tmp_path / "drift.json"
     with GatewayClient(served.settings.gateway_url, key, retry_for_s=0) as gateway:
-        figures = DriftDemo(served, gateway, uploaded[:DIGITS], held_back).run(plot_path)
+        demo = DriftDemo(served, gateway, uploaded[:DIGITS], held_back)
+        figures = demo.run(plot_path, is_short=True)
     figures.write(figures_path)
 
     written = DriftFigures(**json.loads(figures_path.read_text()))
@@ -65,17 +68,14 @@ def test_a_drifted_model_is_replaced_and_bad_ones_do_not_stay(
     assert written.requests > written.labels_to_alarm > 0
     assert written.new_version > written.old_version
     assert next(iter(written.timeline)) == "images change"
-    assert list(written.timeline)[-1] == f"version {written.new_version} is back"
+    assert list(written.timeline)[-1] == f"version {written.new_version} released"
     assert plot_path.read_bytes().startswith(b"\x89PNG")
 
     with Catalog().begin() as session:
         serving = champion(session, served.settings.model_name)
         retrain = newest_decision(session, served.settings.model_name, Outcome.RETRAIN)
-        audit = newest_events(session, served.settings.model_name, limit=20)
     assert serving is not None
     assert serving.model_version == written.new_version
     assert retrain is not None
     assert retrain.model_version == written.old_version
     assert "alarm" in retrain.reason
-    by_the_arbiter = [event for event in audit if event.actor == "retrain arbiter"]
-    assert [event.action for event in by_the_arbiter] == ["rolled_back"]

@@ -54,8 +54,8 @@ class DriftDemo:
         self._started_s = time.monotonic()
         self.figures = DriftFigures(seconds_by_stage=stages.seconds_by_stage)
 
-    def run(self, plot_path: Path) -> DriftFigures:
-        """Run all steps, and draw what happened.
+    def run(self, plot_path: Path, *, is_short: bool = False) -> DriftFigures:
+        """Run all steps, and draw what happened. A short run ends when the model is repaired.
 
         Raises:
             VisionOpsError: a step took too long or failed; the message says where to look.
@@ -67,8 +67,9 @@ class DriftDemo:
             decision = self._see_change()
             self._see_retraining(decision)
             self._see_recovery()
-            self._see_refusal()
-            self._see_rollback()
+            if not is_short:
+                self._see_refusal()
+                self._see_rollback()
         figures.requests = len(self._applications.seen) + len(self._applications.failures)
         figures.failed_requests = len(self._applications.failures)
         figures.seconds_total = round(self._now_s, 2)
