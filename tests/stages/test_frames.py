@@ -1,6 +1,7 @@
 """What a montage shows, and where frames lie in shards."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -14,9 +15,9 @@ from tests.stages.memory_store import MemoryStore
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.frames import assets
+from visionops_assets.stages.frames import assets, decoding
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
-from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
+from visionops_assets.stages.frames.fetching import Fetched, StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
@@ -74,14 +75,17 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def decode(self, path: Path, _kind: MediaKind, _spec: PreprocessingSpec) -> list[EncodedFrame]:
-        return [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16)]
+    def decode_each(
+        self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
+    ) -> Iterator[list[EncodedFrame]]:
+        for path in paths:
+            yield [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16)]
 
 
 def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(assets, "DecoderSandbox", Sandbox)
+    monkeypatch.setattr(decoding, "DecoderSandbox", Sandbox)
     files = {"good": b"1", "gone": b"2", "flipped": b"3", "cut": b"45", "empty": b"6", "last": b"7"}
     store = MemoryStore(files | {"flipped": b"2", "cut": b"4", "empty": b""})
     del store["gone"]
@@ -90,6 +94,7 @@ def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
             "media_id": str(UUID(int=number)),
             "object_key": key,
             "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
             "kind": "image",
             "source": "gate",
         }
@@ -120,9 +125,9 @@ def test_bytes_that_were_damaged_on_their_way_are_read_again(tmp_path: Path) -> 
             return hashlib.sha256(path.read_bytes()).hexdigest()
 
     store = cast("ObjectStore", Noisy({"key": b"data"}))
-    file = StoredFile("1", "key", hashlib.sha256(b"data").hexdigest(), "image", "gate")
-    assert list(fetch_each([file], store, tmp_path / "media")) == [(file, None)]
-    assert (tmp_path / "media").read_bytes() == b"data"
+    file = StoredFile("1", "key", hashlib.sha256(b"data").hexdigest(), 4, "image", "gate")
+    assert list(fetch_each([file], store, tmp_path)) == [Fetched(file, tmp_path / "1", None)]
+    assert (tmp_path / "1").read_bytes() == b"data"
 
 
 class Failing(MemoryStore):
@@ -145,13 +150,13 @@ def test_a_file_that_the_store_fails_on_is_told_from_a_store_that_is_down(
     store = Failing({key: key.encode() for key in "abcde"})
     store.failing = frozenset(failing)
     hashes = {key: hashlib.sha256(key.encode()).hexdigest() for key in "abcde"}
-    files = [StoredFile(key, key, sha256, "image", "gate") for key, sha256 in hashes.items()]
-    fetched = fetch_each(files, cast("ObjectStore", store), tmp_path / "media")
+    files = [StoredFile(key, key, sha256, 1, "image", "gate") for key, sha256 in hashes.items()]
+    fetched = fetch_each(files, cast("ObjectStore", store), tmp_path)
     if altered is None:
         with pytest.raises(ServerUnreachableError):
             list(fetched)
         return
-    came_to = {file.media_id: error and error.code for file, error in fetched}
+    came_to = {file.media_id: error and error.code for file, _, error in fetched}
     assert came_to == {key: "altered" if key in altered else None for key in "abcde"}
 
 

@@ -7,28 +7,26 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.processing import Processed, commit_frames
-from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
+from visionops_assets.stages.frames.decoding import Decoded, Decoders, grouped
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.vision.decoders import decoder_of
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_frame
-from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
+from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
 MONTAGE_FRAMES = 54
 PROGRESS_EVERY = 200
@@ -113,41 +111,12 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
 
 def _decode_all(
     media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
-) -> Iterator[tuple[Processed, list[EncodedFrame]]]:
+) -> Iterator[Decoded]:
     """Decode each media file, or say why it cannot be used."""
-    settings = load_settings()
+    rows = media[list(StoredFile._fields)].itertuples(index=False)
     with (
         tempfile.TemporaryDirectory(prefix="visionops-") as folder,
-        DecoderSandbox(
-            timeout_s=settings.decode_timeout_s,
-            memory_bytes=settings.decode_memory_bytes,
-            max_pixels=settings.max_image_pixels,
-            max_video_duration_s=settings.max_video_duration_s,
-        ) as sandbox,
+        Decoders(load_settings(), len(media)) as decoders,
     ):
-        path = Path(folder) / "media"
-        rows = media[list(StoredFile._fields)].itertuples(index=False)
-        started_s = time.monotonic()
-        for file, lost in fetch_each(map(StoredFile._make, rows), object_store, path):
-            frames, error = ([], lost) if lost else _decode(sandbox, path, file, spec)
-            milliseconds = round(1_000 * (time.monotonic() - started_s), 1)
-            decoder = decoder_of(MediaKind(file.kind))
-            yield Processed(UUID(file.media_id), len(frames), error, milliseconds, decoder), frames
-            started_s = time.monotonic()
-
-
-def _decode(
-    sandbox: DecoderSandbox, path: Path, file: StoredFile, spec: PreprocessingSpec
-) -> tuple[list[EncodedFrame], MediaError | None]:
-    """Return the frames of one file, or none and the reason.
-
-    It is decoded a second time if the decoder died: the machine may be to blame.
-    """
-    request = path, MediaKind(file.kind), spec.for_source(file.source)
-    try:
-        try:
-            return sandbox.decode(*request), None
-        except DecoderCrashedError:
-            return sandbox.decode(*request), None
-    except MediaError as error:
-        return [], error
+        fetched = fetch_each(map(StoredFile._make, rows), object_store, Path(folder))
+        yield from decoders.decode(grouped(fetched, spec))

@@ -25,14 +25,23 @@ class StoredFile(NamedTuple):
     media_id: str
     object_key: str
     sha256: str
+    bytes: int
     kind: str
     source: str
 
 
+class Fetched(NamedTuple):
+    """A media file on the disk, or why it cannot be used."""
+
+    file: StoredFile
+    path: Path
+    error: MediaError | None
+
+
 def fetch_each(
-    files: Iterable[StoredFile], object_store: ObjectStore, path: Path
-) -> Iterator[tuple[StoredFile, MediaError | None]]:
-    """Write one file after the other to `path`, or say why one cannot be used.
+    files: Iterable[StoredFile], object_store: ObjectStore, folder: Path
+) -> Iterator[Fetched]:
+    """Write one file after the other into a folder, or say why one cannot be used.
 
     A file that the store fails on is tried once more after the others. If it fails again, though
     the store gave others, its bytes there are damaged.
@@ -43,6 +52,7 @@ def fetch_each(
     given = 0
     aside: list[StoredFile] = []
     for file in files:
+        path = folder / file.media_id
         try:
             error = _fetch(object_store, file, path)
         except ServerUnreachableError:
@@ -51,14 +61,16 @@ def fetch_each(
                 raise
             continue
         given += error is None
-        yield file, error
+        yield Fetched(file, path, error)
     for file in aside:
+        path = folder / file.media_id
         try:
-            yield file, _fetch(object_store, file, path)
+            yield Fetched(file, path, _fetch(object_store, file, path))
         except ServerUnreachableError as error:
             if not given:
                 raise
-            yield file, AlteredMediaError(f"{error} It gives others. Restore this one, then retry.")
+            lost = AlteredMediaError(f"{error} It gives others. Restore this one, then retry.")
+            yield Fetched(file, path, lost)
 
 
 def _fetch(object_store: ObjectStore, file: StoredFile, path: Path) -> MediaError | None:

@@ -1,6 +1,8 @@
 """The child of the sandbox: `python -m` this. Reads one file after another, within limits."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,16 +58,24 @@ def main() -> None:
             header, _ = read_message(read_exactly, max_body_bytes=0)
         except EOFError:
             return
-        allow_cpu_time(limits.timeout_s * DECODER_THREADS)
         _serve(REQUEST.validate_json(header), limits, replies, complaints)
 
 
 def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: StandardError) -> None:
+    if isinstance(request, ProbeRequest):
+        _answer(partial(_probe, request, limits, replies), limits, replies)
+        return
+    for path in request.paths:
+        decode = partial(_decode, Path(path), request, limits, replies, complaints)
+        _answer(decode, limits, replies)
+    replies.flush()
+
+
+def _answer(read_file: Callable[[], None], limits: Limits, replies: BinaryIO) -> None:
+    """Read one file, or say why it cannot be used."""
+    allow_cpu_time(limits.timeout_s * DECODER_THREADS)
     try:
-        if isinstance(request, DecodeRequest):
-            _decode(request, limits, replies, complaints)
-        else:
-            _probe(request, limits, replies)
+        read_file()
     except MediaError as error:
         _send_error(replies, error.code, str(error))
     except Exception as error:  # whatever a decoder throws, this file is its cause
@@ -76,11 +86,15 @@ def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: Stan
 
 
 def _decode(
-    request: DecodeRequest, limits: Limits, replies: BinaryIO, complaints: StandardError
+    path: Path,
+    request: DecodeRequest,
+    limits: Limits,
+    replies: BinaryIO,
+    complaints: StandardError,
 ) -> None:
     complaints.forget()
     frames = decode_media(
-        Path(request.path),
+        path,
         MediaKind(request.kind),
         request.spec,
         max_pixels=limits.max_pixels,
@@ -91,8 +105,10 @@ def _decode(
         reply = FrameReply(
             index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
         )
-        send(replies, encode_message(reply, encode_frame(frame.pixels, request.spec.jpeg_quality)))
-    send(replies, encode_message(DoneReply()))
+        encoded = encode_frame(frame.pixels, request.spec.jpeg_quality)
+        # Small replies go together: to wake the parent costs more than a small frame.
+        replies.write(encode_message(reply, encoded))
+    replies.write(encode_message(DoneReply()))
 
 
 def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:

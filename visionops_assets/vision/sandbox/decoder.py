@@ -3,7 +3,7 @@
 The child is a fresh interpreter, never a fork: the caller may have threads, and secrets in memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +91,42 @@ class DecoderSandbox:
             MediaError: another subclass says why the file cannot be used.
             RuntimeError: the child cannot be started at all; no file is to blame.
         """
-        with self._child_for_one_file() as child:
-            request = DecodeRequest(path=str(path.resolve()), kind=kind, spec=spec)
-            child.send(encode_message(request))
-            return _collect_frames(child, spec)
+        [result] = self.decode_each([path], kind, spec)
+        if isinstance(result, MediaError):
+            raise result
+        return result
+
+    def decode_each(
+        self, paths: Sequence[Path], kind: MediaKind, spec: PreprocessingSpec
+    ) -> Iterator[list[EncodedFrame] | MediaError]:
+        """Decode files of one kind, and yield the frames of each, or why it cannot be used.
+
+        They are one request: a message each would cost more than decoding, if they are small. If
+        the child dies, the file at hand is to blame, and another child goes on with the next one.
+
+        Raises:
+            RuntimeError: the child cannot be started at all; no file is to blame.
+        """
+        left = list(paths)
+        while left:
+            for result in self._decode_some(left, kind, spec):
+                del left[0]
+                yield result
+
+    def _decode_some(
+        self, paths: Sequence[Path], kind: MediaKind, spec: PreprocessingSpec
+    ) -> Iterator[list[EncodedFrame] | MediaError]:
+        """Decode files in one child, up to the first that brings it down."""
+        try:
+            with self._child_for_one_file() as child:
+                resolved = tuple(str(path.resolve()) for path in paths)
+                request = DecodeRequest(paths=resolved, kind=kind, spec=spec)
+                child.send(encode_message(request))
+                for _ in paths:
+                    child.begin_file()
+                    yield _result(child, spec)
+        except DecoderCrashedError as error:
+            yield error
 
     def probe(self, read: Callable[[int, int], bytes], size_bytes: int) -> VideoFacts:
         """Read the declarations of a video without decoding it, or fetching more than needed.
@@ -145,6 +177,20 @@ class DecoderSandbox:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+
+def _result(child: ChildProcess, spec: PreprocessingSpec) -> list[EncodedFrame] | MediaError:
+    """Return the replies to one file: its frames, or why it cannot be used.
+
+    Raises:
+        DecoderCrashedError: the child is of no more use.
+    """
+    try:
+        return _collect_frames(child, spec)
+    except DecoderCrashedError:
+        raise
+    except MediaError as error:
+        return error
 
 
 def _collect_frames(child: ChildProcess, spec: PreprocessingSpec) -> list[EncodedFrame]:

@@ -29,10 +29,13 @@ class Limits(Record):
 
 
 class DecodeRequest(Record):
-    """Asks for one file to be decoded."""
+    """Asks for files to be decoded, one after the other.
+
+    The replies to each are its frames, then that it is done or why it cannot be used.
+    """
 
     type: Literal["decode"] = "decode"
-    path: str
+    paths: tuple[str, ...]
     kind: MediaKind
     spec: PreprocessingSpec
 

@@ -1,0 +1,154 @@
+"""Which files a decoder gets at once, and in what order their frames come."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.contracts.preprocessing import BlurMask
+from visionops_assets.errors import DecoderCrashedError, MediaError, MissingMediaError
+from visionops_assets.settings import Settings
+from visionops_assets.stages.frames import decoding
+from visionops_assets.stages.frames.decoding import Decoders, Group, grouped
+from visionops_assets.stages.frames.fetching import Fetched, StoredFile
+from visionops_assets.vision.sandbox.decoder import EncodedFrame
+
+SPEC = PreprocessingSpec(filters=(BlurMask(sources=("gate",)),))
+SMALL = decoding.SMALL_BYTES
+
+
+def fetched(
+    number: int,
+    size: int = 1,
+    kind: str = "image",
+    source: str = "gate",
+    folder: Path = Path("/nowhere"),
+    error: MediaError | None = None,
+) -> Fetched:
+    media_id = str(UUID(int=number))
+    return Fetched(StoredFile(media_id, "key", "0", size, kind, source), folder / media_id, error)
+
+
+FILES = st.lists(
+    st.builds(
+        fetched,
+        st.integers(0, 9),
+        st.sampled_from([1, SMALL, SMALL + 1]),
+        st.sampled_from(["image", "video"]),
+        st.sampled_from(["gate", "door"]),
+    ),
+    max_size=60,
+)
+
+
+@given(FILES)
+def test_groups_are_of_small_images_with_the_same_filters_and_keep_the_order(
+    files: list[Fetched],
+) -> None:
+    groups = list(grouped(files, SPEC))
+    assert [each for group in groups for each in group.files] == files
+    for group in groups:
+        assert 1 <= len(group.files) <= decoding.GROUP_FILES
+        assert {SPEC.for_source(each.file.source) for each in group.files} == {group.spec}
+        if len(group.files) > 1:
+            assert {each.file.kind for each in group.files} == {"image"}
+            assert max(each.file.bytes for each in group.files) <= SMALL
+
+
+def test_small_images_of_one_source_fill_groups() -> None:
+    sizes = [len(group.files) for group in grouped([fetched(i) for i in range(40)], SPEC)]
+    assert sizes == [16, 16, 8]
+
+
+class Sandbox:
+    """Stands in for the decoder: a file is one frame, of its own name; some bring it down."""
+
+    crashes: dict[str, int] = {}  # noqa: RUF012
+    asked: list[list[str]] = []  # noqa: RUF012
+
+    def __init__(self, **_limits: object) -> None: ...
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def decode_each(
+        self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
+    ) -> Iterator[list[EncodedFrame] | MediaError]:
+        self.asked.append([path.name for path in paths])
+        for path in paths:
+            if self.crashes.get(path.name, 0):
+                self.crashes[path.name] -= 1
+                yield DecoderCrashedError("died")
+            else:
+                yield [EncodedFrame(0, 0.0, path.name.encode(), "0" * 16)]
+
+
+@pytest.fixture(autouse=True)
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> type[Sandbox]:
+    monkeypatch.setattr(decoding, "DecoderSandbox", Sandbox)
+    monkeypatch.setattr(decoding, "usable_cores", lambda: 3)
+    monkeypatch.setattr(Sandbox, "crashes", {})
+    monkeypatch.setattr(Sandbox, "asked", [])
+    return Sandbox
+
+
+def decode(groups: Iterator[Group], files: int) -> list[tuple[int, int, str | None]]:
+    with Decoders(Settings(), files) as decoders:
+        return [
+            (result.media_id.int, len(frames), result.error.code if result.error else None)
+            for result, frames in decoders.decode(groups)
+        ]
+
+
+def test_results_come_in_the_order_of_the_files_and_files_leave_the_disk(tmp_path: Path) -> None:
+    files = [fetched(i, size=SMALL * (1 + i % 3), folder=tmp_path) for i in range(50)]
+    for each in files:
+        each.path.touch()
+    assert decode(grouped(files, SPEC), 50) == [(i, 1, None) for i in range(50)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_bad_file_of_a_group_is_alone(sandbox: type[Sandbox]) -> None:
+    once, twice = str(UUID(int=2)), str(UUID(int=4))
+    sandbox.crashes |= {once: 1, twice: 2}
+    gone = fetched(3, error=MissingMediaError("gone"))
+    files = [gone if number == 3 else fetched(number) for number in range(6)]
+    codes = {3: "missing", 4: "decoder_crashed"}
+    expected = [(i, int(i not in codes), codes.get(i)) for i in range(6)]
+    assert decode(grouped(files, SPEC), 6) == expected
+    assert sandbox.asked == [
+        [str(UUID(int=i)) for i in (0, 1, 2, 4, 5)],
+        [once],
+        [twice],
+    ]
+
+
+def test_files_are_read_ahead_only_as_far_as_the_disk_allows() -> None:
+    read: list[int] = []
+
+    def large() -> Iterator[Fetched]:
+        for number in range(8):
+            read.append(number)
+            yield fetched(number, size=decoding.HELD_BYTES // 2, kind="video")
+
+    ahead = []
+    with Decoders(Settings(), 8) as decoders:
+        for number, _ in enumerate(decoders.decode(grouped(large(), SPEC))):
+            ahead.append(len(read) - number)
+    assert len(ahead) == 8
+    assert max(ahead) == 3
+
+
+def test_a_decoder_that_does_not_start_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Iterator[list[EncodedFrame]]:
+        raise RuntimeError("does not start")
+
+    monkeypatch.setattr(Sandbox, "decode_each", fail)
+    with pytest.raises(RuntimeError, match="does not start"):
+        decode(grouped([fetched(i) for i in range(99)], SPEC), 99)

@@ -1,0 +1,146 @@
+"""Decodes the files of a batch on all cores, while others are fetched and written."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from visionops_assets.catalog.processing import Processed
+from visionops_assets.contracts import MediaKind, PreprocessingSpec
+from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.settings import Settings, usable_cores
+from visionops_assets.stages.frames.fetching import Fetched
+from visionops_assets.vision.decoders import decoder_of
+from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
+
+SMALL_BYTES = 256 * 1024
+GROUP_FILES = 16
+"""So many small images go to a decoder at once."""
+GROUPS_PER_CORE = 2
+"""One is decoded, and one waits, so that no core does."""
+HELD_BYTES = 256 * 1024**2
+"""Files on the disk at a time, beside the largest: a batch may be of videos alone."""
+
+Decoded = tuple[Processed, list[EncodedFrame]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that one decoder gets at once, all of one kind and spec; `spec` holds for them."""
+
+    files: Sequence[Fetched]
+    spec: PreprocessingSpec
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of the files."""
+        return sum(each.file.bytes for each in self.files)
+
+
+def grouped(files: Iterable[Fetched], spec: PreprocessingSpec) -> Iterator[Group]:
+    """Put small images that follow each other into groups; larger files, and videos, go alone."""
+    group: list[Fetched] = []
+    its_spec = spec
+    for each in files:
+        own_spec = spec.for_source(each.file.source)
+        is_small = each.file.kind == MediaKind.IMAGE and each.file.bytes <= SMALL_BYTES
+        if group and (len(group) == GROUP_FILES or own_spec != its_spec or not is_small):
+            yield Group(group, its_spec)
+            group = []
+        its_spec = own_spec
+        group.append(each)
+        if not is_small:
+            yield Group(group, its_spec)
+            group = []
+    if group:
+        yield Group(group, its_spec)
+
+
+class Decoders:
+    """Sandboxes for all cores, as a context manager. Files are removed once they are decoded."""
+
+    def __init__(self, settings: Settings, files: int) -> None:
+        self._settings = settings
+        self._count = max(1, min(usable_cores(), files))
+        self._free: SimpleQueue[DecoderSandbox] = SimpleQueue()
+        self._opened = ExitStack()
+        self._threads = ThreadPoolExecutor(self._count, "decoder")
+
+    def __enter__(self) -> Self:
+        for _ in range(self._count):
+            sandbox = DecoderSandbox(
+                timeout_s=self._settings.decode_timeout_s,
+                memory_bytes=self._settings.decode_memory_bytes,
+                max_pixels=self._settings.max_image_pixels,
+                max_video_duration_s=self._settings.max_video_duration_s,
+            )
+            self._free.put(self._opened.enter_context(sandbox))
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        self._opened.close()
+
+    def decode(self, groups: Iterable[Group]) -> Iterator[Decoded]:
+        """Decode groups, and yield the results in their order.
+
+        `groups` is read ahead while others are decoded, as far as the disk's share allows.
+        """
+        waiting: deque[tuple[Group, Future[list[Decoded]]]] = deque()
+        held_bytes = 0
+        for group in groups:
+            held_bytes += group.bytes
+            waiting.append((group, self._threads.submit(self._decode_group, group)))
+            while waiting and (
+                len(waiting) >= GROUPS_PER_CORE * self._count or held_bytes > HELD_BYTES
+            ):
+                done, results = waiting.popleft()
+                yield from results.result()
+                held_bytes -= done.bytes
+        for _, results in waiting:
+            yield from results.result()
+
+    def _decode_group(self, group: Group) -> list[Decoded]:
+        sandbox = self._free.get()
+        try:
+            return list(_decoded(sandbox, group))
+        finally:
+            self._free.put(sandbox)
+            for each in group.files:
+                each.path.unlink(missing_ok=True)
+
+
+def _decoded(sandbox: DecoderSandbox, group: Group) -> Iterator[Decoded]:
+    found = [each for each in group.files if each.error is None]
+    paths, kind = [each.path for each in found], MediaKind(group.files[0].file.kind)
+    results = sandbox.decode_each(paths, kind, group.spec)
+    for each in group.files:
+        started_s = time.monotonic()
+        result = each.error or next(results)
+        if isinstance(result, DecoderCrashedError):
+            result = _once_more(sandbox, each.path, kind, group.spec)
+        milliseconds = round(1_000 * (time.monotonic() - started_s), 1)
+        error = result if isinstance(result, MediaError) else None
+        frames = [] if isinstance(result, MediaError) else result
+        media_id, decoder = UUID(each.file.media_id), decoder_of(kind)
+        yield Processed(media_id, len(frames), error, milliseconds, decoder), frames
+
+
+def _once_more(
+    sandbox: DecoderSandbox, path: Path, kind: MediaKind, spec: PreprocessingSpec
+) -> list[EncodedFrame] | MediaError:
+    """Decode a file again that its decoder died on: the machine may have been to blame."""
+    [result] = sandbox.decode_each([path], kind, spec)
+    return result
