@@ -1,7 +1,8 @@
 """What a montage shows, and where frames lie in shards."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -19,7 +20,7 @@ from visionops_assets.stages.frames import assets, decoding
 from visionops_assets.stages.frames.assets import MONTAGE_FRAMES, montage_sample
 from visionops_assets.stages.frames.fetching import Fetched, StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
-from visionops_assets.vision.sandbox.decoder import EncodedFrame
+from visionops_assets.vision.sandbox.decoder import DecodedFile, EncodedFrame
 
 
 def frames(count: int) -> list[EncodedFrame]:
@@ -77,14 +78,15 @@ class Sandbox:
 
     def decode_each(
         self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
-    ) -> Iterator[list[EncodedFrame]]:
-        for path in paths:
-            yield [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16)]
+    ) -> list[DecodedFile]:
+        frames = [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16) for path in paths]
+        return [DecodedFile([frame], None, 1.5) for frame in frames]
 
 
 def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(decoding, "DecoderSandbox", Sandbox)
     files = {"good": b"1", "gone": b"2", "flipped": b"3", "cut": b"45", "empty": b"6", "last": b"7"}
     store = MemoryStore(files | {"flipped": b"2", "cut": b"4", "empty": b""})
@@ -108,6 +110,7 @@ def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
             strict=True,
         )
     }
+    assert not list(tmp_path.glob("*/*")), "what is decoded leaves the disk"
     altered = dict.fromkeys(("flipped", "cut", "empty"), "altered")
     assert came_to == {"good": b"1", "last": b"7", "gone": "missing"} | altered
 

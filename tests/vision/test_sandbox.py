@@ -64,6 +64,12 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + struct.pack(">I", zlib.crc32(chunk))
 
 
+def header_of_a_big_bitmap() -> bytes:
+    """Return a BMP that declares 1.2 GB of pixels."""
+    header = struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
+
+
 def test_frames_are_those_of_a_decode_in_process(
     sandbox: DecoderSandbox, tmp_path: Path, picture: Path
 ) -> None:
@@ -117,8 +123,7 @@ def test_running_out_of_memory_is_a_crash_of_that_file_only(
     sandbox: DecoderSandbox, tmp_path: Path, picture: Path
 ) -> None:
     path = tmp_path / "big.bmp"
-    header = struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 24, 0, 0, 0, 0, 0, 0)
-    path.write_bytes(b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header)  # 1.2 GB of pixels
+    path.write_bytes(header_of_a_big_bitmap())
     with pytest.raises(DecoderCrashedError, match="MemoryError"):
         sandbox.decode(path, MediaKind.IMAGE, SPEC)
     assert len(sandbox.decode(picture, MediaKind.IMAGE, SPEC)) == 1
@@ -242,4 +247,46 @@ def test_a_long_error_is_cut_and_keeps_its_code() -> None:
     replies = io.BytesIO()
     child._send_error(replies, "corrupt", "x" * 501)
     header, _ = read_message(io.BytesIO(replies.getvalue()).read, max_body_bytes=0)
-    assert json.loads(header) == {"type": "error", "code": "corrupt", "message": "x" * 500}
+    assert json.loads(header) == {
+        "type": "error",
+        "code": "corrupt",
+        "message": "x" * 500,
+        "milliseconds": 0.0,
+    }
+
+
+def test_files_of_one_request_have_results_of_their_own_and_cost_no_child(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    truncated, big = tmp_path / "truncated", tmp_path / "big.bmp"
+    truncated.write_bytes(picture.read_bytes()[:-40])
+    big.write_bytes(header_of_a_big_bitmap())
+    [first] = sandbox.decode_each([picture], MediaKind.IMAGE, SPEC)
+    pid = child_pid(sandbox)
+    results = sandbox.decode_each([picture, truncated, picture], MediaKind.IMAGE, SPEC)
+    assert [len(each.frames) for each in results] == [1, 0, 1]
+    assert [type(each.error) for each in results] == [type(None), CorruptMediaError, type(None)]
+    assert results[2].frames == first.frames
+    assert all(each.milliseconds > 0 for each in (first, *results))
+    assert child_pid(sandbox) == pid
+    results = sandbox.decode_each([picture, big, picture, truncated], MediaKind.IMAGE, SPEC)
+    assert [each.error and each.error.code for each in results] == [
+        None,
+        "decoder_crashed",
+        None,
+        "corrupt",
+    ]
+    assert results[0].frames == results[2].frames == first.frames
+    assert child_pid(sandbox) != pid
+
+
+def test_each_file_of_a_request_has_the_whole_time(tmp_path: Path, picture: Path) -> None:
+    endless = tmp_path / "endless"
+    os.mkfifo(endless)
+    with DecoderSandbox(
+        timeout_s=2, memory_bytes=MEMORY_BYTES, max_pixels=MAX_PIXELS, max_video_duration_s=60
+    ) as sandbox:
+        sandbox.decode(picture, MediaKind.IMAGE, SPEC)
+        paths = [endless, picture, endless, picture]
+        results = sandbox.decode_each(paths, MediaKind.IMAGE, SPEC)
+    assert [len(each.frames) for each in results] == [0, 1, 0, 1]

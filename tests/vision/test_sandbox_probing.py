@@ -86,7 +86,11 @@ def test_a_child_that_hangs_keeps_nobody() -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [DoneReply(), FrameReply(index=0, time_s=0, perceptual_hash="0" * 16), ReadyReply()],
+    [
+        DoneReply(milliseconds=1),
+        FrameReply(index=0, time_s=0, perceptual_hash="0" * 16),
+        ReadyReply(),
+    ],
 )
 def test_a_reply_out_of_turn_is_a_crash(
     sandbox: DecoderSandbox, monkeypatch: pytest.MonkeyPatch, reply: Reply

@@ -19,7 +19,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
-from visionops_assets.stages.frames.decoding import Decoded, Decoders, grouped
+from visionops_assets.stages.frames.decoding import Decoders, Result, grouped
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
@@ -111,7 +111,7 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
 
 def _decode_all(
     media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
-) -> Iterator[Decoded]:
+) -> Iterator[Result]:
     """Decode each media file, or say why it cannot be used."""
     rows = media[list(StoredFile._fields)].itertuples(index=False)
     with (
@@ -119,4 +119,6 @@ def _decode_all(
         Decoders(load_settings(), len(media)) as decoders,
     ):
         fetched = fetch_each(map(StoredFile._make, rows), object_store, Path(folder))
-        yield from decoders.decode(grouped(fetched, spec))
+        for result, frames in decoders.decode(grouped(fetched, spec)):
+            (Path(folder) / str(result.media_id)).unlink(missing_ok=True)
+            yield result, frames

@@ -1,12 +1,10 @@
 """Decodes the files of a batch on all cores, while others are fetched and written."""
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
@@ -14,11 +12,11 @@ from uuid import UUID
 
 from visionops_assets.catalog.processing import Processed
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
-from visionops_assets.errors import DecoderCrashedError, MediaError
+from visionops_assets.errors import DecoderCrashedError
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.frames.fetching import Fetched
 from visionops_assets.vision.decoders import decoder_of
-from visionops_assets.vision.sandbox.decoder import DecoderSandbox, EncodedFrame
+from visionops_assets.vision.sandbox.decoder import DecodedFile, DecoderSandbox, EncodedFrame
 
 SMALL_BYTES = 256 * 1024
 GROUP_FILES = 16
@@ -28,7 +26,7 @@ GROUPS_PER_CORE = 2
 HELD_BYTES = 256 * 1024**2
 """Files on the disk at a time, beside the largest: a batch may be of videos alone."""
 
-Decoded = tuple[Processed, list[EncodedFrame]]
+Result = tuple[Processed, list[EncodedFrame]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def grouped(files: Iterable[Fetched], spec: PreprocessingSpec) -> Iterator[Group
 
 
 class Decoders:
-    """Sandboxes for all cores, as a context manager. Files are removed once they are decoded."""
+    """Sandboxes for all cores, as a context manager."""
 
     def __init__(self, settings: Settings, files: int) -> None:
         self._settings = settings
@@ -93,12 +91,13 @@ class Decoders:
         self._threads.shutdown(cancel_futures=True)
         self._opened.close()
 
-    def decode(self, groups: Iterable[Group]) -> Iterator[Decoded]:
+    def decode(self, groups: Iterable[Group]) -> Iterator[Result]:
         """Decode groups, and yield the results in their order.
 
-        `groups` is read ahead while others are decoded, as far as the disk's share allows.
+        `groups` is read ahead while others are decoded, as far as the disk's share allows: once a
+        result is yielded, its file is needed no more.
         """
-        waiting: deque[tuple[Group, Future[list[Decoded]]]] = deque()
+        waiting: deque[tuple[Group, Future[list[Result]]]] = deque()
         held_bytes = 0
         for group in groups:
             held_bytes += group.bytes
@@ -107,40 +106,33 @@ class Decoders:
                 len(waiting) >= GROUPS_PER_CORE * self._count or held_bytes > HELD_BYTES
             ):
                 done, results = waiting.popleft()
-                yield from results.result()
                 held_bytes -= done.bytes
+                yield from results.result()
         for _, results in waiting:
             yield from results.result()
 
-    def _decode_group(self, group: Group) -> list[Decoded]:
+    def _decode_group(self, group: Group) -> list[Result]:
         sandbox = self._free.get()
         try:
             return list(_decoded(sandbox, group))
         finally:
             self._free.put(sandbox)
-            for each in group.files:
-                each.path.unlink(missing_ok=True)
 
 
-def _decoded(sandbox: DecoderSandbox, group: Group) -> Iterator[Decoded]:
-    found = [each for each in group.files if each.error is None]
-    paths, kind = [each.path for each in found], MediaKind(group.files[0].file.kind)
-    results = sandbox.decode_each(paths, kind, group.spec)
+def _decoded(sandbox: DecoderSandbox, group: Group) -> Iterator[Result]:
+    kind = MediaKind(group.files[0].file.kind)
+    found = [each.path for each in group.files if each.error is None]
+    decoded = iter(sandbox.decode_each(found, kind, group.spec) if found else ())
     for each in group.files:
-        started_s = time.monotonic()
-        result = each.error or next(results)
-        if isinstance(result, DecoderCrashedError):
-            result = _once_more(sandbox, each.path, kind, group.spec)
-        milliseconds = round(1_000 * (time.monotonic() - started_s), 1)
-        error = result if isinstance(result, MediaError) else None
-        frames = [] if isinstance(result, MediaError) else result
-        media_id, decoder = UUID(each.file.media_id), decoder_of(kind)
-        yield Processed(media_id, len(frames), error, milliseconds, decoder), frames
-
-
-def _once_more(
-    sandbox: DecoderSandbox, path: Path, kind: MediaKind, spec: PreprocessingSpec
-) -> list[EncodedFrame] | MediaError:
-    """Decode a file again that its decoder died on: the machine may have been to blame."""
-    [result] = sandbox.decode_each([path], kind, spec)
-    return result
+        result = DecodedFile([], each.error, 0.0) if each.error else next(decoded)
+        if isinstance(result.error, DecoderCrashedError):
+            # The machine may have been to blame.
+            [result] = sandbox.decode_each([each.path], kind, group.spec)
+        processed = Processed(
+            UUID(each.file.media_id),
+            len(result.frames),
+            result.error,
+            result.milliseconds,
+            decoder_of(kind),
+        )
+        yield processed, result.frames

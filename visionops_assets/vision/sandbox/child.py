@@ -1,6 +1,7 @@
 """The child of the sandbox: `python -m` this. Reads one file after another, within limits."""
 
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -68,16 +69,16 @@ def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: Stan
     for path in request.paths:
         decode = partial(_decode, Path(path), request, limits, replies, complaints)
         _answer(decode, limits, replies)
-    replies.flush()
 
 
 def _answer(read_file: Callable[[], None], limits: Limits, replies: BinaryIO) -> None:
     """Read one file, or say why it cannot be used."""
     allow_cpu_time(limits.timeout_s * DECODER_THREADS)
+    started_s = time.monotonic()
     try:
         read_file()
     except MediaError as error:
-        _send_error(replies, error.code, str(error))
+        _send_error(replies, error.code, str(error), _ms_since(started_s))
     except Exception as error:  # whatever a decoder throws, this file is its cause
         _send_error(
             replies, DecoderCrashedError.code, for_clients(f"{type(error).__name__}: {error}")
@@ -92,6 +93,7 @@ def _decode(
     replies: BinaryIO,
     complaints: StandardError,
 ) -> None:
+    started_s = time.monotonic()
     complaints.forget()
     frames = decode_media(
         path,
@@ -106,9 +108,10 @@ def _decode(
             index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
         )
         encoded = encode_frame(frame.pixels, request.spec.jpeg_quality)
-        # Small replies go together: to wake the parent costs more than a small frame.
+        # Those of a file go together: to wake the parent costs as much as a small frame.
         replies.write(encode_message(reply, encoded))
-    replies.write(encode_message(DoneReply()))
+    # Not later: if the next file hangs, this one is not to blame.
+    send(replies, encode_message(DoneReply(milliseconds=_ms_since(started_s))))
 
 
 def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:
@@ -126,8 +129,13 @@ def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:
     send(replies, encode_message(FactsReply(facts=facts)))
 
 
-def _send_error(replies: BinaryIO, code: str, message: str) -> None:
-    reply = ErrorReply(code=code, message=message[:MAX_ERROR_CHARACTERS])
+def _ms_since(started_s: float) -> float:
+    return round(1_000 * (time.monotonic() - started_s), 2)
+
+
+def _send_error(replies: BinaryIO, code: str, message: str, milliseconds: float = 0.0) -> None:
+    message = message[:MAX_ERROR_CHARACTERS]
+    reply = ErrorReply(code=code, message=message, milliseconds=milliseconds)
     send(replies, encode_message(reply))
 
 

@@ -3,6 +3,7 @@
 The child is a fresh interpreter, never a fork: the caller may have threads, and secrets in memory.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class EncodedFrame:
     time_s: float
     encoded: bytes
     perceptual_hash: str
+
+
+@dataclass(frozen=True)
+class DecodedFile:
+    """The frames of one file, or why it cannot be used, and how long that took."""
+
+    frames: list[EncodedFrame]
+    error: MediaError | None
+    milliseconds: float
 
 
 class DecoderSandbox:
@@ -92,14 +102,14 @@ class DecoderSandbox:
             RuntimeError: the child cannot be started at all; no file is to blame.
         """
         [result] = self.decode_each([path], kind, spec)
-        if isinstance(result, MediaError):
-            raise result
-        return result
+        if result.error:
+            raise result.error
+        return result.frames
 
     def decode_each(
         self, paths: Sequence[Path], kind: MediaKind, spec: PreprocessingSpec
-    ) -> Iterator[list[EncodedFrame] | MediaError]:
-        """Decode files of one kind, and yield the frames of each, or why it cannot be used.
+    ) -> list[DecodedFile]:
+        """Decode files of one kind, and return the results in their order.
 
         They are one request: a message each would cost more than decoding, if they are small. If
         the child dies, the file at hand is to blame, and another child goes on with the next one.
@@ -107,26 +117,32 @@ class DecoderSandbox:
         Raises:
             RuntimeError: the child cannot be started at all; no file is to blame.
         """
-        left = list(paths)
-        while left:
-            for result in self._decode_some(left, kind, spec):
-                del left[0]
-                yield result
+        results: list[DecodedFile] = []
+        while len(results) < len(paths):
+            self._decode_some(paths[len(results) :], kind, spec, results)
+        return results
 
     def _decode_some(
-        self, paths: Sequence[Path], kind: MediaKind, spec: PreprocessingSpec
-    ) -> Iterator[list[EncodedFrame] | MediaError]:
-        """Decode files in one child, up to the first that brings it down."""
+        self,
+        paths: Sequence[Path],
+        kind: MediaKind,
+        spec: PreprocessingSpec,
+        results: list[DecodedFile],
+    ) -> None:
+        """Decode files in one child, up to the first that brings it down; add the results."""
+        started_s = time.monotonic()
         try:
             with self._child_for_one_file() as child:
-                resolved = tuple(str(path.resolve()) for path in paths)
-                request = DecodeRequest(paths=resolved, kind=kind, spec=spec)
+                absolute = tuple(str(path.absolute()) for path in paths)
+                request = DecodeRequest(paths=absolute, kind=kind, spec=spec)
                 child.send(encode_message(request))
                 for _ in paths:
+                    started_s = time.monotonic()
                     child.begin_file()
-                    yield _result(child, spec)
-        except DecoderCrashedError as error:
-            yield error
+                    results.append(_result(child, spec))
+        except DecoderCrashedError as crash:
+            lasted_ms = round(1_000 * (time.monotonic() - started_s), 2)
+            results.append(DecodedFile([], crash, lasted_ms))
 
     def probe(self, read: Callable[[int, int], bytes], size_bytes: int) -> VideoFacts:
         """Read the declarations of a video without decoding it, or fetching more than needed.
@@ -179,30 +195,26 @@ class DecoderSandbox:
             self._child = None
 
 
-def _result(child: ChildProcess, spec: PreprocessingSpec) -> list[EncodedFrame] | MediaError:
+def _result(child: ChildProcess, spec: PreprocessingSpec) -> DecodedFile:
     """Return the replies to one file: its frames, or why it cannot be used.
 
     Raises:
         DecoderCrashedError: the child is of no more use.
     """
-    try:
-        return _collect_frames(child, spec)
-    except DecoderCrashedError:
-        raise
-    except MediaError as error:
-        return error
-
-
-def _collect_frames(child: ChildProcess, spec: PreprocessingSpec) -> list[EncodedFrame]:
     frames: list[EncodedFrame] = []
     while True:
-        reply, encoded = _receive(child, 3 * spec.size_px**2 + ENCODING_OVERHEAD_BYTES)
+        reply, encoded = child.receive(3 * spec.size_px**2 + ENCODING_OVERHEAD_BYTES)
         match reply:
             case FrameReply():
                 frame = EncodedFrame(reply.index, reply.time_s, encoded, reply.perceptual_hash)
                 frames.append(frame)
             case DoneReply():
-                return frames
+                return DecodedFile(frames, None, reply.milliseconds)
+            case ErrorReply():
+                error = _error(reply)
+                if isinstance(error, DecoderCrashedError):
+                    raise error
+                return DecodedFile([], error, reply.milliseconds)
             case _:
                 raise DecoderCrashedError("The decoder did not keep to the protocol on this file.")
 
@@ -211,5 +223,9 @@ def _receive(child: ChildProcess, max_body_bytes: int) -> tuple[Reply, bytes]:
     """Wait for a reply; a failure is raised as the error that it stands for."""
     reply, body = child.receive(max_body_bytes)
     if isinstance(reply, ErrorReply):
-        raise MEDIA_ERRORS.get(reply.code, DecoderCrashedError)(reply.message)
+        raise _error(reply)
     return reply, body
+
+
+def _error(reply: ErrorReply) -> MediaError:
+    return MEDIA_ERRORS.get(reply.code, DecoderCrashedError)(reply.message)

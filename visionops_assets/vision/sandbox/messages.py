@@ -84,9 +84,10 @@ class FactsReply(Record):
 
 
 class DoneReply(Record):
-    """Says that all frames of the file were sent."""
+    """Says that all frames of the file were sent, and how long they took."""
 
     type: Literal["done"] = "done"
+    milliseconds: float = Field(ge=0, allow_inf_nan=False)
 
 
 class ErrorReply(Record):
@@ -95,6 +96,7 @@ class ErrorReply(Record):
     type: Literal["error"] = "error"
     code: str
     message: str = Field(max_length=1_000)
+    milliseconds: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
 Request = DecodeRequest | ProbeRequest
