@@ -240,7 +240,7 @@ def test_the_walk_through_a_gif_ends() -> None:
         assert image_size(data) == ((16, 16) if blocks < MAX_BLOCKS else (9, 5))
 
 
-def test_colour_management_is_ignored() -> None:
+def test_gamma_and_a_broken_profile_are_ignored() -> None:
     png = saved(Image.new("RGB", SIZE, ORANGE), "PNG")
     assert colour_of(with_chunk(png, b"gAMA", struct.pack(">I", 100_000))) == ORANGE
     assert colour_of(with_chunk(png, b"cICP", bytes([9, 16, 0, 1]))) == ORANGE

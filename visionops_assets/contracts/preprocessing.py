@@ -131,6 +131,13 @@ def _is_empty(value: tuple[object, ...]) -> bool:
     return not value
 
 
+def _is_converted(value: str) -> bool:
+    return value == "to_srgb"
+
+
+ColourProfile = Literal["to_srgb", "ignored"]
+
+
 class PreprocessingSpec(Record):
     """How media become frames, in the frames stage, in training and in serving.
 
@@ -151,6 +158,8 @@ class PreprocessingSpec(Record):
     max_frames_per_video: int | None = Field(None, ge=1, le=20_000, exclude_if=_is_none)
     jpeg_quality: int | None = Field(None, ge=50, le=100, exclude_if=_is_none)
     """That of stored frames; None stores PNG, without loss."""
+    colour_profile: ColourProfile = Field("to_srgb", exclude_if=_is_converted)
+    """Whether the colours of an image are converted by its ICC profile."""
 
     deinterlace: bool = Field(True, exclude_if=bool)
     """Whether frames of a video that say they are interlaced are made whole."""

@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings
 
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.contracts.preprocessing import Filters, VideoSampling
+from visionops_assets.contracts.preprocessing import ColourProfile, Filters, VideoSampling
 
 FILTERS: TypeAdapter[Filters] = TypeAdapter(Filters)
 SAMPLING: TypeAdapter[VideoSampling] = TypeAdapter(VideoSampling)
@@ -108,6 +108,9 @@ class MediaSettings(BaseSettings):
     frame_colour: Literal["rgb", "gray"] = Field(
         "rgb", description="Colours of a frame; gray for pictures whose colour says nothing."
     )
+    frame_colour_profile: ColourProfile = Field(
+        "to_srgb", description="Whether colours are converted to sRGB by an image's ICC profile."
+    )
     frame_resize: Literal["stretch", "letterbox", "centre_crop"] = Field(
         "stretch",
         description="Whether a picture fills the frame, keeps its shape with bars, or is cut to "
@@ -167,6 +170,7 @@ class MediaSettings(BaseSettings):
             max_frames_per_video=self.video_max_frames,
             jpeg_quality=self.frame_jpeg_quality,
             deinterlace=self.video_deinterlace,
+            colour_profile=self.frame_colour_profile,
         )
 
 

@@ -58,6 +58,7 @@ TIFF_PHOTOMETRICS = {
 }
 TIFF_SAMPLE_FORMATS = {2: "signed samples", 3: "floating-point samples"}
 TIFF_UNSIGNED_FORMATS = frozenset({1, 4})  # whole numbers, and of an untold kind
+TIFF_TAGS = frozenset(Tag) - {Tag.ICC_PROFILE}
 MAX_DEPTH, MAX_COLOUR_SAMPLES = 16, 4
 PALETTE_DEPTHS_OF_OPENCV, PALETTE_DEPTHS_OF_PILLOW = frozenset({1, 4, 8}), frozenset({2})
 GRAY_DEPTHS_OF_OPENCV, COLOUR_DEPTHS_OF_OPENCV = frozenset({1, 8, 16}), frozenset({8, 16})
@@ -134,7 +135,7 @@ def _of_bmp(data: bytes) -> Coding | None:
 
 
 def _of_tiff(data: bytes) -> Coding | None:
-    numbers = tiff_numbers(data, set(Tag))
+    numbers = tiff_numbers(data, TIFF_TAGS)
     first = {tag: values[0] for tag, values in numbers.items() if values}
     depths = set(numbers.get(Tag.BITS_PER_SAMPLE, ())) or {1}
     return (

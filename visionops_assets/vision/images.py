@@ -16,7 +16,9 @@ CIE Lab in TIFF               sRGB, by littlecms
 GIF, WebP, APNG, TIFF pages   the first picture, of an APNG the first of its animation
 a GIF beyond its canvas       the canvas grows
 EXIF, XMP, TIFF orientation   turned upright, once
-ICC profile, gamma            ignored
+ICC profile                   converted to sRGB (`icc.py`), unless the spec says that it is ignored;
+                              profiles by lookup tables, of inks, and in GIF and BMP are ignored
+gamma and cICP of PNG, nclx   ignored
 ============================  =====================================================================
 
 Codings that OpenCV does not know are left to a second decoder where there is one: in the sandbox.
@@ -29,16 +31,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from visionops_assets.contracts.preprocessing import ColourProfile
 from visionops_assets.errors import CorruptMediaError, EmptyMediaError
 from visionops_assets.vision.codings import foreign_coding, refusal
 from visionops_assets.vision.gif import plain_gif
 from visionops_assets.vision.headers import ImageFormat, check_pixels, image_format, image_size
+from visionops_assets.vision.icc import to_srgb
 from visionops_assets.vision.orientation import orientation_of, upright
+from visionops_assets.vision.profiles import embedded_profile
 from visionops_assets.vision.tiff import without_alpha_in_tiff
 
 Pixels = npt.NDArray[np.uint8]
-SecondDecoder = Callable[[bytes, ImageFormat], Pixels]
-"""Decodes an image to uint8 (height, width, 3) RGB, upright."""
+SecondDecoder = Callable[[bytes, ImageFormat], tuple[Pixels, bytes | None]]
+"""Decodes an image to uint8 (height, width, 3) RGB, upright; gives its ICC profile beside it."""
 
 PNG_END = b"IEND\xae\x42\x60\x82"
 # These flags are the scale bit alone, to which IMREAD_COLOR_RGB is added.
@@ -51,7 +56,12 @@ TURNED_HERE = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 
 
 def decode_image(
-    data: bytes, needed_px: float, *, max_pixels: int, second_decoder: SecondDecoder | None = None
+    data: bytes,
+    needed_px: float,
+    *,
+    max_pixels: int,
+    profile: ColourProfile = "to_srgb",
+    second_decoder: SecondDecoder | None = None,
 ) -> Pixels:
     """Decode one encoded image, by the table above.
 
@@ -77,10 +87,13 @@ def decode_image(
     except (IndexError, struct.error):
         raise CorruptMediaError(f"The {found.name} header ends early. Upload it again.") from None
     if coding is None:
-        return _by_opencv(data, found, _reduction(min(width, height), needed_px))
-    if second_decoder is None or not coding.has_second_decoder:
+        pixels = _by_opencv(data, found, _reduction(min(width, height), needed_px))
+        embedded = embedded_profile(data, found)
+    elif second_decoder is None or not coding.has_second_decoder:
         raise refusal(coding)
-    return second_decoder(data, found)
+    else:
+        pixels, embedded = second_decoder(data, found)
+    return pixels if embedded is None or profile == "ignored" else to_srgb(pixels, embedded)
 
 
 def _by_opencv(data: bytes, found: ImageFormat, reduction: int) -> Pixels:

@@ -7,7 +7,6 @@ that it has in JPEG. TIFF, HEIC and AVIF are turned by their decoders.
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Literal
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.errors import CorruptMediaError
+from visionops_assets.vision.chunks import inflated, png_chunks, webp_chunks
 from visionops_assets.vision.headers import ImageFormat, jpeg_segments
 from visionops_assets.vision.tiff import Tag, tiff_numbers
 
@@ -30,8 +30,8 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 # ImageMagick keeps profiles as text: a name, a length, and hexadecimal digits.
 TEXT_PROFILES = re.compile(rb"Raw profile type (exif|APP1|xmp)", re.IGNORECASE)
 MAX_NOTE_BYTES = 1 << 20
-# A photograph of 100 MB has some 12,000. Hostile files must not keep us walking.
-MAX_CHUNKS = 65_536
+WEBP_NOTES = frozenset({b"EXIF", b"XMP "})
+PNG_NOTES = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 
 def orientation_of(data: bytes, found: ImageFormat) -> int:
@@ -80,34 +80,19 @@ def _notes_of_jpeg(data: bytes) -> Iterator[Note]:
 
 
 def _notes_of_webp(data: bytes) -> Iterator[Note]:
-    """Walk the chunks (RFC 9649, section 2.7)."""
-    position = 12
-    for _ in range(MAX_CHUNKS):
-        header = data[position : position + 8]
-        if len(header) < 8:  # noqa: PLR2004 - a name and a length
-            return
-        length = int.from_bytes(header[4:], "little")
-        body = data[position + 8 : position + 8 + length]
-        if header.startswith(b"EXIF"):
+    for name, body in webp_chunks(data, WEBP_NOTES):
+        if name == b"EXIF":
             yield "exif", body.removeprefix(EXIF_PREFIX)
-        elif header.startswith(b"XMP "):
+        else:
             yield "xmp", body
-        position += 8 + length + length % 2
 
 
 def _notes_of_png(data: bytes) -> Iterator[Note]:
-    """Walk the chunks (PNG third edition, section 5); those behind the pixels count, too."""
-    position = 8
-    for _ in range(MAX_CHUNKS):
-        header = data[position : position + 8]
-        if len(header) < 8:  # noqa: PLR2004 - a length and a name
-            return
-        length, name = int.from_bytes(header[:4], "big"), header[4:]
+    for name, body in png_chunks(data, PNG_NOTES):
         if name == b"eXIf":
-            yield "exif", data[position + 8 : position + 8 + length].removeprefix(EXIF_PREFIX)
-        elif name in (b"tEXt", b"zTXt", b"iTXt"):
-            yield from _note_of_text(name, data[position + 8 : position + 8 + length])
-        position += 12 + length
+            yield "exif", body.removeprefix(EXIF_PREFIX)
+        else:
+            yield from _note_of_text(name, body)
 
 
 def _note_of_text(name: bytes, body: bytes) -> Iterator[Note]:
@@ -123,10 +108,7 @@ def _note_of_text(name: bytes, body: bytes) -> Iterator[Note]:
     elif is_deflated:
         text = text[1:]
     if is_deflated:
-        try:
-            text = zlib.decompressobj().decompress(text, MAX_NOTE_BYTES)
-        except zlib.error:
-            return
+        text = inflated(text, MAX_NOTE_BYTES)
     if profile is None:
         yield "xmp", text
         return

@@ -31,7 +31,13 @@ def preprocess_image(
         MediaError: see `decode_image`.
     """
     needed_px = spec.size_px / least_part(spec)
-    pixels = decode_image(data, needed_px, max_pixels=max_pixels, second_decoder=second_decoder)
+    pixels = decode_image(
+        data,
+        needed_px,
+        max_pixels=max_pixels,
+        profile=spec.colour_profile,
+        second_decoder=second_decoder,
+    )
     return preprocess_pixels(pixels, spec)
 
 

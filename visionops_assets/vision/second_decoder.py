@@ -21,7 +21,7 @@ TURNED_HERE = frozenset({ImageFormat.AVIF})
 DECODER_THREADS = 2
 
 
-def decode_by_pillow(data: bytes, found: ImageFormat) -> Pixels:
+def decode_by_pillow(data: bytes, found: ImageFormat) -> tuple[Pixels, bytes | None]:
     """Decode one image whose size was checked; see `SecondDecoder`.
 
     Raises:
@@ -33,7 +33,7 @@ def decode_by_pillow(data: bytes, found: ImageFormat) -> Pixels:
         warnings.simplefilter("ignore")
         Image.MAX_IMAGE_PIXELS = None  # ours was checked
         try:
-            image = _opened_heic(data) if found is ImageFormat.HEIC else _opened(data, found)
+            image, profile = _opened(data, found)
             pixels = _as_rgb(image, data, found)
             turn = image.getexif().get(Tag.ORIENTATION, 1) if found in TURNED_HERE else 1
         except (MemoryError, CorruptMediaError, UnsupportedEncodingError):
@@ -42,10 +42,13 @@ def decode_by_pillow(data: bytes, found: ImageFormat) -> Pixels:
             if "memory" in str(error).lower():
                 raise MemoryError(str(error)) from error
             raise CorruptMediaError("The image is truncated or damaged. Upload it again.") from None
-    return upright(pixels, turn)
+    return upright(pixels, turn), profile
 
 
-def _opened(data: bytes, found: ImageFormat) -> Image.Image:
+def _opened(data: bytes, found: ImageFormat) -> tuple[Image.Image, bytes | None]:
+    """Decode, and return the ICC profile beside it; one of CIE Lab is done with."""
+    if found is ImageFormat.HEIC:
+        return _opened_heic(data)
     try:
         image = Image.open(io.BytesIO(data), formats=[PILLOW_NAMES.get(found, found.name)])
     except UnidentifiedImageError:
@@ -53,21 +56,19 @@ def _opened(data: bytes, found: ImageFormat) -> Image.Image:
             raise
         raise _unknown(found) from None
     image.load()
-    return image
+    return image, None if image.mode == "LAB" else image.info.get("icc_profile")
 
 
-def _opened_heic(data: bytes) -> Image.Image:
+def _opened_heic(data: bytes) -> tuple[Image.Image, bytes | None]:
     """Decode the primary picture; libheif turns it."""
     import pi_heif  # noqa: PLC0415 - takes 40 ms, which no other file has to wait for
 
     pi_heif.options.DECODE_THREADS = DECODER_THREADS
     try:
-        image: Image.Image = pi_heif.open_heif(
-            io.BytesIO(data), convert_hdr_to_8bit=True
-        ).to_pillow()
+        heif = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        return heif.to_pillow(), heif.info.get("icc_profile")
     except IndexError:  # no picture of a coding that it knows
         raise _unknown(ImageFormat.HEIC) from None
-    return image
 
 
 def _unknown(found: ImageFormat) -> UnsupportedEncodingError:

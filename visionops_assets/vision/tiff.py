@@ -11,7 +11,7 @@ from typing import NamedTuple
 from visionops_assets.errors import CorruptMediaError
 
 BIG_VERSION = 43
-NUMBER_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+NUMBER_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
 ASSOCIATED_ALPHA = 1
 # No camera writes more; hostile files must not keep us walking.
 MAX_TIFF_ENTRIES = 1_024
@@ -30,6 +30,7 @@ class Tag(IntEnum):
     SAMPLES_PER_PIXEL = 277
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
+    ICC_PROFILE = 34675
 
 
 SIZE_TAGS = (Tag.WIDTH, Tag.HEIGHT)
@@ -85,6 +86,21 @@ def tiff_numbers(data: bytes, tags: Collection[int]) -> dict[int, tuple[int, ...
     except struct.error:
         raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
     return found
+
+
+def tiff_bytes(data: bytes, tag: int, max_bytes: int) -> bytes | None:
+    """Read a field of bytes; None if it is not there, or longer than `max_bytes`.
+
+    Raises:
+        CorruptMediaError: the directory ends early.
+    """
+    try:
+        for entry in tiff_entries(data):
+            if entry.tag == tag and entry.amount <= max_bytes:
+                return data[entry.place : entry.place + entry.amount]
+    except struct.error:
+        raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
+    return None
 
 
 def tiff_size(data: bytes) -> tuple[int, int]:

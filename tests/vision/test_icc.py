@@ -1,0 +1,213 @@
+"""Colours are converted to sRGB by an embedded profile, as littlecms does."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from tests.vision.corpus import saved
+from tests.vision.heif import box, heic
+from tests.vision.icc_profiles import (
+    ADOBE,
+    ADOBE_RGB,
+    DISPLAY_P3,
+    LAB,
+    LINEAR,
+    P3,
+    PROPHOTO,
+    SRGB,
+    SRGB_CURVE,
+    WHITE,
+    gamma,
+    gray_profile,
+    parametric,
+    profile,
+    rgb_profile,
+    sampled,
+)
+from tests.vision.test_conversions import with_chunk
+from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.vision.headers import ImageFormat
+from visionops_assets.vision.icc import MAX_PROFILE_BYTES, conversion_of, to_srgb
+from visionops_assets.vision.preprocessing import Frame, preprocess_image
+from visionops_assets.vision.profiles import embedded_profile
+from visionops_assets.vision.second_decoder import decode_by_pillow
+
+PARITY_LEVELS = 2
+RELATIVE = ImageCms.Intent.RELATIVE_COLORIMETRIC
+SPEC = PreprocessingSpec(size_px=16)
+ORANGE = (200, 100, 50)
+PROFILES = {
+    "Adobe RGB": ADOBE,
+    "Display P3": P3,
+    "ProPhoto": rgb_profile(PROPHOTO, gamma(1.8)),
+    "sampled": rgb_profile(ADOBE_RGB, sampled(np.linspace(0, 1, 1024) ** 2)),
+    "linear": rgb_profile(DISPLAY_P3, LINEAR),
+    "para 0": rgb_profile(DISPLAY_P3, parametric(0, 1.9)),
+    "para 1": rgb_profile(DISPLAY_P3, parametric(1, 2.2, 0.9, 0.1)),
+    "para 2": rgb_profile(DISPLAY_P3, parametric(2, 2.2, 0.9, 0.05, 0.05)),
+    "para 4": rgb_profile(DISPLAY_P3, parametric(4, 2.4, 0.9, 0.05, 0.08, 0.04, 0.02, 0.0)),
+}
+
+
+def colours() -> Frame:
+    """Return colours of all kinds, the dark ones too: 64 x 64."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    pixels[:8] //= 8
+    pixels[8:12] = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None]
+    return pixels
+
+
+def by_littlecms(pixels: Frame, embedded: bytes) -> Frame:
+    image = ImageCms.profileToProfile(
+        Image.fromarray(pixels),
+        ImageCms.ImageCmsProfile(io.BytesIO(embedded)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=RELATIVE,
+        outputMode="RGB",
+    )
+    return np.asarray(image, np.uint8)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_colours_are_those_of_littlecms(name: str) -> None:
+    expected = by_littlecms(colours(), PROFILES[name]).astype(int)
+    assert np.abs(expected - colours()).max() > 20, "else it shows nothing"
+    assert np.abs(to_srgb(colours(), PROFILES[name]) - expected).max() <= PARITY_LEVELS
+
+
+@pytest.mark.parametrize("curve", [gamma(2.2), gamma(1.8), sampled(np.linspace(0, 1, 256) ** 1.75)])
+def test_gray_is_that_of_littlecms(curve: bytes) -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    expected = by_littlecms(levels, gray_profile(curve)).astype(int)
+    converted = to_srgb(np.dstack([levels] * 3), gray_profile(curve))
+    assert np.abs(converted - expected).max() <= PARITY_LEVELS
+
+
+def test_linear_gray_is_exact() -> None:
+    """Where littlecms, which has few steps for gray, is wrong by up to 10 levels."""
+    light = np.arange(256) / 255
+    curve = 1.055 * light ** (1 / 2.4) - 0.055
+    expected = np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, curve))
+    levels = np.dstack([np.arange(256, dtype=np.uint8)[None]] * 3)
+    assert np.abs(to_srgb(levels, gray_profile(LINEAR))[0, :, 0] - expected).max() <= 1
+
+
+def test_srgb_stays_as_it_is() -> None:
+    for same in (SRGB, rgb_profile(((0.43607, 0.2225, 0.01393), (0.38507, 0.71688, 0.0971),
+                                    (0.14308, 0.06062, 0.71417)), SRGB_CURVE)):  # fmt: skip
+        assert conversion_of(same) is None
+        assert np.array_equal(to_srgb(colours(), same), colours())
+
+
+TAGS = {b"wtpt": WHITE, b"A2B0": b"mft2" + bytes(100)}
+RGB_TAGS = {c + b"XYZ": b"XYZ " + bytes(16) for c in (b"r", b"g", b"b")}
+
+
+@pytest.mark.parametrize(
+    "embedded",
+    [
+        b"",
+        bytes(128),
+        ADOBE[:130],
+        ADOBE[:200],
+        LAB,
+        profile(b"RGB ", TAGS),
+        profile(b"RGB ", TAGS, pcs=b"Lab "),
+        profile(b"CMYK", TAGS, pcs=b"Lab "),
+        profile(b"GRAY", {b"kTRC": gamma(2.2)}, pcs=b"Lab "),
+        gray_profile(parametric(9, 1.0)),
+        gray_profile(parametric(1, 2.2, 0.0, 0.5)),
+        gray_profile(b"mft1" + bytes(20)),
+        gray_profile(b"curv" + bytes(4) + struct.pack(">I", 1 << 31)),
+        rgb_profile(ADOBE_RGB, gamma(2.2)) + bytes(MAX_PROFILE_BYTES),
+        profile(b"RGB ", RGB_TAGS | {c + b"TRC": b"junk" * 4 for c in (b"r", b"g", b"b")}),
+    ],
+)
+def test_what_cannot_be_converted_is_ignored(embedded: bytes) -> None:
+    assert np.array_equal(to_srgb(colours(), embedded), colours())
+
+
+def test_a_gray_profile_is_for_gray_pixels() -> None:
+    assert np.array_equal(to_srgb(colours(), gray_profile(gamma(1.0))), colours())
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_a_damaged_profile_breaks_nothing(noise: bytes, at: int) -> None:
+    pixels = np.full((2, 2, 3), 77, np.uint8)
+    for whole in (ADOBE, gray_profile(gamma(2.2)), rgb_profile(ADOBE_RGB, SRGB_CURVE)):
+        assert to_srgb(pixels, whole[:at] + noise + whole[at + len(noise) :]).shape == pixels.shape
+
+
+def png(embedded: bytes) -> bytes:
+    plain = saved(Image.new("RGB", (16, 16), ORANGE), "PNG")
+    return with_chunk(plain, b"iCCP", b"name\0\0" + zlib.compress(embedded))
+
+
+def in_parts(embedded: bytes, *, order: tuple[int, ...] = (2, 1, 3)) -> bytes:
+    """Return a JPEG with its profile in three parts."""
+    data = saved(Image.new("RGB", (16, 16), ORANGE), "JPEG", quality=100, subsampling=0)
+    third = len(embedded) // 3
+    ends = {1: (0, third), 2: (third, 2 * third), 3: (2 * third, len(embedded))}
+    segments = b""
+    for number in order:
+        body = b"ICC_PROFILE\0" + bytes([number, 3]) + embedded[slice(*ends[number])]
+        segments += b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body
+    return data[:2] + segments + data[2:]
+
+
+def by_pillow(name: str, **options: object) -> Callable[[bytes], bytes]:
+    image = Image.new("RGB", (16, 16), ORANGE)
+    return lambda embedded: saved(image, name, icc_profile=embedded, **options)
+
+
+FILES: dict[str, Callable[[bytes], bytes]] = {
+    "JPEG": by_pillow("JPEG", quality=100, subsampling=0),
+    "JPEG in parts": in_parts,
+    "PNG": png,
+    "WebP": by_pillow("WEBP", lossless=True),
+    "TIFF": by_pillow("TIFF"),
+    "TIFF by Pillow": by_pillow("TIFF", compression="zstd"),
+    "AVIF": by_pillow("AVIF", quality=100, subsampling="4:4:4"),
+    "HEIC": lambda embedded: heic(
+        np.full((16, 16, 3), ORANGE, np.uint8), (box(b"colr", b"prof", embedded),)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_profile_is_found_in_every_format(name: str) -> None:
+    data = FILES[name](ADOBE)
+    expected = by_littlecms(np.full((16, 16, 3), ORANGE, np.uint8), ADOBE).astype(int)
+    frame = preprocess_image(data, SPEC, max_pixels=256, second_decoder=decode_by_pillow)
+    assert np.abs(frame - expected).max() <= 6
+    ignoring = PreprocessingSpec(size_px=16, colour_profile="ignored")
+    frame = preprocess_image(data, ignoring, max_pixels=256, second_decoder=decode_by_pillow)
+    assert np.abs(frame.astype(int) - ORANGE).max() <= 4
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 3), (1, 3)])
+def test_a_profile_with_a_part_missing_is_ignored(order: tuple[int, ...]) -> None:
+    assert embedded_profile(in_parts(ADOBE, order=order), ImageFormat.JPEG) is None
+    assert embedded_profile(in_parts(ADOBE), ImageFormat.JPEG) == ADOBE
+
+
+def test_a_profile_of_inks_is_ignored() -> None:
+    image = Image.new("CMYK", (16, 16), (10, 20, 30, 40))
+    plain = saved(image, "JPEG", quality=100)
+    inked = saved(image, "JPEG", quality=100, icc_profile=profile(b"CMYK", TAGS, pcs=b"Lab "))
+    assert np.array_equal(
+        preprocess_image(plain, SPEC, max_pixels=256), preprocess_image(inked, SPEC, max_pixels=256)
+    )
+
+
+@pytest.mark.parametrize("found", [ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.TIFF])
+def test_a_header_that_ends_early_has_no_profile(found: ImageFormat) -> None:
+    for data in (b"", b"\xff\xd8\xff\xe2\0\x20ICC_PROFILE\0\1", b"II*\0\x08\0\0\0\5\0"):
+        assert embedded_profile(data, found) is None
