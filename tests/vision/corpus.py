@@ -44,21 +44,21 @@ class Case:
     all codes but `corrupt`, which is what the decoder finds: such a file is quarantined.
 
     Predictions are made without a sandbox: some formats are refused there, and damage that only
-    the messages of a decoder tell is not noticed.
+    the messages of a decoder or its checksums tell is not noticed.
     """
 
     make: Callable[[], bytes]
     kind: MediaKind | None
     code: str | None
     is_for_sandbox: bool = False
-    is_told_by_messages: bool = False
+    is_told_in_sandbox: bool = False
 
     @property
     def predicted_code(self) -> str | None:
         """Return the code with which a prediction is refused, None if there is an answer."""
         if self.is_for_sandbox:
             return "unsupported_encoding"
-        return None if self.is_told_by_messages else self.code
+        return None if self.is_told_in_sandbox else self.code
 
 
 def picture() -> Image.Image:
@@ -118,6 +118,14 @@ def lzw_hole() -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     data = saved(Image.fromarray(noise), "TIFF", compression="tiff_lzw")
     return data[:600] + bytes(40) + data[640:]
+
+
+def deflate_hole() -> bytes:
+    """Zero 20 bytes of a deflated TIFF: libtiff inflates what is left, and says nothing."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    data = saved(Image.fromarray(noise), "TIFF", compression="tiff_adobe_deflate")
+    middle = len(data) // 2
+    return data[:middle] + bytes(20) + data[middle + 20 :]
 
 
 def fax_hole() -> bytes:
@@ -230,7 +238,7 @@ def _for_sandbox(data: Callable[[], bytes], code: str | None = None) -> Case:
 
 
 def _hole(data: Callable[[], bytes]) -> Case:
-    return Case(data, MediaKind.IMAGE, "corrupt", is_told_by_messages=True)
+    return Case(data, MediaKind.IMAGE, "corrupt", is_told_in_sandbox=True)
 
 
 def _video(data: Callable[[], bytes], code: str | None = None) -> Case:
@@ -279,6 +287,7 @@ CASES: dict[str, Case] = {
     "truncated.tiff": _image(lambda: cut(saved(picture(), "TIFF"), 0.7), "corrupt"),
     "holed.jpg": _image(lambda: holed(saved(picture(), "JPEG")), "corrupt"),
     "hole.lzw.tiff": _hole(lzw_hole),
+    "hole.deflate.tiff": _hole(deflate_hole),
     "hole.fax.tiff": _hole(fax_hole),
     "hole.jpeg.tiff": _hole(jpeg_in_tiff_hole),
     "truncated-animation.png": _image(lambda: cut(animated("PNG"), 0.9), "corrupt"),

@@ -1,5 +1,6 @@
 """A video that was cut off or is damaged gives an error, and a sound one all its frames."""
 
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.vision.corpus import (
     times_of,
     video,
 )
+from tests.vision.tiffs import tiff
 from tests.vision.videos import (
     TRANSPORT_PACKET_BYTES,
     corrected_packets,
@@ -30,6 +32,7 @@ from visionops_assets.errors import (
     UnsupportedCodecError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.checksums import check_checksums
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
 from visionops_assets.vision.second_decoder import decode_by_pillow
@@ -225,3 +228,28 @@ def test_an_image_that_was_cut_off_is_corrupt_wherever(name: str) -> None:
         # The last bits of a TIFF may be padding; the footer of a TGA is optional.
         assert name.endswith((".tiff", ".tga"))
         assert np.array_equal(frame, whole)
+
+
+def deflated(*, tiled: bool = False, end: bytes | None = None) -> bytes:
+    """Return a TIFF of 64 x 64 in two deflated parts; `end` replaces the checksum of the second."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8).tobytes()
+    parts = [zlib.compress(noise[:2048]), zlib.compress(noise[2048:])]
+    if end is not None:
+        parts[1] = parts[1][:-4] + end
+    return tiff(parts, (64, 64), compression=8, is_tiled=tiled)
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_the_checksum_of_each_deflated_part_counts(tiled: bool) -> None:
+    sound = deflated(tiled=tiled)
+    assert preprocess_image(sound, EVERY_FRAME, max_pixels=10_000).any()
+    check_checksums(sound)
+    check_checksums(deflated(tiled=tiled, end=b""))  # the pixels are all there
+    with pytest.raises(CorruptMediaError, match="damaged inside"):
+        check_checksums(deflated(tiled=tiled, end=bytes(4)))
+
+
+def test_no_more_is_inflated_than_the_pixels_need() -> None:
+    bomb = zlib.compress(bytes(1 << 22))
+    data = tiff(bomb[:-4] + bytes(4), (8, 8), compression=8)
+    check_checksums(data)

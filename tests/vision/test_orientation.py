@@ -12,10 +12,12 @@ from PIL import Image, ImageOps
 
 from tests.vision.corpus import saved
 from tests.vision.test_conversions import with_chunk
+from tests.vision.tiffs import packed, tiff
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.vision.headers import ImageFormat, image_format
 from visionops_assets.vision.orientation import MAX_NOTE_BYTES, orientation_of, upright
 from visionops_assets.vision.preprocessing import preprocess_image
+from visionops_assets.vision.second_decoder import decode_by_pillow
 
 SIDE_PX = 64
 CENTRES = [(16, 16), (16, 48), (48, 16), (48, 48)]
@@ -23,6 +25,7 @@ PREFIX = b"Exif\0\0"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 ALL = range(1, 9)
+DEFLATE = 8
 
 
 def quarters() -> Image.Image:
@@ -102,6 +105,21 @@ def png_with_note_behind_the_pixels(orientation: int) -> bytes:
     return data[:-12] + struct.pack(">I", len(note)) + b"eXIf" + note + checksum + data[-12:]
 
 
+def tiff_of(*fields: tuple[int, tuple[int, ...]], compression: int = 1) -> bytes:
+    data = np.asarray(quarters()).tobytes()
+    if compression == DEFLATE:
+        data = zlib.compress(data)
+    return tiff(
+        data, (SIDE_PX,) * 2, samples=3, photometric=2, compression=compression, fields=dict(fields)
+    )
+
+
+def gray4(orientation: int) -> bytes:
+    """Return a TIFF of 4 bits, which Pillow decodes."""
+    levels = np.asarray(quarters().convert("L")) >> 4
+    return tiff(packed(levels, 4), (SIDE_PX,) * 2, bits=4, fields={274: (orientation,)})
+
+
 PLACES: dict[str, Callable[[int], bytes]] = {
     "PNG eXIf": lambda o: png((b"eXIf", exif(o, ">"))),
     "PNG eXIf with a prefix": lambda o: png((b"eXIf", PREFIX + exif(o))),
@@ -122,6 +140,10 @@ PLACES: dict[str, Callable[[int], bytes]] = {
     "JPEG EXIF, 32 bits": lambda o: jpeg(PREFIX + exif(o, ">", 4)),
     "JPEG XMP": lambda o: jpeg(XMP_PREFIX + xmp(o)),
     "JPEG EXIF beside XMP": lambda o: jpeg(XMP_PREFIX + xmp(9 - o), PREFIX + exif(o)),
+    "TIFF": lambda o: tiff_of((274, (o,))),
+    "TIFF deflated": lambda o: tiff_of((274, (o,)), compression=DEFLATE),
+    "TIFF XMP": lambda o: tiff_of((700, tuple(xmp(o)))),
+    "TIFF beside XMP": lambda o: tiff_of((274, (o,)), (700, tuple(xmp(9 - o)))),
     "PNG EXIF beside XMP": lambda o: png((b"iTXt", itxt(xmp(9 - o))), (b"eXIf", exif(o))),
     "JPEG EXIF without it, then XMP": lambda o: jpeg(PREFIX + exif(0), XMP_PREFIX + xmp(o)),
 }
@@ -137,6 +159,15 @@ def test_it_comes_upright(place: str, orientation: int) -> None:
     frame = preprocess_image(PLACES[place](orientation), spec, max_pixels=10_000).astype(int)
     for row, column in CENTRES:
         assert np.abs(frame[row, column] - expected[row, column]).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", ALL)
+def test_the_second_decoder_turns_too(orientation: int) -> None:
+    gray = Image.fromarray((np.asarray(quarters().convert("L")) >> 4) * 17)
+    gray.getexif()[274] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(gray))
+    pixels, _ = decode_by_pillow(gray4(orientation), ImageFormat.TIFF)
+    assert np.array_equal(pixels, np.dstack([expected] * 3))
 
 
 @pytest.mark.parametrize("orientation", ALL)

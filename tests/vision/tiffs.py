@@ -1,15 +1,18 @@
 """TIFF files of any kind, as bytes: encoders write few kinds, and cameras many."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-SHORT, LONG, LONG8 = 3, 4, 16
-CODES = {SHORT: "H", LONG: "I", LONG8: "Q"}
-STRIP_OFFSETS = 273
+SHORT, LONG = 3, 4
+BYTE = 1
+CODES = {BYTE: "B", SHORT: "H", LONG: "I"}
+XMP = 700
+STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES = 273, 279, 324, 325
 JPEG_OFFSET, JPEG_BYTES = 513, 514
+PLACES = {STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES, JPEG_OFFSET, JPEG_BYTES}
 
 
 def packed(samples: npt.NDArray[np.integer], bits: int) -> bytes:
@@ -21,7 +24,7 @@ def packed(samples: npt.NDArray[np.integer], bits: int) -> bytes:
 
 
 def tiff(
-    data: bytes,
+    data: bytes | Sequence[bytes],
     size: tuple[int, int],
     *,
     bits: int = 8,
@@ -32,53 +35,62 @@ def tiff(
     fields: Mapping[int, tuple[int, ...]] | None = None,
     order: str = "<",
     is_big: bool = False,
+    is_tiled: bool = False,
 ) -> bytes:
-    """Return a TIFF of one strip; `fields` are more of its numbers, of 16 bits if they fit."""
+    """Return a TIFF of one or more strips or tiles; `fields` are more of its numbers."""
+    parts = [data] if isinstance(data, bytes) else list(data)
     width, height = size
+    part_height = height // len(parts)
+    places, lengths = (TILE_OFFSETS, TILE_BYTES) if is_tiled else (STRIP_OFFSETS, STRIP_BYTES)
     values: dict[int, tuple[int, ...]] = {
         256: (width,),
         257: (height,),
         258: (bits,) * samples,
         259: (compression,),
         262: (photometric,),
-        STRIP_OFFSETS: (0,),
         277: (samples,),
-        278: (height,),
-        279: (len(data),),
         339: (sample_format,) * samples,
+        places: (0,) * len(parts),
+        lengths: tuple(map(len, parts)),
+        **({322: (width,), 323: (part_height,)} if is_tiled else {278: (part_height,)}),
         **(fields or {}),
     }
-    word, inline, header = ("Q", 8, 16) if is_big else ("I", 4, 8)
-    entry_head, counter = ("HHQ", "Q") if is_big else ("HHI", "H")
+    inline, header = (8, 16) if is_big else (4, 8)
+    entry_head, counter, word = ("HHQ", "Q", "Q") if is_big else ("HHI", "H", "I")
     entry_bytes = struct.calcsize(order + entry_head) + inline
     pool_at = header + struct.calcsize(order + counter) + len(values) * entry_bytes + inline
-    pool = b"".join(_stored(each, order, inline) for _, each in sorted(values.items()))
-    strip_at = pool_at + len(pool)
-    values[STRIP_OFFSETS] = (strip_at,)
+    strip_at = pool_at + sum(len(_stored(*each, order, inline)) for each in values.items())
+    values[places] = tuple(strip_at + sum(map(len, parts[:index])) for index in range(len(parts)))
     if JPEG_OFFSET in values:
         values[JPEG_OFFSET] = (strip_at,)
-    directory, spent = b"", pool_at
+    directory, pool = b"", b""
     for tag, numbers in sorted(values.items()):
-        kind = _kind(tag)
-        directory += struct.pack(order + entry_head, tag, kind, len(numbers))
-        encoded = struct.pack(order + CODES[kind] * len(numbers), *numbers)
-        if len(encoded) <= inline:
-            directory += encoded.ljust(inline, b"\0")
-        else:
-            directory += struct.pack(order + word, spent)
-            spent += len(encoded)
+        stored = _stored(tag, numbers, order, inline)
+        directory += struct.pack(order + entry_head, tag, _kind(tag), len(numbers))
+        directory += (
+            struct.pack(order + word, pool_at + len(pool))
+            if stored
+            else (_encoded(tag, numbers, order).ljust(inline, b"\0"))
+        )
+        pool += stored
     mark = b"II" if order == "<" else b"MM"
     head = (43, 8, 0, 16) if is_big else (42, 8)
     start = mark + struct.pack(order + ("HHHQ" if is_big else "HI"), *head)
     count = struct.pack(order + counter, len(values))
-    return start + count + directory + bytes(inline) + pool + data
+    return start + count + directory + bytes(inline) + pool + b"".join(parts)
 
 
 def _kind(tag: int) -> int:
-    return LONG if tag in {STRIP_OFFSETS, 279, JPEG_OFFSET, JPEG_BYTES} else SHORT
+    if tag == XMP:
+        return BYTE
+    return LONG if tag in PLACES else SHORT
 
 
-def _stored(numbers: tuple[int, ...], order: str, inline: int) -> bytes:
-    """Return numbers of 16 bits that do not fit into their entry; those of 32 bits are alone."""
-    encoded = struct.pack(f"{order}{len(numbers)}H", *numbers) if len(numbers) > 1 else b""
+def _encoded(tag: int, numbers: tuple[int, ...], order: str) -> bytes:
+    return struct.pack(order + CODES[_kind(tag)] * len(numbers), *numbers)
+
+
+def _stored(tag: int, numbers: tuple[int, ...], order: str, inline: int) -> bytes:
+    """Return numbers that do not fit into their entry."""
+    encoded = _encoded(tag, numbers, order)
     return encoded if len(encoded) > inline else b""

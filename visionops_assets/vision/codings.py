@@ -58,7 +58,16 @@ TIFF_PHOTOMETRICS = {
 }
 TIFF_SAMPLE_FORMATS = {2: "signed samples", 3: "floating-point samples"}
 TIFF_UNSIGNED_FORMATS = frozenset({1, 4})  # whole numbers, and of an untold kind
-TIFF_TAGS = frozenset(Tag) - {Tag.ICC_PROFILE}
+TIFF_TAGS = frozenset(
+    {
+        Tag.BITS_PER_SAMPLE,
+        Tag.COMPRESSION,
+        Tag.PHOTOMETRIC,
+        Tag.SAMPLES_PER_PIXEL,
+        Tag.EXTRA_SAMPLES,
+        Tag.SAMPLE_FORMAT,
+    }
+)
 MAX_DEPTH, MAX_COLOUR_SAMPLES = 16, 4
 PALETTE_DEPTHS_OF_OPENCV, PALETTE_DEPTHS_OF_PILLOW = frozenset({1, 4, 8}), frozenset({2})
 GRAY_DEPTHS_OF_OPENCV, COLOUR_DEPTHS_OF_OPENCV = frozenset({1, 8, 16}), frozenset({8, 16})

@@ -15,6 +15,7 @@ from visionops_assets.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision.checksums import check_checksums
 from visionops_assets.vision.choosing import choice_of, evenly
 from visionops_assets.vision.deinterlacing import Picture, whole_ones
 from visionops_assets.vision.display import Display
@@ -70,9 +71,11 @@ def decode_media(
     if found is not kind:
         raise UnsupportedMediaError(f"The file is a {found}, but was announced as a {kind}.")
     if kind is MediaKind.IMAGE:
+        data = path.read_bytes()
         pixels = preprocess_image(
-            path.read_bytes(), spec, max_pixels=max_pixels, second_decoder=decode_by_pillow
+            data, spec, max_pixels=max_pixels, second_decoder=decode_by_pillow
         )
+        check_checksums(data)
         yield DecodedFrame(0, 0.0, pixels)
         return
     yield from _decode_video(path, spec, max_pixels, max_video_duration_s)

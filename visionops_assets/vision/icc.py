@@ -171,7 +171,7 @@ def _levels_of_steps() -> Pixels:
     light = np.arange(LIGHT_STEPS + 1) / LIGHT_STEPS
     curve = 1.055 * light ** (1 / 2.4) - 0.055
     encoded = np.where(light <= LINEAR_BELOW, 12.92 * light, curve)
-    return np.rint(255 * encoded).astype(np.uint8)
+    return np.asarray(np.rint(255 * encoded), np.uint8)
 
 
 _LEVEL_OF_STEP = _levels_of_steps()

@@ -52,7 +52,7 @@ REDUCED_READS = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
 }
-TURNED_HERE = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
+TURNED_HERE = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.TIFF})
 
 
 def decode_image(
@@ -107,10 +107,10 @@ def _by_opencv(data: bytes, found: ImageFormat, reduction: int) -> Pixels:
             data = plain_gif(data)
         case ImageFormat.TIFF:
             data = without_alpha_in_tiff(data)
-    if found not in TURNED_HERE:
-        return decode_by_opencv(data, flags)
-    pixels = decode_by_opencv(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    return upright(pixels, orientation_of(data, found))
+    if found is not ImageFormat.TIFF:  # its own field is left to libtiff
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = decode_by_opencv(data, flags)
+    return upright(pixels, orientation_of(data, found)) if found in TURNED_HERE else pixels
 
 
 def _reduction(shorter_side_px: int, needed_px: float) -> int:

@@ -2,7 +2,7 @@
 
 EXIF says it (EXIF 2.32, tag 274), else XMP (`tiff:Orientation`); a picture without either is as it
 is stored. OpenCV reads neither XMP, nor EXIF in text of a PNG, nor EXIF in WebP behind the prefix
-that it has in JPEG. TIFF, HEIC and AVIF are turned by their decoders.
+that it has in JPEG. HEIC and AVIF are turned by their decoders, and TIFF by its own field.
 """
 
 import re
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from visionops_assets.errors import CorruptMediaError
 from visionops_assets.vision.chunks import inflated, png_chunks, webp_chunks
 from visionops_assets.vision.headers import ImageFormat, jpeg_segments
-from visionops_assets.vision.tiff import Tag, tiff_numbers
+from visionops_assets.vision.tiff import Tag, tiff_bytes, tiff_numbers
 
 Note = tuple[Literal["exif", "xmp"], bytes]
 
@@ -35,7 +35,10 @@ PNG_NOTES = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 
 def orientation_of(data: bytes, found: ImageFormat) -> int:
-    """Return the orientation of a JPEG, PNG or WebP, 1 to 8; 1 where none is said."""
+    """Return the orientation that no decoder applies, 1 to 8: of JPEG, PNG, WebP; of TIFF by XMP.
+
+    It is 1 where nothing is said.
+    """
     of_xmp = 1
     for kind, note in _NOTES[found](data):
         if kind == "exif":
@@ -77,6 +80,13 @@ def _notes_of_jpeg(data: bytes) -> Iterator[Note]:
         for marker, place, length in jpeg_segments(data):
             if marker == JPEG_APP1:
                 yield from _app1(data[place + 2 : place + length])
+
+
+def _notes_of_tiff(data: bytes) -> Iterator[Note]:
+    with suppress(CorruptMediaError):
+        note = tiff_bytes(data, Tag.XMP, MAX_NOTE_BYTES)
+        if note is not None and not tiff_numbers(data, {Tag.ORIENTATION}):
+            yield "xmp", note
 
 
 def _notes_of_webp(data: bytes) -> Iterator[Note]:
@@ -133,4 +143,5 @@ _NOTES = {
     ImageFormat.JPEG: _notes_of_jpeg,
     ImageFormat.PNG: _notes_of_png,
     ImageFormat.WEBP: _notes_of_webp,
+    ImageFormat.TIFF: _notes_of_tiff,
 }

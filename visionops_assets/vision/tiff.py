@@ -26,10 +26,15 @@ class Tag(IntEnum):
     BITS_PER_SAMPLE = 258
     COMPRESSION = 259
     PHOTOMETRIC = 262
+    STRIP_OFFSETS = 273
     ORIENTATION = 274
     SAMPLES_PER_PIXEL = 277
+    STRIP_BYTES = 279
+    TILE_OFFSETS = 324
+    TILE_BYTES = 325
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
+    XMP = 700
     ICC_PROFILE = 34675
 
 
@@ -72,8 +77,10 @@ def tiff_entries(data: bytes) -> Iterator[Entry]:
         yield Entry(tag, code and order + code, count, place)
 
 
-def tiff_numbers(data: bytes, tags: Collection[int]) -> dict[int, tuple[int, ...]]:
-    """Read the numbers of these tags, at most `MAX_NUMBERS` per tag; those left out are not there.
+def tiff_numbers(
+    data: bytes, tags: Collection[int], most: int = MAX_NUMBERS
+) -> dict[int, tuple[int, ...]]:
+    """Read the numbers of these tags, at most `most` per tag; tags that are not there are left out.
 
     Raises:
         CorruptMediaError: the directory ends early.
@@ -82,7 +89,7 @@ def tiff_numbers(data: bytes, tags: Collection[int]) -> dict[int, tuple[int, ...
     try:
         for entry in tiff_entries(data):
             if entry.tag in tags and entry.tag not in found and entry.code is not None:
-                found[entry.tag] = _numbers(data, entry)
+                found[entry.tag] = _numbers(data, entry, most)
     except struct.error:
         raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
     return found
@@ -96,7 +103,7 @@ def tiff_bytes(data: bytes, tag: int, max_bytes: int) -> bytes | None:
     """
     try:
         for entry in tiff_entries(data):
-            if entry.tag == tag and entry.amount <= max_bytes:
+            if entry.tag == tag and entry.code is not None and entry.amount <= max_bytes:
                 return data[entry.place : entry.place + entry.amount]
     except struct.error:
         raise CorruptMediaError("The TIFF directory ends early. Upload it again.") from None
@@ -116,7 +123,7 @@ def tiff_size(data: bytes) -> tuple[int, int]:
             continue
         if entry.code is None or entry.amount != 1:
             raise CorruptMediaError("The TIFF gives its size in an unusual type.")
-        values[entry.tag] = _numbers(data, entry)[0]
+        values[entry.tag] = _numbers(data, entry, 1)[0]
         if len(values) == len(SIZE_TAGS):
             return values[Tag.WIDTH], values[Tag.HEIGHT]
     raise CorruptMediaError("The TIFF does not give its size.")
@@ -141,9 +148,9 @@ def without_alpha_in_tiff(data: bytes) -> bytes:
     return data
 
 
-def _numbers(data: bytes, entry: Entry) -> tuple[int, ...]:
+def _numbers(data: bytes, entry: Entry, most: int) -> tuple[int, ...]:
     order, code = (entry.code or "<B")[0], (entry.code or "<B")[1]
-    return _unpack(f"{order}{min(entry.amount, MAX_NUMBERS)}{code}", data, entry.place)
+    return _unpack(f"{order}{min(entry.amount, most)}{code}", data, entry.place)
 
 
 def _unpack(code: str, data: bytes, offset: int) -> tuple[int, ...]:
