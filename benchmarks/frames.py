@@ -25,6 +25,7 @@ from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.frames.decoding import Decoders, grouped
 from visionops_assets.stages.frames.fetching import Fetched, StoredFile
 from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 
 DIGITS = 600
@@ -124,6 +125,7 @@ def _decode_in_process(files: Files) -> int:
             max_video_duration_s=files.max_video_duration_s,
         ):
             perceptual_hash(frame.pixels)
+            measure_frame(frame.pixels)
             encode_frame(frame.pixels)
             count += 1
     return count

@@ -22,10 +22,10 @@ def png() -> bytes:
     return cv2.imencode(".png", pixels.reshape(40, 40, 3))[1].tobytes()
 
 
-def _row(media_id: UUID, lease: timedelta, **fields: Any) -> Media:
+def _row(media_id: UUID, lease: timedelta, source: str = "test", **fields: Any) -> Media:
     return Media(
         media_id=media_id,
-        source="test",
+        source=source,
         object_key=f"media/{media_id}",
         captured_at=datetime.now(UTC),
         lease_expires_at=datetime.now(UTC) + lease,
@@ -43,11 +43,12 @@ def begin_upload(data: bytes | None, lease: timedelta) -> Media:
     return media
 
 
-def store(data: bytes, *, announced: bool = True) -> Media:
+def store(data: bytes, *, announced: bool = True, source: str = "test") -> Media:
     """A stored file, and the event that is owed for it."""
     media = _row(
         uuid4(),
         timedelta(minutes=5),
+        source,
         status=MediaStatus.STORED,
         stored_at=datetime.now(UTC),
         kind=MediaKind.IMAGE,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import cv2
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.assets import dataset_snapshot
 from visionops_assets.stages.frames.assets import processed_frames
+from visionops_assets.stages.frames.checks import cameras_are_not_frozen, frames_show_something
 from visionops_assets.stages.labels.assets import labels
 from visionops_assets.stages.media.assets import raw_media
 from visionops_assets.stages.snapshot_files import (
@@ -45,6 +47,7 @@ from visionops_assets.stages.snapshot_files import (
     write_snapshot,
 )
 from visionops_assets.vision.headers import ImageFormat, image_format
+from visionops_assets.vision.monitoring.quality import FRAME_MEASURES
 from visionops_assets.vision.preprocessing import decode_frame
 
 WAIT_S = 30
@@ -367,5 +370,35 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
     assert image_format(picture.read_bytes()) is ImageFormat.JPEG
     assert decode_frame(picture.read_bytes()).shape == (16, 16, 3)
     assert effects(good)[1] == 2
+    with Catalog().begin() as session:
+        qualities = session.scalars(select(Frame.quality).where(Frame.media_id == good.media_id))
+        assert [len(quality) for quality in qualities] == [len(FRAME_MEASURES)] * 2
     monkeypatch.undo()
     load_settings.cache_clear()
+
+
+def checked(check: dg.AssetChecksDefinition) -> dg.AssetCheckResult:
+    """Evaluate a check on the catalog."""
+    result = check(catalog=Catalog())
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_a_camera_that_shows_nothing_is_told_of(relayed: Settings) -> None:
+    store(png())
+    take_new_messages()
+    assert checked(frames_show_something).passed
+    assert checked(cameras_are_not_frozen).passed
+    for level in range(6):
+        store(cv2.imencode(".png", np.full((40, 40, 3), level, np.uint8))[1].tobytes(), source="c7")
+    same = np.frombuffer(np.random.default_rng().bytes(1_200), np.uint8).reshape(20, 20, 3)
+    for size in range(10):
+        # The frame is the same, the file is another.
+        picture = cv2.imencode(".png", same)[1].tobytes()
+        store(picture + b"x" * size, source="c8")
+    take_new_messages()
+    dark, repeated = checked(frames_show_something), checked(cameras_are_not_frozen)
+    assert not dark.passed
+    assert dark.description == "c7: 6 of 6 frames are blank."
+    assert dark.severity is dg.AssetCheckSeverity.WARN
+    assert repeated.description == "c8: 10 of 10 frames are the same one."

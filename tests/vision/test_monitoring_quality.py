@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES, measure_quality
+from visionops_assets.vision.monitoring.quality import (
+    FRAME_MEASURES,
+    QUALITY_MEASURES,
+    measure_frame,
+    measure_quality,
+)
 from visionops_assets.vision.preprocessing import Frame
 
 RNG = np.random.default_rng(0)
@@ -102,3 +107,13 @@ def test_measures_stay_in_their_ranges(height: int, width: int, seed: int) -> No
 def test_what_is_no_frame_is_refused(frame: Frame) -> None:
     with pytest.raises(ValueError, match="frame"):
         measure_quality(frame)
+
+
+@pytest.mark.parametrize(
+    ("levels", "bits"), [([7], 0), ([0, 255], 1), ([1, 2, 3, 4], 2), (list(range(256)), 8)]
+)
+def test_entropy_is_the_bits_that_tell_a_level(levels: list[int], bits: float) -> None:
+    frame = np.resize(np.array(levels, np.uint8), (16, 16, 1)).repeat(3, 2)
+    found = dict(zip(FRAME_MEASURES, measure_frame(frame), strict=True))
+    assert found["entropy"] == pytest.approx(bits)
+    assert tuple(found.values())[:-1] == measure_quality(frame)

@@ -23,6 +23,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.settings import Settings
 from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import decode_frame, perceptual_hash
 from visionops_assets.vision.sandbox import child
 from visionops_assets.vision.sandbox import process as sandbox_process
@@ -84,6 +85,7 @@ def test_frames_are_those_of_a_decode_in_process(
             assert (frame.index, frame.time_s) == (original.index, original.time_s)
             assert np.array_equal(decode_frame(frame.encoded), original.pixels)
             assert frame.perceptual_hash == perceptual_hash(original.pixels)
+            assert frame.quality == pytest.approx(measure_frame(original.pixels))
 
 
 def test_a_bad_file_has_its_own_error_and_costs_no_child(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
@@ -28,6 +28,7 @@ class FrameRecord:
     shard_key: str
     shard_offset: int
     frame_bytes: int
+    quality: list[float]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def commit_frames(
     A batch that runs again points the same frame ids at its new shards.
     """
     own = {"spec_id": spec.spec_id, "batch_key": batch_key}
-    places = ("shard_key", "shard_offset", "frame_bytes", "perceptual_hash")
+    places = ("shard_key", "shard_offset", "frame_bytes", "perceptual_hash", "quality")
     _upsert(session, Frame, ["frame_id"], [vars(frame) | own for frame in frames], places)
     session.execute(
         insert(Spec)
@@ -136,6 +137,27 @@ def batches_without(
         query = query.where(Media.stored_at >= since)
     rows = session.execute(query.group_by(newest.c.batch_key).order_by(newest.c.batch_key))
     return dict(rows.all())
+
+
+def recent_frames(
+    session: Session, spec_id: str, within: timedelta, most: int
+) -> Sequence[tuple[str, str, list[float]]]:
+    """Return source, hash and quality of a spec's frames of some time, in the order of capture.
+
+    Where there are more than `most`, it is those that were captured last.
+    """
+    query = (
+        select(Media.source, Frame.perceptual_hash, Frame.quality)
+        .join(Media, Media.media_id == Frame.media_id)
+        .where(
+            Frame.spec_id == spec_id,
+            Frame.created_at > func.now() - within,
+            func.jsonb_array_length(Frame.quality) > 0,
+        )
+        .order_by(Media.captured_at.desc(), Frame.media_id, Frame.frame_index.desc())
+        .limit(most)
+    )
+    return session.execute(query).all()[::-1]
 
 
 def _upsert(

@@ -53,6 +53,9 @@ class Frame(Base):
     shard_key: Mapped[str] = mapped_column(index=True)
     shard_offset: Mapped[int] = mapped_column(comment="Of the PNG's first byte.")
     frame_bytes: Mapped[int]
+    quality: Mapped[list[float]] = mapped_column(
+        server_default="[]", comment="vision.monitoring.quality.FRAME_MEASURES."
+    )
     batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 

@@ -4,7 +4,7 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.processing import Processed, commit_frames
+from visionops_assets.catalog.processing import FrameRecord, Processed, commit_frames
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.resources.object_store import ObjectStore
@@ -24,8 +24,10 @@ from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.vision.monitoring.quality import FRAME_MEASURES
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_frame
+from visionops_assets.vision.quality_plots import quality_by_source
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 
 MONTAGE_FRAMES = 54
@@ -39,6 +41,12 @@ COLUMNS = columns(
     ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
     ("shard_offset", "int64", "First byte of its PNG or JPEG in the tar file."),
     ("frame_bytes", "int64", "Size of its PNG or JPEG."),
+    ("source", TEXT, "Camera, partner or user that sent the file."),
+    ("brightness", "float64", "Mean luma, 0 black to 1 white."),
+    ("contrast", "float64", "Standard deviation of luma, 0 to 0.5."),
+    ("sharpness", "float64", "Logarithm of the luma's variance of detail; low if blurred."),
+    ("noise", "float64", "Standard deviation of noise in luma, 0 to 1."),
+    ("entropy", "float64", "Bits of the luma's distribution, 0 to 8; low if blank."),
 )
 
 
@@ -85,7 +93,7 @@ def processed_frames(
     with catalog.begin() as session:
         commit_frames(session, context.partition_key, spec, frames, processed)
     crash_point(CrashPoint.FRAMES_COMMITTED)
-    manifest = frame_of(map(vars, frames), COLUMNS)
+    manifest = _manifest(frames, raw_media)
     refused = [each.error.code for each in processed if each.error]
     metadata: dict[str, Any] = {
         "frames": len(frames),
@@ -98,7 +106,19 @@ def processed_frames(
     }
     if shown:
         metadata["montage"] = picture(montage(list(map(decode_frame, shown))), "frames")
+        metadata["quality"] = picture(quality_by_source(manifest), "quality of frames")
     return dg.MaterializeResult(value=manifest, metadata=metadata)
+
+
+def _manifest(frames: Sequence[FrameRecord], media: pd.DataFrame) -> pd.DataFrame:
+    source_of = dict(zip(media["media_id"], media["source"], strict=True))
+    measured = (
+        vars(frame)
+        | {"source": source_of[str(frame.media_id)]}
+        | dict(zip(FRAME_MEASURES, frame.quality, strict=True))
+        for frame in frames
+    )
+    return frame_of(measured, COLUMNS)
 
 
 def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) -> list[bytes]:

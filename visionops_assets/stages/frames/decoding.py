@@ -20,7 +20,7 @@ from visionops_assets.vision.sandbox.decoder import DecodedFile, DecoderSandbox,
 
 SMALL_BYTES = 256 * 1024
 GROUP_FILES = 16
-"""So many small images go to a decoder at once."""
+"""Small images that a decoder gets at once."""
 GROUPS_PER_CORE = 2
 """One is decoded, and one waits, so that no core does."""
 HELD_BYTES = 256 * 1024**2

@@ -60,6 +60,7 @@ class ShardWriter:
                     shard_key=key,
                     shard_offset=entry.offset,
                     frame_bytes=entry.length,
+                    quality=list(frame.quality),
                 )
             )
         self._pending = []

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 QUALITY_MEASURES = ("brightness", "contrast", "sharpness", "noise")
 """The names of the results of `measure_quality`, in their order."""
+FRAME_MEASURES = (*QUALITY_MEASURES, "entropy")
+"""The names of the results of `measure_frame`, in their order."""
 MIN_LAPLACIAN_VARIANCE = 1e-3
 """Below this an image counts as flat: the logarithm of 0 has no value."""
 SMALLEST_SIDE_PX = 3
@@ -57,3 +59,19 @@ def measure_quality(frame: npt.NDArray[np.uint8]) -> tuple[float, float, float, 
         log10(max(laplacian_variance, MIN_LAPLACIAN_VARIANCE)),
         noise / WHITE,
     )
+
+
+def measure_frame(frame: npt.NDArray[np.uint8]) -> tuple[float, float, float, float, float]:
+    """Measure a frame that is stored, as `measure_quality` does, and its entropy.
+
+    The entropy is Shannon's, of the luma's 256 levels, in bits: 0 where all pixels are equal, up to
+    8. A covered lens, a test picture or a plain wall has little.
+
+    Raises:
+        ValueError: see `measure_quality`.
+    """
+    quality = measure_quality(frame)
+    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    counts = np.bincount(luma.ravel(), minlength=WHITE + 1)
+    shares = counts[counts > 0] / luma.size
+    return *quality, max(0.0, float(-(shares * np.log2(shares)).sum()))

@@ -15,6 +15,7 @@ from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
+from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox.limits import (
@@ -105,7 +106,10 @@ def _decode(
     for frame in frames:
         complaints.check()
         reply = FrameReply(
-            index=frame.index, time_s=frame.time_s, perceptual_hash=perceptual_hash(frame.pixels)
+            index=frame.index,
+            time_s=frame.time_s,
+            perceptual_hash=perceptual_hash(frame.pixels),
+            quality=measure_frame(frame.pixels),
         )
         encoded = encode_frame(frame.pixels, request.spec.jpeg_quality)
         # Those of a file go together: to wake the parent costs as much as a small frame.

@@ -42,6 +42,8 @@ class EncodedFrame:
     time_s: float
     encoded: bytes
     perceptual_hash: str
+    quality: tuple[float, ...]
+    """In the order of `FRAME_MEASURES`."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,9 @@ def _result(child: ChildProcess, spec: PreprocessingSpec) -> DecodedFile:
         reply, encoded = child.receive(3 * spec.size_px**2 + ENCODING_OVERHEAD_BYTES)
         match reply:
             case FrameReply():
-                frame = EncodedFrame(reply.index, reply.time_s, encoded, reply.perceptual_hash)
+                frame = EncodedFrame(
+                    reply.index, reply.time_s, encoded, reply.perceptual_hash, reply.quality
+                )
                 frames.append(frame)
             case DoneReply():
                 return DecodedFile(frames, None, reply.milliseconds)

@@ -66,6 +66,8 @@ class FrameReply(Record):
     index: int = Field(ge=0)
     time_s: float = Field(ge=0, allow_inf_nan=False)
     perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
+    quality: tuple[float, float, float, float, float]
+    """In the order of `FRAME_MEASURES`."""
 
 
 class ReadReply(Record):
