@@ -1,6 +1,6 @@
 """Frames a second through the sandboxed decoders; the limit is the same work without sandboxes.
 
-Both use all cores.
+Videos have a second limit: FFmpeg's decoder alone, by PyAV. All use all cores.
 
 Needs no running stack. A frame counts once it is decoded, preprocessed, hashed and encoded as PNG.
 """
@@ -15,6 +15,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 from uuid import uuid4
 
+import av
 import cv2
 
 from benchmarks.measure import Figure, Question, compare, rate_hz
@@ -59,14 +60,39 @@ def measure(settings: Settings) -> list[Figure]:
         _one_opencv_thread(),
         get_context("fork").Pool(cores) as pool,
     ):
-        return [
+        *_, clips = inputs = list(_inputs(Path(folder), settings))
+        figures = [
             compare(
                 question,
                 ours=partial(rate_hz, partial(_decode_sandboxed, decoders, files)),
                 limit=partial(rate_hz, partial(_decode_bare, pool, files)),
             )
-            for question, files in zip(questions, _inputs(Path(folder), settings), strict=True)
+            for question, files in zip(questions, inputs, strict=True)
         ]
+        return [*figures, _beside_null_decode(decoders, pool, clips, cores)]
+
+
+def _beside_null_decode(decoders: Decoders, pool: Pool, videos: Files, cores: int) -> Figure:
+    """Compare with decoders whose pictures nobody looks at, one video per core at a time."""
+    each_core_alike = replace(videos, paths=list(videos.paths) * cores)
+
+    def ours() -> int:
+        _decode_sandboxed(decoders, each_core_alike)
+        return len(each_core_alike.paths)
+
+    def limit() -> int:
+        return len(pool.map(_decode_null, each_core_alike.paths, chunksize=1))
+
+    question = Question("640x272 video to frames", "videos/s", "PyAV's null decode", goal=0.8)
+    return compare(question, ours=partial(rate_hz, ours), limit=partial(rate_hz, limit))
+
+
+def _decode_null(path: Path) -> int:
+    """Decode every picture of a video, and nothing else."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
 
 
 @contextmanager

@@ -292,3 +292,27 @@ def test_each_file_of_a_request_has_the_whole_time(tmp_path: Path, picture: Path
         paths = [endless, picture, endless, picture]
         results = sandbox.decode_each(paths, MediaKind.IMAGE, SPEC)
     assert [len(each.frames) for each in results] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_decoder_of_many_videos_keeps_nothing_of_them(tmp_path: Path, threads: int) -> None:
+    """Each would keep its threads, whose stacks and heaps take address space."""
+    path = write_video(tmp_path / "v.mp4", [i / 10 for i in range(24)], codec="libx264")
+    with DecoderSandbox(
+        timeout_s=20,
+        memory_bytes=MEMORY_BYTES,
+        max_pixels=MAX_PIXELS,
+        max_video_duration_s=60,
+        threads=threads,
+    ) as sandbox:
+        sandbox.decode(path, MediaKind.VIDEO, SPEC)
+        before = address_space_kb(child_pid(sandbox))
+        results = sandbox.decode_each([path] * 40, MediaKind.VIDEO, SPEC)
+        grown_kb = address_space_kb(child_pid(sandbox)) - before
+    assert {(result.error, len(result.frames)) for result in results} == {(None, 3)}
+    assert grown_kb < 150_000
+
+
+def address_space_kb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmSize:")[2].split()[0])

@@ -27,7 +27,6 @@ from visionops_assets.vision.timing import StreamTimes
 from visionops_assets.vision.truncation import check_whole
 from visionops_assets.vision.videos import check_duration, check_video, open_video
 
-DECODER_THREADS = 2
 # Padding of 128 in each direction, for a picture as wide or as high as any codec allows.
 BUFFER_PADDING_PIXELS = 128 * (65_536 + 65_536 + 128)
 # Cut from broadcasts and discs.
@@ -57,11 +56,12 @@ def decode_media(
     *,
     max_pixels: int,
     max_video_duration_s: float,
+    threads: int = 1,
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frames that the spec chooses.
 
     A video is shown as by a player. A truncated or damaged file ends in an error: no frame counts
-    until the last has come.
+    until the last has come. More `threads` decode one video sooner, for some 20 % more work.
 
     Raises:
         MediaError: the subclass says why the file cannot be used.
@@ -78,17 +78,19 @@ def decode_media(
         check_checksums(data)
         yield DecodedFrame(0, 0.0, pixels)
         return
-    yield from _decode_video(path, spec, max_pixels, max_video_duration_s)
+    yield from _decode_video(path, spec, max_pixels, max_video_duration_s, threads)
 
 
 def _decode_video(
-    path: Path, spec: PreprocessingSpec, max_pixels: int, max_duration_s: float
+    path: Path, spec: PreprocessingSpec, max_pixels: int, max_duration_s: float, threads: int
 ) -> Iterator[DecodedFrame]:
     with path.open("rb") as file:
         check_whole(file)
     with open_video(path, will_decode=True) as container:
         stream, _ = check_video(container, max_pixels=max_pixels, max_duration_s=max_duration_s)
-        stream.codec_context.thread_count = DECODER_THREADS
+        stream.codec_context.thread_count = threads
+        # By slices alone nothing is gained: most encoders make one per picture.
+        stream.codec_context.thread_type = "AUTO"
         stream.codec_context.options = _codec_options(stream, max_pixels)
         display = Display(stream, max_pixels)
         choice, most = choice_of(spec), spec.max_frames_per_video

@@ -65,6 +65,8 @@ def open_video(source: Path | ReadableFile, *, will_decode: bool) -> Iterator[In
             yield container
     except MemoryError:
         raise
+    except av.BlockingIOError as error:  # no thread can be started
+        raise MemoryError("FFmpeg has no memory for a thread") from error
     except av.EOFError as error:
         raise NoFramesError("The video ends before its first frame.") from error
     except av.FFmpegError as error:

@@ -25,6 +25,8 @@ GROUPS_PER_CORE = 2
 """One is decoded, and one waits, so that no core does."""
 HELD_BYTES = 256 * 1024**2
 """Files on the disk at a time, beside the largest: a batch may be of videos alone."""
+MAX_THREADS = 4
+"""Each costs a decoder some 100 MB of address space."""
 
 Result = tuple[Processed, list[EncodedFrame]]
 
@@ -78,6 +80,7 @@ class Decoders:
                 memory_bytes=self._settings.decode_memory_bytes,
                 max_pixels=self._settings.max_image_pixels,
                 max_video_duration_s=self._settings.max_video_duration_s,
+                threads=max(1, min(MAX_THREADS, usable_cores() // self._count)),
             )
             self._free.put(self._opened.enter_context(sandbox))
         return self

@@ -1,5 +1,6 @@
 """The child of the sandbox: `python -m` this. Reads one file after another, within limits."""
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
-from visionops_assets.vision.decoding import DECODER_THREADS, decode_media
+from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 from visionops_assets.vision.probing import probe_video
@@ -54,6 +55,7 @@ def main() -> None:
     encode_frame(
         np.zeros((8, 8, 3), np.uint8)
     )  # fails here, before any file, if memory is too small
+    gc.freeze()  # what is imported is no garbage, and need not be looked through
     send(replies, encode_message(ReadyReply()))
     while True:
         try:
@@ -66,15 +68,19 @@ def main() -> None:
 def _serve(request: Request, limits: Limits, replies: BinaryIO, complaints: StandardError) -> None:
     if isinstance(request, ProbeRequest):
         _answer(partial(_probe, request, limits, replies), limits, replies)
+        gc.collect()
         return
     for path in request.paths:
         decode = partial(_decode, Path(path), request, limits, replies, complaints)
         _answer(decode, limits, replies)
+        if request.kind == MediaKind.VIDEO:
+            # PyAV's containers and streams refer to each other: threads and buffers would stay.
+            gc.collect()
 
 
 def _answer(read_file: Callable[[], None], limits: Limits, replies: BinaryIO) -> None:
     """Read one file, or say why it cannot be used."""
-    allow_cpu_time(limits.timeout_s * DECODER_THREADS)
+    allow_cpu_time(limits.timeout_s * (1 + limits.threads))
     started_s = time.monotonic()
     try:
         read_file()
@@ -102,6 +108,7 @@ def _decode(
         request.spec,
         max_pixels=limits.max_pixels,
         max_video_duration_s=limits.max_video_duration_s,
+        threads=limits.threads,
     )
     for frame in frames:
         complaints.check()

@@ -65,6 +65,7 @@ class DecoderSandbox:
         memory_bytes: address space of the child; some 400 MB of it are its libraries.
         max_pixels: most pixels of one picture.
         max_video_duration_s: longest video.
+        threads: those that decode one video.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class DecoderSandbox:
         memory_bytes: int,
         max_pixels: int,
         max_video_duration_s: float,
+        threads: int = 1,
     ) -> None:
         self._limits = Limits(
             timeout_s=timeout_s,
             memory_bytes=memory_bytes,
             max_pixels=max_pixels,
             max_video_duration_s=max_video_duration_s,
+            threads=threads,
         )
         self._child: ChildProcess | None = None
 

@@ -20,12 +20,16 @@ MAX_PROBE_BLOCKS = 256
 
 
 class Limits(Record):
-    """Limits of the child, and of a file's declarations: pixels of a picture, seconds."""
+    """Limits of the child, and of a file's declarations: pixels of a picture, seconds.
+
+    `threads` decode a video, beside the one that makes frames of it.
+    """
 
     timeout_s: float
     memory_bytes: int
     max_pixels: int
     max_video_duration_s: float
+    threads: int = 1
 
 
 class DecodeRequest(Record):
