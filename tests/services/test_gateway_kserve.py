@@ -80,6 +80,7 @@ def test_millions_of_empty_images_are_not_looked_at() -> None:
     with pytest.raises(InvalidRequestError):
         read_infer(request)
     assert kserve._unpacked(bytes(8), 2) == (b"", b"")
+    assert kserve._unpacked(bytes(8), 1) == ()
 
 
 def test_outputs_and_wishes() -> None:

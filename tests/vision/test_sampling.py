@@ -64,3 +64,10 @@ def test_equal_seeds_draw_alike() -> None:
     labels = np.repeat([0, 1], [7, 3])
     one, other = (ClassSampler(labels, np.random.default_rng(4)) for _ in range(2))
     assert [one.batch(5).tolist() for _ in range(9)] == [other.batch(5).tolist() for _ in range(9)]
+
+
+@pytest.mark.parametrize("labels", [[], [0], [0, 0, 1, 1]])
+def test_where_no_class_can_spare_a_group_nothing_is_split(labels: list[int]) -> None:
+    groups = [str(number) for number in range(len(labels))]
+    with pytest.raises(ValueError, match="three groups"):
+        split_validation(np.array(labels, np.int64), groups, np.random.default_rng(0))
