@@ -110,26 +110,26 @@ TAGS = {b"wtpt": WHITE, b"A2B0": b"mft2" + bytes(100)}
 RGB_TAGS = {c + b"XYZ": b"XYZ " + bytes(16) for c in (b"r", b"g", b"b")}
 
 
-@pytest.mark.parametrize(
-    "embedded",
-    [
-        b"",
-        bytes(128),
-        ADOBE[:130],
-        ADOBE[:200],
-        LAB,
-        profile(b"RGB ", TAGS),
-        profile(b"RGB ", TAGS, pcs=b"Lab "),
-        profile(b"CMYK", TAGS, pcs=b"Lab "),
-        profile(b"GRAY", {b"kTRC": gamma(2.2)}, pcs=b"Lab "),
-        gray_profile(parametric(9, 1.0)),
-        gray_profile(parametric(1, 2.2, 0.0, 0.5)),
-        gray_profile(b"mft1" + bytes(20)),
-        gray_profile(b"curv" + bytes(4) + struct.pack(">I", 1 << 31)),
-        rgb_profile(ADOBE_RGB, gamma(2.2)) + bytes(MAX_PROFILE_BYTES),
-        profile(b"RGB ", RGB_TAGS | {c + b"TRC": b"junk" * 4 for c in (b"r", b"g", b"b")}),
-    ],
-)
+UNUSABLE = {
+    "nothing": b"",
+    "zeros": bytes(128),
+    "a header alone": ADOBE[:130],
+    "a profile that was cut off": ADOBE[:200],
+    "L*a*b*": LAB,
+    "lookup tables": profile(b"RGB ", TAGS),
+    "lookup tables to L*a*b*": profile(b"RGB ", TAGS, pcs=b"Lab "),
+    "inks": profile(b"CMYK", TAGS, pcs=b"Lab "),
+    "gray to L*a*b*": profile(b"GRAY", {b"kTRC": gamma(2.2)}, pcs=b"Lab "),
+    "an unknown curve": gray_profile(parametric(9, 1.0)),
+    "a curve without slope": gray_profile(parametric(1, 2.2, 0.0, 0.5)),
+    "a curve of another type": gray_profile(b"mft1" + bytes(20)),
+    "a curve of billions": gray_profile(b"curv" + bytes(4) + struct.pack(">I", 1 << 31)),
+    "a profile too large": rgb_profile(ADOBE_RGB, gamma(2.2)) + bytes(MAX_PROFILE_BYTES),
+    "junk": profile(b"RGB ", RGB_TAGS | {c + b"TRC": b"junk" * 4 for c in (b"r", b"g", b"b")}),
+}
+
+
+@pytest.mark.parametrize("embedded", UNUSABLE.values(), ids=list(UNUSABLE))
 def test_what_cannot_be_converted_is_ignored(embedded: bytes) -> None:
     assert np.array_equal(to_srgb(colours(), embedded), colours())
 
