@@ -36,7 +36,7 @@ def decode_by_pillow(data: bytes, found: ImageFormat) -> tuple[Pixels, bytes | N
             image, profile = _opened(data, found)
             pixels = _as_rgb(image, data, found)
             turn = image.getexif().get(Tag.ORIENTATION, 1) if found in TURNED_HERE else 1
-        except (MemoryError, CorruptMediaError, UnsupportedEncodingError):
+        except (ImportError, MemoryError, CorruptMediaError, UnsupportedEncodingError):
             raise
         except Exception as error:  # whatever a decoder throws, this file is its cause
             if "memory" in str(error).lower():
