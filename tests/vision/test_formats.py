@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -160,6 +160,14 @@ def test_a_coding_inside_heic_that_is_not_known_is_no_damage(coding: bytes) -> N
         in_sandbox(heic(RGB, coding=coding))
 
 
+def test_a_heic_of_too_many_parts_is_damaged_and_no_matter_of_memory() -> None:
+    data = bytearray(heic(RGB))
+    items = data.index(b"iloc") + 10
+    data[items : items + 2] = (1_025).to_bytes(2, "big")
+    with pytest.raises(CorruptMediaError):
+        in_sandbox(bytes(data))
+
+
 def test_the_largest_picture_of_a_heic_counts() -> None:
     size = struct.pack(">I", 0) + struct.pack(">II", 4_000, 3_000)
     assert image_size(heic(RGB, (box(b"ispe", size),))) == (4_000, 3_000)
@@ -206,13 +214,14 @@ def test_noise_is_no_tga(noise: bytes) -> None:
         assert noise[2] in {1, 2, 3, 9, 10, 11}
 
 
+@settings(deadline=None)  # of hostile JPEG 2000 the sandbox ends those that take long
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 200), st.integers(0, 255))
 def test_a_changed_byte_crashes_nothing(name: str, at: int, value: int) -> None:
     data = bytearray(SMALL[name])
     data[at % len(data)] = value
     try:
         frame = in_sandbox(bytes(data))
-    except MediaError:
+    except (MediaError, MemoryError):  # the latter is a matter of the sandbox's limit
         return
     assert frame.shape == (32, 32, 3)
 

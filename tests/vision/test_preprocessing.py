@@ -70,6 +70,18 @@ def test_a_damaged_png_is_refused() -> None:
         preprocess_image(bytes(data), SPEC, max_pixels=MAX_PIXELS)
 
 
+def test_a_chunk_that_is_longer_than_its_png_takes_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of four bytes of a hostile file OpenCV would make four gigabytes of zeros."""
+    data = bytearray(encode(photo(), ".png"))
+    start = data.index(b"IDAT") - 4
+    data[start : start + 4] = b"\xff\0\0\0"
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(CorruptMediaError, match="cut off"):
+        preprocess_image(bytes(data), SPEC, max_pixels=MAX_PIXELS)
+
+
 def test_pixels_are_counted_before_decoding() -> None:
     bomb = bytearray(encode(photo(), ".png"))
     bomb[16:24] = (60_000).to_bytes(4, "big") * 2

@@ -25,6 +25,18 @@ def png_chunks(data: bytes, names: frozenset[bytes]) -> Iterator[Chunk]:
         position += HEADER_BYTES + length + 4
 
 
+def is_whole_png(data: bytes) -> bool:
+    """Say whether the chunks of a PNG follow each other up to the last one, IEND."""
+    position = 8
+    for _ in range(MAX_CHUNKS):
+        header = data[position : position + HEADER_BYTES]
+        length, name = int.from_bytes(header[:4], "big"), header[4:]
+        position += HEADER_BYTES + length + 4
+        if name == b"IEND" or position > len(data):
+            break
+    return position <= len(data)
+
+
 def webp_chunks(data: bytes, names: frozenset[bytes]) -> Iterator[Chunk]:
     """Yield the chunks of these names (RFC 9649, section 2.7), as above."""
     position = 12

@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from visionops_assets.contracts.preprocessing import ColourProfile
 from visionops_assets.errors import CorruptMediaError, EmptyMediaError
+from visionops_assets.vision.chunks import is_whole_png
 from visionops_assets.vision.codings import foreign_coding, refusal
 from visionops_assets.vision.gif import plain_gif
 from visionops_assets.vision.headers import ImageFormat, check_pixels, image_format, image_size
@@ -45,7 +46,6 @@ Pixels = npt.NDArray[np.uint8]
 SecondDecoder = Callable[[bytes, ImageFormat], tuple[Pixels, bytes | None]]
 """Decodes an image to uint8 (height, width, 3) RGB, upright; gives its ICC profile beside it."""
 
-PNG_END = b"IEND\xae\x42\x60\x82"
 # These flags are the scale bit alone, to which IMREAD_COLOR_RGB is added.
 REDUCED_READS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
@@ -101,7 +101,8 @@ def _by_opencv(data: bytes, found: ImageFormat, reduction: int) -> Pixels:
     match found:
         case ImageFormat.JPEG:
             flags |= reduction
-        case ImageFormat.PNG if data.rfind(PNG_END) < 0:  # libpng stops at the first picture
+        # OpenCV stops at the first picture, and takes the memory that a chunk says it needs.
+        case ImageFormat.PNG if not is_whole_png(data):
             raise CorruptMediaError("The PNG was cut off. Upload it again.")
         case ImageFormat.GIF:
             data = plain_gif(data)

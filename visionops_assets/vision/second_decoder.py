@@ -4,6 +4,7 @@ Where both know a coding, they agree: exactly for codings without loss, within 2
 """
 
 import io
+import re
 import warnings
 
 import numpy as np
@@ -19,6 +20,8 @@ PILLOW_NAMES = {ImageFormat.PNM: "PPM"}
 # Their orientation is in boxes, which Pillow gives as if it were EXIF's. Pillow turns TIFF itself.
 TURNED_HERE = frozenset({ImageFormat.AVIF})
 DECODER_THREADS = 2
+# libheif and libavif; by "memory" libheif means damage, too, that asks for more than there can be.
+NO_MEMORY = re.compile(r"allocating \d+ bytes failed|out of memory", re.IGNORECASE)
 
 
 def decode_by_pillow(data: bytes, found: ImageFormat) -> tuple[Pixels, bytes | None]:
@@ -39,9 +42,11 @@ def decode_by_pillow(data: bytes, found: ImageFormat) -> tuple[Pixels, bytes | N
         except (ImportError, MemoryError, CorruptMediaError, UnsupportedEncodingError):
             raise
         except Exception as error:  # whatever a decoder throws, this file is its cause
-            if "memory" in str(error).lower():
+            if NO_MEMORY.search(str(error)):
                 raise MemoryError(str(error)) from error
-            raise CorruptMediaError("The image is truncated or damaged. Upload it again.") from None
+            raise CorruptMediaError(
+                "The image is truncated or damaged. Upload it again."
+            ) from error
     return upright(pixels, turn), profile
 
 
