@@ -6,7 +6,10 @@ from importlib.metadata import version
 from visionops_assets.contracts import MediaKind
 
 # PyAV's wheel holds FFmpeg: one version means one FFmpeg.
-_PACKAGES = {MediaKind.IMAGE: ("opencv-python-headless", "pillow"), MediaKind.VIDEO: ("av",)}
+_PACKAGES = {
+    MediaKind.IMAGE: ("opencv-python-headless", "pillow", "pi-heif"),
+    MediaKind.VIDEO: ("av",),
+}
 
 
 @cache
