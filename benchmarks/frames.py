@@ -69,7 +69,22 @@ def measure(settings: Settings) -> list[Figure]:
             )
             for question, files in zip(questions, inputs, strict=True)
         ]
+        figures += _beside_one_decoder(settings, decoders, inputs[:2])
         return [*figures, _beside_null_decode(decoders, pool, clips, cores)]
+
+
+def _beside_one_decoder(
+    settings: Settings, decoders: Decoders, images: Sequence[Files]
+) -> Iterator[Figure]:
+    """Compare with a batch that has one decoder, as before there was one per core."""
+    names = ("8x8 PNG digits, a decoder per core", "1280x960 JPEG photographs, the same")
+    with Decoders(settings, 1) as one:
+        for name, files in zip(names, images, strict=True):
+            yield compare(
+                Question(name, "frames/s", "one decoder", goal=1.7),
+                ours=partial(rate_hz, partial(_decode_sandboxed, decoders, files)),
+                limit=partial(rate_hz, partial(_decode_sandboxed, one, files)),
+            )
 
 
 def _beside_null_decode(decoders: Decoders, pool: Pool, videos: Files, cores: int) -> Figure:
