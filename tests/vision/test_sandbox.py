@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tests.vision.corpus import CASES
 from tests.vision.videos import write_video
@@ -23,6 +24,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.settings import Settings
 from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import decode_frame, perceptual_hash
 from visionops_assets.vision.sandbox import child
@@ -30,6 +32,8 @@ from visionops_assets.vision.sandbox import process as sandbox_process
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox
 from visionops_assets.vision.sandbox.messages import (
     LENGTHS,
+    DoneReply,
+    ErrorReply,
     read_message,
 )
 
@@ -316,3 +320,13 @@ def test_a_decoder_of_many_videos_keeps_nothing_of_them(tmp_path: Path, threads:
 def address_space_kb(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmSize:")[2].split()[0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_child_cannot_send_a_time_that_is_no_number(value: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        DoneReply(milliseconds=value)
+    with pytest.raises(ValidationError, match="finite"):
+        ErrorReply(code="corrupt", message="", milliseconds=value)
+    with pytest.raises(ValidationError, match="finite"):
+        VideoFacts(width=1, height=1, duration_s=value, codec="h264", container="mp4")

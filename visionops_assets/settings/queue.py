@@ -31,13 +31,16 @@ def kafka_connection(settings: ServerSettings) -> dict[str, Any]:
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers.split(","),
         "security_protocol": protocol,
-        **(_tls(settings) if uses_tls else {}),
+        **_tls(settings),
         **(_sasl(settings) if uses_sasl else {}),
     }
 
 
 def _tls(settings: ServerSettings) -> Mapping[str, str]:
-    """Return what tells a genuine broker, by name and authority, and the client's certificate."""
+    """Return what tells a genuine broker, by name and authority, and the client's certificate.
+
+    Without TLS no file is given, and nothing returned.
+    """
     files = {
         "ssl_cafile": settings.kafka_ca_file,
         "ssl_certfile": settings.kafka_certificate_file,

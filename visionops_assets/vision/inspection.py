@@ -19,7 +19,7 @@ class VideoFacts(Record):
 
     width: int = Field(gt=0)
     height: int = Field(gt=0)
-    duration_s: float | None = Field(gt=0, allow_inf_nan=False)
+    duration_s: float | None = Field(gt=0)
     """As declared; None if the container does not say, as for live recordings."""
     codec: str
     container: str

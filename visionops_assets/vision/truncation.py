@@ -25,6 +25,7 @@ EBML_SEGMENT, EBML_CLUSTER = 0x18538067, 0x1F43B675
 EBML_IN_CLUSTER = frozenset({0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xBF, 0xEC})
 EBML_MAX_ID_BYTES, EBML_MAX_LENGTH_BYTES = 4, 8
 TRANSPORT_SYNC, TRANSPORT_READ_PACKETS = b"G", 4_096
+RIFF_UNKNOWN = 0xFFFFFFFF
 BOX_TYPE = re.compile(rb"[ -~]{4}")
 BOX_HEADER_BYTES, LARGE_BOX_HEADER_BYTES = 8, 16
 
@@ -67,7 +68,7 @@ def _end_of_riff(file: ReadableFile, size_bytes: int) -> int:
         if not header.startswith(b"RIFF"):
             break
         chunk_bytes = int.from_bytes(header[4:], "little")
-        if chunk_bytes in (0, 0xFFFFFFFF):  # written to a pipe: the length was not known
+        if chunk_bytes == RIFF_UNKNOWN:  # written to a pipe
             break
         position += 8 + chunk_bytes + chunk_bytes % 2
     return position

@@ -24,8 +24,8 @@ class CutRules(TolerantRecord):
     """
 
     mode: Literal["clip", "still"] = "clip"
-    every_s: float = Field(10.0, ge=0.2, le=86_400, allow_inf_nan=False)
-    clip_s: float = Field(5.0, ge=0.2, le=MAX_CLIP_S, allow_inf_nan=False)
+    every_s: float = Field(10.0, ge=0.2, le=86_400)
+    clip_s: float = Field(5.0, ge=0.2, le=MAX_CLIP_S)
     motion: bool = False
     min_area: float = Field(0.01, gt=0, lt=1)
 
@@ -61,7 +61,7 @@ class CutReply(Record):
 
     type: Literal["cut"] = "cut"
     kind: MediaKind
-    age_s: float = Field(ge=0, le=2 * (MAX_CLIP_S + MAX_PREROLL_S), allow_inf_nan=False)
+    age_s: float = Field(ge=0, le=2 * (MAX_CLIP_S + MAX_PREROLL_S))
 
 
 class HeartbeatReply(Record):
@@ -71,7 +71,7 @@ class HeartbeatReply(Record):
     """
 
     type: Literal["heartbeat"] = "heartbeat"
-    interval_s: float = Field(gt=0, allow_inf_nan=False)
+    interval_s: float = Field(gt=0)
     frames: int = Field(ge=0, le=1_000_000)
     dropped_frames: int = Field(ge=0, le=1_000_000)
 

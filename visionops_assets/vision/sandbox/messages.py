@@ -68,7 +68,7 @@ class FrameReply(Record):
 
     type: Literal["frame"] = "frame"
     index: int = Field(ge=0)
-    time_s: float = Field(ge=0, allow_inf_nan=False)
+    time_s: float = Field(ge=0)
     perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
     quality: tuple[float, float, float, float, float]
     """In the order of `FRAME_MEASURES`."""
@@ -93,7 +93,7 @@ class DoneReply(Record):
     """Says that all frames of the file were sent, and how long they took."""
 
     type: Literal["done"] = "done"
-    milliseconds: float = Field(ge=0, allow_inf_nan=False)
+    milliseconds: float = Field(ge=0)
 
 
 class ErrorReply(Record):
@@ -102,7 +102,7 @@ class ErrorReply(Record):
     type: Literal["error"] = "error"
     code: str
     message: str = Field(max_length=1_000)
-    milliseconds: float = Field(0.0, ge=0, allow_inf_nan=False)
+    milliseconds: float = Field(0.0, ge=0)
 
 
 Request = DecodeRequest | ProbeRequest
