@@ -9,6 +9,7 @@ from reference_pages.markdown import code, page, table
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.releasing.loading import CONFIG_FILE
 from visionops_assets.services.gateway.calls import STATUS_CODES
+from visionops_assets.services.gateway.grpc_door import CONNECTION_MINUTES, IDLE_MINUTES
 from visionops_assets.services.gateway.grpc_methods import MESSAGE_OVERHEAD_BYTES
 from visionops_assets.services.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
@@ -63,8 +64,8 @@ streams too, are `UNIMPLEMENTED`. What differs from Triton:
   `classification` are refused.
 - A message has at most {MESSAGE_OVERHEAD_BYTES // 1024**2} MiB more than the largest image
   (`VISIONOPS_MAX_PREDICTED_IMAGE_BYTES`); a larger one ends with `RESOURCE_EXHAUSTED`.
-- A connection ends after ten minutes, or five without a call, when its calls are answered: clients
-  make another by themselves, to a replica that may be new."""
+- A connection ends after {CONNECTION_MINUTES} minutes, or {IDLE_MINUTES} without a call, when its
+  calls are answered: clients make another by themselves, to a replica that may be new."""
 
 _STATUSES_OF = "code in `visionops-code` and at the beginning of the message"
 

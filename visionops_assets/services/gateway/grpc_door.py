@@ -24,6 +24,9 @@ MAX_STREAMS = 256
 MAX_CONNECTIONS = 500
 STREAM_WINDOW_BYTES = 256 * 1024
 """Bytes of a call that come before its message is read: those of a small image."""
+CONNECTION_MINUTES, IDLE_MINUTES = 10, 5
+"""A connection ends after the first, so that connections come to replicas that were added, or after
+the second without a call."""
 DRAIN_S = 10.0
 
 _OPTIONS = (
@@ -35,9 +38,8 @@ _OPTIONS = (
     # Without probing, a window does not grow before a message is read.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.server_handshake_timeout_ms", 10_000),
-    ("grpc.max_connection_idle_ms", 300_000),
-    # So that connections come to replicas that were added.
-    ("grpc.max_connection_age_ms", 600_000),
+    ("grpc.max_connection_idle_ms", IDLE_MINUTES * 60_000),
+    ("grpc.max_connection_age_ms", CONNECTION_MINUTES * 60_000),
     ("grpc.max_connection_age_grace_ms", 60_000),
     # A client that vanished ends no connection.
     ("grpc.keepalive_time_ms", 60_000),
