@@ -171,6 +171,12 @@ def test_ten_times_the_load_needs_about_ten_times_as_much(model: str, scale: flo
     assert large["runs_per_day"] > small["runs_per_day"]
 
 
+def test_the_served_model_is_measured_hourly_though_nobody_asks_it() -> None:
+    found = values(Demand(media_per_day=1_000, predictions_per_second=0))
+    of_monitoring = found["runs_per_day"] - found["batches_per_day"] - m.HEALTH_RUNS_PER_DAY.value
+    assert of_monitoring == pytest.approx(24)
+
+
 def test_everything_that_can_be_short_is_in_the_plan() -> None:
     found = values(Demand(media_per_day=BILLION_A_YEAR, predictions_per_second=100))
     assert found.keys() == {

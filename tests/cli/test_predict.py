@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from tests.catalog.standings import standing, version
 from visionops_assets.catalog.next_steps import ModelStanding
 from visionops_assets.cli import app
-from visionops_assets.cli.predict import MEANING
+from visionops_assets.cli.predict import MEANING, POLL_S
 from visionops_assets.client.importing.folder import Folder
 from visionops_assets.client.importing.listing import Failure, Listing
 from visionops_assets.contracts import GateState
@@ -127,11 +127,16 @@ def test_without_a_server_nothing_is_said_of_any_file(folder: Path, is_json: boo
     assert done.stdout == ""
 
 
-def stand(monkeypatch: pytest.MonkeyPatch, *standings: ModelStanding) -> None:
-    """Let the catalog say this of the model, one after the other, and then always the last."""
+def stand(monkeypatch: pytest.MonkeyPatch, *standings: ModelStanding) -> list[float]:
+    """Let the catalog say this of the model, one after the other, and then always the last.
+
+    Returns the pauses that were made since, which take no time.
+    """
+    waited_s: list[float] = []
     said = chain(standings, repeat(standings[-1]))
     monkeypatch.setattr("visionops_assets.cli.predict.standing_of", lambda _: next(said))
-    monkeypatch.setattr("visionops_assets.cli.predict.POLL_S", 0.0)
+    monkeypatch.setattr("visionops_assets.cli.predict.time.sleep", waited_s.append)
+    return waited_s
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, *versions: int | None) -> None:
@@ -143,7 +148,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, *versions: int | None) -> None:
 def test_who_waits_is_told_once_for_what_and_then_gets_the_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stand(monkeypatch, UNTRAINED, UNTRAINED, LOADING)
+    waited_s = stand(monkeypatch, UNTRAINED, UNTRAINED, LOADING)
     serve(monkeypatch, None, None, None, 3)
     done = predict("d.png", "--wait")
     assert done.exit_code == 0, done.output
@@ -151,6 +156,7 @@ def test_who_waits_is_told_once_for_what_and_then_gets_the_answers(
     assert "none was trained yet" in untrained
     assert "Version 3 of classifier is being loaded." in loading
     assert "         dog       0.9000  d.png" in done.stdout.splitlines()
+    assert waited_s == [POLL_S] * 3, "the catalog is not asked without a pause"
 
 
 def test_nobody_waits_for_what_a_person_must_do_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,8 @@ def test_on_eks_policies_must_be_switched_on(program: str, advice: str) -> None:
 
 def test_a_pod_that_wants_any_gpu_is_told_of_any_node() -> None:
     container = {"name": "one", "resources": {"limits": {GPU: "1"}}}
-    pod = {"metadata": {}, "spec": {"containers": [container]}}
+    beside = {"name": "other", "resources": {"limits": {"cpu": "1"}}}
+    pod = {"metadata": {}, "spec": {"containers": [container, beside]}}
     some = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "any"}}
     found = found_about("GPU of any", [some | {"spec": {"template": pod}}])
     assert found.finding == "1 nodes with any label have one."

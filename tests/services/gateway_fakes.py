@@ -32,6 +32,7 @@ class FakeTriton:
         self.asked: list[tuple[str, bytes, bool]] = []
         self.kept: list[bytes] = []
         self.sources: list[str] = []
+        self.embeddings: list[bytes] = []
         self.timeouts_s: list[float] = []
         self.outcomes: dict[str, Inference | VisionOpsError] = {
             CHAMPION: inference(),
@@ -59,6 +60,7 @@ class FakeTriton:
         self.asked.append((model, image, record))
         self.kept += [image] if keep_image else []
         self.sources.append(source)
+        self.embeddings += [image] if with_embedding else []
         self.timeouts_s.append(timeout_s)
         if self.is_held is not None:
             await self.is_held.wait()

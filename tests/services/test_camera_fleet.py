@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Event
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from tests.services.asgi_client import AsgiClient
 from tests.services.test_camera_backlog import capture
 from visionops_assets.catalog.cameras import CameraEntry, CameraSettings
 from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.services.camera import fleet
 from visionops_assets.services.camera.app import create_app
 from visionops_assets.services.camera.backlog import Backlog
 from visionops_assets.services.camera.fleet import Fleet
@@ -137,6 +139,20 @@ def test_the_service_shows_every_camera(catalog: Catalog) -> None:
         'visionops_camera_uploads_total{camera="gate",outcome="no_frames"} 1.0',
     }
     assert "hunter2" not in text
+
+
+def test_the_service_is_not_ready_if_the_catalog_is_silent_for_15_s(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that was added meanwhile would not be watched, and nobody would know."""
+    now_s = 100.0
+    monkeypatch.setattr(fleet, "time", SimpleNamespace(monotonic=lambda: now_s))
+    catalog.fleet.refresh()
+    now_s = 115.0
+    catalog.fleet.check_current()
+    now_s = 115.1
+    with pytest.raises(ServerUnreachableError):
+        catalog.fleet.check_current()
 
 
 def test_the_service_is_ready_once_it_knows_the_catalog(catalog: Catalog) -> None:

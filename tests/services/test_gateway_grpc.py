@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import httpx
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from tritonclient.grpc import InferInput, InferRequestedOutput, service_pb2
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
@@ -33,8 +35,9 @@ from visionops_assets.errors import (
 )
 from visionops_assets.services.gateway import grpc_door, grpc_methods
 from visionops_assets.services.gateway.app import Gateway
-from visionops_assets.services.gateway.calls import STATUS_CODES, _client
+from visionops_assets.services.gateway.calls import STATUS_CODES, Call, Calls, _client
 from visionops_assets.services.problems import STATUS_BY_CODE, UNTOLD
+from visionops_assets.services.request_metrics import RequestMetrics
 from visionops_assets.services.slow_refusals import PAUSE_S
 
 Metadata = dict[str, str]
@@ -125,6 +128,17 @@ def test_a_plain_client_is_answered_as_by_triton(door: Door) -> None:
     assert result.as_numpy("EMBEDDING").shape == (1, 2)
     assert door.triton.asked == [(CHAMPION, PNG, True)]
     assert 'route="/inference.GRPCInferenceService/ModelInfer",status="200"' in door.exposition()
+
+
+def test_an_answer_names_its_request_by_the_id_that_came_with_it(door: Door) -> None:
+    async def run() -> dict[str, str]:
+        async with door.stub() as stub:
+            metadata = (*door.headers.items(), ("x-request-id", "of-the-client"))
+            call = stub.ModelInfer(of_images(PNG), metadata=metadata, timeout=20)
+            await call
+            return dict(await call.trailing_metadata())
+
+    assert asyncio.run(run())["x-request-id"] == "of-the-client"
 
 
 def test_a_batch_is_answered_in_the_order_of_its_images(door: Door) -> None:
@@ -414,6 +428,27 @@ def test_guesses_count_against_the_address_that_a_trusted_proxy_names() -> None:
     many, other = door.run(run)
     assert any("rate_limited" in each for each in many)
     assert "unauthenticated" in other
+
+
+@pytest.mark.parametrize(
+    ("trusted", "client"),
+    [("127.0.0.1", "192.0.2.1"), ("10.0.0.1", "127.0.0.1"), ("", "127.0.0.1")],
+)
+def test_a_client_is_told_by_its_proxy_only_if_that_is_trusted(trusted: str, client: str) -> None:
+    seen: list[Any] = []
+
+    async def note(call: Call) -> None:
+        seen.append(call.connection.client)
+
+    metadata = (("x-forwarded-for", "192.0.2.1"),)
+    context = SimpleNamespace(
+        invocation_metadata=lambda: metadata,
+        peer=lambda: "ipv4:127.0.0.1:50000",
+        set_trailing_metadata=lambda _: None,
+    )
+    calls = Calls(RequestMetrics("test", CollectorRegistry()), trusted)
+    asyncio.run(calls.handler("/service/Method", note).stream_unary(None, context))
+    assert [each.host for each in seen] == [client]
 
 
 def test_the_other_side_is_read_from_its_name() -> None:

@@ -25,6 +25,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.services.gateway import inference as inference_module
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.problems import detail_of
 
 
 def text(value: str) -> bytes:
@@ -64,6 +65,10 @@ class FakeStub:
         for name in contents:
             answer.outputs.add(name=name)
         return answer
+
+    async def ModelMetadata(self, request: Any, timeout: float) -> Any:  # noqa: N802 - gRPC's name
+        self.timeouts_s.append(timeout)
+        return service_pb2.ModelMetadataResponse(name=request.name)
 
     async def ModelConfig(self, request: Any, timeout: float) -> Any:  # noqa: N802 - gRPC's name
         self.configs_asked_for += 1
@@ -248,8 +253,41 @@ def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it(
 
 
 def test_if_all_servers_are_stopping_none_answers() -> None:
-    with pytest.raises(ServerUnreachableError, match="does not answer"):
+    with pytest.raises(ServerUnreachableError, match="does not answer") as caught:
         infer(FakeStub([1], *[STOPS] * 10))
+    assert detail_of(caught.value) == "The model server does not answer. Try again soon."
+
+
+@pytest.mark.parametrize(("silent_s", "asked"), [(4.9, 32), (5.0, 4)])
+def test_a_model_that_did_not_answer_for_5_s_is_asked_for_seldom(
+    monkeypatch: pytest.MonkeyPatch, silent_s: float, asked: int
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(inference_module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    stub = FakeStub([1])
+    channel = TritonChannel("127.0.0.1:8001")
+    channel._stub = stub
+
+    async def run() -> None:
+        nonlocal now_s
+        await channel.infer("m", b"image", 2.5)
+        stub.requests.clear()
+        stub.errors = [NONE_HERE] * 40
+        now_s += silent_s
+        with pytest.raises(NoModelServedError):
+            await channel.infer("m", b"image", 2.5)
+
+    asyncio.run(run())
+    assert len(stub.requests) == asked
+
+
+def test_a_description_is_asked_for_within_its_time() -> None:
+    stub = FakeStub([1])
+    channel = TritonChannel("127.0.0.1:8001")
+    channel._stub = stub
+    assert asyncio.run(channel.describe("ModelMetadata", "m", 2.5)).name == "m"
+    (timeout_s,) = stub.timeouts_s
+    assert 2 < timeout_s <= 2.5
 
 
 class OneTriton(GRPCInferenceServiceServicer):  # type: ignore[misc]

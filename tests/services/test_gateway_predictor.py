@@ -120,6 +120,14 @@ def test_a_key_that_is_picked_stays_picked_when_the_share_grows(
     assert is_picked(rollout(share_percent=100), key)
 
 
+def test_an_embedding_is_asked_for_only_by_who_wants_it(bench: Bench) -> None:
+    bench.predict()
+    assert bench.triton.embeddings == []
+    ask = Ask("client", time.monotonic() + 10, with_embedding=True)
+    asyncio.run(bench.predictor.infer(PNG, ask))
+    assert bench.triton.embeddings == [PNG]
+
+
 @pytest.mark.parametrize("role", [None, Role.CANARY, Role.SHADOW])
 def test_an_image_is_kept_once_whoever_else_is_asked(bench: Bench, role: Trying | None) -> None:
     if role is not None:

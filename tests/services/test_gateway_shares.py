@@ -46,6 +46,7 @@ def test_a_key_alone_has_all_of_triton_but_for_costly_images() -> None:
     for _ in range(100):
         assert windows.fits("a", COSTLY_S)
         windows.take("a", COSTLY_S)
+    assert windows.fits("a", 2 * COSTLY_S)
     windows.take("a", 2 * COSTLY_S)
     assert not windows.fits("a", 2 * COSTLY_S)
     assert not windows.fits("b", 2 * COSTLY_S)
@@ -153,6 +154,17 @@ def test_what_half_of_the_others_send_is_typical() -> None:
         windows.give("b", 0.02)
     windows.take("a", 0.2)
     assert not windows.fits("d", 0.2)
+
+
+def test_one_image_that_is_unlike_the_others_of_its_key_changes_little() -> None:
+    now_s = 0.0
+    windows = Windows(max_costly=1, clock_s=lambda: now_s)
+    for key in "ab":
+        assert windows.fits(key, 0.2)
+    windows.take("b", 0.02)
+    windows.take("a", 0.2)
+    now_s = 1.0
+    assert 0 < windows.give("a", 0.2) < 0.2
 
 
 def test_several_under_way_take_no_longer_than_they_took_together() -> None:

@@ -391,6 +391,13 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         (replace(ALARMED, retraining=replace(READY, rollout="canary of 4")), 150, 9e9, False),
         (replace(ALARMED, retraining=Retraining(), askable_images=100), 100, 0, True),
         (ALARMED, 500, 9e9, False),
+        # It had enough, and waits for something else.
+        (
+            replace(ALARMED, retraining=Retraining(new_frames=100, rollout="canary")),
+            150,
+            9e9,
+            False,
+        ),
         (QUIET_FACTS, 500, 9e9, False),
     ],
 )

@@ -101,3 +101,15 @@ def test_accuracy_is_measured_without_an_estimate(
     (note,) = said["notes"].value
     assert SAID in note
     assert "Restore the object" in note
+
+
+def test_a_release_without_predictions_hides_no_other(
+    catalog: CatalogOfTwo, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(_session: object, release: Release, _count: int) -> list[Any]:
+        return [observation("a", "a")] * COUNT if release.model_name == "sound" else []
+
+    monkeypatch.setattr(performance_module, "newest_observations", of)
+    _, said = materialized(performance_module.model_performance, catalog, store)
+    assert [row.model_name for row in catalog.added] == ["sound"]
+    assert said["notes"].value == ["No prediction of version 1 of damaged yet."]

@@ -160,6 +160,13 @@ def test_a_builder_without_records_failed_and_its_last_words_are_kept(message: s
     assert result.reason == f"It failed: backoff {message}".strip()
 
 
+def test_of_a_long_message_the_end_is_kept() -> None:
+    """Python tells the error last. A reason of the catalog is a line of a list, not a log."""
+    result = result_of(JobProgress(JobState.FAILED, "It failed.", "x" * 4_000 + "The error."))
+    assert result.reason.endswith("The error.")
+    assert len(result.reason) == len("It failed. ") + 500
+
+
 def test_no_gpu_is_a_sentence_and_costs_nothing(known: Known) -> None:
     resources = {"catalog": FakeCatalog(), "kubernetes_jobs": KubernetesJobs()}
     result = dg.materialize([engine], resources=resources)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from visionops_assets.contracts import ModelCard, PreprocessingSpec, Role
 from visionops_assets.errors import ReleaseError
 from visionops_assets.releasing.loading import (
+    STEPS,
     config_as_json,
     config_text,
     engine_loads,
@@ -17,6 +18,7 @@ from visionops_assets.releasing.loading import (
     model_loads,
     parse_config,
     steps_of,
+    takes_engine,
 )
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.serving.pipeline import (
@@ -111,6 +113,15 @@ def test_both_layouts_have_the_same_inputs_and_outputs(backend: Any) -> None:
         assert ensemble[field] == fused[field]
 
 
+def test_a_folder_has_the_programs_of_its_layout_and_of_no_other() -> None:
+    fused = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")))
+    options = PipelineOptions(2, 256, "ensemble", "onnxruntime")
+    ensemble = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")), options)
+    steps = {f"{step}.py" for step in STEPS}
+    assert (fused.keys() & {"model.py", *steps}) == {"model.py"}
+    assert (ensemble.keys() & {"model.py", *steps}) == steps
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_steps_of_an_ensemble_fit_together(backend: Any) -> None:
     by_name = configs(backend)
@@ -165,6 +176,15 @@ def test_an_engine_takes_the_place_of_the_network_and_of_nothing_else() -> None:
     assert json.loads(config_as_json(config_text(engine), name)) == json.loads(engine.config)
     assert parsed.instance_group[0].kind == parsed.instance_group[0].KIND_GPU
     assert steps_of("m", [name, "n-7-engine_0123abcd", "m-7-engine_x"]) == [name]
+
+
+def test_only_an_ensemble_around_onnx_has_a_place_for_an_engine() -> None:
+    options = PipelineOptions(2, 256, "ensemble", "onnxruntime")
+    fused = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")))
+    ensemble = pipeline_files(TEMPLATES, "m", 7, card(("a", "b")), options)
+    assert takes_engine(ensemble | {"model.onnx": b"network"})
+    assert not takes_engine(ensemble | {"model.plan": b"an engine of its own"})
+    assert not takes_engine(fused | {"model.onnx": b"network"})
 
 
 def test_an_ensemble_calls_the_same_steps_under_whatever_name_it_is_loaded() -> None:

@@ -309,6 +309,16 @@ def test_steps_of_ensembles_are_unloaded_when_their_version_is_over() -> None:
         assert set(triton.served) == {"m", "m-2-infer", "n-1-infer"}
 
 
+def test_a_first_release_that_fails_leaves_no_steps_of_its_ensemble() -> None:
+    world = World()
+    for triton in world.tritons:
+        triton.served = {"m-1-infer": 1, "n-1-infer": 1}
+    world.tritons[0].fails_at = "predict m"
+    with pytest.raises(ReleaseError, match="Nothing is served"):
+        world.promote(1, None)
+    assert [triton.served for triton in world.tritons] == [{"n-1-infer": 1}] * SERVERS
+
+
 @pytest.mark.parametrize("step", ["load m-candidate", "predict m-candidate"])
 def test_a_candidate_that_fails_somewhere_is_loaded_nowhere(step: str) -> None:
     world = World()

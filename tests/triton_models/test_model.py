@@ -162,8 +162,15 @@ def test_an_image_that_is_too_large_or_takes_too_much_memory_is_refused(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = png(250) + bytes(model._preprocess._max_bytes)
-    (response,) = model.execute([request(large)])
-    assert str(response.error).startswith("too_large: ")
+    at_limit, above = (
+        large[: model._preprocess._max_bytes],
+        large[: model._preprocess._max_bytes + 1],
+    )
+    for refused in (above, large):
+        (response,) = model.execute([request(refused)])
+        assert str(response.error).startswith("too_large: ")
+    (response,) = model.execute([request(at_limit)])
+    assert response.outputs["LABEL"][0, 0] == b"bright"
 
     def exhaust(*_: Any, **__: Any) -> None:
         raise MemoryError
@@ -342,3 +349,5 @@ def test_the_steps_of_an_ensemble_answer_like_the_fused_model(model: Any, folder
     ]
     assert len(recorded) == 2
     assert recorded[0].latency_ms >= 0
+    steps["record"].finalize()
+    assert steps["record"]._observer._recorder.closed, "else its last predictions are lost"

@@ -99,6 +99,10 @@ def test_a_limit_that_is_no_accuracy_is_refused(min_accuracy: float) -> None:
         ErrorDetector(min_accuracy)
 
 
+def test_a_run_length_just_above_1_is_taken() -> None:
+    assert ErrorDetector(0.9, 1.5).run(np.ones(1, np.bool_)).alarm_at == 1
+
+
 @pytest.mark.parametrize("run_length", [1.0, 0.0, -5.0, float("inf"), float("nan")])
 def test_a_run_length_that_means_nothing_is_refused(run_length: float) -> None:
     with pytest.raises(ValueError, match="above 1"):

@@ -152,9 +152,11 @@ def test_stretch_shrinks_one_axis_and_enlarges_the_other() -> None:
     frame = preprocess_pixels(photo(4, 300), SPEC)
     assert frame.shape == (16, 16, 3)
     assert np.all(np.diff(frame[8, :, 0].astype(int)) > 0)
+    on_its_side = preprocess_pixels(np.ascontiguousarray(photo(4, 300).transpose(1, 0, 2)), SPEC)
+    assert np.array_equal(on_its_side.transpose(1, 0, 2), frame)
 
 
-@pytest.mark.parametrize(("height", "width"), [(10, 40), (40, 10), (1, 500), (200, 50)])
+@pytest.mark.parametrize(("height", "width"), [(10, 40), (40, 10), (1, 500), (500, 1), (200, 50)])
 def test_letterbox_keeps_proportions_on_black(height: int, width: int) -> None:
     white = np.full((height, width, 3), 255, np.uint8)
     spec = PreprocessingSpec(size_px=16, resize="letterbox")

@@ -1,7 +1,12 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from tests.vision.corpus import TWO_SECONDS, cut, mp4, video
 from visionops_assets.errors import CorruptMediaError, TooLongError, TooManyPixelsError
+from visionops_assets.vision import videos
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox.messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
@@ -73,6 +78,22 @@ def test_the_limits_are_the_last_that_pass() -> None:
         probe(mp4(), max_pixels=64 * 48 - 1)
     with pytest.raises(TooLongError, match="Cut it"):
         probe(mp4(), max_duration_s=1.9)
+
+
+@pytest.mark.parametrize("size", [(1, 8), (8, 1), (0, 8), (8, 0)])
+def test_a_picture_needs_a_pixel_in_both_directions(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    codec = SimpleNamespace(
+        width=size[0], height=size[1], codec=SimpleNamespace(canonical_name="ffv1")
+    )
+    stream = SimpleNamespace(codec_context=codec, sample_aspect_ratio=None)
+    container: Any = SimpleNamespace(format=SimpleNamespace(name="matroska"))
+    monkeypatch.setattr(videos, "_video_stream", lambda _: stream)
+    monkeypatch.setattr(videos, "_duration_s", lambda *_: 1.0)
+    with nullcontext() if min(size) else pytest.raises(CorruptMediaError, match="declares"):
+        _, facts = videos.check_video(container, max_pixels=8, max_duration_s=1.0)
+        assert (facts.width, facts.height) == size
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.6, 0.9])

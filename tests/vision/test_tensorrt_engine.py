@@ -4,14 +4,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import ReleaseError, SettingsError
-from visionops_assets.vision.tensorrt_engine import build_engine, this_target
+from visionops_assets.vision.tensorrt_engine import Engine, build_engine, this_target
 from visionops_assets.vision.tensorrt_target import Target
 
 L4 = Target("NVIDIA L4", (8, 9), "11.4.0")
@@ -33,6 +35,14 @@ def test_without_tensorrt_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(SettingsError, match=r"pip install visionops\[tensorrt\]"):
         this_target()
+
+
+def test_this_machine_is_named_by_its_first_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="11.4.0"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", ["NVIDIA L4", "another"].__getitem__)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", [(8, 9), (9, 0)].__getitem__)
+    assert this_target() == L4
 
 
 class Recorder:
@@ -121,3 +131,13 @@ def test_what_tensorrt_refuses_is_an_error(
 ) -> None:
     with pytest.raises(ReleaseError, match=message):
         FakeTensorRT(**answers).build(monkeypatch, tmp_path)
+
+
+def test_an_engine_of_another_gpu_is_refused_when_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakeTensorRT(deserialize_cuda_engine=None)
+    fake.Runtime = fake.Builder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    with pytest.raises(ReleaseError, match="another GPU or TensorRT"):
+        Engine(b"plan", cast("ModelCard", None))
