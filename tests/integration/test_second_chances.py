@@ -4,6 +4,7 @@ The two assets run in this process on the real catalog, queue and object store.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -336,14 +337,14 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
     first = take_new_messages()
     spec = load_settings().spec
     shown = json.loads(said("media", "show", str(good.media_id), "--json"))
-    record = shown["processing_1"]
+    [record] = shown["processing"]
     assert (shown["status"], shown["object_key"]) == ("processed", good.object_key)
     assert (record["spec_id"], record["frames"]) == (spec.spec_id, 1)
     assert record["parameters"] == spec.model_dump(mode="json")
     assert record["milliseconds"] > 0
     assert record["decoder"].startswith("opencv")
     assert [key.split("/")[1] for key in record["shards"]] == [spec.spec_id]
-    refused = json.loads(said("media", "show", str(bad.media_id), "--json"))["processing_1"]
+    [refused] = json.loads(said("media", "show", str(bad.media_id), "--json"))["processing"]
     assert (refused["status"], refused["reason_code"]) == ("quarantined", "corrupt")
 
     monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "16")
@@ -363,10 +364,14 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
         assert first.batch_key not in batches_without(session, other.spec_id)
         assert first.batch_key not in batches_without(session, spec.spec_id)
     picture = tmp_path / "thumbnail"
-    words = ("media", "show", str(good.media_id), "--thumbnail", str(picture), "--json")
-    shown = json.loads(said(*words))
-    assert shown["processing_1"] == record
-    assert shown["processing_2"]["spec_id"] == other.spec_id
+    shown = json.loads(
+        said("media", "show", str(good.media_id), "--thumbnail", str(picture), "--json")
+    )
+    assert shown["processing"][0] == record
+    assert shown["processing"][1]["spec_id"] == other.spec_id
+    printed = said("media", "show", str(good.media_id))
+    for words in (rf"spec_id +{spec.spec_id}", '"size_px": 16', "decoder +opencv"):
+        assert re.search(words, printed), words
     assert image_format(picture.read_bytes()) is ImageFormat.JPEG
     assert decode_frame(picture.read_bytes()).shape == (16, 16, 3)
     assert effects(good)[1] == 2

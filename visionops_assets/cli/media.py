@@ -1,5 +1,6 @@
 """`visionops media show`: everything about one media file."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -40,13 +41,20 @@ def show(
         fact: dict[str, Any] = {name: getattr(row, name) for name in columns}
         fact["label"] = media.newest_label(session, media_id)
         frames = media.frames_of(session, media_id)
-        for number, (processing, spec) in enumerate(processings_of(session, media_id), start=1):
-            of_it = [frame for frame in frames if frame.spec_id == processing.spec_id]
-            fact[f"processing_{number}"] = _described(processing, spec, of_it)
+        processed = [
+            _described(processing, spec, [f for f in frames if f.spec_id == processing.spec_id])
+            for processing, spec in processings_of(session, media_id)
+        ]
         if thumbnail:
             thumbnail.write_bytes(first_frame(session, ObjectStore(), media_id))
             fact["thumbnail"] = str(thumbnail)
+    if as_json:
+        print_fields(fact | {"processing": processed}, as_json)
+        return
     print_fields(fact, as_json)
+    for each in processed:
+        typer.echo("\nProcessed by a spec")
+        print_fields(each | {"parameters": json.dumps(each["parameters"])}, as_json)
 
 
 def _described(
