@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import cv2
@@ -37,7 +37,7 @@ from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.assets import dataset_snapshot
 from visionops_assets.stages.frames.assets import processed_frames
-from visionops_assets.stages.frames.checks import cameras_are_not_frozen, frames_show_something
+from visionops_assets.stages.frames.checks import sources
 from visionops_assets.stages.labels.assets import labels
 from visionops_assets.stages.media.assets import raw_media
 from visionops_assets.stages.snapshot_files import (
@@ -382,18 +382,18 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
     load_settings.cache_clear()
 
 
-def checked(check: dg.AssetChecksDefinition) -> dg.AssetCheckResult:
-    """Evaluate a check on the catalog."""
-    result = check(catalog=Catalog())
-    assert isinstance(result, dg.AssetCheckResult)
-    return result
+def checked() -> dict[str | None, dg.AssetCheckResult]:
+    """Evaluate the checks of frames on the catalog."""
+    results = cast("Iterator[dg.AssetCheckResult]", sources(catalog=Catalog()))
+    return {result.check_name: result for result in results}
 
 
 def test_a_camera_that_shows_nothing_is_told_of(relayed: Settings) -> None:
     store(png())
     take_new_messages()
-    assert checked(frames_show_something).passed
-    assert checked(cameras_are_not_frozen).passed
+    before = checked()
+    assert before["frames_show_something"].passed
+    assert before["cameras_are_not_frozen"].passed
     for level in range(6):
         store(cv2.imencode(".png", np.full((40, 40, 3), level, np.uint8))[1].tobytes(), source="c7")
     same = np.frombuffer(np.random.default_rng().bytes(1_200), np.uint8).reshape(20, 20, 3)
@@ -402,7 +402,8 @@ def test_a_camera_that_shows_nothing_is_told_of(relayed: Settings) -> None:
         picture = cv2.imencode(".png", same)[1].tobytes()
         store(picture + b"x" * size, source="c8")
     take_new_messages()
-    dark, repeated = checked(frames_show_something), checked(cameras_are_not_frozen)
+    after = checked()
+    dark, repeated = after["frames_show_something"], after["cameras_are_not_frozen"]
     assert not dark.passed
     assert dark.description == "c7: 6 of 6 frames are blank."
     assert dark.severity is dg.AssetCheckSeverity.WARN

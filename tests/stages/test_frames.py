@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stages.memory_store import MemoryStore
+from tests.stages.sandboxes import OpenSandbox
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
@@ -68,15 +69,8 @@ def test_every_frame_lies_where_its_record_says(
     assert len({record.frame_id for record in records}) == len(records)
 
 
-class Sandbox:
+class Sandbox(OpenSandbox):
     """Stands in for the decoder: a file is one frame, of its own bytes."""
-
-    def __init__(self, **_limits: object) -> None: ...
-
-    def __enter__(self) -> "Sandbox":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
 
     def decode_each(
         self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.stages.sandboxes import OpenSandbox
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.contracts.preprocessing import BlurMask
 from visionops_assets.errors import DecoderCrashedError, MediaError, MissingMediaError
@@ -63,18 +64,11 @@ def test_small_images_of_one_source_fill_groups() -> None:
     assert sizes == [16, 16, 8]
 
 
-class Sandbox:
+class Sandbox(OpenSandbox):
     """Stands in for the decoder: a file is one frame, of its own name; some bring it down."""
 
     crashes: dict[str, int] = {}  # noqa: RUF012
     asked: list[list[str]] = []  # noqa: RUF012
-
-    def __init__(self, **_limits: object) -> None: ...
-
-    def __enter__(self) -> "Sandbox":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
 
     def decode_each(
         self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec

@@ -11,7 +11,7 @@ GOOD = {"brightness": 0.5, "contrast": 0.2, "sharpness": 2.0, "noise": 0.01}
 
 
 def table(*rows: tuple[str, int, dict[str, Any]]) -> pd.DataFrame:
-    """Return frames: so many of a source, each with a hash of its own unless it says another."""
+    """Return frames, a number per source. Each has a hash of its own, unless one is given."""
     frames = [
         {"source": source, "perceptual_hash": f"{source}-{number}", **GOOD, **changed}
         for source, count, changed in rows

@@ -26,6 +26,9 @@ class Wishes:
     source: str = ""
 
 
+_KINDS = {bool: ("boolean", "bool_param"), str: ("text", "string_param")}
+
+
 def images_of(request: Any) -> list[bytes]:
     """Return the encoded images of a request."""
     return list(pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1))
@@ -41,8 +44,9 @@ def wishes_of(request: Any) -> Wishes:
     said = json.loads(text) if text else {}
     ours = {name: said[name] for name in Wishes.__dataclass_fields__ if name in said}
     for name, value in ours.items():
-        kind, sent_as = ("text", "string_param") if name == "source" else ("boolean", "bool_param")
-        if not isinstance(value, str if name == "source" else bool):
+        expected = type(getattr(Wishes(), name))
+        if type(value) is not expected:
+            kind, sent_as = _KINDS[expected]
             raise InvalidRequestError(
                 f"The parameter {name} is no {kind}. Send it as one (`{sent_as}`), or not at all."
             )

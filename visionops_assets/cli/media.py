@@ -7,12 +7,11 @@ from uuid import UUID
 
 import typer
 
-from visionops_assets.cli.screen import AsJson, print_fields
+from visionops_assets.cli.quarantine import UNSHOWN
+from visionops_assets.cli.screen import AsJson, columns_of, print_fields
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import Frame, Processing, Spec
-
-UNSHOWN = ("lease_expires_at", "attempt")
 
 app = typer.Typer(help="Media: the files that came in.", no_args_is_help=True)
 
@@ -37,9 +36,7 @@ def show(
 
     with Catalog().begin() as session:
         row = media.get_acknowledged(session, media_id, None)
-        columns = [column.name for column in row.__table__.columns if column.name not in UNSHOWN]
-        fact: dict[str, Any] = {name: getattr(row, name) for name in columns}
-        fact["label"] = media.newest_label(session, media_id)
+        fact = columns_of(row, UNSHOWN) | {"label": media.newest_label(session, media_id)}
         frames = media.frames_of(session, media_id)
         processed = [
             _described(processing, spec, [f for f in frames if f.spec_id == processing.spec_id])
@@ -60,10 +57,7 @@ def show(
 def _described(
     processing: "Processing", spec: "Spec | None", frames: "list[Frame]"
 ) -> dict[str, Any]:
-    unshown = {"media_id", "batch_key"}
-    columns = [each.name for each in processing.__table__.columns if each.name not in unshown]
-    return {
-        **{name: getattr(processing, name) for name in columns},
+    return columns_of(processing, {"media_id", "batch_key"}) | {
         "parameters": spec.parameters if spec else None,
         "shards": sorted({frame.shard_key for frame in frames}),
     }

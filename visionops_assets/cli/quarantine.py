@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from visionops_assets.cli.screen import AsJson, print_fact, print_fields, print_rows
+from visionops_assets.cli.screen import AsJson, columns_of, print_fact, print_fields, print_rows
 from visionops_assets.errors import NotFoundError
 from visionops_assets.settings import load_settings
 
@@ -98,5 +98,4 @@ def retry(
 
 def _described(media: "Media") -> dict[str, Any]:
     """Return everything that the catalog knows about a file."""
-    names = [column.name for column in media.__table__.columns if column.name not in UNSHOWN]
-    return {name: getattr(media, name) for name in names}
+    return columns_of(media, UNSHOWN)

@@ -6,7 +6,7 @@ Programs get JSON lines; people get a table, fields or a sentence.
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -70,6 +70,12 @@ def print_rows(facts: Sequence[Fact], columns: Columns, as_json: bool, nothing: 
         console.print(table(facts, columns))
     else:
         typer.echo(nothing)
+
+
+def columns_of(row: Any, unshown: Collection[str]) -> dict[str, Any]:
+    """Return the values of a row of the catalog by their columns, without some of these."""
+    names = [column.name for column in row.__table__.columns if column.name not in unshown]
+    return {name: getattr(row, name) for name in names}
 
 
 def print_fields(fact: Fact, as_json: bool) -> None:

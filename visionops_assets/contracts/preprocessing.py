@@ -2,6 +2,7 @@
 
 import hashlib
 from fnmatch import fnmatchcase
+from operator import not_
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -123,14 +124,6 @@ class SceneChanges(Record):
 VideoSampling = Annotated[EveryNth | KeyFrames | SceneChanges, Field(discriminator="by")]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-def _is_empty(value: tuple[object, ...]) -> bool:
-    return not value
-
-
 def _is_converted(value: str) -> bool:
     return value == "to_srgb"
 
@@ -152,15 +145,14 @@ class PreprocessingSpec(Record):
     colour: Literal["rgb", "gray"] = "rgb"
     resize: Literal["stretch", "letterbox", "centre_crop"] = "stretch"
     video_sample_interval_s: float = Field(1.0, gt=0)
-    filters: Filters = Field((), exclude_if=_is_empty)
-    video_sampling: VideoSampling | None = Field(None, exclude_if=_is_none)
+    filters: Filters = Field((), exclude_if=not_)
+    video_sampling: VideoSampling | None = Field(None, exclude_if=not_)
     """None takes a frame per `video_sample_interval_s`."""
-    max_frames_per_video: int | None = Field(None, ge=1, le=20_000, exclude_if=_is_none)
-    jpeg_quality: int | None = Field(None, ge=50, le=100, exclude_if=_is_none)
+    max_frames_per_video: int | None = Field(None, ge=1, le=20_000, exclude_if=not_)
+    jpeg_quality: int | None = Field(None, ge=50, le=100, exclude_if=not_)
     """That of stored frames; None stores PNG, without loss."""
     colour_profile: ColourProfile = Field("to_srgb", exclude_if=_is_converted)
     """Whether the colours of an image are converted by its ICC profile."""
-
     deinterlace: bool = Field(True, exclude_if=bool)
     """Whether frames of a video that say they are interlaced are made whole."""
 

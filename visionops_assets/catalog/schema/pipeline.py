@@ -39,7 +39,7 @@ class ConsumedEvent(Base):
 
 
 class Frame(Base):
-    """One processed frame: a PNG at `shard_offset` in a tar shard of the object store."""
+    """One processed frame: PNG or JPEG at `shard_offset` in a tar shard of the object store."""
 
     __tablename__ = "frame"
     __table_args__ = (UniqueConstraint("media_id", "spec_id", "frame_index"),)

@@ -33,7 +33,7 @@ class Processing(Base):
     reason_code: Mapped[str | None]
     reason_detail: Mapped[str | None]
     frames: Mapped[int]
-    milliseconds: Mapped[float | None] = mapped_column(comment="Of fetching, decoding, fitting.")
+    milliseconds: Mapped[float | None] = mapped_column(comment="Of decoding, fitting, encoding.")
     decoder: Mapped[str | None] = mapped_column(comment="Libraries and their versions.")
     batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"))
     processed_at: Mapped[datetime] = mapped_column(server_default=func.now())

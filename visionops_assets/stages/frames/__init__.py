@@ -3,8 +3,6 @@
 import dagster as dg
 
 from visionops_assets.stages.frames.assets import processed_frames
-from visionops_assets.stages.frames.checks import cameras_are_not_frozen, frames_show_something
+from visionops_assets.stages.frames.checks import sources
 
-definitions = dg.Definitions(
-    assets=[processed_frames], asset_checks=[frames_show_something, cameras_are_not_frozen]
-)
+definitions = dg.Definitions(assets=[processed_frames], asset_checks=[sources])

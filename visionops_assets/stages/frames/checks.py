@@ -1,6 +1,6 @@
 """Checks of `processed_frames`: whether sources show something, over batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -18,34 +18,40 @@ LOOKED_AT = timedelta(hours=1)
 MOST_FRAMES = 20_000
 
 
-@dg.asset_check(asset=processed_frames)
+_JUDGES: dict[str, tuple[str, Callable[[pd.DataFrame], Sequence[Complaint]]]] = {
+    "frames_show_something": (
+        "No source sent mostly blank, dark or bright frames within the hour.",
+        shows_nothing,
+    ),
+    "cameras_are_not_frozen": (
+        "No source has repeated one frame to the last bit within the hour.",
+        frozen,
+    ),
+}
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(name, asset=processed_frames, description=description)
+        for name, (description, _) in _JUDGES.items()
+    ]
+)
 @fail_in_words
-def frames_show_something(catalog: dg.ResourceParam[Catalog]) -> dg.AssetCheckResult:
-    """No source sent mostly blank, dark or bright frames within the hour."""
-    return _warned(catalog, shows_nothing)
-
-
-@dg.asset_check(asset=processed_frames)
-@fail_in_words
-def cameras_are_not_frozen(catalog: dg.ResourceParam[Catalog]) -> dg.AssetCheckResult:
-    """No source has repeated one frame to the last bit within the hour."""
-    return _warned(catalog, frozen)
-
-
-def _warned(
-    catalog: Catalog, judge: Callable[[pd.DataFrame], Sequence[Complaint]]
-) -> dg.AssetCheckResult:
-    """Return a warning: a camera's fault is no reason to stop the files of others."""
+def sources(catalog: dg.ResourceParam[Catalog]) -> Iterator[dg.AssetCheckResult]:
+    """Look at the frames of the hour. A camera's fault is a warning, and stops no other's files."""
     with catalog.begin() as session:
         rows = recent_frames(session, load_settings().spec.spec_id, LOOKED_AT, MOST_FRAMES)
     frames = pd.DataFrame(
         [(source, look, *quality) for source, look, quality in rows],
         columns=["source", "perceptual_hash", *FRAME_MEASURES],
     )
-    complaints = judge(frames)
-    return dg.AssetCheckResult(
-        passed=not complaints,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(map(str, complaints)) or None,
-        metadata={"frames": len(frames), "sources": frames["source"].nunique()},
-    )
+    for name, (_, judge) in _JUDGES.items():
+        complaints = judge(frames)
+        yield dg.AssetCheckResult(
+            passed=not complaints,
+            asset_key=processed_frames.key,
+            check_name=name,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=" ".join(map(str, complaints)) or None,
+            metadata={"frames": len(frames), "sources": frames["source"].nunique()},
+        )

@@ -39,12 +39,7 @@ def upgrade() -> None:
             nullable=False,
             comment="A contracts.PreprocessingSpec.",
         ),
-        sa.Column(
-            "first_used_at",
-            sa.DateTime(timezone=True),
-            nullable=False,
-            server_default=sa.func.now(),
-        ),
+        sa.Column("first_used_at", **now),
         sa.PrimaryKeyConstraint("spec_id", name="pk_spec"),
     )
     op.create_table(
@@ -55,7 +50,7 @@ def upgrade() -> None:
         sa.Column("reason_code", sa.String),
         sa.Column("reason_detail", sa.String),
         sa.Column("frames", sa.BigInteger, nullable=False),
-        sa.Column("milliseconds", sa.Float, comment="Of fetching, decoding, fitting."),
+        sa.Column("milliseconds", sa.Float, comment="Of decoding, fitting, encoding."),
         sa.Column("decoder", sa.String, comment="Libraries and their versions."),
         sa.Column("batch_key", sa.String, nullable=False),
         sa.Column("processed_at", **now),
