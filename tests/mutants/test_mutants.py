@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import choosing
-from tests.mutants.__main__ import Trial, drawn, listed, outcome_of
+from tests.mutants.__main__ import (
+    Trial,
+    drawn,
+    listed,
+    outcome_of,
+    wrong_without_a_change,
+)
 from tests.mutants.changes import Mutant, changes
 from tests.mutants.choosing import ROOT, nearest_tests, pure_modules
 
@@ -142,3 +148,32 @@ def test_what_no_test_noticed_is_listed_with_its_place() -> None:
     assert outcome.share == pytest.approx(2 / 3)
     [survivor] = outcome.survivors
     assert survivor["change"] == "a.py:2: a < b  ->  (a <= b)"
+
+
+class Runs:
+    """Runs of tests: `together` are said to fail in the first, `alone` in the next."""
+
+    def __init__(self, together: list[str], alone: bool) -> None:
+        self.left = [(1, [f"FAILED {each} - assert 0" for each in together]), (int(alone), [])]
+        self.asked: list[list[str]] = []
+
+    def run(self, tests: list[str], limit_s: float, *options: str, log: str) -> int:
+        self.asked.append(tests)
+        status, lines = self.left.pop(0)
+        Path(log).write_text("\n".join([". . F", *lines, "3 failed"]))
+        return status
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_fails_beside_others_is_tried_alone(tmp_path: Path, alone: bool) -> None:
+    tree, failed = Runs(["t.py::test_a[1-a b]", "t.py::test_b"], alone), tmp_path / "log"
+    said = wrong_without_a_change(tree, ["t.py", "u.py"], 2, failed)  # type: ignore[arg-type]
+    assert tree.asked == [["t.py", "u.py"], ["t.py::test_a[1-a b]", "t.py::test_b"]]
+    assert bool(said) == alone
+
+
+@pytest.mark.parametrize("names", [[], [f"t.py::test_{number}" for number in range(10)]])
+def test_what_is_wrong_at_large_is_not_tried_again(tmp_path: Path, names: list[str]) -> None:
+    tree = Runs(names, alone=False)
+    assert wrong_without_a_change(tree, ["t.py"], 2, tmp_path / "log")  # type: ignore[arg-type]
+    assert len(tree.asked) == 1
