@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dagster_postgres import DagsterPostgresStorage
 
 from tests.structure.test_rooms import MODULES
+from visionops_assets.stack.dagster_storage import PooledStorage
 
 ROOT = Path(__file__).parents[2]
 RUNS = "definitions"
@@ -20,7 +22,7 @@ USES = {
     "dagster-aws": ("dagster_aws.s3", "resources.tables", RUNS),
     "dagster-k8s": ("dagster_k8s", "definitions", RUNS),
     "dagster-mlflow": ("dagster_mlflow", "resources.training_run", RUNS),
-    "dagster-postgres": ("dagster_postgres", "stack.attaching", "stack.attaching"),
+    "dagster-postgres": ("dagster_postgres", "stack.dagster_storage", "stack.attaching"),
     "kafka-python": ("kafka", "resources.broker", RUNS),
     "opencv-python-headless": ("cv2", "vision.preprocessing", RUNS),
     "torch": ("torch", "vision.training", RUNS),
@@ -87,9 +89,10 @@ def test_each_is_installed_with_the_product() -> None:
     "place", ["deploy/dagster.yaml", "deploy/kubernetes/base/dagster/dagster.yaml"]
 )
 def test_dagster_keeps_its_storage_and_logs_by_its_own_packages(place: str) -> None:
-    """dagster-postgres and dagster-aws are named there; no module of ours imports them for it."""
+    """Ours differs from that of dagster-postgres in its connections alone."""
     instance = yaml.safe_load((ROOT / place).read_text())
-    assert "postgres" in instance["storage"]
+    assert instance["storage"]["custom"]["class"] == PooledStorage.__name__
+    assert issubclass(PooledStorage, DagsterPostgresStorage)
     assert instance["compute_logs"]["module"] == "dagster_aws.s3.compute_log_manager"
 
 

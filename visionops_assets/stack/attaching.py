@@ -14,12 +14,12 @@ from dagster._core.instance import InstanceRef
 from dagster._daemon.asset_daemon import AssetDaemon
 from dagster._serdes import ConfigurableClassData
 from dagster_aws.s3 import S3ComputeLogManager
-from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import OperationalError
 
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.settings import load_settings
+from visionops_assets.stack.dagster_storage import PooledStorage
 from visionops_assets.stack.paths import Paths
 
 RUN_LOGS_PREFIX = "dagster"
@@ -54,7 +54,7 @@ class AttachedInstance(dg.DagsterInstance):
         return InstanceRef.config_defaults(base_dir)
 
 
-class AttachedStorage(DagsterPostgresStorage):
+class AttachedStorage(PooledStorage):
     """Dagster's storage in PostgreSQL, at the address of the settings."""
 
     @classmethod
@@ -76,7 +76,7 @@ class AttachedStorage(DagsterPostgresStorage):
         """
         url = load_settings().dagster_postgres_url.get_secret_value()
         try:
-            return cls(url, inst_data=inst_data)
+            return cls(url, inst_data)
         except (OperationalError, DagsterPostgresException):
             raise ServerUnreachableError(
                 "The storage of Dagster does not answer. Run `visionops up`, or unset DAGSTER_HOME "

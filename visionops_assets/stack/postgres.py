@@ -56,7 +56,7 @@ def postgresql(plan: Plan) -> Server:
             # A socket's path may have at most 108 bytes; that of a state folder is often longer.
             *("-c", "unix_socket_directories="),
             *("-c", "max_connections=200"),
-            # Dagster connects anew for each query, and 4,096 rounds took 4 ms of each. Rounds
+            # Many processes connect, and 4,096 rounds took 4 ms each time. Rounds
             # protect passwords that can be guessed; those of our roles are random.
             *("-c", "scram_iterations=1"),
         ),

@@ -31,6 +31,16 @@ def tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
+@cache
+def _client() -> httpx.Client:
+    """Return the client of the probes: to make one takes longer than a probe.
+
+    It keeps no connection: a server may hang on new ones alone.
+    """
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(timeout=_TIMEOUT_S, trust_env=False, verify=tls(), limits=limits)
+
+
 def answers_http(url: str, certificate: Path | None = None) -> Probe:
     """Say whether a GET of `url` is answered with a status below 300.
 
@@ -39,8 +49,11 @@ def answers_http(url: str, certificate: Path | None = None) -> Probe:
 
     def probe(_started_at_s: float) -> bool:
         try:
-            context = tls() if certificate is None else mutual_tls(certificate)
-            answer = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, verify=context)
+            if certificate is None:
+                answer = _client().get(url)
+            else:
+                context = mutual_tls(certificate)
+                answer = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, verify=context)
         except (httpx.HTTPError, OSError):
             return False
         return answer.is_success
