@@ -4,10 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from visionops_assets.errors import CorruptMediaError, UnsupportedMediaError
+from visionops_assets.errors import (
+    CorruptMediaError,
+    TooManyPixelsError,
+    UnsupportedMediaError,
+)
 from visionops_assets.vision.headers import (
     MAX_JPEG_SEGMENTS,
     ImageFormat,
+    check_pixels,
     image_format,
     image_size,
 )
@@ -158,3 +163,40 @@ def test_a_jpeg_whose_pixels_begin_has_no_later_size() -> None:
     frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
     with pytest.raises(CorruptMediaError, match="no start of frame"):
         image_size(b"\xff\xd8\xff\xda\0\2" + frame)
+
+
+@pytest.mark.parametrize("lost", range(1, 7))
+def test_a_size_of_which_bytes_are_missing_is_not_guessed(lost: int) -> None:
+    """Fewer bytes would read as a smaller number, and a bomb as a small picture."""
+    head = b"RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0"
+    data = head + bytes([0xFF, 0x0F, 0]) + bytes([0xFF, 0x07, 0])
+    with pytest.raises(CorruptMediaError, match="WEBP header ends early"):
+        image_size(data[:-lost])
+
+
+def test_the_first_chunk_of_a_png_is_its_header() -> None:
+    data = encode(".png", [])
+    with pytest.raises(CorruptMediaError, match="does not begin with its IHDR chunk"):
+        image_size(data.replace(b"IHDR", b"IHDS"))
+
+
+def test_a_marker_that_is_no_frame_has_no_size() -> None:
+    """Tables of Huffman codes, of arithmetic coding, and JPG, lie among the codes of frames."""
+    frame = b"\0\x11\x08" + struct.pack(">HH", 32, 48) + bytes(10)
+    for marker in range(0xC0, 0xE0):
+        data = b"\xff\xd8\xff" + bytes([marker]) + frame + b"\xff\xda"
+        if marker in {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}:
+            assert image_size(data) == (48, 32)
+        else:
+            with pytest.raises(CorruptMediaError):
+                image_size(data)
+    assert image_size(b"\xff\xd8\xff\xf7" + frame) == (48, 32), "JPEG-LS"
+
+
+@pytest.mark.parametrize("pixels", [99, 100, 101])
+def test_as_many_pixels_as_the_limit_are_accepted(pixels: int) -> None:
+    if pixels <= 100:
+        check_pixels(pixels, 1, 100)
+        return
+    with pytest.raises(TooManyPixelsError, match="declares 101 x 1 pixels; the limit is 100"):
+        check_pixels(pixels, 1, 100)

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,12 @@ from tests.vision.icc_profiles import (
 from tests.vision.test_conversions import with_chunk
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.vision.headers import ImageFormat
-from visionops_assets.vision.icc import MAX_PROFILE_BYTES, conversion_of, to_srgb
+from visionops_assets.vision.icc import (
+    MAX_PROFILE_BYTES,
+    XYZ_TO_SRGB,
+    conversion_of,
+    to_srgb,
+)
 from visionops_assets.vision.preprocessing import Frame, preprocess_image
 from visionops_assets.vision.profiles import embedded_profile
 from visionops_assets.vision.second_decoder import decode_by_pillow
@@ -110,7 +116,14 @@ TAGS = {b"wtpt": WHITE, b"A2B0": b"mft2" + bytes(100)}
 RGB_TAGS = {c + b"XYZ": b"XYZ " + bytes(16) for c in (b"r", b"g", b"b")}
 
 
+def tagged(at: int) -> bytes:
+    """Return a profile of gray whose curve is the tag of this number, from 1."""
+    others = {b"%04d" % number: WHITE for number in range(at - 1)}
+    return profile(b"GRAY", others | {b"kTRC": gamma(2.2)})
+
+
 UNUSABLE = {
+    "more tags than a hundred": tagged(101),
     "nothing": b"",
     "zeros": bytes(128),
     "a header alone": ADOBE[:130],
@@ -132,6 +145,59 @@ UNUSABLE = {
 @pytest.mark.parametrize("embedded", UNUSABLE.values(), ids=list(UNUSABLE))
 def test_what_cannot_be_converted_is_ignored(embedded: bytes) -> None:
     assert np.array_equal(to_srgb(colours(), embedded), colours())
+
+
+def test_a_profile_of_many_tags_and_bytes_is_read() -> None:
+    levels = np.dstack([np.arange(256, dtype=np.uint8)[None]] * 3)
+    expected = to_srgb(levels, gray_profile(gamma(1.0)))
+    assert not np.array_equal(expected, levels)
+    full = gray_profile(gamma(1.0))
+    padded = full + bytes(MAX_PROFILE_BYTES - len(full))
+    assert np.array_equal(to_srgb(levels, padded), expected)
+    assert conversion_of(padded + b"\0") is None
+    assert conversion_of(tagged(100)) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "light_of"),
+    [
+        (0, (2.0,), lambda x: x**2),
+        (1, (2.0, 0.5, 0.25), lambda x: (0.5 * x + 0.25) ** 2),
+        (1, (2.0, 2.0, -0.5), lambda x: np.where(x >= 0.25, np.maximum(2 * x - 0.5, 0) ** 2, 0)),
+        (2, (2.0, 2.0, -0.5, 0.125),
+         lambda x: np.where(x >= 0.25, np.maximum(2 * x - 0.5, 0) ** 2, 0) + 0.125),
+        (3, (2.0, 1.0, 0.0, 0.5, 0.4), lambda x: np.where(x >= 0.4, x**2, 0.5 * x)),
+        (4, (2.0, 0.8, 0.1, 0.5, 0.4, 0.1, 0.05),
+         lambda x: np.where(x >= 0.4, (0.8 * x + 0.1) ** 2 + 0.1, 0.5 * x + 0.05)),
+    ],
+)  # fmt: skip
+def test_each_parametric_curve_is_its_formula(
+    kind: int, values: tuple[float, ...], light_of: Callable[[Any], Any]
+) -> None:
+    """By ICC.1:2022, table 68; littlecms agrees with some of them by chance alone."""
+    conversion = conversion_of(gray_profile(parametric(kind, *values)))
+    assert conversion is not None
+    expected = np.clip(light_of(np.arange(256) / 255), 0, 1)
+    assert conversion.light[:, 0] == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_profile_that_moves_a_level_by_one_is_srgb() -> None:
+    """Rounding does so much: two levels are a difference."""
+    for exponent, is_same in ((1.0, True), (1.02, True), (1.2, False)):
+        light = np.arange(1024) / 1023
+        curve = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+        primaries = ((0.43607, 0.2225, 0.01393), (0.38507, 0.71688, 0.0971),
+                     (0.14308, 0.06062, 0.71417))  # fmt: skip
+        moved = rgb_profile(primaries, sampled(curve ** (1 + (exponent - 1) / 10)))
+        assert (conversion_of(moved) is None) == is_same
+
+
+def test_the_colours_of_srgb_are_those_of_the_standard() -> None:
+    """IEC 61966-2-1, adapted to D50 as littlecms does: light of one colour is that colour."""
+    primaries = {0: (0.43607, 0.2225, 0.01393), 1: (0.38507, 0.71688, 0.0971),
+                 2: (0.14308, 0.06062, 0.71417)}  # fmt: skip
+    light = XYZ_TO_SRGB @ np.array(list(primaries.values())).T
+    assert light == pytest.approx(np.eye(3), abs=1e-4)
 
 
 def test_a_gray_profile_is_for_gray_pixels() -> None:

@@ -201,6 +201,30 @@ def test_a_note_that_says_nothing_turns_nothing(data: bytes) -> None:
     assert orientation_of(data, image_format(data) or ImageFormat.BMP) == 1
 
 
+def exif_of(tag: int, amount: int, orientation: int = 6) -> bytes:
+    """Return an EXIF note with one field of so many numbers."""
+    return struct.pack("<2sHIHHHIII", b"II", 42, 8, 1, tag, 3, amount, orientation, 0)
+
+
+@pytest.mark.parametrize("note", [exif_of(274, 0), exif_of(271, 1), exif_of(274, 1, 9), b"II*\0"])
+def test_xmp_counts_where_exif_says_nothing(note: bytes) -> None:
+    for data in (
+        jpeg(PREFIX + note, b"http://ns.adobe.com/xap/1.0/\0" + xmp(3)),
+        webp((b"EXIF", note), (b"XMP ", xmp(3))),
+        png((b"eXIf", note), (b"iTXt", itxt(xmp(3)))),
+    ):
+        assert orientation_of(data, image_format(data) or ImageFormat.BMP) == 3
+
+
+def test_exif_counts_before_xmp_wherever_it_stands() -> None:
+    for notes in ((exif_of(274, 1), xmp(3)), (exif_of(274, 1, 1), xmp(3))):
+        data = webp((b"XMP ", notes[1]), (b"EXIF", notes[0]))
+        expected = notes[0][18]
+        assert orientation_of(data, ImageFormat.WEBP) == expected
+    twice = webp((b"XMP ", xmp(3)), (b"XMP ", xmp(6)))
+    assert orientation_of(twice, ImageFormat.WEBP) == 3
+
+
 def test_a_note_is_inflated_to_its_limit_only() -> None:
     for blank, expected in ((MAX_NOTE_BYTES // 2, 6), (MAX_NOTE_BYTES, 1)):
         data = png((b"iTXt", itxt(b" " * blank + xmp(6), is_deflated=True)))

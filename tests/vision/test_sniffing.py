@@ -37,6 +37,7 @@ def test_images(head: bytes, mime: str) -> None:
     [
         (b"\0\0\0\x18ftypisom\0\0\2\0isommp41", "video/mp4"),
         (b"\0\0\0\x18ftypXYZW\0\0\2\0mp42isom", "video/mp4"),
+        (b"\0\0\0\x1cftypXYZW\0\0\2\0mp42XYZVXYZU", "video/mp4"),
         (b"\0\0\0\x14ftypqt  \0\0\2\0qt  ", "video/quicktime"),
         (b"\0\0\0\x14ftypM4V \0\0\0\1M4V ", "video/x-m4v"),
         (b"\0\0\0\x08wide\0\0\0\0mdat", "video/quicktime"),
@@ -69,6 +70,7 @@ def test_videos(head: bytes, mime: str) -> None:
         b"%PDF-1.7\n",
         b"BMW makes cars, and this is a sentence.",
         b"textmoov is text",
+        b" \0\0\0wide\0\0\0\0mdat",
         b"G" * SNIFF_BYTES,
         b"RIFF\x10\0\0\0WAVEfmt ",
         b"ID3\x04\0\0\0\0\0\0",
@@ -81,6 +83,7 @@ def test_videos(head: bytes, mime: str) -> None:
         b"FLV\2\5\0\0\0\x09",
         b"\0\0\1\xba",
         b"\0\0\1\xba\x80\0\4",
+        b"\0\0\1\xba\x31\0\4",
         b"\0\0\1\xb3\x14\0\xf0",
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
         bytes.fromhex("060e2b34020501010d01020101030400"),

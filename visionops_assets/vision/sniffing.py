@@ -80,8 +80,8 @@ def _matroska(head: bytes) -> str | None:
     """Find the DocType element (ID 0x4282, then its length) of the EBML header (RFC 8794)."""
     if not head.startswith(b"\x1a\x45\xdf\xa3"):
         return None
-    _, marker, rest = head.partition(b"\x42\x82")
-    if not marker or not rest:
+    _, _, rest = head.partition(b"\x42\x82")
+    if not rest:
         return None
     doctype = rest[1 : 1 + (rest[0] & 0x7F)]
     return MATROSKA_DOCTYPES.get(doctype.rstrip(b"\0"))
@@ -113,7 +113,7 @@ def transport_packets(head: bytes) -> TransportPackets | None:
     for layout in TRANSPORT_LAYOUTS:
         end = TRANSPORT_PACKETS_IN_A_ROW * layout.bytes
         syncs = head[layout.sync_at : end : layout.bytes]
-        header = head[layout.sync_at : layout.sync_at + 4]
+        header = head[layout.sync_at :]
         # The adaptation field control of a packet is never 0, unlike in a text of "G"s.
         if syncs == b"GGGGG" and header[1] & 0x80 == 0 and header[3] & 0x30:
             return layout
