@@ -154,3 +154,15 @@ def test_a_still_of_an_interlaced_camera_is_whole(tmp_path: Path) -> None:
         content = next(cut.content for cut in cuts if cut)
     still = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert comb(np.asarray(still, np.uint8)) < SMOOTH
+
+
+@pytest.mark.parametrize("size", [(3, 48), (64, 4), (3, 4)])
+def test_the_smallest_frame_that_the_filter_takes_is_made_whole(size: tuple[int, int]) -> None:
+    small = av.VideoFrame.from_ndarray(np.zeros((size[1], size[0]), np.uint8), format="gray")
+    assert deinterlaced(small) is not small
+
+
+def test_the_frame_behind_matters() -> None:
+    before, frame, after = frames()[4:7]
+    both = rgb(deinterlaced(frame, before=before, after=after))
+    assert not np.array_equal(both, rgb(deinterlaced(frame, before=before)))

@@ -299,3 +299,27 @@ def test_square_pixels_lose_no_detail_and_keep_the_shape(
     wanted = Fraction(width, height) * aspect
     error = max(Fraction(1, shown_width), Fraction(1, shown_height))
     assert abs(Fraction(shown_width, shown_height) / wanted - 1) <= error
+
+
+class OddFrame:
+    """A frame with side data that PyAV does not know: it says its turn in degrees alone."""
+
+    def __init__(self, rotation: int) -> None:
+        self.rotation = rotation
+
+    @property
+    def side_data(self) -> dict[object, bytes]:
+        raise ValueError("not a known kind of side data")
+
+
+@pytest.mark.parametrize("degrees", [-270, -180, -90, 0, 90, 180, 270, 91, -1])
+def test_a_turn_in_degrees_is_counter_clockwise(degrees: int) -> None:
+    picture = quarters()
+    found = turned(picture, turn_of(cast("Any", OddFrame(degrees))))
+    assert np.array_equal(found, np.rot90(picture, round(degrees / 90)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_of_a_quarter_turn_keeps_rows_rows(sign: int) -> None:
+    """Of two ways that are as near, the one that keeps the shape."""
+    assert turned(quarters(), (1, sign, -sign, 1)).shape == quarters().shape

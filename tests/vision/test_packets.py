@@ -2,6 +2,7 @@
 
 import io
 import struct
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -69,8 +70,10 @@ HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 INDEX = bytes.fromhex("90080033b1e5cf1189f400a0c90349cb")
 
 
-def asf(packets: bytes, *, is_live: bool = False, length: int | None = None) -> bytes:
-    flags = struct.pack("<II", int(is_live), 100)
+def asf(
+    packets: bytes, *, is_live: bool = False, length: int | None = None, packet_bytes: int = 100
+) -> bytes:
+    flags = struct.pack("<II", int(is_live), packet_bytes)
     properties = asf_object(ASF_FILE_PROPERTIES, bytes(64) + flags + bytes(8))
     header = asf_object(HEADER, b"\1\0\0\0\1\2" + properties)
     return header + asf_object(ASF_DATA, bytes(26) + packets, length=length)
@@ -189,3 +192,22 @@ def test_mxf_ends_behind_the_footer_that_its_header_names() -> None:
     check(whole)
     with pytest.raises(CorruptMediaError, match=CUT):
         check(whole[:at])
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_footer_lies_within_its_file(last: int) -> None:
+    essence = klv(ESSENCE, b"picture")
+    end = len(mxf(essence, footer=0))
+    with nullcontext() if last else pytest.raises(CorruptMediaError, match=CUT):
+        check(mxf(essence, footer=end - last))
+
+
+@pytest.mark.parametrize("packets", [0, 1, 7])
+def test_packets_of_a_live_recording_begin_behind_its_head(packets: int) -> None:
+    """Of 70 bytes: a size that does not divide that of the head."""
+    live = asf(b"x" * 70 * packets, is_live=True, length=0, packet_bytes=70)
+    check(live)
+    for lost in (1, 69):
+        if packets:
+            with pytest.raises(CorruptMediaError, match=CUT):
+                check(live[:-lost])

@@ -1,12 +1,21 @@
+import io
 from contextlib import nullcontext
+from fractions import Fraction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from av.stream import Discard
 
 from tests.vision.corpus import TWO_SECONDS, cut, mp4, video
-from visionops_assets.errors import CorruptMediaError, TooLongError, TooManyPixelsError
-from visionops_assets.vision import videos
+from visionops_assets.errors import (
+    CorruptMediaError,
+    NoFramesError,
+    TooLongError,
+    TooManyPixelsError,
+    UnsupportedCodecError,
+)
+from visionops_assets.vision import probing, videos
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.probing import probe_video
 from visionops_assets.vision.sandbox.messages import MAX_PROBE_BLOCKS, READ_BLOCK_BYTES
@@ -111,3 +120,122 @@ def test_an_object_that_is_shorter_than_announced_is_corrupt() -> None:
     store = Store(mp4()[:100])
     with pytest.raises(CorruptMediaError):
         probe_video(store.read, len(mp4()), max_pixels=64 * 48, max_duration_s=2.0)
+
+
+class Blocks:
+    """A file of 20 bytes that is read in blocks of 8, and the reads of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, size_bytes: int = 20) -> None:
+        monkeypatch.setattr(probing, "READ_BLOCK_BYTES", 8)
+        self.store = Store(bytes(range(size_bytes)))
+        self.file = probing._BlockFile(self.store.read, size_bytes)
+
+
+def test_a_file_of_blocks_reads_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size_bytes in (15, 16, 17, 20):
+        blocks = Blocks(monkeypatch, size_bytes)
+        found = list(iter(lambda: blocks.file.read(5), b""))  # noqa: B023 - read at once
+        assert b"".join(found) == blocks.store.data
+        assert blocks.file.tell() == size_bytes
+        assert [len(data) for data in found[:2]] == [5, 3], "within one block"
+        # Each block once, none behind the end, and none longer than the file.
+        ends = [min(start + 8, size_bytes) for start in range(0, size_bytes, 8)]
+        assert [start + count for start, count in blocks.store.reads] == ends
+        assert blocks.file.read(5) == b""
+        assert len(blocks.store.reads) == len(ends)
+
+
+@pytest.mark.parametrize(
+    ("offset", "whence", "place"),
+    [(3, io.SEEK_SET, 3), (3, io.SEEK_CUR, 8), (-3, io.SEEK_CUR, 2), (-3, io.SEEK_END, 17),
+     (3, io.SEEK_END, 23), (-9, io.SEEK_CUR, 0)],
+)  # fmt: skip
+def test_a_file_of_blocks_seeks_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, offset: int, whence: int, place: int
+) -> None:
+    file = Blocks(monkeypatch).file
+    file.read(5)
+    assert file.seek(offset, whence) == file.tell() == place
+    assert file.read(1) == bytes(range(20))[place : place + 1]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_video_without_packets_has_no_frames_or_was_cut_off(
+    monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    end = SimpleNamespace(size=0)  # the demuxer's last packet
+    container = SimpleNamespace(demux=lambda _: [end])
+    asked = []
+
+    def opened(_: object, *, will_decode: bool) -> Any:
+        asked.append(will_decode)
+        return nullcontext(container)
+
+    def check(_: object) -> None:
+        if not is_whole:
+            raise CorruptMediaError("It was cut off.")
+
+    monkeypatch.setattr(probing, "open_video", opened)
+    monkeypatch.setattr(probing, "check_video", lambda *_, **__: (None, MP4_FACTS))
+    monkeypatch.setattr(probing, "check_whole", check)
+    expected = (NoFramesError, "has no frames") if is_whole else (CorruptMediaError, "was cut off")
+    with pytest.raises(expected[0], match=expected[1]):
+        probe(mp4())
+    assert asked == [False], "a probe decodes no picture"
+
+
+def fake_stream(codec: str | None) -> Any:
+    known = None if codec is None else SimpleNamespace(codec=SimpleNamespace(canonical_name=codec))
+    return SimpleNamespace(codec_context=known, disposition=0, discard=None)
+
+
+class Streams(list[Any]):
+    """The streams of a container, whose first is the best of its kind."""
+
+    @property
+    def video(self) -> list[Any]:
+        return list(self)
+
+    def best(self, kind: str) -> Any:
+        return self[0] if self else None
+
+
+@pytest.mark.parametrize(
+    ("codecs", "error", "words"),
+    [
+        ([], NoFramesError, "has no streams"),
+        (["rv40"], UnsupportedCodecError, "codec is rv40. Convert the video to H.264"),
+        ([None], UnsupportedCodecError, "codec is unknown"),
+    ],
+)
+def test_a_file_that_cannot_be_shown_says_why(
+    codecs: list[str | None], error: type[Exception], words: str
+) -> None:
+    container: Any = SimpleNamespace(streams=Streams(map(fake_stream, codecs)))
+    with pytest.raises(error, match=words):
+        videos.check_video(container, max_pixels=1, max_duration_s=1.0)
+
+
+def test_other_streams_are_left_out_by_the_demuxer() -> None:
+    container: Any = SimpleNamespace(streams=Streams(map(fake_stream, ("h264", "vp9", "aac"))))
+    chosen = videos._video_stream(container)
+    assert chosen is container.streams[0]
+    assert [each.discard for each in container.streams] == [None, Discard.all, Discard.all]
+
+
+@pytest.mark.parametrize("duration_s", [2.0, 2.01])
+def test_as_long_as_the_limit_is_accepted(duration_s: float) -> None:
+    with nullcontext() if duration_s <= 2 else pytest.raises(TooLongError, match="limit is 2 s"):
+        videos.check_duration(duration_s, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("of_stream", "of_file_us", "expected"),
+    [((500, Fraction(1, 100)), 9_000_000, 5.0), ((None, Fraction(1, 100)), 9_000_000, 9.0),
+     ((500, None), 9_000_000, 9.0), ((None, None), None, None), ((0, Fraction(1)), None, 0.0)],
+)  # fmt: skip
+def test_the_duration_is_that_of_the_stream_or_else_of_the_file(
+    of_stream: tuple[int | None, Fraction | None], of_file_us: int | None, expected: float | None
+) -> None:
+    stream: Any = SimpleNamespace(duration=of_stream[0], time_base=of_stream[1])
+    assert videos._duration_s(cast("Any", SimpleNamespace(duration=of_file_us)), stream) == expected

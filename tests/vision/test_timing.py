@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.vision.timing import MAX_REORDERED, ShowTimes
+from visionops_assets.vision.timing import MAX_REORDERED, ShowTimes, StreamTimes
 
 MILLISECOND = Fraction(1, 1_000)
 STEP = 40
@@ -131,3 +133,107 @@ def test_what_gave_no_picture_can_be_forgotten() -> None:
     times.send(50)
     times.send(90)
     assert [times.show(time, reorders=True) for time in (50, 90)] == pytest.approx([0, 0.04])
+
+
+def test_equal_times_of_packets_are_dealt_out_too() -> None:
+    times = ShowTimes(MILLISECOND, STEP)
+    for sent in (10, 10, 17):
+        times.send(sent)
+    assert [times.show(None, reorders=True) for _ in range(3)] == pytest.approx([0, 0, 0.007])
+
+
+@pytest.mark.parametrize(("earlier", "second_ms"), [(MAX_REORDERED, 7), (MAX_REORDERED + 1, STEP)])
+def test_more_pictures_than_can_be_reordered_are_packets_without_one(
+    earlier: int, second_ms: int
+) -> None:
+    """H.264 and HEVC have 16: one more that waits before a shown one has no picture."""
+    times = ShowTimes(MILLISECOND, STEP)
+    for number in range(earlier + 2):
+        times.send(7 * number)
+    times.show(7 * (earlier + 1), reorders=True)
+    assert times.show(None, reorders=True) == pytest.approx(second_ms / 1_000)
+
+
+def stream_times(
+    container: str = "mp4",
+    *,
+    has_b_frames: bool = False,
+    time_base: Fraction | None = MILLISECOND,
+    rate_hz: int | None = 25,
+) -> StreamTimes:
+    stream: Any = SimpleNamespace(
+        codec_context=SimpleNamespace(has_b_frames=has_b_frames),
+        container=SimpleNamespace(format=SimpleNamespace(name=container)),
+        time_base=time_base,
+        average_rate=rate_hz,
+    )
+    return StreamTimes(stream)
+
+
+def packet(pts: int | None, dts: int | None = None, **flags: Any) -> Any:
+    return SimpleNamespace(pts=pts, dts=dts, **{"size": 9, "is_discard": False, **flags})
+
+
+def frame(pts: int | None = None, dts: int | None = None) -> Any:
+    return SimpleNamespace(pts=pts, dts=dts)
+
+
+@pytest.mark.parametrize(
+    ("time_base", "rate_hz", "second_s"),
+    [
+        (MILLISECOND, 10, 0.1),
+        (MILLISECOND, None, 0.04),  # FFmpeg's own guess, 25 per second
+        (None, 20, 0.05),
+        (MILLISECOND, 100_000, 0.001),  # a clock too coarse for the rate: a unit at least
+    ],
+)
+def test_pictures_without_times_come_at_the_rate_of_their_stream(
+    time_base: Fraction | None, rate_hz: int | None, second_s: float
+) -> None:
+    times = stream_times(time_base=time_base, rate_hz=rate_hz)
+    found = [times.show(frame()) for _ in range(3)]
+    assert found == pytest.approx([0, second_s, 2 * second_s])
+
+
+def test_without_a_time_base_times_are_microseconds() -> None:
+    times = stream_times(time_base=None)
+    assert [times.show(frame(pts)) for pts in (7, 500_007)] == pytest.approx([0, 0.5])
+
+
+@pytest.mark.parametrize("flags", [{"size": 0}, {"is_discard": True}])
+def test_a_packet_without_a_picture_deals_no_time(flags: dict[str, Any]) -> None:
+    times = stream_times(has_b_frames=True)
+    for each in (packet(0), packet(3, **flags), packet(10)):
+        times.send(each)
+    assert [times.show(frame()) for _ in range(2)] == pytest.approx([0, 0.01])
+
+
+@pytest.mark.parametrize("container", ["avi", "asf"])
+def test_made_up_times_of_presentation_do_not_count(container: str) -> None:
+    """Those of decoding are dealt out where pictures are reordered; else each has its own."""
+    reordered = stream_times(container, has_b_frames=True)
+    for dts in (0, 7, 20):
+        reordered.send(packet(99, dts))
+    shown = [reordered.show(frame(pts, dts)) for pts, dts in ((99, 20), (99, 0), (99, 7))]
+    assert shown == pytest.approx([0, 0.007, 0.02])
+    straight = stream_times(container)
+    shown = []
+    for dts in (0, 7, 20):
+        straight.send(packet(99, dts))
+        shown.append(straight.show(frame(99, dts)))
+    assert shown == pytest.approx([0, 0.007, 0.02])
+
+
+def test_where_decoding_goes_back_pictures_are_trusted_even_there() -> None:
+    times = stream_times("avi", has_b_frames=True)
+    for dts in (20, 7):
+        times.send(packet(99, dts))
+    assert [times.show(frame(pts, 3)) for pts in (50, 61)] == pytest.approx([0, 0.011])
+
+
+@pytest.mark.parametrize("container", ["mp4", "avi"])
+def test_a_packet_without_a_time_of_presentation_has_that_of_decoding(container: str) -> None:
+    times = stream_times(container, has_b_frames=True)
+    for dts in (0, 7):
+        times.send(packet(None, dts))
+    assert [times.show(frame()) for _ in range(2)] == pytest.approx([0, 0.007])

@@ -65,6 +65,13 @@ def test_boxes_are_whole_to_their_last_byte(large: bool, body: bytes) -> None:
             check(whole[:-1])
 
 
+def test_a_box_without_content_is_no_end() -> None:
+    whole = START + box(b"free", b"") + box(b"mdat", b"x" * 40)
+    check(whole)
+    with pytest.raises(CorruptMediaError, match=CUT):
+        check(whole[:-1])
+
+
 def test_a_box_to_the_end_of_the_file_ends_there() -> None:
     check(START + (0).to_bytes(4, "big") + b"mdat" + b"x" * 40)
 
@@ -120,9 +127,10 @@ def test_what_is_no_element_is_damage(damage: bytes) -> None:
         check(matroska(damage + bytes(20)))
 
 
-def test_an_element_that_ends_within_its_header_was_cut_off() -> None:
-    with pytest.raises(CorruptMediaError):
-        check(EBML + element(EBML_SEGMENT, BLOCK)[:6])
+@pytest.mark.parametrize("kept", range(1, 12))
+def test_an_element_that_ends_within_its_header_was_cut_off(kept: int) -> None:
+    with pytest.raises(CorruptMediaError, match="was cut off"):
+        check(EBML + element(EBML_SEGMENT, BLOCK)[:kept])
 
 
 def test_only_blocks_and_their_like_are_in_a_cluster() -> None:
