@@ -106,3 +106,51 @@ def test_bytes_are_counted_over_all_requests_and_given_back(refusals: list[str])
     with admission.held_bytes("a") as third:
         third.add(50)
     assert refusals == ["memory"] * 2
+
+
+def test_frames_and_predictions_together_have_no_more_places_than_there_are(
+    refusals: list[str],
+) -> None:
+    async def use() -> None:
+        admission = Admission(4, refusals.append)
+        ending = asyncio.Event()
+
+        async def frame(key: str) -> None:
+            async with admission.place_of_stream(key):
+                await ending.wait()
+
+        async with admission.place("a"), admission.place("b"), admission.place("c"):
+            frames = [asyncio.create_task(frame(key)) for key in "de"]
+            await asyncio.sleep(0)
+            assert admission.in_flight == 4
+            assert not admission.has_place("f")
+        async with admission.place("a"):
+            await asyncio.sleep(0)
+            assert admission.in_flight == 3
+            async with admission.place("b"):
+                assert not admission.has_place("c"), "two frames hold the others"
+        ending.set()
+        await asyncio.gather(*frames)
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(("places", "of_streams"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4)])
+def test_streams_have_half_of_the_places_and_at_least_one(
+    refusals: list[str], places: int, of_streams: int
+) -> None:
+    async def use() -> None:
+        admission = Admission(places, refusals.append)
+        ending = asyncio.Event()
+
+        async def frame(key: str) -> None:
+            async with admission.place_of_stream(key):
+                await ending.wait()
+
+        frames = [asyncio.create_task(frame(str(number))) for number in range(places + 1)]
+        await asyncio.sleep(0)
+        assert admission.in_flight == of_streams
+        ending.set()
+        await asyncio.gather(*frames)
+
+    asyncio.run(use())

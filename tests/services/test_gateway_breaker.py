@@ -171,3 +171,33 @@ def test_clients_that_did_not_fail_lately_are_not_kept() -> None:
         with subject.request(client, is_patient=True):
             pass
     assert subject._of_clients == {}
+
+
+def test_it_is_open_from_the_last_failure_on(triton: Triton) -> None:
+    """However long the server has run, and however long ago the first failures were."""
+    triton.now_s = 100.0
+    triton.fail(2)
+    triton.now_s = 110.0
+    triton.fail(1)
+    triton.now_s = 111.9
+    assert triton.state() is BreakerState.OPEN
+    triton.now_s = 112.0
+    assert triton.state() is BreakerState.HALF_OPEN
+
+
+def test_requests_that_were_under_way_do_not_prolong_it(triton: Triton) -> None:
+    with suppress(ServerUnreachableError), triton.breaker.request(ServerUnreachableError):
+        triton.fail(3)
+        triton.now_s = 1.0
+        raise DOWN
+    triton.now_s = 2.0
+    assert triton.state() is BreakerState.HALF_OPEN
+
+
+def test_a_refusal_says_how_often_it_failed_and_when_to_come_again(triton: Triton) -> None:
+    triton.fail(3)
+    with pytest.raises(ServerUnreachableError) as refusal:
+        triton.ask()
+    assert str(refusal.value) == (
+        "The model server failed 3 times in a row and is left alone for 2 s. Try again then."
+    )

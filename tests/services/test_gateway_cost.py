@@ -59,3 +59,12 @@ def test_a_size_that_is_not_in_the_head_counts_as_the_largest() -> None:
 def test_what_is_no_image_has_no_cost() -> None:
     with pytest.raises(UnsupportedMediaError):
         predicted_cost_s(b"no image", 8, LIMIT)
+
+
+def test_only_a_png_is_deep_by_its_25th_byte() -> None:
+    image = bytearray(cv2.imencode(".jpg", np.zeros((1_000, 1_000, 3), np.uint8))[1].tobytes())
+    costs = []
+    for value in (8, 16):
+        image[24] = value
+        costs.append(predicted_cost_s(bytes(image), 100_000, LIMIT))
+    assert costs[0] == costs[1]

@@ -367,3 +367,14 @@ def test_costly_images_take_an_instance_where_all_send_them() -> None:
     rates_alike = simulated(alike)
     assert sum(rates_alike.values()) * 0.2 == pytest.approx(1, rel=0.05)
     assert max(rates_alike.values()) < 1.2 * min(rates_alike.values())
+
+
+def test_what_takes_50_ms_is_not_counted_as_costly() -> None:
+    windows = windows_of("ab")
+    windows.take("a", COSTLY_S)
+    assert windows.fits("b", COSTLY_S + 0.001)
+    windows.take("b", COSTLY_S + 0.001)
+    windows.give("a", COSTLY_S)
+    assert not windows.fits("c", COSTLY_S + 0.001), "that of b is under way"
+    windows.give("b", COSTLY_S + 0.001)
+    assert windows.fits("c", COSTLY_S + 0.001)

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -191,3 +192,31 @@ def test_what_was_not_acknowledged_is_not_marked(owed: FakeOutbox) -> None:
     with pytest.raises(PublishError):
         relay.publish_batch(cast("Any", broker))
     assert len(owed.unpublished) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_after_its_publication(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    handlers: dict[int, Any] = {}
+    runs: list[bool] = []
+
+    def relay_until(catalog: object, broker: object, heartbeat: object, stop: Event) -> Any:
+        def run() -> None:
+            handlers[number](number, None)
+            runs.append(stop.is_set())
+
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(relay_module.signal, "signal", handlers.__setitem__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(relay_module, "configure_logging", lambda: runs.append(True))
+    monkeypatch.setattr(relay_module, "Catalog", object)
+    monkeypatch.setattr(relay_module, "Broker", object)
+    monkeypatch.setattr(relay_module, "Relay", relay_until)
+    relay_module.main()
+    assert runs == [True, True]
+
+
+def test_messages_keep_letters_of_any_script_as_they_are() -> None:
+    """Escaped, a name in Cyrillic would take three times its bytes."""
+    assert "кот".encode() in outgoing(_row("кот")).value

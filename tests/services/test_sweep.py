@@ -1,5 +1,6 @@
 """What a pass does, in which order, and what it leaves while a server is down."""
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -218,3 +219,24 @@ def test_it_runs_until_it_is_stopped(world: World, sweeper: Sweep, tmp_path: Pat
     sweeper.run(Heartbeat(settings, "sweep"), stop)
     assert beats(heartbeat_file(settings, "sweep"))(started_at_s)
     assert stop.waits_s == (Settings().sweep_interval_s,) * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_after_its_pass(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    handlers: dict[int, Any] = {}
+    runs: list[bool] = []
+
+    def run(heartbeat: Heartbeat, stop: Event) -> None:
+        assert not stop.is_set()
+        handlers[number](number, None)
+        runs.append(stop.is_set())
+
+    monkeypatch.setattr(sweep.signal, "signal", handlers.__setitem__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(sweep, "configure_logging", lambda: runs.append(True))
+    monkeypatch.setattr(sweep, "Catalog", object)
+    monkeypatch.setattr(sweep, "ObjectStore", object)
+    monkeypatch.setattr(sweep, "Sweep", lambda *_: SimpleNamespace(run=run))
+    sweep.main()
+    assert runs == [True, True]

@@ -1,9 +1,11 @@
 import io
 from contextlib import nullcontext
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import av
 import pytest
 from av.stream import Discard
 
@@ -239,3 +241,74 @@ def test_the_duration_is_that_of_the_stream_or_else_of_the_file(
 ) -> None:
     stream: Any = SimpleNamespace(duration=of_stream[0], time_base=of_stream[1])
     assert videos._duration_s(cast("Any", SimpleNamespace(duration=of_file_us)), stream) == expected
+
+
+def declared(
+    monkeypatch: pytest.MonkeyPatch, duration_s: float | None, aspect: Fraction | None = None
+) -> VideoFacts:
+    """Check a video of 8 x 8 pixels, at most 100 and 2 s long."""
+    codec = SimpleNamespace(width=8, height=8, codec=SimpleNamespace(canonical_name="ffv1"))
+    stream = SimpleNamespace(codec_context=codec, sample_aspect_ratio=aspect)
+    container: Any = SimpleNamespace(format=SimpleNamespace(name="matroska"))
+    monkeypatch.setattr(videos, "_video_stream", lambda _: stream)
+    monkeypatch.setattr(videos, "_duration_s", lambda *_: duration_s)
+    return videos.check_video(container, max_pixels=100, max_duration_s=2.0)[1]
+
+
+@pytest.mark.parametrize("duration_s", [0.0, -1.0])
+def test_a_video_of_no_time_has_no_frames(
+    monkeypatch: pytest.MonkeyPatch, duration_s: float
+) -> None:
+    with pytest.raises(NoFramesError, match="lasts zero seconds"):
+        declared(monkeypatch, duration_s)
+
+
+def test_a_video_may_leave_open_how_long_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert declared(monkeypatch, None).duration_s is None
+    assert declared(monkeypatch, 0.1).duration_s == 0.1
+    with pytest.raises(TooLongError):
+        declared(monkeypatch, 2.1)
+
+
+def test_pixels_are_counted_as_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert declared(monkeypatch, 1.0, Fraction(3, 2)).width == 8
+    for aspect in (Fraction(2), Fraction(1, 2)):
+        with pytest.raises(TooManyPixelsError):
+            declared(monkeypatch, 1.0, aspect)
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "words"),
+    [
+        (av.BlockingIOError(11, "busy"), MemoryError, "no memory for a thread"),
+        (MemoryError("full"), MemoryError, "full"),
+        (av.EOFError(1, "end"), NoFramesError, "ends before its first frame"),
+        (av.InvalidDataError(1, "Invalid data"), CorruptMediaError, "decode: Invalid data."),
+    ],
+)
+def test_errors_of_ffmpeg_say_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[Exception], words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(videos.av, "open", fail)  # type: ignore[attr-defined]
+    with pytest.raises(told, match=words), videos.open_video(Path("v"), will_decode=False):
+        pass
+
+
+@pytest.mark.parametrize(("will_decode", "skipped"), [(True, "default"), (False, "all")])
+def test_headers_alone_are_read_unless_it_will_be_decoded(
+    monkeypatch: pytest.MonkeyPatch, will_decode: bool, skipped: str
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def opened(*_: object, **given: Any) -> Any:
+        asked.update(given["options"])
+        return nullcontext()
+
+    monkeypatch.setattr(videos.av, "open", opened)  # type: ignore[attr-defined]
+    with videos.open_video(Path("v"), will_decode=will_decode):
+        pass
+    assert asked["skip_frame"] == skipped
+    assert asked["protocol_whitelist"] == "file"
