@@ -4,6 +4,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -106,6 +107,24 @@ def test_labels_of_predictions_that_only_look_alike(quiet_stack: Settings, liar:
             label = unicodedata.normalize(form, "kaf\u00e9")
             said = gateway.post(f"/v1/predictions/{uuid4()}/label", json={"label": label})
             assert said.is_success, said.text
+    with Catalog().begin() as session:
+        kept = session.scalars(select(Label.label).where(Label.author == liar)).all()
+    assert kept == ["kaf\u00e9"] * 2
+
+
+def test_labels_of_a_table_that_only_look_alike(
+    quiet_stack: Settings, liar: str, tmp_path: Path
+) -> None:
+    """Apply a table with two spellings of one word: they are one label."""
+    with Catalog().begin() as session:
+        _, key = create(session, liar, [Scope.LABEL])
+    table = tmp_path / "labels.csv"
+    spelled = (unicodedata.normalize(form, "kaf\u00e9") for form in ("NFC", "NFD"))
+    rows = [f"{uuid4()},{label}" for label in spelled]
+    table.write_text("\n".join(["prediction_id,label", *rows]), encoding="utf-8")
+    key_option = ("--key", key.get_secret_value())
+    done = visionops("labelling-batches", "apply", str(table), *key_option)
+    assert done.returncode == 0, done.stderr
     with Catalog().begin() as session:
         kept = session.scalars(select(Label.label).where(Label.author == liar)).all()
     assert kept == ["kaf\u00e9"] * 2

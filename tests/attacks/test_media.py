@@ -3,18 +3,25 @@
 import base64
 import time
 import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from tests.integration.ingest.content import png
 from tests.integration.ingest.observing import kept
 from tests.integration.ingest.sending import TUS, Client
-from tests.stacks import key_header
-from visionops_assets.contracts import Scope
+from tests.stacks import key_header, visionops
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.schema import Media
+from visionops_assets.contracts import MediaKind, Scope
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.services.camera.backlog import Capture
+from visionops_assets.services.camera.ingest import IngestUploads
 from visionops_assets.settings import Settings
 
 
@@ -122,6 +129,37 @@ def test_labels_that_only_look_alike(owner: Client, way: str) -> None:
     spelled = [labelled(unicodedata.normalize(form, "kaf\u00e9")) for form in ("NFC", "NFD")]
     ids = [a.headers.get("Visionops-Media-Id") or a.json()["media_id"] for a in spelled]
     assert {owner.state(media_id)["label"] for media_id in ids} == {"kaf\u00e9"}
+
+
+@pytest.mark.parametrize("way", ["label", "folder", "camera"])
+def test_labels_of_imports_and_cameras_that_only_look_alike(
+    stack: Settings, tmp_path: Path, way: str
+) -> None:
+    """Import and film by two spellings of one word: they are one label, of one source."""
+    admin = Client(stack.ingest_url, key_header(Scope.ADMIN))
+    spellings = [unicodedata.normalize(form, "kaf\u00e9") for form in ("NFC", "NFD")]
+    name = f"gate-{uuid4().hex[:8]}"
+    kept: list[tuple[str, str]] = []
+    for label in spellings:
+        if way == "camera":
+            capture = Capture(MediaKind.IMAGE, datetime.now(UTC), png())
+            uploads = IngestUploads(stack, Catalog())
+            ids = [str(uploads.upload(name, capture, label).media_id)]
+            uploads._keyed_client().close()
+        else:
+            folder = tmp_path / uuid4().hex / label
+            folder.mkdir(parents=True)
+            (folder / "a.png").write_bytes(png())
+            options = ["--label", label] if way == "label" else ["--label-by-folder"]
+            origin, source = str(folder.parent), f"{name}-{label}"
+            done = visionops("import", origin, "--source", source, *options, "--json")
+            assert done.returncode == 0, done.stderr
+            with Catalog().begin() as session:
+                named = Media.source == unicodedata.normalize("NFC", source)
+                ids = [str(each) for each in session.scalars(select(Media.media_id).where(named))]
+        kept += [(admin.state(each)["label"], admin.state(each)["source"]) for each in ids]
+    assert {label for label, _ in kept} == {"kaf\u00e9"}
+    assert len({source for _, source in kept}) == 1
 
 
 def test_a_large_file_does_not_come_by_the_byte(owner: Client) -> None:

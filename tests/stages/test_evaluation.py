@@ -13,6 +13,7 @@ from visionops_assets.stages.evaluation.gate import (
     ChampionAnswers,
     GateRule,
     HoldoutAnswers,
+    _groups_to_tell_difference,
     _missing,
     groups_of_a_failed_class,
     judge,
@@ -21,7 +22,7 @@ from visionops_assets.stages.evaluation.gate import (
 )
 from visionops_assets.stages.reference_files import MAX_FRAMES, choose_frames
 from visionops_assets.stages.snapshot_files import SnapshotFiles
-from visionops_assets.vision.metrics import Interval, wilson_interval
+from visionops_assets.vision.metrics import GroupedDifference, Interval, wilson_interval
 from visionops_assets.vision.monitoring.quality import measure_quality
 
 CANDIDATE = Candidate(
@@ -292,3 +293,39 @@ def test_the_reference_has_what_the_candidate_made_of_each_frame(count: int) -> 
     np.testing.assert_array_equal(kept.embeddings, answers.embeddings[chosen])
     last = np.array(measure_quality(images[chosen[-1]]), np.float32)
     np.testing.assert_array_equal(kept.quality[-1], last)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "groups", "missing"),
+    [
+        (0.0, -1.0, 0.25, 100, 300),  # half of the interval below is twice the distance
+        (-1.0, -1.25, 0.0, 100, 300),  # and half of that above, on the other side
+        (-0.5, -0.75, 0.0, 100, None),  # just what is allowed: no number tells
+        (0.0, -1.0, 0.25, 5, 1),  # too few groups for an interval
+        (0.0, -1.0, 0.25, 6, 18),
+    ],
+)
+def test_groups_that_would_tell_two_models_apart(
+    value: float, low: float, high: float, groups: int, missing: int | None
+) -> None:
+    """As (half of the interval / distance to the limit of -0.5) squared."""
+    difference = GroupedDifference(value, Interval(low, high), groups)
+    assert _groups_to_tell_difference(difference, -0.5) == missing
+
+
+def test_one_class_that_is_known_does_not_end_the_search_for_others() -> None:
+    """Classes come in order: the first is answered right, the second never."""
+    right = np.array([label == "c0" for label in holdout(correct(0), 2).labels])
+    verdict = judge(CANDIDATE, holdout(right, 2), None, RULE)
+    assert 'no frame of class "c1" was answered right (500 groups)' in verdict.reason
+    assert "c0" not in verdict.reason
+
+
+def test_a_class_of_few_groups_says_how_many_blame_the_model() -> None:
+    right = np.ones(1_000, np.bool_)
+    labels = np.array(["rare"] * 3 + ["common"] * 997)
+    right[:3] = False
+    groups = np.arange(1_000).astype(np.str_)
+    verdict = judge(CANDIDATE, HoldoutAnswers(labels, groups, right), None, RULE)
+    assert verdict.state is not GateState.REFUSED
+    assert '"rare" was answered right (3 groups), and 6 are needed to blame' in verdict.reason

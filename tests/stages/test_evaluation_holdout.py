@@ -1,5 +1,6 @@
 """Which frames judge a candidate beside the champion: those that neither was trained on."""
 
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,9 @@ from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.evaluation.answering import holdout_of
+from visionops_assets.resources.tracking import Tracking
+from visionops_assets.stages.evaluation import answering
+from visionops_assets.stages.evaluation.answering import champion_answers_of, holdout_of
 from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 
 CANDIDATE = Candidate(model_name="m", model_version=2, mlflow_run_id="r", snapshot_id="new")
@@ -59,3 +62,52 @@ def test_where_the_champion_was_trained_on_all_there_is_nothing_to_judge_by() ->
     store = store_with(new=NEW, old=dict.fromkeys("234", "train"))
     with pytest.raises(SnapshotError, match="new has no holdout frame that the champion was not"):
         holdout_of(store, CANDIDATE, champion_of("old"))
+
+
+def test_where_the_champion_learned_from_the_same_snapshot_it_is_not_read_twice() -> None:
+    store = cast("MemoryStore", store_with(new=NEW))
+    holdout = holdout_of(cast("ObjectStore", store), CANDIDATE, champion_of("new"))
+    assert holdout.members["media_id"].tolist() == ["2", "3", "4"]
+
+
+class Runs:
+    """Names the run of a version; only one model lies there."""
+
+    def version_run_id(self, name: str, version: int) -> str:
+        return f"{name}/{version}"
+
+
+def test_the_champion_answers_unless_it_is_the_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answers(_: object, run_id: str, holdout: SnapshotFiles) -> SimpleNamespace:
+        asked.append(run_id)
+        return SimpleNamespace(correct=np.array([True, False, True]))
+
+    monkeypatch.setattr(answering, "answer", answers)
+    holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
+    runs = cast("Tracking", Runs())
+    assert champion_answers_of(runs, None, CANDIDATE, holdout) is None
+    same = Release(model_name="m", model_version=2, snapshot_id="new")
+    assert champion_answers_of(runs, same, CANDIDATE, holdout) is None
+    assert asked == []
+    found = champion_answers_of(runs, champion_of("new"), CANDIDATE, holdout)
+    assert found is not None
+    assert (found.model_version, found.correct.tolist()) == (1, [True, False, True])
+    assert asked == ["m/1"]
+
+
+def test_an_answer_is_the_likeliest_class_and_right_if_it_is_the_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    probabilities = np.array([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1]], np.float32)
+    card = SimpleNamespace(classes=("b", "a"))
+    monkeypatch.setattr(answering, "download_model", lambda *_: (None, card))
+    monkeypatch.setattr(
+        "visionops_assets.vision.inference.predict_probabilities",
+        lambda *_: (probabilities, np.zeros((3, 2), np.float32)),
+    )
+    holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
+    found = answering.answer(cast("Tracking", Runs()), "run", holdout)
+    assert found.labels.tolist() == ["a", "b", "b"]
+    assert found.correct.tolist() == [True, False, False], "all are of class a"

@@ -413,3 +413,47 @@ def test_what_a_retraining_waited_for_is_news(
     )
     at = NOW + timedelta(seconds=min(after_s, 1e6))
     assert may_decide_anew(row, new_frames, at) == is_due
+
+
+def test_a_release_goes_back_up_to_the_last_label_and_from_the_first_number_on() -> None:
+    """An alarm at label 500 is within 500, and 20 labels of the version before are enough."""
+    last = replace(ALARMED, earlier=before(20), stream=replace(ALARM, labels=900, alarm_at=500))
+    assert decide(last, RULE).outcome is Outcome.ROLL_BACK
+    for facts in (
+        replace(last, stream=replace(last.stream, alarm_at=501)),
+        replace(last, earlier=before(19)),
+        replace(last, stream=replace(last.stream, alarm_at=None)),
+    ):
+        assert not goes_back(facts, RULE)
+
+
+@pytest.mark.parametrize(
+    ("high", "outcome"), [(0.85, Outcome.WAIT), (0.849, Outcome.ASK_FOR_LABELS)]
+)
+def test_an_estimate_that_reaches_the_limit_is_no_doubt(high: float, outcome: Outcome) -> None:
+    window = Window(0, None, estimated_accuracy=Estimate(0.8, 0.75, high))
+    facts = Facts(model_version=3, stream=UNLABELLED, window=window, askable=50)
+    assert decide(facts, RULE).outcome is outcome
+
+
+def test_without_a_window_accuracy_is_that_of_all_labels() -> None:
+    facts = replace(QUIET_FACTS, window=Window(0, None))
+    assert decide(facts, RULE).reason.startswith("Accuracy 0.970 of 200 labels;")
+    unknown = replace(facts, stream=UNLABELLED)
+    assert "ccuracy is unknown, for there are 0 labels" in decide(unknown, RULE).reason
+
+
+def test_a_cooldown_without_failures_names_none() -> None:
+    held = decide(replace(ALARMED, retraining=replace(READY, last_age_s=800)), RULE)
+    assert held.reason.endswith("the cooldown is 1800 s.")
+
+
+@pytest.mark.parametrize(
+    ("labelled", "outcome"), [(99, Outcome.ASK_FOR_LABELS), (100, Outcome.WAIT)]
+)
+def test_a_hundred_labels_of_the_newest_predictions_settle_a_doubt(
+    labelled: int, outcome: Outcome
+) -> None:
+    window = Window(labelled, GOOD, estimated_accuracy=POOR)
+    facts = replace(QUIET_FACTS, window=window)
+    assert decide(facts, RULE).outcome is outcome

@@ -123,3 +123,27 @@ def test_a_histogram_of_nothing_has_no_quantile() -> None:
 def test_what_is_no_exposition_is_refused() -> None:
     with pytest.raises(ValueError, match="nvalid"):
         parse_samples("<html>not found</html>")
+
+
+@pytest.mark.parametrize(
+    ("quantile", "expected"),
+    [(0.2, 1.0), (0.5, 2.0), (0.35, 1.5), (0.6, 3.0), (1.0, 10.0)],
+)
+def test_a_quantile_at_the_end_of_a_bucket_is_its_bound(quantile: float, expected: float) -> None:
+    """Buckets up to 1, 2, 3 and 10 hold 2, 3, 1 and 4 of ten."""
+    buckets = [(1.0, 2.0), (2.0, 5.0), (3.0, 6.0), (10.0, 10.0), (math.inf, 10.0)]
+    assert histogram_quantile(quantile, buckets) == pytest.approx(expected)
+
+
+def test_a_quantile_of_nothing_is_the_end_of_the_first_bucket() -> None:
+    """Rank 0 lies in an empty bucket: no division by its count."""
+    assert histogram_quantile(0.0, [(1.0, 0.0), (2.0, 4.0), (math.inf, 4.0)]) == 1.0
+
+
+def test_a_counter_that_came_since_grew_from_nothing() -> None:
+    after = parse_samples('requests_total{route="/new"} 30')
+    assert Rate("requests_total").values(Look({}, after, 10.0), ()) == {(): pytest.approx(3)}
+
+
+def test_promql_of_a_gauge_adds_unless_the_largest_is_asked_for() -> None:
+    assert Gauge("g", (("a", "x"),)).promql("t", (), "5m") == 'sum by () (g{job="t", a=~"x"})'
