@@ -15,7 +15,14 @@ from visionops_assets.catalog.performance import Observation
 from visionops_assets.catalog.schema import Release
 from visionops_assets.stages.columns import names
 from visionops_assets.stages.monitoring.performance import COLUMNS, table_of
-from visionops_assets.stages.monitoring.scoring import measure, scores_of
+from visionops_assets.stages.monitoring.scoring import (
+    EVERYTHING,
+    SLICED_MEASURES,
+    TERCILES,
+    indices_of,
+    measure,
+    scores_of,
+)
 
 RELEASE = Release(model_name="m", model_version=2)
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -163,3 +170,38 @@ def test_a_window_holds_numbers_that_json_and_people_can_read(
 
 def test_a_table_of_no_windows_has_its_columns() -> None:
     assert list(table_of([]).columns) == names(COLUMNS)
+
+
+def test_classes_stand_as_the_reference_has_them_and_then_by_name() -> None:
+    made = reference(labels=["z"], answered=["z"], probabilities=[[0.9, 0.1]])
+    known = replace(made, classes=np.array(["z", "a"]))
+    seen = [observation("y", "z"), observation("z", "a"), observation("b", "y")]
+    classes, truth, answered = indices_of(seen, known)
+    order = [*map(str, known.classes), "b", "y"]
+    assert list(classes) == order
+    assert [order[i] for i in truth] == ["z", "a", "y"]
+    assert [order[i] for i in answered] == ["y", "z", "b"]
+    assert indices_of(seen)[0] == ("a", "b", "y", "z")
+
+
+def test_slices_are_the_thirds_of_the_reference() -> None:
+    """Of brightness 0 to 0.9 in the reference, 0.29 is dark, 0.31 is between, 0.61 is bright."""
+    levels = np.linspace(0, 0.9, 10)
+    known = reference(
+        labels=["a"] * 10,
+        answered=["a"] * 10,
+        probabilities=[[1.0, 0.0]] * 10,
+        quality=[[level] * 4 for level in levels],
+    )
+    third, two_thirds = np.quantile(levels, (1 / 3, 2 / 3))
+    seen = [
+        observation("a", "a", quality=(level,) * 4)
+        for level in (0.0, third - 0.01, third + 0.01, two_thirds - 0.01, two_thirds + 0.01)
+    ]
+    table = scores_of(seen, known)
+    slices = table[(table["measure"] == "accuracy") & (table["slice"] != EVERYTHING)]
+    of_one = slices[slices["slice"].str.startswith(SLICED_MEASURES[0])]
+    assert dict(zip(of_one["slice"], of_one["support"], strict=True)) == {
+        f"{SLICED_MEASURES[0]}: {name}": count
+        for name, count in zip(TERCILES, (2, 2, 1), strict=True)
+    }
