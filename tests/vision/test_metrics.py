@@ -3,6 +3,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as reference
 
 from visionops_assets.vision.metrics import (
@@ -179,3 +180,15 @@ def test_counts_and_ratios_agree_with_scikit_learn(pairs: list[tuple[int, int]])
     np.testing.assert_allclose(table["f1"], f1)
     assert table["support"].tolist() == support.tolist()
     assert table.index.tolist() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(("groups", "right", "low"), [(9, 5, 1), (9, 6, 2), (10, 6, 2), (12, 5, 1)])
+def test_few_groups_are_less_sure_than_their_resamples(groups: int, right: int, low: int) -> None:
+    """By Student's t with k - 1 degrees, and sqrt(k / (k - 1)): of 9 groups, 2.45 deviations."""
+    names = videos(groups)
+    found = grouped_difference(names.astype(int) < right, names == "none", names)
+    expanded = np.sqrt(groups / (groups - 1)) * stats.t.ppf(0.975, groups - 1)
+    share = stats.binom(groups, right / groups)
+    assert share.ppf(stats.norm.cdf(-expanded)) == low
+    assert found.interval.low == pytest.approx(low / groups)
+    assert found.interval.high == pytest.approx(share.ppf(stats.norm.cdf(expanded)) / groups)

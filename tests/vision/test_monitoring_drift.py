@@ -83,7 +83,10 @@ def test_few_points_among_equal_ones_still_count() -> None:
         (normal(5), normal(5, dimensions=3), "one d"),
         (normal(5)[:, 0], normal(5)[:, 0], "one d"),
         (normal(1), normal(5), "a sample needs two"),
+        (normal(5), normal(1), "5 and 1 points: a sample needs two"),
+        (normal(5), normal(5)[:, 0], "one d"),
         (normal(5), np.full((5, 8), np.nan), "not finite"),
+        (np.full((5, 8), np.inf), normal(5), "not finite"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -149,10 +152,11 @@ def test_distributions_are_compared_by_their_largest_distance() -> None:
     assert (one_number.statistic, one_number.p_value) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("current", [np.zeros(0), np.array([1.0, np.nan])])
-def test_numbers_that_are_none_are_refused(current: npt.NDArray[np.float64]) -> None:
-    with pytest.raises(ValueError, match=r"compared|finite"):
-        distribution_test(np.ones(3), current)
+@pytest.mark.parametrize("odd", [np.zeros(0), np.array([1.0, np.nan])])
+def test_numbers_that_are_none_are_refused(odd: npt.NDArray[np.float64]) -> None:
+    for reference, current in ((np.ones(3), odd), (odd, np.ones(3))):
+        with pytest.raises(ValueError, match=r"compared|finite"):
+            distribution_test(reference, current)
 
 
 def test_holm_gives_the_values_of_the_textbook() -> None:
@@ -177,3 +181,25 @@ def test_a_result_is_symmetric(test: Callable[..., TestResult]) -> None:
         x, y = x[:, 0], y[:, 0]
     forth, back = test(x, y), test(y, x)
     assert forth.statistic == pytest.approx(back.statistic)
+
+
+def test_two_points_a_side_and_one_permutation_are_enough() -> None:
+    assert mmd_test(normal(2), normal(2, seed=1), permutations=1).p_value in (0.5, 1.0)
+    with pytest.raises(ValueError, match="needs permutations"):
+        mmd_test(normal(2), normal(2), permutations=0)
+
+
+def test_the_scale_does_not_matter_where_most_points_coincide() -> None:
+    """Else a kernel that is too wide or too narrow would make all points alike."""
+    statistics = []
+    for size in (1e-3, 1.0, 1e3):
+        current = np.zeros((60, 2))
+        current[:20] = size
+        statistics.append(mmd_test(np.zeros((60, 2)), current).statistic)
+    assert statistics == pytest.approx([statistics[0]] * 3)
+
+
+def test_a_class_that_nobody_has_changes_nothing() -> None:
+    reference, current = np.array([0, 100, 50, 0]), np.array([0, 60, 80, 0])
+    found = class_share_test(reference, current)
+    assert found == class_share_test(reference[1:3], current[1:3])

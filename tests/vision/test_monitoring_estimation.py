@@ -103,6 +103,8 @@ def test_a_calibration_survives_json() -> None:
         (np.zeros(0), np.zeros(0, np.bool_)),
         (np.array([0.5, 0.6]), np.array([True])),
         (np.array([1.5]), np.array([True])),
+        (np.array([-0.1]), np.array([True])),
+        (np.array([[0.5]]), np.array([[True]])),
         (np.array([np.nan]), np.array([True])),
     ],
 )
