@@ -54,17 +54,18 @@ def nearest_tests(path: str) -> list[str]:
     runs in a process of its own.
     """
     levels = _importers(path)
+    # Helpers beside a test name much that it is not about: that is a step more.
     near = {
-        test: min(levels[each] for each in _reached(test) & levels.keys())
+        test: min(levels[each] + (each not in _imports(test)) for each in found)
         for test in _unit_tests()
-        if _reached(test) & levels.keys()
+        if (found := _reached(test) & levels.keys())
     }
     room = Path(path).parts[-2 if path.startswith("triton_models") else 1]
     if not near:  # Triton alone imports it
         near = {test: 0 for test in _unit_tests() if Path(path).parts[0] in Path(test).parts}
 
-    def rank(test: str) -> tuple[bool, int, bool, bool, str]:
-        of_level = (each for each, level in levels.items() if level <= near[test])
+    def rank(test: str) -> tuple[bool, int, bool, bool, bool, int, str]:
+        of_level = [each for each, level in levels.items() if level <= near[test]]
         words = {word for each in of_level for word in Path(each).stem.split("_")}
         of_test = Path(test).stem.split("_")[1:]
         return (
@@ -72,6 +73,9 @@ def nearest_tests(path: str) -> list[str]:
             near[test],
             room not in Path(test).parts,
             not words & set(of_test),
+            # A test that names much is not about each of it.
+            not _imports(test) & set(of_level),
+            len(_imports(test)),
             test,
         )
 

@@ -85,6 +85,10 @@ def test_every_change_of_the_code_is_python_and_is_one() -> None:
 def test_the_nearest_tests_come_first() -> None:
     assert nearest_tests(GATE)[0] == "tests/stages/test_evaluation.py"
     assert nearest_tests("visionops_assets/vision/headers.py")[0] == "tests/vision/test_headers.py"
+    # Of many tests that name it through a helper, those that name it themselves.
+    assert "tests/vision/test_preprocessing.py" in nearest_tests(
+        "visionops_assets/vision/framing.py"
+    )
     # What runs in a child is known by its name alone.
     assert "tests/vision/test_sandbox.py" in nearest_tests("visionops_assets/vision/complaints.py")
     assert "tests/triton_models/test_recorder.py" in nearest_tests(
@@ -99,6 +103,7 @@ def test_pure_modules_act_on_nothing() -> None:
     assert {GATE, "visionops_assets/vision/splits.py"} <= set(found)
     assert "visionops_assets/stages/serving/trials.py" not in found, "it is of the catalog"
     assert "visionops_assets/vision/plots.py" not in found
+    assert "visionops_assets/services/gateway/__main__.py" not in found
 
 
 def test_equal_seeds_draw_alike(monkeypatch: pytest.MonkeyPatch) -> None:
