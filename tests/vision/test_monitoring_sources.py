@@ -27,6 +27,8 @@ def table(*rows: tuple[str, int, dict[str, Any]]) -> pd.DataFrame:
         ({"contrast": 0.009, "brightness": 0.0}, "gate: 3 of 10 frames are blank."),
         ({"brightness": 0.029}, "gate: 3 of 10 frames are too dark."),
         ({"brightness": 0.971}, "gate: 3 of 10 frames are too bright."),
+        ({"contrast": 0.01, "brightness": 0.029}, "gate: 3 of 10 frames are too dark."),
+        ({"contrast": 0.01, "brightness": 0.971}, "gate: 3 of 10 frames are too bright."),
         ({"contrast": 0.01, "brightness": 0.03}, None),
         ({"brightness": 0.97}, None),
     ],
@@ -58,6 +60,13 @@ def test_a_scene_that_stands_still_is_not_frozen(measure: str) -> None:
     """Its hash may stay for hours, its noise does not."""
     rows = [("gate", 1, {"perceptual_hash": "same", measure: 0.5 + n / 10**6}) for n in range(20)]
     assert frozen(table(*rows)) == []
+
+
+def test_a_frame_of_the_least_contrast_is_none_that_is_blank() -> None:
+    same = {"perceptual_hash": "same", "contrast": 0.01}
+    assert [str(each) for each in frozen(table(("gate", 10, same)))] == [
+        "gate: 10 of 10 frames are the same one."
+    ]
 
 
 def test_blank_frames_are_not_frozen_as_well() -> None:

@@ -64,8 +64,11 @@ def test_no_images_are_no_proof() -> None:
 
 
 def test_answers_to_other_images_are_no_comparison() -> None:
+    for reference, probabilities in ((3, 2), (2, 3), (2, 2), (4, 4)):
+        with pytest.raises(ValueError, match="of 3 images"):
+            compare(answers(0, reference), answers(0, probabilities), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="of 3 images"):
-        compare(answers(0, 3), answers(0, 2), np.zeros(3, np.int64))
+        compare(answers(0, 3), answers(0, 3)[:, :2], np.zeros(3, np.int64))
 
 
 def test_latency_is_that_of_one_image() -> None:

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -31,3 +32,11 @@ def test_they_take_the_memory_of_an_image_not_of_all() -> None:
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < images.nbytes / 10
+
+
+def test_one_colour_deviates_by_one_step_of_a_pixel() -> None:
+    """Else whoever divides by it would divide by zero."""
+    images = np.full((3, 4, 4, 3), (10, 20, 30), np.uint8)
+    mean, deviation = channel_statistics(images, range(3))
+    assert mean == pytest.approx((10 / 255, 20 / 255, 30 / 255))
+    assert deviation == (1 / 255,) * 3
