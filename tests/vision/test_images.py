@@ -46,7 +46,7 @@ def test_only_what_opencv_does_not_decode_goes_to_the_second_decoder() -> None:
 def test_what_no_decoder_at_hand_knows_is_refused_by_name() -> None:
     second, deeper = Second(), tiff(bytes(24), (6, 4), bits=10)
     for data, decoder in ((FOREIGN, None), (deeper, second), (deeper, None)):
-        with pytest.raises(UnsupportedEncodingError, match="TIFF of (2|10) bits per sample"):
+        with pytest.raises(UnsupportedEncodingError, match=r"TIFF of (2|10) bits per sample"):
             decode_image(data, 4, max_pixels=24, second_decoder=decoder)
     assert second.asked == []
 
@@ -69,7 +69,7 @@ def test_a_header_that_ends_early_is_said(
         raise error
 
     monkeypatch.setattr(images, "foreign_coding", fail)
-    with pytest.raises(CorruptMediaError, match="The PNG header ends early. Upload it again"):
+    with pytest.raises(CorruptMediaError, match="The PNG header ends early"):
         decode_image(png(), 4, max_pixels=24)
 
 

@@ -125,3 +125,20 @@ def test_what_cannot_be_scored_is_refused(truth: Indices, answered: Indices) -> 
 def test_an_unknown_class_is_an_error() -> None:
     with pytest.raises(KeyError, match="owl"):
         SCORES.of("f1", "owl")
+
+
+def test_a_macro_average_has_limits_on_both_sides_of_it() -> None:
+    """Where neither ends at 0 or 1: two classes, half of each right, 100 times."""
+    truth = np.repeat([0, 1], 100)
+    found = score(truth, np.tile([0, 1], 100), ("cat", "dog")).of("recall")
+    low, high = wilson_interval(50, 100)
+    assert found.value == 0.5
+    assert (found.low, found.high) == pytest.approx(
+        (0.5 - (0.5 - low) / sqrt(2), 0.5 + (high - 0.5) / sqrt(2))
+    )
+
+
+def test_a_perfect_average_ends_at_1() -> None:
+    truth = np.repeat([0, 1], 100)
+    assert score(truth, truth, ("cat", "dog")).of("recall").high == 1.0
+    assert score(truth, 1 - truth, ("cat", "dog")).of("recall").low == 0.0

@@ -113,3 +113,23 @@ def test_a_run_length_that_means_nothing_is_refused(run_length: float) -> None:
 def test_what_is_no_stream_of_flags_is_refused(errors: Flags) -> None:
     with pytest.raises(ValueError, match="bool"):
         DETECTOR.run(errors)
+
+
+def test_by_default_it_looks_for_what_its_description_says() -> None:
+    """At a limit of 0.90: accuracies of 0.88, 0.85, 0.78 and 0.64."""
+    odds = np.array(ALTERNATIVE_ODDS_RATIOS) * 0.1 / 0.9
+    assert np.round(1 / (1 + odds), 2).tolist() == [0.88, 0.85, 0.78, 0.64]
+
+
+def test_by_default_false_alarms_are_5000_answers_apart() -> None:
+    found = ErrorDetector(0.9).run(np.zeros(1, np.bool_))
+    assert found.log_threshold == pytest.approx(np.log(5_000))
+
+
+@pytest.mark.parametrize(("accuracy", "answers"), [(0.63, 35), (0.85, 620)])
+def test_the_alarm_comes_as_soon_as_its_description_says(accuracy: float, answers: int) -> None:
+    rng = np.random.default_rng(5)
+    alarms = [
+        ErrorDetector(0.9).run(rng.random(5_000) >= accuracy).alarm_at or 5_000 for _ in range(60)
+    ]
+    assert np.median(alarms) == pytest.approx(answers, rel=0.3)

@@ -130,3 +130,14 @@ def test_the_share_is_exact(groups: int, percent: int, expected: int) -> None:
     """None at 0 %, all at 100 %, and half a group is one."""
     held = hold_out({str(i): "a" for i in range(groups)}, {}, percent)
     assert sum(held.values()) == expected
+
+
+@pytest.mark.parametrize(("new", "held_of_new"), [(1, 1), (2, 1), (3, 2), (5, 2), (6, 3)])
+def test_few_new_groups_make_up_for_known_ones_by_twice_their_share(
+    new: int, held_of_new: int
+) -> None:
+    """Of 20 %, where none of a hundred is held out: rounded up, so that one alone is."""
+    known = {f"old-{i}": False for i in range(100)}
+    names = [f"new-{i}" for i in range(new)]
+    held = hold_out(dict.fromkeys([*known, *names], "a"), known, 20)
+    assert sum(held[name] for name in names) == held_of_new
