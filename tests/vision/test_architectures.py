@@ -62,3 +62,8 @@ def test_resnet_tiny_has_the_weights_that_its_figures_were_measured_with() -> No
         weights += before * after * 9 + after * after * 9 + before * after + 3 * 2 * after
     weights += 96 * 10 + 10
     assert sum(each.numel() for each in module.parameters()) == weights
+
+
+def test_an_unknown_network_is_refused_by_the_names_of_those_there_are() -> None:
+    with pytest.raises(ValueError, match="No architecture 'vgg'; there is resnet-tiny, resnet-18"):
+        build("vgg", 2)

@@ -25,7 +25,7 @@ from visionops_assets.contracts.preprocessing import (
     SourceFilter,
 )
 from visionops_assets.vision.filters import Frame, filtered
-from visionops_assets.vision.filters.region import inside
+from visionops_assets.vision.filters.region import _span, inside
 from visionops_assets.vision.framing import least_part, preprocess_pixels
 
 SIDES = st.integers(1, 24)
@@ -225,3 +225,63 @@ def test_frames_are_the_same_pixels_in_tritons_environment() -> None:
     assert len(set(said[0])) == len(specs)
     first = preprocess_pixels(noise(), PreprocessingSpec.model_validate(specs[0]))
     assert said[0][0] == hashlib.sha256(first.tobytes()).hexdigest()
+
+
+PLACES = ((0, 0), (1, 3), (2, 2), (3, 4), (4, 1), (4, 4), (1, 1), (3, 0))
+"""In fifths of the sides; each shows the next channel."""
+
+
+def waves() -> Frame:
+    """Return a picture of 40 x 30 that has slow and quick changes, without chance."""
+    y, x, c = np.indices((30, 40, 3))
+    return np.asarray((x * x + 7 * y + 31 * c + (x * y * 13 + c * 17) % 61) % 256, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("each", "shown"),
+    [
+        (RegionOfInterest(left=0.13, right=0.81, top=0.3, bottom=0.99),
+         [124, 79, 213, 159, 84, 223, 234, 243]),
+        (BlurMask(), [56, 130, 143, 122, 103, 130, 138, 194]),
+        (BlurMask(right=0.1, bottom=0.1), [5, 196, 175, 172, 19, 244, 120, 174]),
+        (Denoise(), [5, 191, 177, 172, 22, 244, 124, 176]),
+        (Denoise(strength=25), [9, 177, 177, 159, 44, 244, 141, 181]),
+        (Clahe(), [0, 189, 223, 224, 13, 222, 107, 82]),
+        (Sharpen(), [0, 212, 176, 182, 0, 255, 109, 170]),
+        (Gamma(gamma=2.2), [0, 226, 215, 213, 78, 250, 181, 214]),
+    ],
+)  # fmt: skip
+def test_the_pixels_of_a_spec_stay_those_that_models_were_trained_on(
+    each: SourceFilter | FrameFilter, shown: list[int]
+) -> None:
+    """A spec's id does not tell of another constant: so a filter must not get one."""
+    result = only(waves(), each)
+    height, width = result.shape[:2]
+    found = [
+        int(result[row * height // 5, column * width // 5, number % 3])
+        for number, (row, column) in enumerate(PLACES)
+    ]
+    assert found == pytest.approx(shown, abs=1)
+
+
+def test_a_mask_has_six_cells_along_its_longer_side() -> None:
+    """One per two pixels where it is smaller, and at least one: each is a mean of what it hides."""
+    for side, cells in ((96, 6), (12, 6), (8, 4), (4, 2), (3, 1), (2, 1), (1, 1)):
+        picture = noise(side, side)
+        means = [
+            picture[r * side // cells : (r + 1) * side // cells,
+                    c * side // cells : (c + 1) * side // cells].mean()
+            for r, c in ((0, 0), (cells - 1, cells - 1))
+        ]  # fmt: skip
+        hidden = only(picture, BlurMask())
+        assert [hidden[0, 0].mean(), hidden[-1, -1].mean()] == pytest.approx(means, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [(0.0, 0.0, (0, 1)), (0.99, 1.0, (9, 10)), (0.5, 0.5, (5, 6)), (0.35, 0.7, (3, 7))],
+)
+def test_a_rectangle_touches_at_least_one_pixel(
+    start: float, end: float, span: tuple[int, int]
+) -> None:
+    assert _span(10, start, end) == slice(*span)
