@@ -17,14 +17,12 @@ from tests.mutants.choosing import ROOT
 PYTEST = (
     # The plugin of schemathesis takes longer to import than most tests do, and is for others.
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--no-header", "--tb=no"),
-    *("-m", "not integration", "--timeout=0"),
+    *("-m", "not integration", "--timeout=0", "-p", "tests.mutants.profile"),
     *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
 )
 # Endless loops are known by their CPU time, and a whole run has a limit of its own: one test may
 # take long on a busy machine.
 CPU_LIMIT_S = 120
-# Of Hypothesis, per test: more would notice next to nothing more.
-EXAMPLES = 30
 OURS = {"tests", "visionops_assets", "triton_models"}
 Verdict = Literal["noticed", "timed out", "survived", "no test"]
 
@@ -130,16 +128,5 @@ def _run_pytest(folder: str, words: list[str], cpu_limit_s: int | None, log: str
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]
     import pytest  # noqa: PLC0415 - as the tree sees it
-    from hypothesis import HealthCheck, settings  # noqa: PLC0415
 
-    # What is slow on a busy machine is no failure, and the same change has the same verdict.
-    slow = [HealthCheck.too_slow]
-    settings.register_profile(
-        "mutants",
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=slow,
-    )
-    settings.load_profile("mutants")
     sys.exit(int(pytest.main(words)))
