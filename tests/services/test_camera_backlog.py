@@ -1,4 +1,5 @@
 import threading
+import time
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
@@ -94,3 +95,25 @@ def test_taking_waits_for_a_capture() -> None:
     later.start()
     assert backlog.take(10) == capture(1)
     later.join()
+
+
+def test_whoever_waits_gets_a_capture_as_soon_as_there_is_one() -> None:
+    backlog = Backlog()
+    found: list[Capture | None] = []
+    waiting = threading.Thread(target=lambda: found.append(backlog.take(30)))
+    waiting.start()
+    began_s = time.monotonic()
+    backlog.add(capture(1))
+    waiting.join(20)
+    assert found == [capture(1)]
+    assert time.monotonic() - began_s < 15
+
+
+def test_a_camera_has_64_mib_while_ingest_is_away() -> None:
+    backlog = Backlog()
+    half = Capture(MediaKind.VIDEO, capture(0).captured_at, bytes(32 * 1024**2))
+    for _ in range(2):
+        backlog.add(half)
+    assert (backlog.waiting, backlog.dropped) == (2, 0)
+    backlog.add(capture(1))
+    assert (backlog.waiting, backlog.dropped) == (2, 1)

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Event
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -11,11 +11,13 @@ from tests.services.test_camera_backlog import capture
 from visionops_assets.catalog.cameras import CameraEntry, CameraSettings
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services.camera import fleet
+from visionops_assets.services.camera import running as running_module
 from visionops_assets.services.camera.app import create_app
 from visionops_assets.services.camera.backlog import Backlog
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.running import RunningCamera
 from visionops_assets.services.camera.state import CameraState
+from visionops_assets.settings import Settings
 from visionops_assets.vision.capture.messages import CutRules
 
 
@@ -161,3 +163,89 @@ def test_the_service_is_ready_once_it_knows_the_catalog(catalog: Catalog) -> Non
     assert before.get("/healthz").status_code == 200
     catalog.fleet.refresh()
     assert AsgiClient(create_app(catalog.fleet)).get("/readyz").status_code == 200
+
+
+class Turns(Event):
+    """Is set after some waits, and notes how long each was to be."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.left = turns
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        self.left -= 1
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+def test_the_catalog_is_asked_every_two_seconds_however_often_it_is_down(
+    catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [True, False, False, True, False, True]
+    asked = iter(answers)
+
+    def read() -> Sequence[CameraEntry]:
+        if not next(asked):
+            raise ServerUnreachableError("The catalog does not answer.")
+        return [entry("gate")]
+
+    stop = Turns(len(answers))
+    Fleet(read, catalog.begin).run(stop)
+    assert stop.waits == [2.0] * len(answers)
+    assert len(catalog.begun) == 1
+    assert caplog.text.count("the cameras stay as they are") == 2, "once each time it goes down"
+
+
+def test_at_the_end_it_waits_for_each_camera(catalog: Catalog) -> None:
+    joined = []
+
+    def begin(given: CameraEntry) -> RunningCamera:
+        running = Running(given)
+        running.join = lambda: joined.append(given.name)  # type: ignore[method-assign]
+        return cast(RunningCamera, running)
+
+    Fleet(lambda: [entry("gate"), entry("door")], begin).run(Turns(1))
+    assert joined == ["door", "gate"]
+
+
+def test_the_rate_of_frames_settles_within_five_seconds() -> None:
+    """The first figure counts as it is; each later one by three tenths."""
+    state = CameraState()
+    state.seen(20, 0, 2.0, 1.0)
+    assert state.frame_rate_hz == 10
+    state.seen(20, 1, 1.0, 2.0)
+    assert state.frame_rate_hz == pytest.approx(13)
+    state.seen(0, 2, 1.0, 3.0)
+    assert state.frame_rate_hz == pytest.approx(9.1)
+    assert (state.dropped_frames, state.last_seen_s) == (3, 2.0)
+    state.lost()
+    assert (state.is_up, state.frame_rate_hz, state.reconnects) == (False, 0, 1)
+
+
+def test_a_camera_at_work_ends_when_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its watcher and its uploader run in threads of their own, and both see that it stops."""
+    begun: list[str] = []
+
+    def worker(role: str) -> Any:
+        def make(*given: Any, **_: object) -> Any:
+            (stop,) = (each for each in given if isinstance(each, Event))
+
+            def run() -> None:
+                begun.append(role)
+                stop.wait(10)
+
+            return SimpleNamespace(run=run)
+
+        return make
+
+    monkeypatch.setattr(running_module, "Watcher", worker("watch"))
+    monkeypatch.setattr(running_module, "Uploader", worker("upload"))
+    camera = RunningCamera(entry("gate"), cast(Any, None), Settings())
+    assert not camera._stop.is_set()
+    camera.stop()
+    camera.join()
+    assert sorted(begun) == ["upload", "watch"]
+    assert not any(thread.is_alive() for thread in camera._threads)
