@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from threading import Event
+from types import SimpleNamespace
 from uuid import uuid4
 
 import httpx
@@ -135,3 +136,63 @@ def test_a_key_that_is_refused_is_replaced(monkeypatch: pytest.MonkeyPatch) -> N
     assert (query["source"], query["label"]) == ("camera:gate", "door")
     assert datetime.fromisoformat(query["captured_at"]) == capture(1).captured_at
     assert asked[0].headers["Idempotency-Key"] == asked[1].headers["Idempotency-Key"]
+
+
+def test_it_waits_longer_the_more_often_ingest_failed_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an answer it counts anew, and says once per outage that captures wait."""
+    failed: list[int] = []
+    waited: list[float | None] = []
+
+    class Stop(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            return self.is_set()
+
+    def backoff(failures: int) -> float:
+        failed.append(failures)
+        return 10.0 * failures
+
+    monkeypatch.setattr(uploader, "jittered_backoff_s", backoff)
+    stop, backlog = Stop(), Backlog()
+    for number in range(3):
+        backlog.add(capture(number))
+    uploads = Ingest(stop, DOWN, DOWN, RECEIPT, DOWN, RECEIPT, RECEIPT)
+    Uploader("gate", "door", backlog, CameraState(), uploads, stop, patience_s=0).run()
+    assert failed == [1, 2, 1]
+    assert waited == [10.0, 20.0, 10.0]
+    assert caplog.text.count("captures wait") == 2
+
+
+def test_at_the_end_it_tries_again_for_as_long_as_its_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every half second; where nothing is left, not at all."""
+    now_s, slept = 100.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        slept.append(seconds)
+        now_s += seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now_s, sleep=sleep)
+    monkeypatch.setattr(uploader, "time", clock)
+    stop, backlog, state = Event(), Backlog(), CameraState()
+    stop.set()
+    uploads = Ingest(Event(), *[DOWN] * 4)
+    backlog.add(capture(0))
+    Uploader("gate", "door", backlog, state, uploads, stop, patience_s=2.0).run()
+    assert slept == [0.5] * 4
+    assert len(uploads.sent) == 4
+    backlog.done()
+    Uploader("gate", "door", backlog, state, uploads, stop, patience_s=2.0).run()
+    assert len(uploads.sent) == 4
+
+
+def test_without_a_capture_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploader, "IDLE_POLL_S", 0.01)
+    uploads = Ingest(Event())
+    idle = Uploader("gate", "door", Backlog(), CameraState(), uploads, Event(), patience_s=0)
+    assert [idle._upload_next(failures) for failures in (0, 3)] == [0, 3]
+    assert uploads.sent == []

@@ -1,8 +1,10 @@
 import os
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -17,7 +19,12 @@ from visionops_assets.services.camera.backlog import Backlog
 from visionops_assets.services.camera.process import CaptureProcess, ChildEndedError
 from visionops_assets.services.camera.state import CameraState
 from visionops_assets.services.camera.watcher import Watcher, backoff_s
-from visionops_assets.vision.capture.messages import CaptureRequest, CutRules
+from visionops_assets.vision.capture.messages import (
+    CaptureReply,
+    CaptureRequest,
+    CutRules,
+    EndedReply,
+)
 
 SECRET = "not-for-children"
 
@@ -139,3 +146,69 @@ def test_the_frame_rate_follows_the_stream() -> None:
     assert state.last_seen_s == 120.0
     state.lost()
     assert (state.frame_rate_hz, state.reconnects) == (0, 1)
+
+
+class Child:
+    """A child that ends at once, or runs for as long as it is told."""
+
+    def __init__(self, runs_s: float, clock: "Clock", *replies: CaptureReply) -> None:
+        self._runs_s, self._clock, self._replies = runs_s, clock, replies
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clock.now_s += self._runs_s
+
+    def replies(self) -> Iterator[tuple[CaptureReply, bytes]]:
+        for reply in self._replies:
+            yield reply, b""
+
+
+class Clock:
+    """A clock that moves as it is told."""
+
+    now_s = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def test_a_stream_that_ran_for_a_minute_is_asked_for_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a camera that is restarted each day would wait for a minute after a week."""
+    clock, failed, state = Clock(), list[int](), CameraState()
+    runs = iter([1.0, 60.0, 60.1, 0.0])
+    stop = Event()
+
+    def start(_: object, __: Event) -> Any:
+        seconds = next(runs, None)
+        if seconds is None:
+            stop.set()
+        return Child(seconds or 0.0, clock)
+
+    def backoff(failures: int) -> float:
+        failed.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(watcher.time, "monotonic", clock.monotonic)  # type: ignore[attr-defined]
+    monkeypatch.setattr(watcher, "backoff_s", backoff)
+    Watcher("gate", cast(Any, None), Backlog(), state, stop, start=start).run()
+    assert failed == [1, 2, 0, 1]
+    assert state.reconnects == 4
+
+
+def test_what_a_child_says_of_itself_is_one_line() -> None:
+    clock, backlog, state = Clock(), Backlog(), CameraState()
+    told = EndedReply(reason="no\nstream\x1b[31m")
+    telling = Watcher(
+        "gate", cast(Any, None), backlog, state, Event(),
+        start=lambda *_: cast(Any, Child(0, clock, told)),
+    )  # fmt: skip
+    assert telling._watch_child() == "no stream [31m"
+    silent = Watcher(
+        "gate", cast(Any, None), backlog, state, Event(),
+        start=lambda *_: cast(Any, Child(0, clock)),
+    )  # fmt: skip
+    assert silent._watch_child() == "stopped"
