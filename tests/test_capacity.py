@@ -20,6 +20,7 @@ from visionops_assets.capacity.planning import figures_of
 from visionops_assets.cli.capacity import capacity
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import Settings
+from visionops_assets.stages.media.sensors import MAX_BATCHES_PER_TICK
 from visionops_assets.vision.architectures import build
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "explanation" / "figures.md"
@@ -120,11 +121,11 @@ def test_figures_of_a_small_installation_are_those_one_works_out_by_hand() -> No
     assert found["triton_cpu"] == 3
     # 2,000 /s x 25.1 ms = 50.2 in flight of 64 a pod; by CPU time 1.8 of 2 cores, loaded to 0.7.
     assert found["gateway"] == 2
-    # 200 files/s are within the 2,000 /s that one partition is cut at.
+    # 200 files/s are within the 3,200 /s that one partition is cut at.
     assert found["media_partitions"] == 1
-    # Full after 10 s: sooner than the 30 s that an event may wait.
-    assert found["batches_per_day"] == pytest.approx(8_640)
-    # 200 /s x 1.86 ms = 0.37 cores, and 0.1 runs/s x 6 s = 0.6, loaded to 0.7.
+    # Due after 30 s, before it is full.
+    assert found["batches_per_day"] == pytest.approx(2_880)
+    # 200 /s x 1.86 ms = 0.37 cores, and 0.033 runs/s x 6 s = 0.2; there are never fewer.
     assert found["frame_workers"] == 2
     # Events of 500 bytes, 100 a second, and 1,000 records a second of 620 + 96 x 20 bytes,
     # with one image in a hundred in Base64.
@@ -143,8 +144,11 @@ def test_more_of_anything_never_needs_less(demand: Demand, field: str, factor: f
     elif field.endswith("share"):
         more = min(more, 1.0)
     grown = values(replace(demand, **{field: more}))
+    # Of larger files fewer fit into a batch.
+    of_bytes = {"image_bytes", "video_bits_per_second", "clip_s"}
+    exempt = {"limit: batch_run_s"} if field in of_bytes else set()
     for key, before in values(demand).items():
-        assert grown[key] >= before * (1 - 1e-9), key
+        assert key in exempt or grown[key] >= before * (1 - 1e-9), key
 
 
 @given(model=st.sampled_from(sorted(MODELS)), scale=st.floats(1, 3))
@@ -162,7 +166,8 @@ def test_ten_times_the_load_needs_about_ten_times_as_much(model: str, scale: flo
         predictions_per_second=one.predictions_per_second * 10,
     )
     small, large = values(one), values(ten)
-    of_time = {"limit: batch_run_s", "runs_per_day"}  # Of a batch; at most so many a day.
+    # Of a batch; at most so many a day.
+    of_time = {"limit: batch_run_s", "runs_per_day", "run_log_bytes"}
     for key in small.keys() - of_time:
         # Where few are needed, rounding up to whole ones weighs more than the load.
         assert large[key] <= small[key] * 10.5, key
@@ -197,8 +202,8 @@ def test_each_input_matters(field: str) -> None:
     """A field that changes nothing would be an option that lies."""
     demand = Demand(media_per_day=1e6, video_hours_per_day=100, predictions_per_second=20_000)
     value = getattr(demand, field)
-    changed = replace(demand, **{field: value * 7 if value * 7 > 1 else value / 7})
-    assert values(changed) != values(demand)
+    changed = (replace(demand, **{field: new}) for new in (value * 7, value / 20))
+    assert any(values(each) != values(demand) for each in changed)
 
 
 def test_every_field_of_a_demand_is_tested() -> None:
@@ -228,9 +233,9 @@ def test_nobody_is_told_to_delete_what_leaves_by_itself() -> None:
 
 def test_a_batch_after_an_outage_is_full_of_the_most_expensive_media() -> None:
     demand = Demand(media_per_day=BILLION_A_YEAR, video_hours_per_day=1_000)
-    # 1,000 clips of a minute in 720p: 1,000 x 60 / 77 s x 921,600 / 174,080 pixels.
+    # 2 GB are 8,000 s of 2 Mbit/s, in 720p: 8,000 / 77 s x 921,600 / 174,080 pixels.
     loads = {limit.key: limit.load for limit in limits_of(demand)}
-    assert loads["batch_run_s"] == pytest.approx(1_000 * 60 / 77 * 921_600 / 174_080 + 6)
+    assert loads["batch_run_s"] == pytest.approx(8_000 / 77 * 921_600 / 174_080 + 6)
 
 
 def test_batches_are_as_many_as_events_when_events_are_rare() -> None:
@@ -239,7 +244,7 @@ def test_batches_are_as_many_as_events_when_events_are_rare() -> None:
 
 
 def test_partitions_follow_the_sensor() -> None:
-    by_second = Demand(media_per_day=86_400 * 1_400 * 3, peak_factor=1)
+    by_second = Demand(media_per_day=86_400 * 2_240 * 3, peak_factor=1)
     assert media_partitions(by_second) == 3
 
 
@@ -382,14 +387,14 @@ def test_a_large_installation_costs_what_one_works_out_by_hand() -> None:
         * 3 / 1e9 * 0.1,
         # 8,784,000 files and 864,000 kept images a day, for 30 days.
         "writes of objects": 9_648_000 * 30 / 1_000 * 0.005,
-        # 14.73 cores busy, loaded to 0.7.
-        "frame workers": 14.7326 / 0.7 * 30,
+        # 14.32 cores busy, loaded to 0.7.
+        "frame workers": 14.32262 / 0.7 * 30,
     }  # fmt: skip
     assert costs == pytest.approx(of_machines | of_bytes, rel=1e-4)
     assert list(costs.values()) == sorted(costs.values(), reverse=True)
     shares = [cost.share for cost in costs_of(LARGE)]
     assert sum(shares) == pytest.approx(1)
-    assert shares[0] == pytest.approx(1_447.2 / 4_785.383, rel=1e-4)
+    assert shares[0] == pytest.approx(1_447.2 / 4_764.271, rel=1e-4)
 
 
 def test_triton_is_on_whichever_is_cheaper() -> None:
@@ -414,17 +419,17 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
         "kept_images_bytes": 1.728e12,
         "queue_bytes": 1.362744e12,
         "catalog_bytes": 1.81040544e12,
-        "run_log_bytes": 21_900_521_739.13,
-        "frame_workers": 22,
+        "run_log_bytes": 10_092_521_739.13,
+        "frame_workers": 21,
         "prediction_partitions": 2,
         "postgres_writes_hz": 3_843.6667,
         "postgres_cores": 3,
-        "batches_per_day": 8_784,
-        "runs_per_day": 10_950.26,
+        "batches_per_day": 2_880,
+        "runs_per_day": 5_046.26,
         "concurrent_runs": 15,
-        "limit: concurrent_runs": 14.732621,
-        "limit: postgres_connections": 520,
-        "limit: batch_run_s": 4_131.2865,
+        "limit: concurrent_runs": 14.322621,
+        "limit: postgres_connections": 500,
+        "limit: batch_run_s": 556.0382,
         "limit: prediction_log": 1_000,
         "limit: store_writes": 223.33333,
         "limit: postgres_writes": 3_843.6667,
@@ -432,7 +437,7 @@ def test_a_large_installation_needs_what_one_works_out_by_hand() -> None:
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-6)
     limits = {limit.key: limit for limit in limits_of(LARGE)}
     assert {key for key, limit in limits.items() if limit.is_exceeded} == {
-        "concurrent_runs", "postgres_connections",
+        "concurrent_runs",
     }  # fmt: skip
     assert {key: limit.limit for key, limit in limits.items()} == pytest.approx(
         {
@@ -480,6 +485,8 @@ def test_what_is_not_said_of_a_demand_is_what_the_command_and_the_settings_say()
 def test_given_constants_are_those_of_what_gives_them() -> None:
     usual = Settings()
     assert m.GATEWAY_MAX_IN_FLIGHT.value == usual.gateway_max_in_flight
+    assert m.BATCH_BYTES.value == usual.batch_max_bytes
+    assert m.SENSOR_BATCHES.value == MAX_BATCHES_PER_TICK
     assert m.MONITORING_INTERVAL_S.value == usual.monitoring_interval_s
     deployed = (usual.project_root / "deploy" / "dagster.yaml").read_text()
     assert f"max_concurrent_runs: {m.MAX_CONCURRENT_RUNS.value:g}\n" in deployed

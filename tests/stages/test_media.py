@@ -1,6 +1,7 @@
 """Cutting batches, reading events, telling batch keys apart."""
 
 import json
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import cast
 from uuid import uuid4
@@ -23,9 +24,14 @@ from visionops_assets.stages.media.sensors import media_events
 START_S = 1_000_000.0
 
 
-def events(times_s: list[float], first_offset: int = 0) -> list[QueuedEvent]:
+ANY_SIZE = 10**12
+
+
+def events(
+    times_s: list[float], first_offset: int = 0, *, values: Sequence[bytes] = ()
+) -> list[QueuedEvent]:
     return [
-        QueuedEvent(first_offset + i, int((START_S + time_s) * 1000), b"")
+        QueuedEvent(first_offset + i, int((START_S + time_s) * 1000), values[i] if values else b"")
         for i, time_s in enumerate(times_s)
     ]
 
@@ -39,7 +45,7 @@ def test_batches_cover_a_prefix_once_and_in_order(
 ) -> None:
     queued = events(list(accumulate(gaps_s)), first)
     now_s = START_S + sum(gaps_s) + late_s
-    rule = BatchRule(most, 30.0)
+    rule = BatchRule(most, ANY_SIZE, 30.0)
     position = first
     for batch in cut_batches("media", 0, queued, rule, now_s):
         assert batch.start == position
@@ -53,7 +59,7 @@ def test_batches_cover_a_prefix_once_and_in_order(
 @given(gaps_s=gaps_s, most=st.integers(1, 20))
 def test_a_later_look_cuts_full_batches_at_the_same_offsets(gaps_s: list[float], most: int) -> None:
     queued = events(list(accumulate(gaps_s)))
-    rule = BatchRule(most, 30.0)
+    rule = BatchRule(most, ANY_SIZE, 30.0)
     before = cut_batches("media", 0, queued, rule, START_S + sum(gaps_s))
     grown = [*queued, *events([sum(gaps_s)] * most, len(queued))]
     after = cut_batches("media", 0, grown, rule, START_S + sum(gaps_s) + 500)
@@ -64,20 +70,50 @@ def test_a_later_look_cuts_full_batches_at_the_same_offsets(gaps_s: list[float],
 def test_a_backlog_is_not_cut_into_a_batch_an_event() -> None:
     """Events that came a minute apart while Dagster was down."""
     queued = events([60.0 * minute for minute in range(500)])
-    batches = cut_batches("media", 0, queued, BatchRule(200, 30.0), START_S + 40_000)
+    batches = cut_batches("media", 0, queued, BatchRule(200, ANY_SIZE, 30.0), START_S + 40_000)
     assert [batch.end for batch in batches] == [200, 400, 500]
 
 
 def test_a_short_batch_waits_until_it_is_due() -> None:
-    rule = BatchRule(max_events=3, max_wait_s=30.0)
+    rule = BatchRule(max_events=3, max_bytes=ANY_SIZE, max_wait_s=30.0)
     queued = events([0.0, 29.0])
     assert cut_batches("media", 0, queued, rule, START_S + 29.5) == []
     assert cut_batches("media", 0, queued, rule, START_S + 30.0) == [OffsetRange("media", 0, 0, 2)]
     assert cut_batches("media", 0, queued, rule, START_S + 30.5) == [OffsetRange("media", 0, 0, 2)]
 
 
+@given(sizes=st.lists(st.integers(1, 100), max_size=40), most=st.integers(1, 120))
+def test_a_batch_has_no_more_bytes_than_its_rule_says(sizes: list[int], most: int) -> None:
+    queued = events([0.0] * len(sizes), values=[announcement(size) for size in sizes])
+    batches = cut_batches("media", 0, queued, BatchRule(99, most, 30.0), START_S + 60)
+    assert sum(batch.end - batch.start for batch in batches) == len(sizes)
+    for batch in batches:
+        of_batch = sizes[batch.start : batch.end]
+        assert sum(of_batch) <= most or len(of_batch) == 1
+        assert batch.end == len(sizes) or sum(of_batch) + sizes[batch.end] > most
+
+
+def test_a_batch_that_is_full_by_its_bytes_does_not_wait() -> None:
+    rule = BatchRule(max_events=9, max_bytes=100, max_wait_s=30.0)
+    queued = events([0.0] * 3, values=[announcement(60), announcement(40), announcement(1)])
+    assert cut_batches("media", 0, queued, rule, START_S) == [OffsetRange("media", 0, 0, 2)]
+    assert cut_batches("media", 0, queued[:2], rule, START_S) == [OffsetRange("media", 0, 0, 2)]
+    assert cut_batches("media", 0, queued[:1], rule, START_S) == []
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b'{"bytes": "many"}', b"\xff"])
+def test_what_announces_no_size_counts_as_a_message_alone(value: bytes) -> None:
+    queued = events([0.0] * 3, values=[value] * 3)
+    batches = cut_batches("media", 0, queued, BatchRule(2, 1, 30.0), START_S)
+    assert batches == [OffsetRange("media", 0, 0, 2)]
+
+
+def announcement(file_bytes: int) -> bytes:
+    return json.dumps({"bytes": file_bytes}).encode()
+
+
 def test_a_full_batch_does_not_wait() -> None:
-    rule = BatchRule(max_events=2, max_wait_s=30.0)
+    rule = BatchRule(max_events=2, max_bytes=ANY_SIZE, max_wait_s=30.0)
     queued = events([0.0, 0.0, 0.0], 7)
     assert cut_batches("media", 3, queued, rule, START_S) == [OffsetRange("media", 3, 7, 9)]
 

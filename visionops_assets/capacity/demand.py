@@ -33,7 +33,7 @@ class Demand:
     clip_s: float = 60.0
     kept_image_share: float = 0.01
     labelled_share: float = 0.01
-    batch_max_messages: int = 1_000
+    batch_max_messages: int = 4_000
     batch_max_wait_s: float = 30.0
     model: str = "resnet-tiny-64"
     gpu_inferences_per_second: float = 2_000.0
@@ -93,6 +93,16 @@ class Demand:
     def media_bytes_per_day(self) -> float:
         """Return bytes of all media per day."""
         return self.media_per_day * self.image_bytes + self.video_bytes_per_day
+
+    @property
+    def clip_bytes(self) -> float:
+        """Return the bytes of a video file."""
+        return self.clip_s * self.video_bits_per_second / 8
+
+    @property
+    def file_bytes(self) -> float:
+        """Return the bytes of a media file, on average; 0 without any."""
+        return self.media_bytes_per_day / self.files_per_day if self.files_per_day else 0.0
 
     @property
     def frames_per_day(self) -> float:

@@ -61,19 +61,20 @@ def _of_dagster(demand: Demand) -> list[Limit]:
 
     Partitions are no limit: the oldest finished batches leave Dagster by themselves.
     """
-    file_s = load.image_core_s(demand)
+    batch_s = load.files_of_batch(demand, demand.image_bytes) * load.image_core_s(demand)
     if demand.video_hours_per_day:
-        file_s = max(file_s, demand.clip_s * load.video_core_s(demand))
+        clips = load.files_of_batch(demand, demand.clip_bytes)
+        batch_s = max(batch_s, clips * demand.clip_s * load.video_core_s(demand))
     return [
         Limit(
             "batch_run_s",
             "time of a full batch's run",
-            demand.batch_max_messages * file_s + m.RUN_CPU_S.value,
+            batch_s + m.RUN_CPU_S.value,
             m.MAX_RUN_S.value,
             "s",
             Basis.EXTRAPOLATED,
-            "Lower VISIONOPS_BATCH_MAX_MESSAGES, or raise max_runtime_seconds in "
-            "deploy/dagster.yaml.",
+            "Lower VISIONOPS_BATCH_MAX_MESSAGES or VISIONOPS_BATCH_MAX_BYTES, or raise "
+            "max_runtime_seconds in deploy/dagster.yaml.",
         ),
         Limit(
             "concurrent_runs",

@@ -11,9 +11,20 @@ from visionops_assets.capacity.demand import BYTES_PER_MB, SECONDS_PER_DAY, Dema
 
 def media_partitions(demand: Demand) -> int:
     """Return the partitions that the media topic needs, so that the sensor keeps up."""
-    cut_hz = m.SENSOR_BATCHES.value * demand.batch_max_messages / m.SENSOR_INTERVAL_S.value
     peak_hz = demand.files_hz * demand.peak_factor
-    return max(1, math.ceil(peak_hz / (cut_hz * m.UTILISATION.value)))
+    return max(1, math.ceil(peak_hz / (cut_hz(demand) * m.UTILISATION.value)))
+
+
+def cut_hz(demand: Demand) -> float:
+    """Return the files per second that the sensor puts into batches, per partition."""
+    files = files_of_batch(demand, demand.file_bytes)
+    return m.SENSOR_BATCHES.value * files / m.SENSOR_INTERVAL_S.value
+
+
+def files_of_batch(demand: Demand, file_bytes: float) -> float:
+    """Return the files of a full batch, if all have this size."""
+    by_bytes = m.BATCH_BYTES.value / file_bytes if file_bytes else demand.batch_max_messages
+    return max(1.0, min(demand.batch_max_messages, by_bytes))
 
 
 def batches_per_day(demand: Demand) -> float:
@@ -21,7 +32,8 @@ def batches_per_day(demand: Demand) -> float:
     partitions = media_partitions(demand)
     rate_hz = demand.files_hz / partitions
     due_hz = min(rate_hz, 1 / demand.batch_max_wait_s)
-    return partitions * SECONDS_PER_DAY * max(rate_hz / demand.batch_max_messages, due_hz)
+    full_hz = rate_hz / files_of_batch(demand, demand.file_bytes)
+    return partitions * SECONDS_PER_DAY * max(full_hz, due_hz)
 
 
 def runs_per_day(demand: Demand) -> float:

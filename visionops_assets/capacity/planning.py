@@ -87,10 +87,9 @@ def storage(demand: Demand) -> list[Figure]:
 def queue(demand: Demand) -> list[Figure]:
     """Plan partitions and brokers.
 
-    Every 5 s, a tick of the sensor cuts up to 10 batches per partition, which bounds its rate.
+    Every 5 s, a tick of the sensor cuts up to 4 batches per partition, which bounds its rate.
     There are as many brokers as replicas, or as the bytes written or kept need.
     """
-    cut_hz = m.SENSOR_BATCHES.value * demand.batch_max_messages / m.SENSOR_INTERVAL_S.value
     written_hz = load.queued_hz(demand) * demand.peak_factor
     brokers = max(
         demand.replication,
@@ -109,7 +108,7 @@ def queue(demand: Demand) -> list[Figure]:
             load.media_partitions(demand),
             "",
             Basis.GIVEN,
-            f"one sensor tick cuts {cut_hz:,.0f} events/s",
+            f"one sensor tick cuts {load.cut_hz(demand):,.0f} events/s",
         ),
         Figure(
             "prediction_partitions",

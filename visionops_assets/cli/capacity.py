@@ -54,7 +54,7 @@ def capacity(
     clip_s: Annotated[float, typer.Option(help="Length of a video file.")] = 60.0,
     batch_max_messages: Annotated[
         int, typer.Option(min=1, help="As VISIONOPS_BATCH_MAX_MESSAGES is set.")
-    ] = 1_000,
+    ] = 4_000,
     batch_max_wait_s: Annotated[
         float, typer.Option(help="As VISIONOPS_BATCH_MAX_WAIT_S is set.")
     ] = 30.0,

@@ -93,7 +93,13 @@ class MediaSettings(BaseSettings):
         "was never taken from the queue.",
     )
     batch_max_messages: int = Field(
-        1_000, gt=0, description="Media events per batch, at most. One run processes one batch."
+        4_000, gt=0, description="Media events per batch, at most. One run processes one batch."
+    )
+    batch_max_bytes: int = Field(
+        2_000_000_000,
+        gt=0,
+        description="Size of the files of one batch, at most, unless one file is larger: a batch "
+        "of videos must end in the time that a run has.",
     )
     batch_max_wait_s: float = Field(
         30.0, ge=0, description="Longest wait of a media event for its batch to fill."

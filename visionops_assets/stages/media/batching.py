@@ -1,6 +1,7 @@
 """Cuts the media topic into batches."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from visionops_assets.catalog.batches import OffsetRange
@@ -9,9 +10,14 @@ from visionops_assets.resources.topic_reader import QueuedEvent
 
 @dataclass(frozen=True)
 class BatchRule:
-    """A batch is full at `max_events`, and due once its first event is `max_wait_s` old."""
+    """When a batch is full, and when it is due though it is not.
+
+    It is full at `max_events`, or where the next file would take it over `max_bytes`. It is due
+    once its first event is `max_wait_s` old.
+    """
 
     max_events: int
+    max_bytes: int
     max_wait_s: float
 
 
@@ -24,9 +30,33 @@ def cut_batches(
     Overlapping ranges are harmless, since an event belongs to the batch that took it first.
     """
     batches: list[OffsetRange] = []
-    for first in range(0, len(events), rule.max_events):
-        batch = events[first : first + rule.max_events]
+    for batch, is_full in _filled(events, rule):
         age_s = now_s - batch[0].timestamp_ms / 1000
-        if len(batch) == rule.max_events or age_s >= rule.max_wait_s:
+        if is_full or age_s >= rule.max_wait_s:
             batches.append(OffsetRange(topic, partition, batch[0].offset, batch[-1].offset + 1))
     return batches
+
+
+def _filled(
+    events: Sequence[QueuedEvent], rule: BatchRule
+) -> Iterator[tuple[Sequence[QueuedEvent], bool]]:
+    """Cut events into batches, and say of each whether it is full. The last one may not be."""
+    first, its_bytes = 0, 0
+    for place, event in enumerate(events):
+        file_bytes = _announced_bytes(event)
+        has_room = place - first < rule.max_events and its_bytes + file_bytes <= rule.max_bytes
+        if place > first and not has_room:
+            yield events[first:place], True
+            first, its_bytes = place, 0
+        its_bytes += file_bytes
+    if left := events[first:]:
+        yield left, len(left) == rule.max_events or its_bytes >= rule.max_bytes
+
+
+def _announced_bytes(event: QueuedEvent) -> int:
+    """Return the size of the file that an event announces; 0 if the event cannot be read."""
+    try:
+        found = json.loads(event.value)["bytes"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return found if isinstance(found, int) else 0

@@ -20,7 +20,7 @@ from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import media_batches
 
-MAX_BATCHES_PER_TICK = 10
+MAX_BATCHES_PER_TICK = 4
 MAX_RETIRED_PER_TICK = 1_000
 PARTITION_TAG = "dagster/partition"
 
@@ -35,7 +35,7 @@ process_media = dg.define_asset_job(
 @dg.sensor(
     job=process_media,
     description="Starts process_media for each batch of new media. By default a batch is full at "
-    "1,000 files, and due once its first file has waited 30 s.",
+    "4,000 files or 2 GB, and due once its first file has waited 30 s.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -80,7 +80,9 @@ def _cut(
 ) -> tuple[str, int, list[OffsetRange]]:
     """Cut the due batches of a partition; returns its log's name and its next offset with them."""
     settings = load_settings()
-    rule = BatchRule(settings.batch_max_messages, settings.batch_max_wait_s)
+    rule = BatchRule(
+        settings.batch_max_messages, settings.batch_max_bytes, settings.batch_max_wait_s
+    )
     wanted = rule.max_events * MAX_BATCHES_PER_TICK
     with catalog.begin() as session:
         read = log_reading.read_on(
