@@ -1,0 +1,1 @@
+"""Runs of the whole loop at sizes that take minutes: `make scale`."""

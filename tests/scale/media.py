@@ -1,0 +1,53 @@
+"""Small images, imported and processed by a whole stack: what each costs, first and last."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.scale.figures import Figures, Part, figures_of
+from tests.scale.pictures import write_pictures
+from tests.scale.watching import Sample, Watch, sample, tick_ms
+from visionops_assets.settings import Settings
+
+POLL_S = 1.0
+PATIENCE_S = 300.0
+"""How long nothing may be processed."""
+
+
+def run(
+    settings: Settings, folder: Path, sizes: list[int], show: Callable[[Sample], None]
+) -> tuple[Figures, list[Sample]]:
+    """Import and process parts of these numbers of files, one after the other, and measure."""
+    for number, size in enumerate(sizes):
+        write_pictures(folder / str(number), size, seed=number)
+    parts = []
+    with Watch(settings, show) as watch:
+        for number, size in enumerate(sizes):
+            before = sample(settings)
+            known = len(watch.samples)
+            _import(folder / str(number))
+            after = _processed(settings, before.processed + size)
+            parts.append(Part(size, [before, *watch.samples[known:], after]))
+    return figures_of(parts, tick_ms(settings)), [each for part in parts for each in part.samples]
+
+
+def _import(folder: Path) -> None:
+    command = [sys.executable, "-m", "visionops_assets", "import", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _processed(settings: Settings, count: int) -> Sample:
+    """Wait until this number of media is processed."""
+    last, last_at_s = -1, time.monotonic()
+    while True:
+        seen = sample(settings)
+        assert seen.refused == 0
+        if seen.processed >= count:
+            return seen
+        if seen.processed > last:
+            last, last_at_s = seen.processed, time.monotonic()
+        assert time.monotonic() < last_at_s + PATIENCE_S, f"{last} of {count} were processed"
+        time.sleep(POLL_S)

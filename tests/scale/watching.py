@@ -1,0 +1,111 @@
+"""Samples of a stack at work: media, CPU time, memory, and how quick Dagster's pages are."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.scale.usage import usage_of
+from visionops_assets.catalog import media
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.contracts import MediaStatus
+from visionops_assets.settings import Settings
+from visionops_assets.stack.paths import Paths
+
+EVERY_S = 5.0
+# The list of runs, and an asset with the state of its partitions.
+PAGES = """{ runsOrError(limit: 25) { ... on Runs { results { runId status tags { key value } } } }
+  assetNodeOrError(assetKey: {path: ["processed_frames"]}) { ... on AssetNode {
+    partitionStats { numMaterialized numFailed } } } }"""
+TICKS = """query Ticks($in: SensorSelector!) { sensorOrError(sensorSelector: $in) {
+  ... on Sensor { sensorState { ticks(limit: 1000, afterTimestamp: 1) {
+    timestamp endTimestamp status } } } } }"""
+SENSOR = {
+    "sensorName": "media_events",
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "visionops",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stack at a time: media by status, CPU seconds and MB by server, ms of Dagster's pages."""
+
+    time_s: float
+    stored: int
+    processed: int
+    refused: int
+    cpu_s: Mapping[str, float]
+    memory_mb: Mapping[str, float]
+    page_ms: float
+
+
+def sample(settings: Settings) -> Sample:
+    """Look once."""
+    usage = usage_of(Paths(settings.home))
+    with Catalog().begin() as session:
+        by_status = media.count_by_status(session)
+    started_s = time.perf_counter()
+    _ask(settings, PAGES)
+    page_ms = 1_000 * (time.perf_counter() - started_s)
+    return Sample(
+        time.time(),
+        sum(by_status.values()) - by_status[MediaStatus.RECEIVING],
+        by_status[MediaStatus.PROCESSED],
+        by_status[MediaStatus.QUARANTINED],
+        usage.cpu_s,
+        usage.memory_mb,
+        page_ms,
+    )
+
+
+class Watch:
+    """Takes a sample every few seconds, for the length of a block."""
+
+    def __init__(self, settings: Settings, show: Callable[[Sample], None]) -> None:
+        self.samples: list[Sample] = []
+        self._settings = settings
+        self._show = show
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(EVERY_S):
+            self.samples.append(sample(self._settings))
+            self._show(self.samples[-1])
+
+
+def tick_ms(settings: Settings) -> list[tuple[float, float]]:
+    """Return when each tick of the sensor `media_events` began, and its milliseconds."""
+    found = _ask(settings, TICKS, **{"in": SENSOR})["sensorOrError"]["sensorState"]["ticks"]
+    ended = [tick for tick in found if tick["endTimestamp"]]
+    return sorted(
+        (tick["timestamp"], 1_000 * (tick["endTimestamp"] - tick["timestamp"])) for tick in ended
+    )
+
+
+def _ask(settings: Settings, query: str, **variables: object) -> Any:
+    answer = httpx.post(
+        f"{settings.dagster_url}/graphql",
+        json={"query": query, "variables": variables},
+        timeout=60,
+        trust_env=False,
+    )
+    return answer.raise_for_status().json()["data"]
