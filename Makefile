@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases hosts crds second-broker mutants pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases scale hosts crds second-broker mutants pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,6 +18,9 @@ SERVERS := tests/integration tests/attacks tests/chaos
 SEED ?=
 UPLOADS ?= 2000
 KILLS ?= 100
+
+# Of `make scale`: what there is much of.
+AREA ?= media
 
 # Of `make mutants`; SEED as above.
 MUTANTS ?= 300
@@ -101,6 +104,9 @@ acceptance: install ## Import folders as a newcomer would, by default, until a m
 
 attacks: install ## Attack a running stack as strangers and clients might, into build/
 	$(BIN)/pytest tests/attacks tests/integration -m attack -p tests.attacks.table
+
+scale: install ## Import and process 100,000 small images, on a stack of its own, into build/
+	$(BIN)/python -m tests.scale --area $(AREA)
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100

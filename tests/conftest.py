@@ -2,6 +2,8 @@
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = ["tests.stacks"]
 
 
@@ -11,3 +13,8 @@ def pytest_configure() -> None:
     Dagster gives SIGTERM the handler of SIGINT, and processes that tests start would ignore both.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A busy machine is no failure of a test.
+    settings.register_profile(
+        "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("busy machine")

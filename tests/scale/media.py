@@ -28,7 +28,7 @@ def run(
             before = sample(settings)
             known = len(watch.samples)
             _import(folder / str(number))
-            after = _processed(settings, before.processed + size)
+            after = _processed(settings, before, size)
             parts.append(Part(size, [before, *watch.samples[known:], after]))
     return figures_of(parts, tick_ms(settings)), [each for part in parts for each in part.samples]
 
@@ -39,15 +39,17 @@ def _import(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _processed(settings: Settings, count: int) -> Sample:
-    """Wait until this number of media is processed."""
+def _processed(settings: Settings, before: Sample, count: int) -> Sample:
+    """Wait until this number of media more is processed, and none refused."""
     last, last_at_s = -1, time.monotonic()
     while True:
         seen = sample(settings)
-        assert seen.refused == 0
-        if seen.processed >= count:
+        assert seen.refused == before.refused
+        if seen.processed >= before.processed + count:
             return seen
         if seen.processed > last:
             last, last_at_s = seen.processed, time.monotonic()
-        assert time.monotonic() < last_at_s + PATIENCE_S, f"{last} of {count} were processed"
+        assert time.monotonic() < last_at_s + PATIENCE_S, (
+            f"{last - before.processed} of {count} were processed"
+        )
         time.sleep(POLL_S)
