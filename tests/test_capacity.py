@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from visionops_assets.capacity import measurements as m
 from visionops_assets.capacity.cost import costs_of
 from visionops_assets.capacity.demand import Demand
-from visionops_assets.capacity.limits import limits_of
+from visionops_assets.capacity.limits import Limit, limits_of
 from visionops_assets.capacity.load import batches_per_day, media_partitions
 from visionops_assets.capacity.measurements import MODELS, Basis
 from visionops_assets.capacity.planning import figures_of
@@ -547,3 +547,28 @@ def test_what_has_no_load_needs_no_pods_and_what_has_some_needs_two() -> None:
     assert idle["ingest"] == 2, "one may fail"
     busy = values(Demand(media_per_day=1, predictions_per_second=0.001))
     assert (busy["gateway"], busy["triton_cpu"], busy["triton_gpu"]) == (2, 2, 2)
+
+
+def test_the_limit_that_is_nearest_comes_first() -> None:
+    parts = [limit.load / limit.limit for limit in limits_of(LARGE)]
+    assert parts == sorted(parts, reverse=True)
+    assert parts[0] > parts[-1]
+
+
+@pytest.mark.parametrize(("load", "is_exceeded"), [(9.9, False), (10.0, False), (10.1, True)])
+def test_a_limit_that_is_just_reached_is_not_exceeded(load: float, is_exceeded: bool) -> None:
+    limit = Limit("k", "name", load, 10.0, "/s", Basis.GIVEN, "Raise it.")
+    assert limit.is_exceeded == is_exceeded
+
+
+def test_frames_of_a_video_are_one_per_interval() -> None:
+    demand = Demand(media_per_day=10, video_hours_per_day=1, video_sample_interval_s=4, clip_s=90)
+    assert demand.frames_per_day == 10 + 3_600 / 4
+    assert demand.files_per_day == 10 + 40
+    assert demand.video_bytes_per_day == 3_600 * 2e6 / 8
+
+
+def test_values_at_the_edge_of_what_can_be_are_taken() -> None:
+    least = Demand(media_per_day=0, peak_factor=1, replication=1, batch_max_messages=1)
+    assert all(cost.share == 0 for cost in costs_of(least) if cost.usd_per_month == 0)
+    assert replace(least, kept_image_share=1.0, labelled_share=1.0).labelled_share == 1

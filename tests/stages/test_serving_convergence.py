@@ -101,3 +101,10 @@ def test_nothing_is_touched_while_a_release_is_under_way(world: World) -> None:
     world.is_locked = False
     assert world.converge() == "A release is under way."
     assert world.asked == []
+
+
+def test_what_happens_to_engines_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["The engine of H100 serves."]
+    monkeypatch.setattr(convergence, "follow_engines", lambda *_: told)
+    world.ended_s_ago = 0.0
+    assert world.converge() == "The engine of H100 serves."
