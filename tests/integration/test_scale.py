@@ -21,7 +21,7 @@ def test_a_run_is_measured(stack: Settings, tmp_path: Path) -> None:
         "postgresql",
         "supervisor",
     } <= figures.peak_mb_by_server.keys()
-    assert all(mb > 1 for mb in figures.peak_mb_by_server.values())
+    assert all(mb > 1 for mb in figures.peak_mb_by_server.values()), figures.peak_mb_by_server
     assert figures.page_ms_last > 0
     assert figures.tick_ms_last > 0
     assert samples[-1].processed - samples[0].processed == 120
