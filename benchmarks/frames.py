@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import av
 import cv2
+import numpy as np
 
 from benchmarks.measure import Figure, Question, compare, rate_hz
 from benchmarks.photographs import photographs
@@ -61,6 +62,7 @@ def measure(settings: Settings) -> list[Figure]:
         get_context("fork").Pool(cores) as pool,
     ):
         *_, clips = inputs = list(_inputs(Path(folder), settings))
+        full_hd = replace(inputs[1], paths=_full_hd(Path(folder)) * PHOTOGRAPH_ROUNDS)
         figures = [
             compare(
                 question,
@@ -70,6 +72,7 @@ def measure(settings: Settings) -> list[Figure]:
             for question, files in zip(questions, inputs, strict=True)
         ]
         figures += _beside_one_decoder(settings, decoders, inputs[:2])
+        figures.append(_beside_full_decode(decoders, pool, full_hd))
         return [*figures, _beside_null_decode(decoders, pool, clips, cores)]
 
 
@@ -85,6 +88,24 @@ def _beside_one_decoder(
                 ours=partial(rate_hz, partial(_decode_sandboxed, decoders, files)),
                 limit=partial(rate_hz, partial(_decode_sandboxed, one, files)),
             )
+
+
+def _beside_full_decode(decoders: Decoders, pool: Pool, images: Files) -> Figure:
+    """Compare with decoding every pixel of a photograph, and shrinking it by area."""
+    size_px = images.spec.size_px
+    shrink = partial(_decode_whole, size_px=size_px)
+    question = Question("1920x1080 JPEG photographs", "frames/s", "full decode, INTER_AREA", 2.5)
+    return compare(
+        question,
+        ours=partial(rate_hz, partial(_decode_sandboxed, decoders, images)),
+        limit=partial(rate_hz, lambda: len(pool.map(shrink, images.paths))),
+    )
+
+
+def _decode_whole(path: Path, size_px: int) -> None:
+    pixels = cv2.imread(str(path))
+    assert pixels is not None
+    cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA)
 
 
 def _beside_null_decode(decoders: Decoders, pool: Pool, videos: Files, cores: int) -> Figure:
@@ -131,6 +152,18 @@ def _inputs(folder: Path, settings: Settings) -> Iterator[Files]:
     yield Files(large * PHOTOGRAPH_ROUNDS, MediaKind.IMAGE, *limits)
     clips = _write(folder, "video", [file.data for file in videos()])
     yield Files(clips * VIDEO_ROUNDS, MediaKind.VIDEO, *limits)
+
+
+def _full_hd(folder: Path) -> list[Path]:
+    """Write the photographs in the size of Full HD."""
+    return _write(folder, "full-hd", [_scaled(data, (1920, 1080)) for data in photographs()])
+
+
+def _scaled(data: bytes, size: tuple[int, int]) -> bytes:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    _, encoded = cv2.imencode(".jpg", cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC))
+    return encoded.tobytes()
 
 
 def _write(folder: Path, name: str, contents: Sequence[bytes]) -> list[Path]:
