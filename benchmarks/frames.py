@@ -26,6 +26,7 @@ from visionops_assets.demo.media import digits, videos
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.frames.decoding import Decoders, grouped
 from visionops_assets.stages.frames.fetching import Fetched, StoredFile
+from visionops_assets.vision.crop_hashes import crop_hashes
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
@@ -200,6 +201,7 @@ def _decode_in_process(files: Files) -> int:
         ):
             perceptual_hash(frame.pixels)
             measure_frame(frame.pixels)
+            crop_hashes(frame.pixels)
             encode_frame(frame.pixels)
             count += 1
     return count

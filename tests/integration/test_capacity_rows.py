@@ -35,9 +35,11 @@ ROUND_OF_ROWS = (
     " FROM outbox JOIN media ON media_id = message_key::uuid WHERE source = %(round)s",
     "UPDATE media SET status = 'queued' WHERE source = %(round)s",
     "INSERT INTO frame (frame_id, media_id, spec_id, frame_index, time_s, perceptual_hash,"
-    " shard_key, shard_offset, frame_bytes, batch_key) SELECT gen_random_uuid(), media_id,"
+    " shard_key, shard_offset, frame_bytes, batch_key, quality, crop_hashes)"
+    " SELECT gen_random_uuid(), media_id,"
     " 'pp-0123456789ab', 0, 0, 'fedcba9876543210',"
-    " 'frames/pp-0123456789ab/media-0-0-1000/shard-00000.tar', 512, 9268, 'media-0-0-1000'"
+    " 'frames/pp-0123456789ab/media-0-0-1000/shard-00000.tar', 512, 9268, 'media-0-0-1000',"
+    " '[0.512, 0.2213, 2.317, 0.0412, 6.917]', decode(repeat('5a', 88), 'hex')"
     " FROM media WHERE source = %(round)s",
     "INSERT INTO label (media_id, label, origin) SELECT media_id, 'car', 'upload' FROM media"
     " WHERE source = %(round)s",

@@ -16,12 +16,13 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from tests.integration.media_rows import look, png, store
 from tests.services.asgi_client import AsgiClient
 from tests.stacks import running_stack, visionops
+from tests.vision.real_pictures import PALACE, read
 from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
@@ -47,6 +48,7 @@ from visionops_assets.stages.snapshot_files import (
     snapshot_prefix,
     write_snapshot,
 )
+from visionops_assets.vision.crop_hashes import CROPS, cut
 from visionops_assets.vision.headers import ImageFormat, image_format
 from visionops_assets.vision.monitoring.quality import FRAME_MEASURES
 from visionops_assets.vision.preprocessing import decode_frame
@@ -408,3 +410,38 @@ def test_a_camera_that_shows_nothing_is_told_of(relayed: Settings) -> None:
     assert dark.description == "c7: 6 of 6 frames are blank."
     assert dark.severity is dg.AssetCheckSeverity.WARN
     assert repeated.description == "c8: 10 of 10 frames are the same one."
+
+
+def encoded(rgb: np.ndarray, ending: str) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 60] if ending == ".jpg" else []
+    return cv2.imencode(ending, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def test_a_near_copy_is_listed_with_its_original(relayed: Settings) -> None:
+    """By hashes that were computed with the frames, and by those that were not."""
+    photograph = read(PALACE)
+    halves = np.array_split(photograph, 2, axis=1)
+    original = store(encoded(halves[0], ".png"), source="yard")
+    other = store(encoded(halves[1], ".png"), source="yard")
+    copy = store(encoded(cut(halves[0], CROPS[1]), ".jpg"), source="yard")
+    store(png()[:-40], source="yard")
+    take_new_messages()
+    words = ("media", "duplicates", "--source", "yard", "--json")
+    [found] = map(json.loads, said(*words).splitlines())
+    assert found["media_id"] == str(copy.media_id)
+    assert found["copy_of"] == found["group"] == str(original.media_id)
+    assert found["distance"] <= 12
+    assert found["similarity"] > 0.9
+
+    ours = [media.media_id for media in (original, other, copy)]
+    with Catalog().begin() as session:
+        session.execute(update(Frame).values(crop_hashes=None))
+    assert [json.loads(line) for line in said(*words).splitlines()] == [found]
+    with Catalog().begin() as session:
+        hashes = session.scalars(select(Frame.crop_hashes).where(Frame.media_id.in_(ours))).all()
+    assert [len(each or b"") for each in hashes] == [8 * len(CROPS)] * 3
+
+    assert str(copy.media_id) in said("media", "duplicates")
+    assert said(*words, "--since", "2100-01-01") == ""
+    with pytest.raises(NotFoundError, match="No file of the source 'nowhere' was processed"):
+        said("media", "duplicates", "--source", "nowhere")

@@ -27,7 +27,7 @@ QUALITY = (0.5, 0.2, 2.0, 0.01, 6.0)
 
 
 def frames(count: int) -> list[EncodedFrame]:
-    return [EncodedFrame(i, i / 10, b"%d" % i * 5, f"{i:016x}", QUALITY) for i in range(count)]
+    return [EncodedFrame(i, i / 10, b"%d" % i * 5, f"{i:016x}", QUALITY, b"") for i in range(count)]
 
 
 @given(counts=st.lists(st.integers(1, 80), min_size=1, max_size=200))
@@ -75,7 +75,7 @@ class Sandbox(OpenSandbox):
     def decode_each(
         self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
     ) -> list[DecodedFile]:
-        frames = [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16, QUALITY) for path in paths]
+        frames = [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16, QUALITY, b"") for path in paths]
         return [DecodedFile([frame], None, 1.5) for frame in frames]
 
 

@@ -80,7 +80,7 @@ class Sandbox(OpenSandbox):
         if self.crashes.get(name, 0):
             self.crashes[name] -= 1
             return DecodedFile([], DecoderCrashedError("died"), 9.0)
-        return DecodedFile([EncodedFrame(0, 0.0, name.encode(), "0" * 16, ())], None, 1.5)
+        return DecodedFile([EncodedFrame(0, 0.0, name.encode(), "0" * 16, (), b"")], None, 1.5)
 
 
 @pytest.fixture(autouse=True)

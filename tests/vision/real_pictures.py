@@ -29,3 +29,10 @@ def central(pixels: Frame, size_px: int) -> Frame:
     square = np.ascontiguousarray(pixels[top : top + side, left : left + side])
     resized = cv2.resize(square, (size_px, size_px), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.uint8)
+
+
+def stretched(pixels: Frame, size_px: int) -> Frame:
+    """Return the picture as a frame, as the default spec makes it."""
+    return np.asarray(
+        cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8
+    )

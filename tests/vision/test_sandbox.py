@@ -23,6 +23,7 @@ from visionops_assets.errors import (
     TooManyPixelsError,
 )
 from visionops_assets.settings import Settings
+from visionops_assets.vision.crop_hashes import crop_hashes
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.monitoring.quality import measure_frame
@@ -90,6 +91,7 @@ def test_frames_are_those_of_a_decode_in_process(
             assert np.array_equal(decode_frame(frame.encoded), original.pixels)
             assert frame.perceptual_hash == perceptual_hash(original.pixels)
             assert frame.quality == pytest.approx(measure_frame(original.pixels))
+            assert frame.crop_hashes == crop_hashes(original.pixels) != b""
 
 
 def test_a_bad_file_has_its_own_error_and_costs_no_child(

@@ -98,7 +98,7 @@ FLOAT_BYTES = _measured(20, "bytes", f"per float of an embedding in JSON, {_HAND
 KEPT_IMAGE_BYTES = _given(262_144, "bytes", "at most, before an image is scaled down")
 
 MEDIA_ROW_BYTES = _measured(1_650, "bytes", f"media, outbox, consumed event, indexes, {_ROWS}")
-FRAME_ROW_BYTES = _measured(340, "bytes", f"with indexes, {_ROWS}")
+FRAME_ROW_BYTES = _measured(510, "bytes", f"with indexes, {_ROWS}")
 LABEL_ROW_BYTES = _measured(160, "bytes", f"with indexes, {_ROWS}")
 PREDICTION_ROW_BYTES = _measured(610, "bytes", f"without embedding, with indexes, {_ROWS}")
 EMBEDDING_VALUE_BYTES = _measured(13, "bytes", f"per float of a JSON column, {_ROWS}")

@@ -29,6 +29,7 @@ class FrameRecord:
     shard_offset: int
     frame_bytes: int
     quality: list[float]
+    crop_hashes: bytes
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def commit_frames(
     A batch that runs again points the same frame ids at its new shards.
     """
     own = {"spec_id": spec.spec_id, "batch_key": batch_key}
-    places = ("shard_key", "shard_offset", "frame_bytes", "perceptual_hash", "quality")
-    _upsert(session, Frame, ["frame_id"], [vars(frame) | own for frame in frames], places)
+    places = ("shard_key", "shard_offset", "frame_bytes")
+    looks = ("perceptual_hash", "quality", "crop_hashes")
+    _upsert(session, Frame, ["frame_id"], [vars(frame) | own for frame in frames], places + looks)
     session.execute(
         insert(Spec)
         .values(spec_id=spec.spec_id, parameters=spec.model_dump(mode="json"))

@@ -1,6 +1,8 @@
-"""`visionops media show`: everything about one media file."""
+"""`visionops media show | duplicates`: one media file, and those that are near copies of others."""
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -8,17 +10,25 @@ from uuid import UUID
 import typer
 
 from visionops_assets.cli.quarantine import UNSHOWN
-from visionops_assets.cli.screen import AsJson, columns_of, print_fields
+from visionops_assets.cli.screen import AsJson, columns_of, print_fields, print_rows
+from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import Frame, Processing, Spec
 
+PROGRESS_EVERY_S = 5.0
+_COLUMNS = {
+    "copy": "media_id",
+    "file": "filename",
+    "source": "source",
+    "of": "copy_of",
+    "its file": "copy_of_filename",
+    "its source": "copy_of_source",
+    "bits": "distance",
+    "similarity": "similarity",
+}
+
 app = typer.Typer(help="Media: the files that came in.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `show` a command of its own beside those to come."""
 
 
 @app.command()
@@ -61,3 +71,56 @@ def _described(
         "parameters": spec.parameters if spec else None,
         "shards": sorted({frame.shard_key for frame in frames}),
     }
+
+
+@app.command()
+def duplicates(
+    source: Annotated[
+        str | None, typer.Option(help="Only files of this source, among each other.")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Only copies stored at this time (UTC) or later, of any older file."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the files that are near copies of older ones: coded anew, cropped, brightened.
+
+    One line per copy, with the older file that is most like it. In JSON its `group` is the oldest
+    file of all that are linked. Nothing is changed.
+    """
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.resources.object_store import ObjectStore
+    from visionops_assets.stages.copies import find_copies
+
+    found = find_copies(
+        Catalog(),
+        ObjectStore(),
+        load_settings().spec.spec_id,
+        source=source,
+        since=since and since.replace(tzinfo=UTC),
+        progress=_Progress(),
+    )
+    print_rows(found.copies, _COLUMNS, as_json, f"No near copies among {found.compared} file(s).")
+    if found.without_frames:
+        typer.echo(
+            f"visionops: {found.without_frames} file(s) were not compared: they have no frames by "
+            "today's settings. Make them: visionops frames rebuild.",
+            err=True,
+        )
+    if found.unread:
+        typer.echo(
+            f"visionops: {found.unread} frame(s) in damaged shards were not compared.", err=True
+        )
+
+
+class _Progress:
+    """Says on standard error how far long work has come, every few seconds."""
+
+    def __init__(self) -> None:
+        self._next_s = time.monotonic() + PROGRESS_EVERY_S
+
+    def __call__(self, doing: str, done: int, of: int) -> None:
+        if time.monotonic() >= self._next_s:
+            typer.echo(f"{doing} {done:,} of {of:,} frames.", err=True)
+            self._next_s = time.monotonic() + PROGRESS_EVERY_S

@@ -102,7 +102,7 @@ def efficientnet_lite0() -> tuple[nn.Module, int]:
 
 
 def to_input(frames: Tensor) -> Tensor:
-    """Scale frames, uint8 (N, S, S, 3) RGB, to -0.99 ... 1: float32 (N, 3, S, S).
+    """Scale frames (N, S, S, 3), RGB in levels of 0 to 255, to -0.99 ... 1: float32 (N, 3, S, S).
 
     (value - 127) / 128, as the published weights were learned with (`MEAN_RGB` and `STDDEV_RGB` of
     `efficientnet_lite_builder.py` in TensorFlow's repository).

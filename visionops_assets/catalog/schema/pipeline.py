@@ -56,6 +56,9 @@ class Frame(Base):
     quality: Mapped[list[float]] = mapped_column(
         server_default="[]", comment="vision.monitoring.quality.FRAME_MEASURES."
     )
+    crop_hashes: Mapped[bytes | None] = mapped_column(
+        comment="vision.crop_hashes, 8 bytes per crop; none of a blank frame."
+    )
     batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 

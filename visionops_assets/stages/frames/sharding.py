@@ -61,6 +61,7 @@ class ShardWriter:
                     shard_offset=entry.offset,
                     frame_bytes=entry.length,
                     quality=list(frame.quality),
+                    crop_hashes=frame.crop_hashes,
                 )
             )
         self._pending = []

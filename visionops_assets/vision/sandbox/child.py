@@ -15,6 +15,7 @@ from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
+from visionops_assets.vision.crop_hashes import crop_hashes
 from visionops_assets.vision.decoding import decode_media
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
@@ -117,6 +118,7 @@ def _decode(
             time_s=frame.time_s,
             perceptual_hash=perceptual_hash(frame.pixels),
             quality=measure_frame(frame.pixels),
+            crop_hashes=crop_hashes(frame.pixels).hex(),
         )
         encoded = encode_frame(frame.pixels, request.spec.jpeg_quality)
         # Those of a file go together: to wake the parent costs as much as a small frame.

@@ -44,6 +44,7 @@ class EncodedFrame:
     perceptual_hash: str
     quality: tuple[float, ...]
     """In the order of `FRAME_MEASURES`."""
+    crop_hashes: bytes
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,12 @@ def _result(child: ChildProcess, spec: PreprocessingSpec) -> DecodedFile:
         match reply:
             case FrameReply():
                 frame = EncodedFrame(
-                    reply.index, reply.time_s, encoded, reply.perceptual_hash, reply.quality
+                    reply.index,
+                    reply.time_s,
+                    encoded,
+                    reply.perceptual_hash,
+                    reply.quality,
+                    bytes.fromhex(reply.crop_hashes),
                 )
                 frames.append(frame)
             case DoneReply():

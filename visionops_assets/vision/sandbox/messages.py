@@ -72,6 +72,8 @@ class FrameReply(Record):
     perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
     quality: tuple[float, float, float, float, float]
     """In the order of `FRAME_MEASURES`."""
+    crop_hashes: str = Field(pattern=r"^([0-9a-f]{16}){0,64}$")
+    """Those of `crop_hashes`, in hexadecimal."""
 
 
 class ReadReply(Record):
