@@ -86,6 +86,7 @@ def test_one_that_expired_without_any_request_says_what_to_set() -> None:
     assert "VISIONOPS_RETRAIN_CANARY_PERCENT=0" in expired.reason
     # With requests of the champion the gateway is not at fault.
     assert "gateway" not in judged(arm(0), arm(10), age_s=3_601).reason
+    assert "gateway" not in judged(arm(10), arm(0), age_s=3_601).reason
     assert "gateway" not in judged(arm(0), arm(0)).reason
 
 

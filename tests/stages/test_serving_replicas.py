@@ -1,6 +1,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import cast
 from uuid import uuid4
 
@@ -20,8 +21,9 @@ from visionops_assets.errors import (
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.stages.serving import replica as replica_module
 from visionops_assets.stages.serving.golden import GoldenSet
-from visionops_assets.stages.serving.replica import Version
+from visionops_assets.stages.serving.replica import Replica, Version
 from visionops_assets.stages.serving.replicas import Replicas
 from visionops_assets.stages.serving.smoke import write_golden
 
@@ -327,3 +329,56 @@ def test_a_candidate_that_fails_somewhere_is_loaded_nowhere(step: str) -> None:
     with pytest.raises(ReleaseError, match="is not tried"):
         world.replicas.load_candidate(world.version(2), Role.CANARY)
     world.assert_serves(1)
+
+
+def test_an_interruption_while_a_candidate_is_loaded_stays_one_and_leaves_none() -> None:
+    world = World()
+    world.promote(1, None)
+
+    def interrupted(*_: object, **__: object) -> list[Answer]:
+        raise KeyboardInterrupt
+
+    world.tritons[1].predict = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.replicas.load_candidate(world.version(2), Role.CANARY)
+    world.assert_serves(1)
+
+
+class LaidOut:
+    """A server that finds the steps of an ensemble after so many looks."""
+
+    address = "triton:8001"
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def known_models(self) -> list[str]:
+        self.looks -= 1
+        return ["m-2-decode", "m-2-infer"] if self.looks < 0 else ["m-2-decode"]
+
+
+@pytest.mark.parametrize(("looks", "waits"), [(0, 0), (3, 3), (300, 300), (302, None)])
+def test_steps_of_an_ensemble_are_awaited_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch, looks: int, waits: int | None
+) -> None:
+    now_s, asked, slept = 0.0, list[int](), list[float]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        slept.append(seconds)
+        now_s = len(slept) * seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now_s, sleep=sleep)
+    monkeypatch.setattr(replica_module, "time", clock)
+    keeper = cast("ModelRepository", SimpleNamespace(ask_for_steps=asked.append))
+    one = Replica(cast("TritonServer", LaidOut(looks)), "m", keeper)
+    version = Version(2, dict)
+    one._await_steps(version, set())
+    assert (asked, slept) == ([], []), "a fused model has none"
+    if waits is None:
+        with pytest.raises(ReleaseError, match="triton:8001 does not find m-2-infer"):
+            one._await_steps(version, {"m-2-decode", "m-2-infer"})
+        return
+    one._await_steps(version, {"m-2-decode", "m-2-infer"})
+    assert asked == [2]
+    assert slept == [0.2] * waits
