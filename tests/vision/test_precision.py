@@ -14,10 +14,12 @@ from visionops_assets.vision.inference import predict_probabilities
 from visionops_assets.vision.parity import Parity, compare
 from visionops_assets.vision.precision import (
     Runtime,
+    _Batches,
     calibration_sample,
     quantize,
     to_float16,
 )
+from visionops_assets.vision.preprocessing import to_network_input
 from visionops_assets.vision.training import TrainedModel
 
 
@@ -135,3 +137,25 @@ def test_a_calibration_sample_is_fair_bounded_and_always_the_same(
     most_taken = max(taken.values())
     # Only a class that has no more may have fewer than another, but for the last round.
     assert all(taken[c] >= min(available[c], most_taken - 1) for c in available)
+
+
+def test_a_rare_class_is_calibrated_on_whole() -> None:
+    """Of classes of 500, 5 and 50 images, 60 are all 5 of the rare one and 27 or 28 of the others."""
+    truth = np.repeat([0, 1, 2], [500, 5, 50])
+    counts = np.bincount(truth[calibration_sample(truth, 60)])
+    assert counts[1] == 5
+    assert sorted([counts[0], counts[2]]) == [27, 28]
+    assert len(calibration_sample(truth)) == 256, "by default"
+    assert len(np.unique(calibration_sample(truth))) == 256
+
+
+def test_each_image_is_calibrated_on_once_and_few_at_a_time(trained: TrainedModel) -> None:
+    size_px = trained.card.spec.size_px
+    images = np.zeros((70, size_px, size_px, 3), np.uint8)
+    images[:] = np.arange(70)[:, None, None, None]
+    batches = _Batches(images, trained.card)
+    found = list(iter(batches.get_next, None))
+    (name,) = {name for batch in found for name in batch}
+    assert [len(batch[name]) for batch in found] == [32, 32, 6]
+    joined = np.concatenate([batch[name] for batch in found])
+    assert np.array_equal(joined, to_network_input(images, trained.card))
