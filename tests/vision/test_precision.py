@@ -140,7 +140,7 @@ def test_a_calibration_sample_is_fair_bounded_and_always_the_same(
 
 
 def test_a_rare_class_is_calibrated_on_whole() -> None:
-    """Of classes of 500, 5 and 50 images, 60 are all 5 of the rare one and 27 or 28 of the others."""
+    """Of classes of 500, 5 and 50 images, 60 are 5 of the rare one, and 27 or 28 of the others."""
     truth = np.repeat([0, 1, 2], [500, 5, 50])
     counts = np.bincount(truth[calibration_sample(truth, 60)])
     assert counts[1] == 5
