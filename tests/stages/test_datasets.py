@@ -14,6 +14,7 @@ from visionops_assets.catalog.datasets import LabelBacklog
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.settings import Settings
 from visionops_assets.stages.datasets.members import (
+    _known_sides,
     _label_of_groups,
     assign_splits,
     classes_short_of_holdout,
@@ -265,3 +266,36 @@ def test_frames_that_the_arbiter_is_about_to_decide_by_are_left_to_it_for_a_time
 
 def test_frames_that_the_arbiter_counted_make_a_snapshot_once_it_has_decided() -> None:
     assert why_wait(backlog(144), SETTINGS, is_retraining=True, is_arbiters=True) is None
+
+
+def test_the_id_of_a_snapshot_does_not_change_between_releases() -> None:
+    """It is a hash of a table of members, by their ids, behind that of the spec."""
+    spec = PreprocessingSpec(size_px=64)
+    columns = {
+        "frame_id": ["f2", "f1"],
+        "group_id": ["g2", "g1"],
+        "label": ["b", "a"],
+        "split": ["train", "holdout"],
+        "look": [1, 2],
+    }
+    content = f"{spec.spec_id}\nframe_id,group_id,label,split\nf1,g1,a,holdout\nf2,g2,b,train\n"
+    expected = "ds-" + hashlib.sha256(content.encode()).hexdigest()[:16]
+    assert snapshot_id_of(pd.DataFrame(columns), spec) == expected == "ds-57a52d308257e3f4"
+
+
+@pytest.mark.parametrize("sides", [("train", "holdout"), ("holdout", "train")])
+def test_a_group_of_both_sides_is_of_training_whichever_comes_first(
+    sides: tuple[str, str],
+) -> None:
+    known = dict(zip(("m1", "m2"), sides, strict=True))
+    groups = {"m1": "g", "m2": "g", "m3": "new"}
+    assert _known_sides(groups, known) == {"g": False}
+    assert _known_sides(groups, dict.fromkeys(known, "holdout")) == {"g": True}
+
+
+def test_a_second_class_is_asked_for_only_where_there_is_none() -> None:
+    for names, is_told in ((["cat"] * 9, True), (["cat"] * 9 + ["dog"], False)):
+        media = [(look, name, 1) for look, name in enumerate(names)]
+        said = what_is_missing(assign_splits(labelled(media), 20), 5, 25)
+        assert said is not None
+        assert ("there is no second class yet" in said) == is_told

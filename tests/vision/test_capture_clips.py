@@ -172,3 +172,29 @@ def test_any_piece_from_a_key_frame_on_decodes(
         clip.write_bytes(to_mp4(packets[start:end], container.streams.video[0]))
     with av.open(str(clip)) as cut_out:
         assert 1 <= sum(1 for _ in cut_out.decode(video=0)) <= end - start
+
+
+@pytest.mark.parametrize(("pts", "dts"), [(None, 0), (0, None), (None, None)])
+def test_a_packet_needs_both_of_its_times(pts: int | None, dts: int | None) -> None:
+    made = bare_packet(1)
+    made.pts, made.dts = pts, dts
+    with pytest.raises(ValueError, match="without times"):
+        times_of(made)
+
+
+def test_a_clip_that_follows_another_has_a_beginning_of_its_own() -> None:
+    """What was kept before it, in front of its key frame, is no part of it."""
+    cutter = ClipCutter(1.0, 1 / TICKS_PER_S)
+    for number in range(30):
+        cutter.feed(packet(number), 100 + number / 25)
+    assert cutter.begin()
+    first = cutter.interrupt()
+    assert first is not None
+    assert first.began_s == 101.0
+    assert not cutter.begin(), "earlier packets are forgotten"
+    for number in range(30, 55):
+        cutter.feed(packet(number), 100 + number / 25)
+    assert cutter.begin()
+    second = cutter.interrupt()
+    assert second is not None
+    assert (second.began_s, second.packets[0].is_keyframe) == (102.0, True)
