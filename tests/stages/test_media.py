@@ -233,3 +233,12 @@ def test_where_no_partition_can_be_read_it_is_an_error() -> None:
     log.error = MissingCodecError("lz4")
     with pytest.raises(MissingCodecError):
         log.of_each_partition("t", lambda partition: log.poll("t", partition, 0, 1, 1))
+
+
+@pytest.mark.parametrize(("excess", "code"), [(0, "unreadable_event"), (1, "oversized_event")])
+def test_a_message_of_more_than_256_kib_is_not_even_read(excess: int, code: str) -> None:
+    value = b"x" * (256 * 1024 + excess)
+    events, problems = parse_events([QueuedEvent(3, 0, value)])
+    assert events == []
+    assert problems[3].code == code
+    assert excess == 0 or problems[3].detail == "It has 262,145 bytes."
