@@ -11,6 +11,7 @@ from visionops_assets.errors import (
     TooManyPixelsError,
     UnsupportedMediaError,
 )
+from visionops_assets.vision import preprocessing
 from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.images import REDUCED_READS, _reduction
 from visionops_assets.vision.preprocessing import (
@@ -137,6 +138,24 @@ def test_a_jpeg_is_reduced_as_far_as_the_frame_allows(shorter_side_px: int, fact
     half = cv2.imdecode(np.frombuffer(encode(photo(80, 80), ".jpg"), np.uint8), flag or 1)
     assert half is not None
     assert len(half) == 80 // factor, "the flag is that of the factor"
+
+
+@pytest.mark.parametrize(("right", "needed_px"), [(1.0, 16.0), (0.25, 64.0)])
+def test_a_region_needs_as_many_more_pixels_as_it_is_smaller(
+    monkeypatch: pytest.MonkeyPatch, right: float, needed_px: float
+) -> None:
+    """Else a reduced decode would leave fewer pixels of it than its frame has."""
+    asked: list[float] = []
+
+    def decode(_: bytes, needed: float, **__: object) -> Frame:
+        asked.append(needed)
+        return photo()
+
+    monkeypatch.setattr(preprocessing, "decode_image", decode)
+    region = {"name": "region", "right": right}
+    spec = PreprocessingSpec.model_validate({"size_px": 16, "filters": [region]})
+    preprocess_image(b"", spec, max_pixels=MAX_PIXELS)
+    assert asked == [needed_px]
 
 
 def test_exif_orientation_is_applied() -> None:
