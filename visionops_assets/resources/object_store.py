@@ -4,7 +4,7 @@ Not here: tables, which the IO manager writes (`resources/tables.py`).
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -80,11 +80,6 @@ class ObjectStore:
         """
         with self._errors(key):
             obstore.put(self._bucket, key, data, mode="create")
-
-    def put_stream(self, key: str, chunks: Iterable[bytes]) -> None:
-        """Write an object from chunks, in parts; when `chunks` raises, no object is left."""
-        with self._errors(key):
-            obstore.put(self._bucket, key, iter(chunks))
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file as an object."""
