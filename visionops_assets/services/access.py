@@ -10,8 +10,6 @@ or body before any dependency, so from clients without a key, too.
 """
 
 import hmac
-import math
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
@@ -22,8 +20,6 @@ from fastapi.security import APIKeyHeader
 from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.requests import HTTPConnection, Request
 
 from visionops_assets.catalog import keys
@@ -40,6 +36,7 @@ from visionops_assets.services.cookies import key_in_cookie
 from visionops_assets.services.http_server import note_key_prefix
 from visionops_assets.services.known_keys import KnownKey, KnownKeys
 from visionops_assets.services.problems import problems
+from visionops_assets.services.rates import Windows
 from visionops_assets.settings import Settings
 
 ATTEMPTS = RateLimitItemPerSecond(20)
@@ -98,9 +95,7 @@ class Access:
             raise SettingsError(f"Unusable settings. VISIONOPS_RATE_LIMIT: {error}") from None
         self.takes_cookies = takes_cookies
         self._keys = KnownKeys(catalog, default_rate_limit)
-        # In memory nothing waits, so the plain storage is enough. It takes a tenth of the async
-        # one.
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._windows = Windows()
 
     def require(self, scope: Scope) -> "Guard":
         """Return the dependency of a route that needs `scope`; it gives the `Principal`."""
@@ -167,11 +162,9 @@ class Access:
         return await self._keys.find(prefix)
 
     def _count(self, limit: RateLimitItem, kind: str, who: str) -> None:
-        if self._limiter.hit(limit, kind, who):
-            return
-        ends_at = self._limiter.get_window_stats(limit, kind, who).reset_time
-        wait_s = max(1, math.ceil(ends_at - time.time()))
-        raise RateLimitedError(f"More than {limit}. Come again in {wait_s} s.", wait_s)
+        wait_s = self._windows.hit(limit, kind, who)
+        if wait_s is not None:
+            raise RateLimitedError(f"More than {limit}. Come again in {wait_s} s.", wait_s)
 
 
 class Guard(SecurityBase):
