@@ -34,7 +34,7 @@ def plot(samples: Sequence[Sample], ticks: Sequence[tuple[float, float]]) -> byt
     for axes in (media, memory, times):
         tidy(axes)
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=8, frameon=False, loc="upper left")
+        axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
