@@ -1,7 +1,7 @@
 """Counts requests in windows of time, in memory.
 
 The storage in memory of the package `limits` starts a thread every few requests, to forget what has
-expired. That took a sixth of the CPU time of an upload.
+expired. That took a tenth of the CPU time of an upload.
 """
 
 import math
