@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.scale.figures import Figures, Part, figures_of
 from tests.scale.pictures import write_pictures
-from tests.scale.watching import Sample, Watch, sample, tick_ms
+from tests.scale.watching import Sample, sample, tick_ms, watch
 from visionops_assets.catalog import media
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import MediaStatus
@@ -26,13 +26,13 @@ def run(
     for number, size in enumerate(sizes):
         write_pictures(folder / str(number), size, seed=number)
     parts = []
-    with Watch(settings, show) as watch:
+    with watch(settings, show) as samples:
         for number, size in enumerate(sizes):
             before = sample(settings)
-            known = len(watch.samples)
+            known = len(samples)
             _import(folder / str(number))
             after = _processed(settings, before, size)
-            parts.append(Part(size, [before, *watch.samples[known:], after]))
+            parts.append(Part(size, [before, *samples[known:], after]))
     return figures_of(parts, tick_ms(settings)), [each for part in parts for each in part.samples]
 
 

@@ -2,13 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
 
-import httpx
-
+from tests.integration.dagster_graphql import LOCATION, ask
 from tests.scale.usage import usage_of
 from visionops_assets.catalog import media
 from visionops_assets.catalog.connection import Catalog
@@ -25,11 +23,7 @@ PAGES = """{ runsOrError(limit: 25) { ... on Runs { results { runId status tags 
 TICKS = """query Ticks($in: SensorSelector!) { sensorOrError(sensorSelector: $in) {
   ... on Sensor { sensorState { ticks(limit: 1000, afterTimestamp: 1) {
     timestamp endTimestamp status } } } } }"""
-SENSOR = {
-    "sensorName": "media_events",
-    "repositoryName": "__repository__",
-    "repositoryLocationName": "visionops",
-}
+SENSOR = LOCATION | {"sensorName": "media_events"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ def sample(settings: Settings) -> Sample:
     with Catalog().begin() as session:
         by_status = media.count_by_status(session)
     started_s = time.perf_counter()
-    _ask(settings, PAGES)
+    ask(settings.dagster_url, PAGES)
     page_ms = 1_000 * (time.perf_counter() - started_s)
     return Sample(
         time.time(),
@@ -64,49 +58,32 @@ def sample(settings: Settings) -> Sample:
     )
 
 
-class Watch:
-    """Takes a sample every few seconds, for the length of a block."""
+@contextmanager
+def watch(settings: Settings, show: Callable[[Sample], None]) -> Iterator[list[Sample]]:
+    """Give the samples that are taken every few seconds, for the length of the block."""
+    samples: list[Sample] = []
+    ended = threading.Event()
 
-    def __init__(self, settings: Settings, show: Callable[[Sample], None]) -> None:
-        self.samples: list[Sample] = []
-        self._settings = settings
-        self._show = show
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+    def look() -> None:
+        while not ended.wait(EVERY_S):
+            samples.append(sample(settings))
+            show(samples[-1])
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(EVERY_S):
-            self.samples.append(sample(self._settings))
-            self._show(self.samples[-1])
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()
 
 
 def tick_ms(settings: Settings) -> list[tuple[float, float]]:
     """Return when each tick of the sensor `media_events` began, and its milliseconds."""
-    found = _ask(settings, TICKS, **{"in": SENSOR})["sensorOrError"]["sensorState"]["ticks"]
+    found = ask(settings.dagster_url, TICKS, **{"in": SENSOR})["sensorOrError"]["sensorState"][
+        "ticks"
+    ]
     ended = [tick for tick in found if tick["endTimestamp"]]
     return sorted(
         (tick["timestamp"], 1_000 * (tick["endTimestamp"] - tick["timestamp"])) for tick in ended
     )
-
-
-def _ask(settings: Settings, query: str, **variables: object) -> Any:
-    answer = httpx.post(
-        f"{settings.dagster_url}/graphql",
-        json={"query": query, "variables": variables},
-        timeout=60,
-        trust_env=False,
-    )
-    return answer.raise_for_status().json()["data"]

@@ -28,12 +28,12 @@ class PooledStorage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         place = (postgres_url, os.getpid())
-        super().__init__(
-            postgres_url, should_autocreate_tables=place not in _pools, inst_data=inst_data
-        )
-        pool = _pools.setdefault(place, _pool(postgres_url))
+        is_first = place not in _pools
+        super().__init__(postgres_url, should_autocreate_tables=is_first, inst_data=inst_data)
+        if is_first:
+            _pools.setdefault(place, _pool(postgres_url))
         for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            part._engine = pool
+            part._engine = _pools[place]
 
     @classmethod
     def from_config_value(
