@@ -127,13 +127,21 @@ async def append(
     return replace(state, offset_bytes=end_offset, expires_at=row[0] if row else state.expires_at)
 
 
-async def part_keys(connection: Connection, upload_id: UUID) -> list[str]:
-    """Return the object keys of the parts, in the order of their bytes."""
+async def part_keys(connection: Connection, state: ResumableState) -> list[str]:
+    """Return the object keys of the parts of `state`, in the order of their bytes.
+
+    Raises:
+        ResumableConflictError: they are no longer all: another request went on, or completed it.
+    """
     found = await connection.execute(
-        "SELECT object_key FROM resumable_part WHERE upload_id = %s ORDER BY start_offset",
-        (upload_id,),
+        "SELECT object_key, end_offset FROM resumable_part WHERE upload_id = %s"
+        " ORDER BY start_offset",
+        (state.upload_id,),
     )
-    return [key for (key,) in await found.fetchall()]
+    parts = await found.fetchall()
+    if (parts[-1][1] if parts else 0) != state.offset_bytes:
+        raise _conflict()
+    return [key for key, _ in parts]
 
 
 async def lock(connection: Connection, state: ResumableState) -> dict[str, Any] | None:
@@ -175,8 +183,19 @@ async def complete(connection: Connection, upload_id: UUID, receipt: dict[str, A
     )
 
 
+async def refuse(connection: Connection, state: ResumableState) -> None:
+    """Forget an upload whose content is refused.
+
+    Raises:
+        ResumableConflictError: another request went on with it, or completed it: it stays.
+    """
+    if await lock(connection, state) is not None:
+        raise _conflict()
+    await delete(connection, state.upload_id)
+
+
 async def delete(connection: Connection, upload_id: UUID) -> None:
-    """Forget an upload whose parts are gone."""
+    """Forget an upload."""
     await connection.execute("DELETE FROM resumable_upload WHERE upload_id = %s", (upload_id,))
 
 

@@ -1,6 +1,7 @@
 """Uploads in parts: by a tus client of others, cut off, killed, at once, and refused."""
 
 import base64
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -172,6 +173,24 @@ def test_two_parts_at_once_are_one(client: Client) -> None:
     codes = {answer.status_code for answer in answers}
     assert 204 in codes
     assert codes <= {204, 409}
+    assert_stored(client, path, data)
+
+
+@pytest.mark.parametrize("sent_before", [0, 5_000])
+def test_a_late_request_takes_nothing_back(client: Client, sent_before: int) -> None:
+    """It began before another one completed the upload, and its own bytes would be refused."""
+    data = png(10_000)
+    path = client.begin(len(data))
+    if sent_before:
+        assert client.patch(path, 0, data[:sent_before]).status_code == 204
+    rest = data[sent_before:]
+    headers = TUS | PART
+    headers |= {"Upload-Offset": str(sent_before), "Content-Length": str(len(rest))}
+    with client.wire("PATCH", path, headers) as late:
+        time.sleep(0.5)  # It has asked where the upload stands, and waits for its body.
+        assert client.patch(path, sent_before, rest).status_code == 204
+        late.send(b"x" * len(rest))
+        assert late.answer() == (409, "offset_conflict")
     assert_stored(client, path, data)
 
 

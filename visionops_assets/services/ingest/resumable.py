@@ -102,7 +102,7 @@ class ResumableUploads:
                     raise received.interruption or self._too_small()
                 state = await self._take(state, sender, part)
         except (MediaError, ForbiddenError):
-            await self.delete(state)
+            await self._refuse(state)
             raise
         if received.interruption:
             raise received.interruption
@@ -113,6 +113,11 @@ class ResumableUploads:
         await self._delete_parts(state.upload_id)
         async with self._ledger.transaction() as connection:
             await resumable.delete(connection, state.upload_id)
+
+    async def _refuse(self, state: ResumableState) -> None:
+        async with self._ledger.transaction() as connection:
+            await resumable.refuse(connection, state)
+        await self._delete_parts(state.upload_id)
 
     def _is_too_small(self, state: ResumableState, part: bytes) -> bool:
         """Say whether these bytes are too few for an object and a row: their sender comes again."""
@@ -139,7 +144,7 @@ class ResumableUploads:
                 return await resumable.append(
                     connection, state, key, len(part), self._settings.resumable_expiry_s
                 )
-        except ResumableConflictError:
+        except (ResumableConflictError, MediaError, ForbiddenError):
             await self._store.delete_async(key)
             raise
 
@@ -148,7 +153,7 @@ class ResumableUploads:
     ) -> ResumableState:
         fields = UploadQuery.model_validate(state.description, extra="ignore")
         async with self._ledger.connection() as connection:
-            part_keys = [*await resumable.part_keys(connection, state.upload_id), last_key]
+            part_keys = [*await resumable.part_keys(connection, state), last_key]
         deposit = await self._uploads.deposit(self._joined(part_keys))
         content_type = deposit.content.content_type
         description = fields.describe(fields.filename, content_type, sender)
