@@ -12,13 +12,13 @@ from tritonclient.grpc import InferenceServerClient
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.releasing.loading import config_as_json
-from visionops_assets.resources.triton import ADMIN_KEY_HEADER
-from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.pipeline import (
+from visionops_assets.releasing.pipeline import (
     PipelineOptions,
     pipeline_files,
     preferred_batch_size,
 )
+from visionops_assets.resources.triton import ADMIN_KEY_HEADER
+from visionops_assets.settings import Settings
 from visionops_assets.vision.architectures import build
 from visionops_assets.vision.export import OnnxModel, export_onnx
 from visionops_assets.vision.parity import median_latency_ms

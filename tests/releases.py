@@ -33,9 +33,9 @@ from tests.integration.released_models import (
 from tests.integration.second_triton import SecondTriton, two_servers
 from tests.stacks import key_header, running_stack
 from visionops_assets.contracts import Scope
+from visionops_assets.releasing.exports import export_prefix
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.exports import export_prefix
 from visionops_assets.vision.preprocessing import to_network_input
 
 VERSIONS = 6

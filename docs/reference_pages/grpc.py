@@ -8,12 +8,12 @@ from tritonclient.grpc import model_config_pb2
 from reference_pages.markdown import code, page, table
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.releasing.loading import CONFIG_FILE
+from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE, PipelineOptions, pipeline_files
 from visionops_assets.services.gateway.calls import STATUS_CODES
 from visionops_assets.services.gateway.grpc_door import CONNECTION_MINUTES, IDLE_MINUTES
 from visionops_assets.services.gateway.grpc_methods import MESSAGE_OVERHEAD_BYTES
 from visionops_assets.services.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.pipeline import MAX_BATCH_SIZE, PipelineOptions, pipeline_files
 
 _CLASSES, _EMBEDDING_SIZE = 3, 64
 

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from tests.integration.decided_rows import predict
 from tests.integration.released_models import CARD, Serving, decided_model
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow
+from visionops_assets.monitoring.reference_files import Reference, write_reference
 from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring.drift import data_drift
 from visionops_assets.stages.monitoring.performance import model_performance
-from visionops_assets.stages.reference_files import Reference, write_reference
 
 FRAMES = 100
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.backup import databases
 from visionops_assets.backup.archive import Archive, Backup
 from visionops_assets.backup.databases import Database, find_program

@@ -98,7 +98,7 @@ def test_of_older_versions_nothing_is_asked(state: GateState) -> None:
     assert next_step(found.versions[1], found) == "Nothing: version 3 came after it."
 
 
-def test_one_that_lost_its_trial_is_not_promoted() -> None:
+def test_one_that_lost_its_rollout_is_not_promoted() -> None:
     found = standing(version(2, part=Part.TRIED_BEFORE, champion=1), champion=1)
     assert "promote" not in newest_step(found)
 

@@ -18,9 +18,9 @@ from tests.stacks import key_for
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Role, Scope
 from visionops_assets.releasing.loading import CONFIG_FILE, config_as_json
+from visionops_assets.releasing.pipeline import pipeline_files
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving.pipeline import pipeline_files
 
 READY_WITHIN_S = 60
 

@@ -28,18 +28,18 @@ from visionops_assets.contracts import (
     ParityBound,
     PreprocessingSpec,
 )
+from visionops_assets.releasing.audit import Order
+from visionops_assets.releasing.controller import Controller
+from visionops_assets.releasing.convergence import converge
+from visionops_assets.releasing.exports import EXPORT_FILE, export_prefix
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import sha256_by_file, write_folder
+from visionops_assets.releasing.release import ReleaseOutcome, Releaser
+from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.triton import Answer, TritonServer
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.audit import Order
-from visionops_assets.stages.serving.controller import Controller
-from visionops_assets.stages.serving.convergence import converge
-from visionops_assets.stages.serving.exports import EXPORT_FILE, export_prefix
-from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser
-from visionops_assets.stages.serving.trials import Trials
-from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.vision.preprocessing import encode_frame
 
 SIZE_PX = 16
@@ -84,7 +84,7 @@ class Serving:
         self.catalog, self.store, self.triton = Catalog(), ObjectStore(), TritonServer()
         self.controller = Controller.of(self.catalog, self.store, self.triton)
         self.releaser = Releaser(self.controller)
-        self.trials = Trials(self.controller)
+        self.rollouts = Rollouts(self.controller)
         self._write_snapshot()
 
     def _write_snapshot(self) -> None:

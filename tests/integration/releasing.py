@@ -13,12 +13,12 @@ from pathlib import Path
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import Role
+from visionops_assets.releasing.audit import Order
+from visionops_assets.releasing.controller import Controller
+from visionops_assets.releasing.release import Releaser
+from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import TritonServer
-from visionops_assets.stages.serving.audit import Order
-from visionops_assets.stages.serving.controller import Controller
-from visionops_assets.stages.serving.release import Releaser
-from visionops_assets.stages.serving.trials import Trials
 
 ORDER = Order("killed", "to be killed half way")
 
@@ -58,7 +58,7 @@ def change(what: str, model: str, version: int) -> None:
     if what == "promote":
         Releaser(controller).promote(model, version, ORDER)
     else:
-        Trials(controller).start(model, version, Role.CANARY, 10, ORDER)
+        Rollouts(controller).start(model, version, Role.CANARY, 10, ORDER)
 
 
 def main() -> None:

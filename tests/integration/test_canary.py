@@ -11,8 +11,8 @@ from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Scope
+from visionops_assets.releasing.audit import RULE
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.audit import RULE
 from visionops_assets.stages.serving.sensors import rollout_rule
 
 MIN_REQUESTS = 40

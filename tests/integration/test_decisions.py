@@ -55,15 +55,15 @@ from visionops_assets.contracts import (
     Role,
 )
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.releasing.audit import ARBITER
+from visionops_assets.releasing.exports import export_prefix
+from visionops_assets.releasing.judging import RolloutRule
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.sensors import new_labels
 from visionops_assets.stages.monitoring.decision import retrain_decision
 from visionops_assets.stages.serving.assets import model_release
-from visionops_assets.stages.serving.audit import ARBITER
-from visionops_assets.stages.serving.exports import export_prefix
-from visionops_assets.stages.serving.judging import RolloutRule
 from visionops_assets.stages.serving.sensors import roll_back_as_decided
 from visionops_assets.stages.training.sensors import new_snapshot
 
@@ -333,7 +333,7 @@ def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> Non
     with serving.catalog.begin() as session:
         put_evidence(session, rollout.rollout_id, "gateway", seen)
     rule = RolloutRule(50, 0.01, 1.5, 0.9, 3_600)
-    assert "Promoted canary version 2" in serving.trials.apply_rule(serving.model, rule)
+    assert "Promoted canary version 2" in serving.rollouts.apply_rule(serving.model, rule)
     assert serving.served() == [2]
     assert retraining_of(serving).came_to == "version 2 was released"
     assert decide(serving).outcome == Outcome.WAIT
@@ -487,7 +487,7 @@ def test_a_refusal_ends_a_retraining(
     assert came_to(uncommitted, serving) == "the gate refused version 2"
 
 
-def test_a_trial_without_a_release_ends_a_retraining(
+def test_a_rollout_without_a_release_ends_a_retraining(
     serving: Serving, uncommitted: Session, retrain: Decision
 ) -> None:
     snapshot = cut(uncommitted, retrain, 1)

@@ -27,11 +27,11 @@ from visionops_assets.catalog.schema import (
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import MediaStatus, Scope
 from visionops_assets.demo.media import DemoFile, digits
+from visionops_assets.monitoring.comparing import KINDS
+from visionops_assets.monitoring.reference_files import Reference, write_reference
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.triton import Answer, image_input, read_answer
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.monitoring.comparing import KINDS
-from visionops_assets.stages.reference_files import Reference, write_reference
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import preprocess_image
 

@@ -39,11 +39,11 @@ from visionops_assets.errors import (
     ReleaseError,
     RolloutError,
 )
+from visionops_assets.releasing.audit import Order
 from visionops_assets.releasing.engines import write_engine
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.audit import Order
 from visionops_assets.stages.serving.built_engines import engine
 
 CONVERGED_WITHIN_S = 60
@@ -361,7 +361,7 @@ def test_the_command_line_releases_says_why_not_and_shows_the_audit(served: Serv
 
 def test_nothing_to_stop_is_said(served: Serving) -> None:
     with pytest.raises(RolloutError, match="under way"):
-        served.trials.stop(served.model, ORDER)
+        served.rollouts.stop(served.model, ORDER)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from tests.integration.released_models import IMAGE, ORDER, Serving, over_grpc, 
 from visionops_assets.catalog.rollouts import ArmEvidence, active_rollout, put_evidence
 from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.errors import GateRefusedError, RolloutError
+from visionops_assets.releasing import convergence
+from visionops_assets.releasing.audit import RULE
+from visionops_assets.releasing.judging import RolloutRule
 from visionops_assets.settings import Settings
-from visionops_assets.stages.serving import convergence
-from visionops_assets.stages.serving.audit import RULE
-from visionops_assets.stages.serving.judging import RolloutRule
 
 RULES = RolloutRule(
     min_requests=50,
@@ -37,7 +37,7 @@ def serving(stack: Settings) -> Iterator[Serving]:
 
 def start(serving: Serving, role: Role, version: int = 2) -> Rollout:
     assert role is not Role.CHAMPION
-    return serving.trials.start(serving.model, version, role, 10, ORDER)
+    return serving.rollouts.start(serving.model, version, role, 10, ORDER)
 
 
 def under_way(serving: Serving) -> Rollout | None:
@@ -62,7 +62,7 @@ def see(serving: Serving, rollout: Rollout, gateway: str, *, answers: int, error
 
 def judge(serving: Serving) -> str:
     """Do what the sensor does every ten seconds."""
-    return serving.trials.apply_rule(serving.model, RULES)
+    return serving.rollouts.apply_rule(serving.model, RULES)
 
 
 def test_a_good_canary_is_promoted_by_what_all_gateways_saw(
@@ -145,10 +145,10 @@ def test_what_cannot_be_tried_is_refused_and_noted(serving: Serving) -> None:
         start(serving, Role.SHADOW, version=3)
     assert serving.actions()[1:] == ["refused 1", "refused 3", "canary_started 2", "refused 3"]
     assert serving.loaded("-candidate") == [2]
-    ended = serving.trials.stop(serving.model, ORDER)
+    ended = serving.rollouts.stop(serving.model, ORDER)
     assert ended.model_version == 2
     with pytest.raises(RolloutError, match="No canary or shadow"):
-        serving.trials.stop(serving.model, ORDER)
+        serving.rollouts.stop(serving.model, ORDER)
 
 
 def test_another_champion_ends_a_rollout_that_was_compared_with_the_old_one(

@@ -34,6 +34,13 @@ from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import DamagedSnapshotError, InvalidRequestError, NotFoundError
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import (
+    MEMBER_COLUMNS,
+    SnapshotFiles,
+    read_snapshot,
+    snapshot_prefix,
+    write_snapshot,
+)
 from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.assets import dataset_snapshot
@@ -41,13 +48,6 @@ from visionops_assets.stages.frames.assets import processed_frames
 from visionops_assets.stages.frames.checks import sources
 from visionops_assets.stages.labels.assets import labels
 from visionops_assets.stages.media.assets import raw_media
-from visionops_assets.stages.snapshot_files import (
-    MEMBER_COLUMNS,
-    SnapshotFiles,
-    read_snapshot,
-    snapshot_prefix,
-    write_snapshot,
-)
 from visionops_assets.vision.crop_hashes import CROPS, cut
 from visionops_assets.vision.headers import ImageFormat, image_format
 from visionops_assets.vision.monitoring.quality import FRAME_MEASURES

@@ -29,15 +29,15 @@ from visionops_assets.errors import (
     UnsupportedMediaError,
     UntrustedArtifactError,
 )
+from visionops_assets.releasing.audit import Order
+from visionops_assets.releasing.exports import export_prefix
+from visionops_assets.releasing.release import Releaser
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import Answer
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving import alias, sensors
 from visionops_assets.stages.serving.alias import champion_alias
-from visionops_assets.stages.serving.audit import Order
-from visionops_assets.stages.serving.exports import export_prefix
-from visionops_assets.stages.serving.release import Releaser
 from visionops_assets.stages.serving.sensors import serving_convergence
 from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
@@ -241,7 +241,7 @@ def test_an_ensemble_answers_like_its_network_and_is_released_like_any_model(
     serving.release(1)
     with steady_load(over_grpc(serving)) as load:
         serving.offer(2)
-        serving.trials.start(serving.model, 2, Role.SHADOW, 100, ORDER)
+        serving.rollouts.start(serving.model, 2, Role.SHADOW, 100, ORDER)
         serving.releaser.promote(serving.model, 2, ORDER)
         answers = serving.predict(*images)
         serving.releaser.roll_back(serving.model, ORDER)

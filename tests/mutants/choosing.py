@@ -8,7 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PURE_ROOMS = ("contracts", "settings", "vision", "capacity")
-MAY_BE_PURE = ("visionops_assets/stages", "visionops_assets/services", "triton_models")
+MAY_BE_PURE = (
+    *(f"visionops_assets/{room}" for room in ("releasing", "monitoring", "stages", "services")),
+    "triton_models",
+)
 # A module that imports one of these acts on the world: integration tests hold it.
 ACTS = {
     "alembic", "asyncio", "boto3", "dagster", "fastapi", "httpx", "kafka", "mlflow", "obstore",

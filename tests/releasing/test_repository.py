@@ -2,12 +2,12 @@ from typing import cast
 
 import pytest
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.errors import ReleaseError, ServerUnreachableError, UntrustedArtifactError
+from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.repository import ModelRepository, asked_versions
+from visionops_assets.releasing.smoke import GOLDEN_FILE, read_golden, write_golden
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.serving.golden import GoldenSet
-from visionops_assets.stages.serving.smoke import GOLDEN_FILE, read_golden, write_golden
 
 FILES = {
     "model.onnx": b"weights",

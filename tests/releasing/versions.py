@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
 

@@ -18,10 +18,10 @@ from tritonclient.grpc._utils import _get_inference_request
 
 from tests.services.gateway_fakes import inference
 from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE
 from visionops_assets.services.gateway import kserve
 from visionops_assets.services.gateway.inference import Inference
 from visionops_assets.services.gateway.kserve import MAX_IMAGES, OUTPUTS, read_infer, write_infer
-from visionops_assets.stages.serving.pipeline import MAX_BATCH_SIZE
 
 IMAGES = st.lists(st.binary(max_size=50), min_size=1, max_size=MAX_IMAGES)
 ALL = tuple(OUTPUTS)

@@ -28,7 +28,7 @@ from visionops_assets.services.gateway.answers import PredictionAnswer
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
-from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial, is_picked
+from visionops_assets.services.gateway.rollouts import RolloutWatch, Watched, is_picked
 from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings
 
@@ -53,11 +53,11 @@ class Watch:
 
     def __init__(self, metrics: GatewayMetrics) -> None:
         self._metrics = metrics
-        self.trial: Trial | None = None
+        self.current: Watched | None = None
 
-    def begin(self, role: Trying, share_percent: float = 100) -> Trial:
-        self.trial = Trial(rollout(role, share_percent), self._metrics)
-        return self.trial
+    def begin(self, role: Trying, share_percent: float = 100) -> Watched:
+        self.current = Watched(rollout(role, share_percent), self._metrics)
+        return self.current
 
 
 class Bench:
@@ -160,22 +160,22 @@ def test_without_a_rollout_only_the_champion_is_asked(bench: Bench) -> None:
 
 
 def test_a_canary_answers_and_the_champion_is_asked_unrecorded(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.CANARY)
+    watched = bench.watch.begin(Role.CANARY)
     answer = bench.predict()
     assert (answer.label, answer.model_version, answer.role) == ("9", 4, Role.CANARY)
     assert bench.triton.asked == [(CANDIDATE, PNG, True), (CHAMPION, PNG, False)]
-    candidate, champion = trial.seen[Arm.CANDIDATE], trial.seen[Arm.CHAMPION]
+    candidate, champion = watched.seen[Arm.CANDIDATE], watched.seen[Arm.CHAMPION]
     assert (candidate.requests, candidate.errors) == (1, 0)
     assert (candidate.compared, candidate.agreed) == (1, 0)
     assert champion.requests == 0
 
 
 def test_what_is_not_picked_is_the_champions_and_counts_for_it(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.CANARY, share_percent=1e-9)
+    watched = bench.watch.begin(Role.CANARY, share_percent=1e-9)
     assert bench.predict().role is Role.CHAMPION
     assert bench.triton.asked == [(CHAMPION, PNG, True)]
-    assert trial.seen[Arm.CHAMPION].requests == 1
-    assert trial.seen[Arm.CANDIDATE].requests == 0
+    assert watched.seen[Arm.CHAMPION].requests == 1
+    assert watched.seen[Arm.CANDIDATE].requests == 0
 
 
 @pytest.mark.parametrize(
@@ -192,59 +192,59 @@ def test_what_is_not_picked_is_the_champions_and_counts_for_it(bench: Bench) -> 
 def test_the_champion_answers_for_a_canary_that_fails(
     bench: Bench, failure: VisionOpsError
 ) -> None:
-    trial = bench.watch.begin(Role.CANARY)
+    watched = bench.watch.begin(Role.CANARY)
     bench.triton.outcomes[CANDIDATE] = failure
     assert bench.predict().role is Role.CHAMPION
-    candidate, champion = trial.seen[Arm.CANDIDATE], trial.seen[Arm.CHAMPION]
+    candidate, champion = watched.seen[Arm.CANDIDATE], watched.seen[Arm.CHAMPION]
     assert (candidate.requests, candidate.errors) == (1, 1)
     assert (champion.requests, champion.errors) == (1, 0)
     assert bench.triton.timeouts_s == [pytest.approx(5, abs=0.5), pytest.approx(10, abs=0.5)]
 
 
 def test_an_image_that_neither_can_use_is_the_clients_fault(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.CANARY)
+    watched = bench.watch.begin(Role.CANARY)
     for model in (CHAMPION, CANDIDATE):
         bench.triton.outcomes[model] = CorruptMediaError("It is cut off.")
     with pytest.raises(CorruptMediaError):
         bench.predict()
-    assert [trial.seen[arm].requests for arm in Arm] == [0, 0]
+    assert [watched.seen[arm].requests for arm in Arm] == [0, 0]
 
 
 def test_a_deadline_that_no_server_meets_counts_for_neither(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.CANARY)
+    watched = bench.watch.begin(Role.CANARY)
     for model in (CHAMPION, CANDIDATE):
         bench.triton.outcomes[model] = DeadlineExceededError("x")
     for _ in range(10):
         with pytest.raises(DeadlineExceededError):
             bench.predict(allowed_s=0.5)
-    assert [trial.seen[arm].errors for arm in Arm] == [0, 0]
+    assert [watched.seen[arm].errors for arm in Arm] == [0, 0]
     bench.triton.outcomes[CHAMPION] = inference()
     assert bench.predict().role is Role.CHAMPION
 
 
 def test_a_shadow_is_asked_and_never_returned(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.SHADOW)
+    watched = bench.watch.begin(Role.SHADOW)
     answer = bench.predict()
     assert (answer.label, answer.role) == ("7", Role.CHAMPION)
     assert bench.triton.asked == [(CHAMPION, PNG, True), (CANDIDATE, PNG, True)]
-    candidate, champion = trial.seen[Arm.CANDIDATE], trial.seen[Arm.CHAMPION]
+    candidate, champion = watched.seen[Arm.CANDIDATE], watched.seen[Arm.CHAMPION]
     assert (candidate.requests, candidate.compared, candidate.agreed) == (1, 1, 0)
     assert champion.requests == 1
 
 
 def test_a_shadow_that_fails_is_noticed_by_nobody_but_the_evidence(bench: Bench) -> None:
-    trial = bench.watch.begin(Role.SHADOW)
+    watched = bench.watch.begin(Role.SHADOW)
     bench.triton.outcomes[CANDIDATE] = NoModelServedError("x")
     assert bench.predict().role is Role.CHAMPION
-    assert (trial.seen[Arm.CANDIDATE].errors, trial.seen[Arm.CANDIDATE].compared) == (1, 0)
+    assert (watched.seen[Arm.CANDIDATE].errors, watched.seen[Arm.CANDIDATE].compared) == (1, 0)
 
 
 def test_comparisons_do_not_pile_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BACKGROUND", 3)
-    trial = bench.watch.begin(Role.SHADOW)
+    watched = bench.watch.begin(Role.SHADOW)
     # Predictions that never wait leave the background no turn until the last of them.
     bench.predict(times=10)
-    assert trial.seen[Arm.CANDIDATE].compared == 3
+    assert watched.seen[Arm.CANDIDATE].compared == 3
     assert b"visionops_gateway_rollout_skipped_total 7.0" in bench.metrics.exposition()
 
 

@@ -54,20 +54,20 @@ def test_what_was_seen_is_reported_as_a_total_until_the_rollout_ends(
     rollouts: Rollouts, watch: RolloutWatch
 ) -> None:
     watch.exchange()
-    assert watch.trial is None
+    assert watch.current is None
     rollouts.active = rollout()
     watch.exchange()
-    trial = watch.trial
-    assert trial is not None
+    watched = watch.current
+    assert watched is not None
     for _ in range(2):
-        trial.observe(Arm.CANDIDATE, 5)
-        trial.compare(agreed=True)
-        trial.fail(Arm.CHAMPION)
+        watched.observe(Arm.CANDIDATE, 5)
+        watched.compare(agreed=True)
+        watched.fail(Arm.CHAMPION)
         watch.exchange()
-    assert watch.trial is trial
+    assert watch.current is watched
     rollouts.active = None
     watch.exchange()
-    assert watch.trial is None
+    assert watch.current is None
     ids, replicas, seen = zip(*rollouts.reports, strict=True)
     assert (set(ids), len(set(replicas))) == ({1}, 1)
     assert [s[Arm.CANDIDATE].requests for s in seen] == [1, 2, 2]
@@ -78,7 +78,7 @@ def test_what_was_seen_is_reported_as_a_total_until_the_rollout_ends(
 def test_a_new_rollout_is_counted_from_the_start(rollouts: Rollouts, watch: RolloutWatch) -> None:
     rollouts.active = rollout()
     watch.exchange()
-    first = watch.trial
+    first = watch.current
     assert first is not None
     first.observe(Arm.CANDIDATE, 5)
     rollouts.active = rollout(rollout_id=2)
@@ -97,12 +97,12 @@ def test_without_the_catalog_a_rollout_goes_on_only_for_some_seconds(
     with pytest.raises(ServerUnreachableError):
         watch.exchange()
     rollouts.now_s = KEPT_WITHOUT_CATALOG_S
-    assert watch.trial is not None
+    assert watch.current is not None
     rollouts.now_s += 0.1
-    assert watch.trial is None
+    assert watch.current is None
     rollouts.is_down = False
     watch.exchange()
-    assert watch.trial is not None
+    assert watch.current is not None
 
 
 def test_two_gateways_never_report_as_one(rollouts: Rollouts) -> None:

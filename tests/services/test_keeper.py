@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine_records import KEY, record_of_plan
 from tests.releasing.versions import ensemble, one_model, repository_in, steps_of_version
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import EngineRow, Release
 from visionops_assets.contracts import Role, Rollout

@@ -1,16 +1,5 @@
-"""Unit tests of stages sign with a key of their own, not with that of a stack on this machine."""
+"""Unit tests of this room sign."""
 
-from collections.abc import Iterator
+from tests.own_key import own_signing_key
 
-import pytest
-
-from visionops_assets.settings import load_settings
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VISIONOPS_HOME", str(tmp_path_factory.mktemp("home")))
-        load_settings.cache_clear()
-        yield
-    load_settings.cache_clear()
+__all__ = ["own_signing_key"]

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.contracts import Candidate, ModelCard, PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.vision.architectures import Classifier, build
 from visionops_assets.vision.inference import predict_probabilities, save_weights
 from visionops_assets.vision.preprocessing import Frame

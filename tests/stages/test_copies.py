@@ -9,15 +9,15 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from tests.vision.real_pictures import FLOWER, PALACE, Frame, read, stretched
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.copies import ComparedFrame
 from visionops_assets.errors import NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.shard_files import shard_key
 from visionops_assets.stages import copies
 from visionops_assets.stages.copies import Findings, find_copies
-from visionops_assets.stages.shard_files import shard_key
 from visionops_assets.vision.crop_hashes import CROPS, crop_hashes, cut
 from visionops_assets.vision.preprocessing import encode_frame
 from visionops_assets.vision.shards import pack

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import DamagedShardError, ServerUnreachableError, SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.shard_files import read_shard, shard_key
+from visionops_assets.resources.snapshot_files import snapshot_prefix
 from visionops_assets.stages.datasets.members import only_whole, sides_of
 from visionops_assets.stages.datasets.pixels import read_pixels
-from visionops_assets.stages.shard_files import read_shard, shard_key
-from visionops_assets.stages.snapshot_files import snapshot_prefix
 from visionops_assets.vision.shards import pack
 
 SIDE_PX = 8

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from visionops_assets.contracts import Candidate, GateState
+from visionops_assets.monitoring.reference_files import MAX_FRAMES, choose_frames
+from visionops_assets.resources.snapshot_files import SnapshotFiles
 from visionops_assets.stages.evaluation.answering import Answers
 from visionops_assets.stages.evaluation.assets import reference_of
 from visionops_assets.stages.evaluation.gate import (
@@ -20,8 +22,6 @@ from visionops_assets.stages.evaluation.gate import (
     limit_of_first,
     state_by,
 )
-from visionops_assets.stages.reference_files import MAX_FRAMES, choose_frames
-from visionops_assets.stages.snapshot_files import SnapshotFiles
 from visionops_assets.vision.metrics import GroupedDifference, Interval, wilson_interval
 from visionops_assets.vision.monitoring.quality import measure_quality
 

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation import answering
 from visionops_assets.stages.evaluation.answering import champion_answers_of, holdout_of
-from visionops_assets.stages.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 
 CANDIDATE = Candidate(model_name="m", model_version=2, mlflow_run_id="r", snapshot_id="new")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from tests.stages.sandboxes import OpenSandbox
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.errors import ServerUnreachableError

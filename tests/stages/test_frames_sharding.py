@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from tests.stages.memory_store import MemoryStore
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.stages.frames.sharding import ShardWriter

@@ -9,15 +9,15 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from tests.stages.memory_store import MemoryStore
-from tests.stages.references import reference
-from tests.stages.test_monitoring_scoring import observation
+from tests.monitoring.references import reference
+from tests.monitoring.test_scoring import observation
+from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
+from visionops_assets.monitoring.reference_files import reference_key, write_reference
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring import drift as drift_module
 from visionops_assets.stages.monitoring import performance as performance_module
-from visionops_assets.stages.reference_files import reference_key, write_reference
 
 COUNT = 100
 SAID = "The reference models/damaged/1/reference.npz is not what was written"

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.stages.references import reference
+from tests.monitoring.references import reference
 from visionops_assets.catalog.performance import Observation
-from visionops_assets.stages.monitoring import comparing
-from visionops_assets.stages.monitoring.comparing import KINDS, compare
+from visionops_assets.monitoring import comparing
+from visionops_assets.monitoring.comparing import KINDS, compare
+from visionops_assets.monitoring.reference_files import Reference
 from visionops_assets.stages.monitoring.drift import choose
-from visionops_assets.stages.reference_files import Reference
 from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
 

@@ -14,9 +14,16 @@ import pytest
 from visionops_assets.catalog.health import Handled, Measurement
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
+from visionops_assets.monitoring import server_health
+from visionops_assets.monitoring.pipeline_health import (
+    measure_queue,
+    measure_runs,
+    measure_sensors,
+)
+from visionops_assets.monitoring.server_health import measure_servers
 from visionops_assets.resources.topic_reader import TopicReader
 from visionops_assets.settings import Settings
-from visionops_assets.stages.monitoring import alert_sensors, server_health
+from visionops_assets.stages.monitoring import alert_sensors
 from visionops_assets.stages.monitoring.alert_sensors import alert_calls
 from visionops_assets.stages.monitoring.health import (
     _metadata,
@@ -24,12 +31,6 @@ from visionops_assets.stages.monitoring.health import (
     health_schedule,
     series_over,
 )
-from visionops_assets.stages.monitoring.pipeline_health import (
-    measure_queue,
-    measure_runs,
-    measure_sensors,
-)
-from visionops_assets.stages.monitoring.server_health import measure_servers
 
 GATEWAY = """
 process_cpu_seconds_total {cpu}

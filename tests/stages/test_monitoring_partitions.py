@@ -9,10 +9,10 @@ import pytest
 
 from tests.stages.memory_logs import CutCatalog, MemoryLogs
 from visionops_assets.errors import MissingCodecError, VisionOpsError
+from visionops_assets.monitoring.pipeline_health import measure_queue
 from visionops_assets.resources.broker import Broker
 from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.monitoring import sensors
-from visionops_assets.stages.monitoring.pipeline_health import measure_queue
 
 TAKEN = {0: 5, 1: 5, 2: 5}
 UNREADABLE = MissingCodecError("lz4")

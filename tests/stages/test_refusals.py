@@ -9,11 +9,11 @@ import pytest
 from tests.catalog.standings import version
 from tests.stages.serving_exports import CANDIDATE
 from visionops_assets.contracts import Candidate, GateState, GateVerdict
+from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN
 from visionops_assets.stages.datasets.assets import every_class_is_held_out
 from visionops_assets.stages.evaluation.assets import gate
 from visionops_assets.stages.serving.assets import model_release
 from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
-from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN
 
 GIVEN = [
     dg.AssetSpec(name).with_io_manager_key("records")

@@ -20,11 +20,11 @@ from visionops_assets.releasing.engines import (
     EngineRecord,
     engine_prefix,
 )
+from visionops_assets.releasing.exports import read_export
 from visionops_assets.stages.serving import build_engine as builder
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings
 from visionops_assets.stages.serving.export import export_candidate
-from visionops_assets.stages.serving.exports import read_export
 from visionops_assets.vision.export import OnnxModel
 from visionops_assets.vision.tensorrt_engine import BuiltEngine
 from visionops_assets.vision.tensorrt_target import Target

@@ -6,12 +6,12 @@ import pytest
 from tests.stages.serving_exports import CANDIDATE, CARD, Workshop
 from visionops_assets.contracts import Artifact, ExportedModel
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
+from visionops_assets.releasing.exports import read_export, serving_report
 from visionops_assets.releasing.manifest import write_folder
 from visionops_assets.settings import load_settings
 from visionops_assets.stages import serving
 from visionops_assets.stages.serving.export import export_candidate
 from visionops_assets.stages.serving.exported import onnx_matches_pytorch
-from visionops_assets.stages.serving.exports import read_export, serving_report
 
 FILES = {"model.onnx", "model.int8.onnx", "model.json"}
 

@@ -19,9 +19,11 @@ MAY_IMPORT = {
     "vision": BASE | {"vision"},
     "catalog": BASE | {"vision", "settings", "catalog"},
     "resources": BASE | {"vision", "settings", "resources"},
-    "releasing": BASE | {"resources", "releasing"},
+    "releasing": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "releasing"},
+    "monitoring": BASE | {"vision", "settings", "catalog", "resources", "monitoring"},
     "stages": BASE
-    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "stages"},
+    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "monitoring"}
+    | {"stages"},
     "services": BASE
     | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
     | {"services"},

@@ -13,9 +13,9 @@ from visionops_assets.settings import load_settings
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import ReleaseEvent
     from visionops_assets.contracts import Rollout
-    from visionops_assets.stages.serving.audit import Order
-    from visionops_assets.stages.serving.controller import Controller
-    from visionops_assets.stages.serving.release import ReleaseOutcome
+    from visionops_assets.releasing.audit import Order
+    from visionops_assets.releasing.controller import Controller
+    from visionops_assets.releasing.release import ReleaseOutcome
 
 app = typer.Typer(help="Releases: which version serves, since when, and why.", no_args_is_help=True)
 
@@ -80,7 +80,7 @@ def ls(
 @app.command()
 def promote(version: Version, reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
     """Make an exported version that passed the gate the champion."""
-    from visionops_assets.stages.serving.release import Releaser
+    from visionops_assets.releasing.release import Releaser
 
     order = _order(actor, reason)
     releaser = Releaser(_controller())
@@ -103,7 +103,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make a version that served before the champion again, within seconds."""
-    from visionops_assets.stages.serving.release import Releaser
+    from visionops_assets.releasing.release import Releaser
 
     order = _order(actor, reason)
     _tell(Releaser(_controller()).roll_back(load_settings().model_name, order, to), as_json)
@@ -128,10 +128,10 @@ def shadow(
 @app.command()
 def stop(reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
     """End the canary or shadow that runs, without a judgement."""
-    from visionops_assets.stages.serving.trials import Trials
+    from visionops_assets.releasing.rollouts import Rollouts
 
     order = _order(actor, reason)
-    rollout = Trials(_controller()).stop(load_settings().model_name, order)
+    rollout = Rollouts(_controller()).stop(load_settings().model_name, order)
     said = f"Ended the {rollout.role.value} of version {rollout.model_version}."
     print_fact(rollout, as_json, said)
 
@@ -143,18 +143,18 @@ def _start(
     order: "Order",
     as_json: bool,
 ) -> None:
-    from visionops_assets.stages.serving.trials import Trials
+    from visionops_assets.releasing.rollouts import Rollouts
 
-    trials = Trials(_controller())
-    rollout = trials.start(load_settings().model_name, version, role, share_percent, order)
+    rollouts = Rollouts(_controller())
+    rollout = rollouts.start(load_settings().model_name, version, role, share_percent, order)
     print_fact(rollout, as_json, _describe(rollout))
 
 
 def _controller() -> "Controller":
     from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.releasing.controller import Controller
     from visionops_assets.resources.object_store import ObjectStore
     from visionops_assets.resources.triton import TritonServer
-    from visionops_assets.stages.serving.controller import Controller
 
     return Controller.of(Catalog(), ObjectStore(), TritonServer())
 
@@ -163,7 +163,7 @@ def _order(actor: str, reason: str) -> "Order":
     import getpass
     import socket
 
-    from visionops_assets.stages.serving.audit import Order
+    from visionops_assets.releasing.audit import Order
 
     try:
         user = actor or f"{getpass.getuser()}@{socket.gethostname()}"

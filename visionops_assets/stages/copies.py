@@ -19,8 +19,8 @@ from visionops_assets.catalog.copies import (
 )
 from visionops_assets.errors import DamagedShardError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.shard_files import read_shard
 from visionops_assets.settings import usable_cores
-from visionops_assets.stages.shard_files import read_shard
 from visionops_assets.vision.crop_hashes import CROPS, Hashes, crop_hashes, read_hashes
 from visionops_assets.vision.efficientnet import EMBEDDING_SIZE
 from visionops_assets.vision.embedding import embed

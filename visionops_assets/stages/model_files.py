@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from visionops_assets.contracts import ModelCard
 from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.releasing.loading import CARD_FILE
+from visionops_assets.resources.checksums import sha256_of
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
-from visionops_assets.stages.checksums import sha256_of
 
 if TYPE_CHECKING:
     # PyTorch takes two seconds to import, and most runs need none.

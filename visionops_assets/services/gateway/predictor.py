@@ -28,7 +28,7 @@ from visionops_assets.services.gateway.cost import predicted_cost_s
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
 from visionops_assets.services.gateway.line import Line
 from visionops_assets.services.gateway.metrics import GatewayMetrics
-from visionops_assets.services.gateway.rollouts import RolloutWatch, Trial
+from visionops_assets.services.gateway.rollouts import RolloutWatch, Watched
 from visionops_assets.services.gateway.shares import COSTLY_S, Windows
 from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings, usable_cores
@@ -154,15 +154,15 @@ class Predictor:
             ) from None
 
     async def _answer(self, image: bytes, ask: Ask, *, is_costly: bool) -> Answered:
-        trial = self._watch.trial
-        if trial is None:
+        watched = self._watch.current
+        if watched is None:
             return Answered(await self._champion(image, ask), Role.CHAMPION)
         # Only the champion's requests find out that Triton does not answer.
-        if trial.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
-            return await self._canary(trial, image, ask, is_costly=is_costly)
-        inference = await self._tried_champion(trial, image, ask)
-        if trial.shadows():
-            self._later(lambda: self._shadow(trial, image, ask, inference), is_costly=is_costly)
+        if watched.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
+            return await self._canary(watched, image, ask, is_costly=is_costly)
+        inference = await self._compared_champion(watched, image, ask)
+        if watched.shadows():
+            self._later(lambda: self._shadow(watched, image, ask, inference), is_costly=is_costly)
         return Answered(inference, Role.CHAMPION)
 
     async def close(self) -> None:
@@ -189,18 +189,20 @@ class Predictor:
         except NoModelServedError:
             raise await self._unserved.error() from None
 
-    async def _tried_champion(self, trial: Trial, image: bytes, ask: Ask) -> Inference:
+    async def _compared_champion(self, watched: Watched, image: bytes, ask: Ask) -> Inference:
         started_s = time.monotonic()
         try:
             inference = await self._champion(image, ask)
         except VisionOpsError as error:
             if _is_servers_fault(error, ask.due_at_s - started_s):
-                trial.fail(Arm.CHAMPION)
+                watched.fail(Arm.CHAMPION)
             raise
-        trial.observe(Arm.CHAMPION, _ms_since(started_s))
+        watched.observe(Arm.CHAMPION, _ms_since(started_s))
         return inference
 
-    async def _canary(self, trial: Trial, image: bytes, ask: Ask, *, is_costly: bool) -> Answered:
+    async def _canary(
+        self, watched: Watched, image: bytes, ask: Ask, *, is_costly: bool
+    ) -> Answered:
         """Let the candidate answer, or the champion if the candidate fails."""
         started_s = time.monotonic()
         left_s = ask.left_s()
@@ -215,23 +217,25 @@ class Predictor:
                 with_embedding=ask.with_embedding,
             )
         except VisionOpsError as error:
-            instead = await self._tried_champion(trial, image, ask)
+            instead = await self._compared_champion(watched, image, ask)
             # The champion can use the image, so it is not the client's fault.
             if isinstance(error, MediaError) or _is_servers_fault(error, left_s):
-                trial.fail(Arm.CANDIDATE)
+                watched.fail(Arm.CANDIDATE)
             return Answered(instead, Role.CHAMPION)
-        trial.observe(Arm.CANDIDATE, _ms_since(started_s))
-        self._later(lambda: self._agreement(trial, image, ask, inference), is_costly=is_costly)
+        watched.observe(Arm.CANDIDATE, _ms_since(started_s))
+        self._later(lambda: self._agreement(watched, image, ask, inference), is_costly=is_costly)
         return Answered(inference, Role.CANARY)
 
-    async def _agreement(self, trial: Trial, image: bytes, ask: Ask, candidate: Inference) -> None:
+    async def _agreement(
+        self, watched: Watched, image: bytes, ask: Ask, candidate: Inference
+    ) -> None:
         """Ask the champion for the answer that a canary gave, only to compare."""
         champion = await self._triton.infer(
             self._model, image, COMPARISON_S, record=False, source=ask.source
         )
-        trial.compare(agreed=champion.label == candidate.label)
+        watched.compare(agreed=champion.label == candidate.label)
 
-    async def _shadow(self, trial: Trial, image: bytes, ask: Ask, champion: Inference) -> None:
+    async def _shadow(self, watched: Watched, image: bytes, ask: Ask, champion: Inference) -> None:
         """Ask the candidate for the answer that the champion gave."""
         started_s = time.monotonic()
         try:
@@ -239,10 +243,10 @@ class Predictor:
                 self._candidate, image, COMPARISON_S, source=ask.source
             )
         except VisionOpsError:
-            trial.fail(Arm.CANDIDATE)
+            watched.fail(Arm.CANDIDATE)
             raise
-        trial.observe(Arm.CANDIDATE, _ms_since(started_s))
-        trial.compare(agreed=champion.label == candidate.label)
+        watched.observe(Arm.CANDIDATE, _ms_since(started_s))
+        watched.compare(agreed=champion.label == candidate.label)
 
     def _later(
         self, compare: Callable[[], Coroutine[None, None, None]], *, is_costly: bool

@@ -44,7 +44,7 @@ def is_sampled(rollout: Rollout) -> bool:
     return random.random() * 100 < rollout.share_percent  # noqa: S311 - no secret
 
 
-class Trial:
+class Watched:
     """One rollout, and this gateway's counts of both arms."""
 
     def __init__(self, rollout: Rollout, metrics: GatewayMetrics) -> None:
@@ -90,7 +90,7 @@ class RolloutWatch:
         self._model_name = model_name
         self._metrics = metrics
         self._clock_s = clock_s
-        self._trial: Trial | None = None
+        self._current: Watched | None = None
         self._confirmed_at_s = clock_s()
         self._is_reachable = True
         self._stopping = threading.Event()
@@ -100,11 +100,11 @@ class RolloutWatch:
         self._thread = threading.Thread(target=self._run, name="rollouts", daemon=True)
 
     @property
-    def trial(self) -> Trial | None:
+    def current(self) -> Watched | None:
         """Return the rollout under way; None if there is no rollout, or if that is not known."""
         if self._clock_s() > self._confirmed_at_s + KEPT_WITHOUT_CATALOG_S:
             return None
-        return self._trial
+        return self._current
 
     def start(self) -> None:
         """Begin to follow."""
@@ -121,17 +121,17 @@ class RolloutWatch:
         Raises:
             ServerUnreachableError: the catalog does not answer.
         """
-        trial = self._trial
+        watched = self._current
         with self._catalog.begin() as session:
-            if trial is not None:
+            if watched is not None:
                 # A copy: requests go on counting. The next report has their counts.
-                seen = deepcopy(trial.seen)
-                put_evidence(session, trial.rollout.rollout_id, self._replica, seen)
+                seen = deepcopy(watched.seen)
+                put_evidence(session, watched.rollout.rollout_id, self._replica, seen)
             found = active_rollout(session, self._model_name)
         if found is None:
-            self._trial = None
-        elif trial is None or trial.rollout.rollout_id != found.rollout_id:
-            self._trial = Trial(found, self._metrics)
+            self._current = None
+        elif watched is None or watched.rollout.rollout_id != found.rollout_id:
+            self._current = Watched(found, self._metrics)
         self._confirmed_at_s = self._clock_s()
 
     def _run(self) -> None:

@@ -10,10 +10,18 @@ from visionops_assets.catalog.damage import announced_anew, make_again
 from visionops_assets.catalog.datasets import add_snapshot, snapshots_newest_first
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.columns import shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.resources.snapshot_files import (
+    HOLDOUT,
+    MEMBERS,
+    TRAIN,
+    SnapshotFiles,
+    snapshot_prefix,
+    write_snapshot,
+)
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import shown
 from visionops_assets.stages.datasets.members import (
     assign_splits,
     classes_short_of_holdout,
@@ -27,14 +35,6 @@ from visionops_assets.stages.datasets.members import (
 from visionops_assets.stages.datasets.pixels import read_pixels
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
-from visionops_assets.stages.snapshot_files import (
-    HOLDOUT,
-    MEMBERS,
-    TRAIN,
-    SnapshotFiles,
-    snapshot_prefix,
-    write_snapshot,
-)
 from visionops_assets.vision.plots import montage
 
 SAMPLE_FRAMES = 40

@@ -10,9 +10,9 @@ import pandas as pd
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SnapshotError
+from visionops_assets.resources.columns import frame_of
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.columns import frame_of
-from visionops_assets.stages.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read_members
+from visionops_assets.resources.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read_members
 from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
 MIN_CLASSES = 2

@@ -7,7 +7,7 @@ import pandas as pd
 
 from visionops_assets.errors import DamagedShardError, ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.shard_files import read_shard
+from visionops_assets.resources.shard_files import read_shard
 from visionops_assets.vision.preprocessing import decode_frame
 
 

@@ -10,16 +10,16 @@ from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.tracking import Tracking
-from visionops_assets.stages.evaluation.gate import ChampionAnswers
-from visionops_assets.stages.model_files import download_model
-from visionops_assets.stages.snapshot_files import (
+from visionops_assets.resources.snapshot_files import (
     HOLDOUT,
     TRAIN,
     SnapshotFiles,
     read_members,
     read_snapshot,
 )
+from visionops_assets.resources.tracking import Tracking
+from visionops_assets.stages.evaluation.gate import ChampionAnswers
+from visionops_assets.stages.model_files import download_model
 
 
 @dataclass(frozen=True)

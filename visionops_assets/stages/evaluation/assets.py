@@ -9,11 +9,17 @@ import numpy as np
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.contracts import Candidate, GateVerdict
+from visionops_assets.monitoring.reference_files import (
+    Reference,
+    choose_frames,
+    write_reference,
+)
+from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.resources.snapshot_files import SnapshotFiles
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.evaluation.answering import (
     Answers,
     answer,
@@ -23,12 +29,6 @@ from visionops_assets.stages.evaluation.answering import (
 from visionops_assets.stages.evaluation.gate import GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
-from visionops_assets.stages.reference_files import (
-    Reference,
-    choose_frames,
-    write_reference,
-)
-from visionops_assets.stages.snapshot_files import SnapshotFiles
 from visionops_assets.vision.metrics import confusion_matrix, per_class
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import confusion, montage

@@ -15,10 +15,10 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.processing import FrameRecord, Processed, commit_frames
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.frames.decoding import Decoders, Result, grouped
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from visionops_assets.catalog.processing import FrameRecord
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.stages.shard_files import shard_key
+from visionops_assets.resources.shard_files import shard_key
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
 from visionops_assets.vision.shards import pack
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import labelled_frames, now
+from visionops_assets.resources.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, table
 

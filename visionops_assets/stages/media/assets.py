@@ -15,10 +15,10 @@ from visionops_assets.contracts import DeadLetter
 from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import LogTruncatedError
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.topic_reader import QueuedEvent
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.dead_letters import letters_of
 from visionops_assets.stages.media.events import parse_events
 from visionops_assets.stages.partitions import OWNERS, media_batches

@@ -18,12 +18,12 @@ from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.contracts import Outcome
+from visionops_assets.monitoring import arbiter
+from visionops_assets.monitoring.asking import choose
+from visionops_assets.monitoring.gathering import Gathered, gather
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.monitoring import arbiter
-from visionops_assets.stages.monitoring.asking import choose
 from visionops_assets.stages.monitoring.drift import data_drift
-from visionops_assets.stages.monitoring.gathering import Gathered, gather
 from visionops_assets.stages.monitoring.performance import model_performance
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture

@@ -17,15 +17,15 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import DriftWindow, Release
 from visionops_assets.errors import DamagedArtifactError
+from visionops_assets.monitoring.comparing import Compared, compare
+from visionops_assets.monitoring.reference_files import read_reference
+from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
-from visionops_assets.stages.monitoring.comparing import Compared, compare
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.stages.reference_files import read_reference
 from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring_plots import distribution_shift, drift_overview
 

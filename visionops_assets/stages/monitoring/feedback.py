@@ -12,10 +12,10 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import Adoptable, ImageFacts, adopt, labels_to_adopt
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import MediaError, NotFoundError, UnsupportedMediaError
+from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table

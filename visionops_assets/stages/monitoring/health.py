@@ -15,18 +15,18 @@ from visionops_assets.catalog.health import (
     taken_offsets,
 )
 from visionops_assets.catalog.schema import HealthWindow
-from visionops_assets.resources.broker import Broker
-from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import load_settings
-from visionops_assets.stages.attempts import WATCHING
-from visionops_assets.stages.columns import TEXT, columns, frame_of, shown
-from visionops_assets.stages.monitoring.pipeline_health import (
+from visionops_assets.monitoring.pipeline_health import (
     measure_catalog,
     measure_queue,
     measure_runs,
     measure_sensors,
 )
-from visionops_assets.stages.monitoring.server_health import measure_servers
+from visionops_assets.monitoring.server_health import measure_servers
+from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
+from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.settings import load_settings
+from visionops_assets.stages.attempts import WATCHING
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.health_plots import lines_over_time

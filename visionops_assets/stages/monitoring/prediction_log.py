@@ -18,10 +18,10 @@ from visionops_assets.catalog.predictions import (
 )
 from visionops_assets.contracts import Prediction
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.stages.dead_letters import letters_of, parse
 from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.partitions import HOURLY, OWNERS

@@ -9,17 +9,17 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ReleasedModel
+from visionops_assets.releasing.audit import Order
+from visionops_assets.releasing.controller import Controller
+from visionops_assets.releasing.release import ReleaseOutcome, Releaser, as_record
+from visionops_assets.releasing.rollouts import Rollouts
+from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.serving.audit import Order
-from visionops_assets.stages.serving.controller import Controller
-from visionops_assets.stages.serving.release import ReleaseOutcome, Releaser, as_record
-from visionops_assets.stages.serving.trials import Trials
 
 FIELDS = fields_of(
     ReleasedModel,
@@ -118,7 +118,7 @@ def _try(
     """Start a canary, unless it was started before; return the champion, which stays."""
     version = exported.model_version
     order = Order.of_run(context.run.run_id, "The arbiter asked for it, and the gate passed it.")
-    rollout = Trials(controller).start_once(exported.model_name, version, share_percent, order)
+    rollout = Rollouts(controller).start_once(exported.model_name, version, share_percent, order)
     outcome = (
         f"Version {version} was tried before, and is not again: see `visionops releases ls`."
         if rollout is None

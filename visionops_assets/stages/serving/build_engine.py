@@ -23,15 +23,15 @@ from visionops_assets.releasing.engines import (
     record_of,
     write_engine,
 )
+from visionops_assets.releasing.exports import FILE_BY_ARTIFACT, read_export
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import read_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings, write_timings
 from visionops_assets.stages.serving.export import Reference, bound_of, calibrate
-from visionops_assets.stages.serving.exports import FILE_BY_ARTIFACT, read_export
-from visionops_assets.stages.snapshot_files import read_snapshot
 from visionops_assets.vision.precision import to_float16
 from visionops_assets.vision.tensorrt_engine import (
     Engine,

@@ -20,17 +20,17 @@ from visionops_assets.contracts import (
     ParityBound,
 )
 from visionops_assets.errors import ReleaseError
+from visionops_assets.releasing.exports import EXPORT_FILE, FILE_BY_ARTIFACT, export_prefix
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import (
     sha256_by_file,
     write_folder,
 )
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.model_files import download_model
-from visionops_assets.stages.serving.exports import EXPORT_FILE, FILE_BY_ARTIFACT, export_prefix
-from visionops_assets.stages.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
 from visionops_assets.vision.architectures import Classifier
 from visionops_assets.vision.export import OnnxModel, export_onnx
 from visionops_assets.vision.inference import predict_probabilities

@@ -13,11 +13,11 @@ from visionops_assets.contracts import (
     GateVerdict,
 )
 from visionops_assets.errors import GateRefusedError
+from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import error_distributions

@@ -13,16 +13,16 @@ from visionops_assets.catalog.releases import champion, event_of, releases_witho
 from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.contracts import Outcome
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.releasing.audit import ARBITER, Order
+from visionops_assets.releasing.controller import Controller
+from visionops_assets.releasing.convergence import converge
+from visionops_assets.releasing.judging import RolloutRule
+from visionops_assets.releasing.release import Releaser
+from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.serving.audit import ARBITER, Order
-from visionops_assets.stages.serving.controller import Controller
-from visionops_assets.stages.serving.convergence import converge
-from visionops_assets.stages.serving.judging import RolloutRule
-from visionops_assets.stages.serving.release import Releaser
-from visionops_assets.stages.serving.trials import Trials
 
 
 @dg.sensor(
@@ -66,9 +66,9 @@ def rollout_rule(
 ) -> dg.SkipReason:
     """Judge the canary or shadow under way, and promote or end it."""
     settings = load_settings()
-    trials = Trials(Controller.of(catalog, object_store, triton))
+    rollouts = Rollouts(Controller.of(catalog, object_store, triton))
     try:
-        return dg.SkipReason(trials.apply_rule(settings.model_name, RolloutRule.of(settings)))
+        return dg.SkipReason(rollouts.apply_rule(settings.model_name, RolloutRule.of(settings)))
     except ServerUnreachableError:
         raise
     except VisionOpsError as error:

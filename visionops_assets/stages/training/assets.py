@@ -10,13 +10,13 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate
+from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.training_run import training_run
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import SUPERSEDED_TAG
-from visionops_assets.stages.columns import fields_of, shown
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.training.description import (

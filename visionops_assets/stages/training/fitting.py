@@ -12,11 +12,11 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import TRAIN, read_snapshot
 from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
-from visionops_assets.stages.snapshot_files import TRAIN, read_snapshot
 from visionops_assets.stages.training.description import inputs, outputs
 from visionops_assets.stages.training.request import TrainingRequest
 from visionops_assets.vision.inference import save_weights

@@ -1,0 +1,57 @@
+"""Golden images, to which every artifact of a model must give the same answers.
+
+They are the first holdout images of the model's own snapshot, so they are real and never change.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from visionops_assets.contracts import ModelCard
+from visionops_assets.errors import ReleaseError
+from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_files import HOLDOUT, read_snapshot
+from visionops_assets.vision.preprocessing import encode_frame, to_network_input
+
+MAX_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Encoded images and the labels that the exported model gives them."""
+
+    images: tuple[bytes, ...]
+    labels: tuple[str, ...]
+
+
+def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np.uint8]:
+    """Read the golden images of a snapshot: uint8 of shape (N, S, S, 3), RGB, N <= 64.
+
+    Raises:
+        ReleaseError: the snapshot has no holdout.
+    """
+    images: npt.NDArray[np.uint8] = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
+    if not len(images):
+        raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
+    return images[:MAX_IMAGES]
+
+
+def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:
+    """Encode golden images without loss, and label them with an ONNX model.
+
+    Raises:
+        ReleaseError: the ONNX model does not run.
+    """
+    inputs = {"images": to_network_input(images, card)}
+    # ONNX Runtime's errors have no base of their own.
+    try:
+        session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+        probabilities = np.asarray(session.run(["probabilities"], inputs)[0])
+    except Exception as error:
+        raise ReleaseError(f"The exported ONNX model does not run: {error}") from error
+    return GoldenSet(
+        images=tuple(encode_frame(image) for image in images),
+        labels=tuple(card.classes[i] for i in probabilities.argmax(axis=1)),
+    )

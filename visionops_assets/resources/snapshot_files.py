@@ -1,0 +1,173 @@
+"""Writes the files of a dataset snapshot, once, and reads them for several stages.
+
+`SHA256SUMS` beside them says what was written, in the form of `sha256sum --check`. Snapshots of
+earlier versions have none, and are read as they are.
+"""
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from visionops_assets.errors import DamagedSnapshotError, NotFoundError
+from visionops_assets.resources.checksums import sha256_of
+from visionops_assets.resources.columns import TEXT, columns, names
+from visionops_assets.resources.object_store import ObjectStore
+
+TRAIN = "train"
+HOLDOUT = "holdout"
+MEMBERS = columns(
+    ("frame_id", TEXT, "Id of the frame."),
+    ("media_id", TEXT, "File it was decoded from."),
+    ("group_id", TEXT, "Group that stays on one side: one video, one clip, near duplicates."),
+    ("label", TEXT, "Class of the frame."),
+    ("label_index", "int64", "Place of the class among all classes in alphabetical order."),
+    ("split", TEXT, "`train` or `holdout`."),
+)
+MEMBER_COLUMNS = names(MEMBERS)
+IMAGES_FILE = "images.npy"
+MEMBERS_FILE = "members.parquet"
+SUMS_FILE = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class SnapshotFiles:
+    """Pixels and members of a snapshot.
+
+    `images` is uint8 of shape (N, S, S, 3) in RGB; row i of `members` (see `MEMBER_COLUMNS`) says
+    what image i is.
+    """
+
+    images: np.ndarray
+    members: pd.DataFrame
+
+    def side(self, split: str) -> "SnapshotFiles":
+        """Return the frames of one side only."""
+        return self.where((self.members["split"] == split).to_numpy())
+
+    def where(self, mask: np.ndarray) -> "SnapshotFiles":
+        """Return the frames that the boolean mask (N) selects."""
+        return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
+
+
+def snapshot_prefix(snapshot_id: str) -> str:
+    """Return the folder of a snapshot in the object store."""
+    return f"snapshots/{snapshot_id}"
+
+
+def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotFiles) -> None:
+    """Store a snapshot. The members are written last, and make it whole and final.
+
+    One that is there stays, unless its pixels are not what was written: then it is written anew.
+    """
+    prefix = snapshot_prefix(snapshot_id)
+    # Through the disk: the pixels may fill most of the memory.
+    with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
+        path = Path(folder) / IMAGES_FILE
+        if object_store.exists(f"{prefix}/{MEMBERS_FILE}") and _has_its_images(
+            object_store, snapshot_id, path
+        ):
+            return
+        np.save(path, files.images, allow_pickle=False)
+        of_images = sha256_of(path)
+        object_store.upload(f"{prefix}/{IMAGES_FILE}", path)
+    members = files.members.to_parquet(index=False)
+    sums = f"{of_images}  {IMAGES_FILE}\n{_sha256(members)}  {MEMBERS_FILE}\n"
+    object_store.put(f"{prefix}/{SUMS_FILE}", sums.encode())
+    object_store.put(f"{prefix}/{MEMBERS_FILE}", members)
+
+
+def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
+    """Load the members of a snapshot without its pixels.
+
+    Raises:
+        NotFoundError: there is no snapshot of this id.
+        DamagedSnapshotError: they are not what was written.
+    """
+    return _members(object_store, snapshot_id, _sums(object_store, snapshot_id))
+
+
+def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
+    """Load a snapshot whole.
+
+    Raises:
+        NotFoundError: there is no snapshot of this id.
+        DamagedSnapshotError: its files are not what was written, or its pixels are gone.
+    """
+    sums = _sums(object_store, snapshot_id)
+    members = _members(object_store, snapshot_id, sums)
+    try:
+        data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}")
+    except NotFoundError:
+        raise _damaged_images(snapshot_id, "is gone") from None
+    if sums.get(IMAGES_FILE) not in {None, _sha256(data)}:
+        raise _damaged_images(snapshot_id, "is not what was written")
+    try:
+        return SnapshotFiles(_array_in(data), members)
+    except ValueError as error:
+        raise _damaged_images(snapshot_id, "is not what was written") from error
+
+
+def _members(object_store: ObjectStore, snapshot_id: str, sums: Mapping[str, str]) -> pd.DataFrame:
+    data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{MEMBERS_FILE}")
+    try:
+        if sums.get(MEMBERS_FILE) in {None, _sha256(data)}:
+            return pd.read_parquet(io.BytesIO(data))
+        cause = None
+    except (ValueError, OSError) as error:  # Those of PyArrow are among them.
+        cause = error
+    raise DamagedSnapshotError(
+        f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+        "from a copy or an earlier version: it alone says which frames are in the holdout."
+    ) from cause
+
+
+def _sums(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
+    """Return the SHA-256 of each file by name; nothing of a snapshot of an earlier version."""
+    try:
+        data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{SUMS_FILE}")
+    except NotFoundError:
+        return {}
+    lines = data.decode(errors="replace").split("\n")
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if not {IMAGES_FILE, MEMBERS_FILE} <= sums.keys():
+        raise DamagedSnapshotError(
+            f"{SUMS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
+            "from a copy or an earlier version, or delete it: the files are then read unchecked."
+        )
+    return sums
+
+
+def _has_its_images(object_store: ObjectStore, snapshot_id: str, path: Path) -> bool:
+    """Say whether the pixels are what was written. They go to `path` to find out."""
+    try:
+        expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
+        found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
+        np.lib.format.open_memmap(path, mode="r")
+    except (NotFoundError, DamagedSnapshotError, ValueError):
+        return False
+    return expected in {None, found}
+
+
+def _damaged_images(snapshot_id: str, problem: str) -> DamagedSnapshotError:
+    return DamagedSnapshotError(
+        f"{IMAGES_FILE} of snapshot {snapshot_id} {problem}. Materialize dataset_snapshot: it is "
+        "written again from its frames."
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _array_in(data: bytes) -> np.ndarray:
+    """Return the array that a `.npy` file of version 1 holds, read-only, without copying it."""
+    file = io.BytesIO(data)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
