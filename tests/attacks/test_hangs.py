@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.disk import Disk, small_disk
 from tests.stacks import running_stack, visionops
 from tests.waiting import eventually
+from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
-from visionops_assets.stack import processes
+from visionops_assets.stack import processes, seaweedfs
 from visionops_assets.stack.paths import Paths
 
 WITHIN_S = 15.0
@@ -22,8 +25,15 @@ WELL = {"ready", "external"}
 
 
 @pytest.fixture(scope="module")
-def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with running_stack(tmp_path_factory.mktemp("hangs"), {}, "--only", SERVERS) as settings:
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk | None]:
+    with small_disk(tmp_path_factory.mktemp("hangs") / seaweedfs.NAME) as disk:
+        yield disk
+
+
+@pytest.fixture(scope="module")
+def hanging(tmp_path_factory: pytest.TempPathFactory, disk: Disk | None) -> Iterator[Settings]:
+    home = disk.folder.parent if disk else tmp_path_factory.mktemp("hangs")
+    with running_stack(home, {}, "--only", SERVERS) as settings:
         yield settings
 
 
@@ -63,6 +73,27 @@ def test_all_servers_stopped(hanging: Settings, record_property: Any) -> None:
         record_property("told after s", round(time.monotonic() - begun_s, 1))
     eventually("all ready again", lambda: status()[0] == 0, 60)
     assert {server["name"]: server["pid"] for server in status()[1]["servers"]} == pids
+
+
+def test_a_store_that_refuses_writes(hanging: Settings, disk: Disk | None) -> None:
+    """The disk of the store is full: `status` says so within 15 s, and exits with 1."""
+    if disk is None:
+        pytest.skip("Only root can mount a disk that is to be filled.")
+    assert status()[0] == 0
+    disk.fill()
+    try:
+        with pytest.raises(ServerUnreachableError):
+            ObjectStore().put("too-large", bytes(1_000_000))
+        eventually("store in trouble", lambda: says_that_it_refuses_writes(status()), WITHIN_S)
+    finally:
+        disk.empty()
+    eventually("ready again", lambda: status()[0] == 0, 60)
+
+
+def says_that_it_refuses_writes(shown: tuple[int, dict[str, Any]]) -> bool:
+    code, said = shown
+    [store] = [server for server in said["servers"] if server["name"] == seaweedfs.NAME]
+    return code == 1 and "refuses writes" in json.dumps(store)
 
 
 def test_the_supervisor_stopped(hanging: Settings) -> None:

@@ -14,11 +14,11 @@ class Disk:
     """A mounted tmpfs."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def fill(self) -> None:
         """Leave no room: the disk becomes as small as what is on it. That takes no memory."""
-        seen = os.statvfs(self._folder)
+        seen = os.statvfs(self.folder)
         self._resize((seen.f_blocks - seen.f_bfree) * seen.f_frsize // 1024)
 
     def empty(self) -> None:
@@ -27,7 +27,7 @@ class Disk:
 
     def _resize(self, kilobytes: int) -> None:
         options = f"remount,size={kilobytes}k"
-        subprocess.run(["mount", "-o", options, str(self._folder)], check=True)
+        subprocess.run(["mount", "-o", options, str(self.folder)], check=True)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ _TIMEOUT_S = 2.0
 _WRITTEN = "probes/written"
 _SHOWN = 200
 _ROOM = 0.02
+_AN_UPLOAD_BYTES = 1_000_000
 
 
 @cache
@@ -143,13 +144,17 @@ def takes_objects(
         import obstore  # noqa: PLC0415
         from obstore.exceptions import BaseError  # noqa: PLC0415
 
+        disk = shutil.disk_usage(folder)
+        left = f"{disk.free / 1e6:.0f} MB are left on its disk"
+        full = Trouble(f"refuses writes: {left}", may_pass_by_restart=False)
+        # A full disk still takes small objects, into the last pages of its files.
+        if disk.free < _AN_UPLOAD_BYTES:
+            return full
         try:
             obstore.put(store(), _WRITTEN, b"written to see that the store takes objects")
         except BaseError as error:
-            disk = shutil.disk_usage(folder)
             if disk.free < _ROOM * disk.total:
-                left = f"{disk.free / 1e6:.0f} MB are left on its disk"
-                return Trouble(f"refuses writes: {left}", may_pass_by_restart=False)
+                return full
             return Trouble(f"refuses writes: {_first_sentence(error)}")
         return None
 
