@@ -1,6 +1,7 @@
 """`make mutants`: changes that are listed, and drawn ones, and which of them no test noticed."""
 
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -21,6 +22,7 @@ from tests.mutants.running import Tree, Verdict
 NEEDED_SHARE = 0.85
 MIN_LIMIT_S = 900.0
 LINES_SHOWN = 20
+TOLD_EVERY = 25
 MAX_FAILED = 10
 LISTED = Path(__file__).parent / "listed.toml"
 
@@ -72,6 +74,8 @@ def tried(trials: Sequence[Trial], trees: Sequence[Tree], limit_s: float) -> lis
     for tree in trees:
         free.put(tree)
 
+    counted = itertools.count(1)
+
     def verdict_on(trial: Trial) -> Verdict:
         path, _, start, end, _, now = trial.mutant
         source = (ROOT / path).read_bytes()
@@ -83,6 +87,8 @@ def tried(trials: Sequence[Trial], trees: Sequence[Tree], limit_s: float) -> lis
             free.put(tree)
         if found in {"survived", "no test"}:
             say(f"{found}: {describe(trial.mutant)}")
+        if (tried := next(counted)) % TOLD_EVERY == 0:
+            say(f"{tried} of {len(trials)} tried")
         return found
 
     with ThreadPoolExecutor(len(trees)) as pool:
