@@ -12,7 +12,7 @@ from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.labelling import BatchItem
 from visionops_assets.cli import app
 from visionops_assets.cli.labelling_batches import COLUMNS, LABELS_FILE, _save, read_labels
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import InvalidRequestError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 
 ID = "5e0c3d1e-6d3b-4f0f-8f62-0f1f5d1f3c11"
@@ -89,9 +89,28 @@ def test_a_batch_is_saved_to_be_filled_in_and_never_written_over(
         BatchItem(UUID(int=2), "dog", 0.9, None, "cat"),
     ]
     folder = tmp_path / "batch"
-    assert _save(items, folder) == 1
+    assert _save(items, folder) == (1, [])
     assert {path.name for path in folder.iterdir()} == {f"{ID}.png", LABELS_FILE}
     assert (folder / f"{ID}.png").read_bytes() == image
     assert read_labels(folder / LABELS_FILE) == {UUID(int=2): "cat"}
     with pytest.raises(InvalidRequestError, match="exists already"):
         _save(items, folder)
+
+
+def test_images_that_are_gone_or_altered_keep_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_: ObjectStore, key: str) -> bytes:
+        if key == "gone":
+            raise NotFoundError("gone is not there.")
+        return saved(picture(), "PNG")
+
+    monkeypatch.setattr(ObjectStore, "get", get)
+    keys = ["gone", f"altered.{'0' * 64}", "kept"]
+    items = [BatchItem(UUID(int=i), "cat", 0.4, key, None) for i, key in enumerate(keys)]
+    count, lost = _save(items, tmp_path)
+    assert count == 1
+    assert [line.partition(": ")[0] for line in lost] == [str(UUID(int=0)), str(UUID(int=1))]
+    assert "gone is not there" in lost[0]
+    assert "altered" in lost[1]
+    assert {path.name for path in tmp_path.iterdir()} == {f"{UUID(int=2)}.png", LABELS_FILE}

@@ -3,6 +3,7 @@
 Not here: their accuracy (`performance.py`), and the use of their images (`feedback.py`).
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
@@ -29,10 +30,14 @@ def set_next_offset(session: Session, log: str, partition: int, offset: int) -> 
 
 
 def image_key(prediction: Prediction) -> str | None:
-    """Return the object key of a prediction's kept image; None without an image."""
+    """Return the object key of a prediction's kept image; None without an image.
+
+    It ends in the SHA-256 of the image, by which its readers know it.
+    """
     if prediction.image is None:
         return None
-    return f"predictions/{prediction.predicted_at:%Y-%m-%d}/{prediction.prediction_id}"
+    sha256 = hashlib.sha256(prediction.image).hexdigest()
+    return f"predictions/{prediction.predicted_at:%Y-%m-%d}/{prediction.prediction_id}.{sha256}"
 
 
 def add_predictions(

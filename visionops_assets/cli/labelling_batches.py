@@ -12,7 +12,7 @@ import typer
 from visionops_assets.cli.api_key import given_or_own_key
 from visionops_assets.cli.screen import AsJson, Columns, print_fact, print_rows
 from visionops_assets.contracts import Scope
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import AlteredMediaError, InvalidRequestError, NotFoundError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -79,14 +79,16 @@ def show(
     with Catalog().begin() as session:
         items = batch_items(session, batch_id)
     if out is not None:
-        saved = _save(items, out)
+        saved, lost = _save(items, out)
         file = out / LABELS_FILE
         said = (
             f"Saved {saved} images of {len(items)} predictions. Fill in the labels of {file}, "
             "then run `visionops labelling-batches apply` on it."
         )
-        fact = {"images": saved, "predictions": len(items), "labels_file": str(file)}
-        print_fact(fact, as_json, said)
+        fact = {"images": saved, "predictions": len(items), "labels_file": str(file), "lost": lost}
+        print_fact(
+            fact, as_json, "\n".join([*(f"Without an image: {each}" for each in lost), said])
+        )
         return
     nothing = f"Labelling batch {batch_id} has no prediction."
     print_rows([asdict(item) for item in items], _ITEM_COLUMNS, as_json, nothing)
@@ -164,12 +166,13 @@ def _labels(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[UUID, s
             ) from None
 
 
-def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
-    """Save images and the CSV file, and return how many images there are.
+def _save(items: "Sequence[BatchItem]", folder: Path) -> tuple[int, list[str]]:
+    """Save images and the CSV file; return how many images there are, and why others are not.
 
     Raises:
         InvalidRequestError: the CSV file exists already, and may have been filled in.
     """
+    from visionops_assets.monitoring.kept_images import read_kept_image
     from visionops_assets.resources.object_store import ObjectStore
 
     if (folder / LABELS_FILE).exists():
@@ -177,17 +180,22 @@ def _save(items: "Sequence[BatchItem]", folder: Path) -> int:
             f"{folder / LABELS_FILE} exists already, and labels may be in it: name another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    store, saved = ObjectStore(), 0
+    store, saved, lost = ObjectStore(), 0, list[str]()
     for item in items:
-        if item.image_key is not None:
-            image = store.get(item.image_key)
-            (folder / f"{item.prediction_id}{_suffix(image)}").write_bytes(image)
-            saved += 1
+        if item.image_key is None:
+            continue
+        try:
+            image = read_kept_image(store, item.image_key)
+        except (NotFoundError, AlteredMediaError) as error:
+            lost.append(f"{item.prediction_id}: {error}")
+            continue
+        (folder / f"{item.prediction_id}{_suffix(image)}").write_bytes(image)
+        saved += 1
     with (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([item.prediction_id, item.answer, item.label or ""] for item in items)
-    return saved
+    return saved, lost
 
 
 def _suffix(image: bytes) -> str:

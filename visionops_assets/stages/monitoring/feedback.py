@@ -12,6 +12,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import Adoptable, ImageFacts, adopt, labels_to_adopt
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import MediaError, NotFoundError, UnsupportedMediaError
+from visionops_assets.monitoring.kept_images import read_kept_image
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -101,7 +102,7 @@ def _read(object_store: ObjectStore, adoptable: Adoptable) -> ImageFacts | str:
         ServerUnreachableError: the object store does not answer.
     """
     try:
-        return facts_of(object_store.get(adoptable.object_key))
+        return facts_of(read_kept_image(object_store, adoptable.object_key))
     except (NotFoundError, MediaError) as error:
         return str(error)
 
