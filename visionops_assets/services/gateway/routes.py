@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.services.access import PROTECTED, Access, Principal
@@ -35,7 +36,7 @@ from visionops_assets.settings import Settings
 
 PREDICTIONS = Tag("predictions", "Answers of the model that serves.")
 LABELS = Tag("labels", "Labels: people say what images really show.")
-FEEDBACK = "feedback"
+
 STICKY_KEY_HEADER = "X-Sticky-Key"
 MAX_LABEL_BYTES = 16 * 1024
 
