@@ -123,6 +123,7 @@ def test_figures_of_a_small_installation_are_those_one_works_out_by_hand() -> No
     assert found["gateway"] == 2
     # 200 files/s are within the 3,200 /s that one partition is cut at.
     assert found["media_partitions"] == 1
+    assert found["concurrent_runs"] == 1
     # Due after 30 s, before it is full.
     assert found["batches_per_day"] == pytest.approx(2_880)
     # 200 /s x 1.86 ms = 0.37 cores, and 0.033 runs/s x 6 s = 0.2; there are never fewer.

@@ -1,12 +1,16 @@
 """Attacks on those who are answered beside an attacker: by Triton, and by the gateway."""
 
+import json
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -146,32 +150,34 @@ def rates(gateway: GatewayProcess, keys: list[dict[str, str]]) -> float:
     return answered / MEASURED_S
 
 
+@contextmanager
+def attacker(url: str, image: Path, connections: int) -> Iterator[None]:
+    """Send an image on some connections at once, by a key of its own, beside the block."""
+    headers = key_header(Scope.PREDICT) | RAW
+    asked = {"url": url, "image": str(image), "connections": connections, "headers": headers}
+    command = [sys.executable, "-m", "tests.attacks.attacker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        yield
+        assert process.poll() is None
+
+
 @pytest.mark.rates
 @pytest.mark.parametrize(
     ("side_px", "connections"), [(4_000, 4), (4_000, 40), (1_200, 16), (850, 16)]
 )
 def test_a_key_that_sends_costly_images(
-    gateway: GatewayProcess, record_property: Any, side_px: int, connections: int
+    gateway: GatewayProcess, tmp_path: Path, record_property: Any, side_px: int, connections: int
 ) -> None:
     """Others keep 80 % of their rate beside a key that sends the costliest images it may."""
     victims = [key_header(Scope.PREDICT) | RAW for _ in range(3)]
-    attacker = key_header(Scope.PREDICT) | RAW
-    costly = deep_png(side_px)
+    image = tmp_path / "costly.png"
+    image.write_bytes(deep_png(side_px))
     alone = rates(gateway, victims)
-    clients = httpx.Client(
-        base_url=gateway.url,
-        headers=attacker,
-        trust_env=False,
-        timeout=30,
-        limits=httpx.Limits(max_connections=connections),
-    )
-
-    def attack() -> None:
-        if clients.post(PREDICT, content=costly).status_code == 429:
-            time.sleep(0.05)
-
-    with clients, repeated(attack, connections):
-        time.sleep(1)
+    with attacker(gateway.url + PREDICT, image, connections):
+        time.sleep(3)
         beside = rates(gateway, victims)
     record_property("alone per s", round(alone, 1))
     record_property("beside per s", round(beside, 1))

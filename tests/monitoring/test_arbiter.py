@@ -76,6 +76,13 @@ def test_with_the_alarm_and_enough_frames_it_trains_anew() -> None:
     assert "150 newly labelled frames" in found.reason
 
 
+def test_guards_that_let_a_retraining_go_on_say_so() -> None:
+    guards = {guard.name: guard for guard in retraining_guards(READY, RULE)}
+    assert all(guard.passed for guard in guards.values())
+    assert guards["in_flight"].found == "no retraining is under way"
+    assert guards["rollout"].found == "no rollout is under way"
+
+
 @pytest.mark.parametrize(
     ("retraining", "words", "look_again_in_s"),
     [

@@ -3,7 +3,7 @@ import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.services.ingest_bodies import PNG_HEAD, arriving, collected, cut_at
@@ -31,6 +31,7 @@ def measured(
 
 
 @given(st.binary(max_size=200), PLACES, st.integers(1, 50))
+@example(b"123456789012", [7], 5)
 def test_chunks_are_the_same_bytes_in_equal_sizes(
     data: bytes, places: list[int], chunk_bytes: int
 ) -> None:

@@ -73,6 +73,7 @@ def test_videos(head: bytes, mime: str) -> None:
         b" \0\0\0wide\0\0\0\0mdat",
         b"G" * SNIFF_BYTES,
         b"RIFF\x10\0\0\0WAVEfmt ",
+        b"RIFX\x10\0\0\0AVI LIST",
         b"ID3\x04\0\0\0\0\0\0",
         b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc",
         b"OggS",

@@ -199,6 +199,6 @@ def _groups(links: pd.DataFrame, count: int) -> list[int]:
     """Return the oldest file that each is linked to, by others or at once."""
     ones = np.ones(len(links), np.int8)
     graph = csr_array((ones, (links["newer"], links["older"])), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
+    _, labels = connected_components(graph)
     oldest = np.unique(labels, return_index=True)[1]
     return [int(place) for place in oldest[labels]]
