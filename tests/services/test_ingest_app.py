@@ -19,8 +19,9 @@ from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.access import Access, Principal
-from visionops_assets.services.ingest import intake
+from visionops_assets.services.ingest import counting
 from visionops_assets.services.ingest.app import create_app
+from visionops_assets.services.ingest.received import TOGETHER_FILES
 from visionops_assets.settings import Settings
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -59,7 +60,7 @@ def client_without_store(client: AsgiClient, monkeypatch: pytest.MonkeyPatch) ->
     async def do_nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(UploadLedger, "open_intent", do_nothing)
+    monkeypatch.setattr(UploadLedger, "open_intents", do_nothing)
     monkeypatch.setattr(UploadLedger, "forget", do_nothing)
     monkeypatch.setattr(ObjectStore, "delete_async", do_nothing)
     return client
@@ -197,8 +198,8 @@ def test_a_batch_is_refused_while_it_comes(client_without_catalog: AsgiClient) -
 def test_no_more_of_a_long_batch_is_held_than_is_counted(
     client_without_catalog: AsgiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then it is stored as it comes, which fails here with the first file."""
-    monkeypatch.setattr(intake, "COUNTED_BYTES", 10_000)
+    """Then it is stored as it comes, which fails here with the first files."""
+    monkeypatch.setattr(counting, "COUNTED_BYTES", 10_000)
     sent = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -209,7 +210,7 @@ def test_no_more_of_a_long_batch_is_held_than_is_counted(
 
     answer = client_without_catalog.post("/v1/media/batch", content=body(), headers=FORM)
     assert (answer.status_code, answer.json()["code"]) == (503, "server_unreachable")
-    assert sent <= 12
+    assert sent <= 12 + TOGETHER_FILES
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_no_more_batches_are_held_at_once_than_there_is_room_for(
     code: str,
 ) -> None:
     """One that is not held is stored as it comes, which fails here with the first file."""
-    monkeypatch.setattr(intake, "MAX_COUNTING", held)
+    monkeypatch.setattr(counting, "MAX_COUNTING", held)
     content = b"".join(batch_of(501))
     for _ in range(2):
         answer = client_without_catalog.post("/v1/media/batch", content=content, headers=FORM)
@@ -237,12 +238,29 @@ def test_what_was_held_of_a_batch_is_read_like_the_rest(counted: int, places: li
 
     async def read() -> bytes:
         body, held = arriving(cut_at(whole, places)), deque[bytes]()
-        with pytest.MonkeyPatch.context() as patch, suppress(intake._EnoughError):
-            patch.setattr(intake, "COUNTED_BYTES", counted)
-            await collected(intake._held_back(body, held))
-        return b"".join(await collected(intake._from_the_first(held, body)))
+        with pytest.MonkeyPatch.context() as patch, suppress(counting._EnoughError):
+            patch.setattr(counting, "COUNTED_BYTES", counted)
+            await collected(counting._held_back(body, held))
+        return b"".join(await collected(counting.from_the_first(held, body)))
 
     assert asyncio.run(read()) == whole
+
+
+@pytest.mark.parametrize(("files", "abouts"), [(1, 2), (2, 1), (2, 3)])
+def test_facts_are_told_of_each_file_or_of_none(
+    client_without_store: AsgiClient, files: int, abouts: int
+) -> None:
+    form = [("file", b"#!/bin/sh")] * files + [("about", (None, b"{}"))] * abouts
+    answer = client_without_store.post("/v1/media/batch", files=form)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "one for each file" in answer.json()["detail"]
+
+
+def test_one_file_is_described_by_the_fields_of_its_form(client_without_store: AsgiClient) -> None:
+    form = [("file", b"#!/bin/sh"), ("about", (None, b"{}"))]
+    answer = client_without_store.post("/v1/media", files=form)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"].startswith("about: ")
 
 
 def test_a_batch_is_a_form(client: AsgiClient) -> None:

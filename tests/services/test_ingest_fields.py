@@ -1,4 +1,5 @@
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from visionops_assets.contracts import Scope
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.services.access import Principal
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
@@ -197,6 +199,48 @@ def test_a_field_that_cannot_be_used_is_named(fields: dict[str, str]) -> None:
     with pytest.raises(RequestValidationError) as raised:
         MediaFields().updated(fields)
     assert raised.value.errors()[0]["loc"] == ("body", *fields)
+
+
+def test_facts_about_a_file_replace_those_of_all() -> None:
+    all_files = MediaFields(source="gate", label="cat")
+    said = '{"label": "dog", "filename": "a.png", "captured_at": "2026-03-01T12:00:00+02:00"}'
+    assert all_files.about(said) == UploadQuery(
+        source="gate",
+        label="dog",
+        filename="a.png",
+        captured_at=datetime(2026, 3, 1, 10, tzinfo=UTC),
+    )
+    assert all_files.about("{}") == UploadQuery(source="gate", label="cat")
+    assert all_files.about('{"label": null}') == UploadQuery(source="gate")
+    assert all_files.about('{"source": "door"}').source == "door"
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("", "about: Invalid JSON"),
+        ("[]", "about: "),
+        ('"cat"', "about: "),
+        ('{"labels": "cat"}', "about.labels: "),
+        ('{"label": "ca\\u200bt"}', "about.label: must not contain NUL"),
+        ('{"label": 7}', "about.label: "),
+        ('{"source": null}', "about.source: "),
+        ('{"captured_at": "yesterday"}', "about.captured_at: must be a date"),
+        ('{"captured_at": 1700000000}', "about.captured_at: must be a date"),
+        ('{"captured_at": NaN}', "about.captured_at: must be a date"),
+        ("{" + '"a":{' * 1_000, "about: Invalid JSON"),
+    ],
+)
+def test_facts_that_cannot_be_used_are_told(said: str, problem: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        MediaFields().about(said)
+    assert str(raised.value).startswith(problem)
+
+
+@given(st.text())
+def test_anything_said_about_a_file_is_read_or_refused(said: str) -> None:
+    with suppress(InvalidRequestError):
+        MediaFields().about(said)
 
 
 @pytest.mark.parametrize(

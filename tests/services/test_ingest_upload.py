@@ -1,9 +1,10 @@
 """The order of the steps of an upload, against a catalog and a store that only take notes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.services.ingest.answers import UploadReceipt
+from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.measuring import CHUNK_BYTES
 from visionops_assets.services.ingest.upload import SETTLE_ATTEMPTS, Acknowledgement, Uploads
 from visionops_assets.settings import Settings
@@ -47,14 +49,16 @@ class Notes:
         self.newest_label = "cat"
         self.failing: dict[str, list[BaseException]] = {}
         self._row: tuple[Any, ...] | None = None
+        self._rows: list[tuple[Any, ...]] = []
 
     def _note(self, step: str) -> None:
         if self.failing.get(step):
             raise self.failing[step].pop(0)
         self.steps.append(step)
 
-    async def open_intent(self, *_: object) -> None:
-        self._note("intent")
+    async def open_intents(self, keys: Mapping[UUID, str]) -> None:
+        for _ in keys:
+            self._note("intent")
 
     async def forget(self, *_: object) -> None:
         self._note("forget")
@@ -80,13 +84,27 @@ class Notes:
             self._row = (self.newest_label,)
             return self
         self._note(STEP_BY_QUERY[word])
-        if word == "WITH":
-            event = MediaEvent.model_validate(values["payload"].obj)
-            is_known = self.known_media_id is not None
-            self._row = (self.known_media_id or event.media_id, "stored", is_known)
-            if not is_known:
-                self.events.append(event)
         return self
+
+    def cursor(self) -> "Notes":
+        return self
+
+    async def executemany(self, query: str, rows: list[Any], *, returning: bool) -> None:
+        assert returning
+        self._rows = [self._settle(query, values) for values in rows]
+
+    def _settle(self, query: str, values: Any) -> tuple[Any, ...]:
+        self._note(STEP_BY_QUERY[query.split(maxsplit=1)[0]])
+        event = MediaEvent.model_validate(values["payload"].obj)
+        if self.known_media_id:
+            return (self.known_media_id, "stored", True)
+        self.events.append(event)
+        return (event.media_id, "stored", False)
+
+    async def results(self) -> AsyncIterator["Notes"]:
+        for row in self._rows:
+            self._row = row
+            yield self
 
     async def fetchone(self) -> tuple[Any, ...] | None:
         return self._row
@@ -122,9 +140,13 @@ class Remembered:
         self.receipts = receipts
 
 
-def uploads_of(notes: Notes, **settings: Any) -> Uploads:
+def deposits_of(notes: Notes, **settings: Any) -> Deposits:
     fake = cast("Any", notes)
-    return Uploads(Settings(**settings), fake, fake, fake)
+    return Deposits(Settings(**settings), fake, fake, fake)
+
+
+def uploads_of(notes: Notes, deposits: Deposits) -> Uploads:
+    return Uploads(Settings(), cast("Any", notes), deposits)
 
 
 def described(label: str | None = None, *, may_relabel: bool = True) -> Description:
@@ -142,9 +164,10 @@ def upload(
     """Deposit the files, then acknowledge them together."""
 
     async def run() -> Acknowledgement:
-        uploads = uploads_of(notes, **settings)
-        deposits = [await uploads.deposit(arriving([data])) for data in files or (PNG_HEAD,)]
-        return await uploads.acknowledge([(d, described(label)) for d in deposits], memory)
+        deposits = deposits_of(notes, **settings)
+        stored = [await deposits.store(arriving([data])) for data in files or (PNG_HEAD,)]
+        uploads = uploads_of(notes, deposits)
+        return await uploads.acknowledge([(d, described(label)) for d in stored], memory)
 
     return asyncio.run(run())
 
@@ -217,8 +240,9 @@ def test_a_label_is_changed_only_by_those_who_may(known: str, label: str, is_ref
     notes.known_media_id, notes.newest_label = uuid4(), known
 
     async def run() -> None:
-        uploads = uploads_of(notes)
-        deposit = await uploads.deposit(arriving([PNG_HEAD]))
+        deposits = deposits_of(notes)
+        deposit = await deposits.store(arriving([PNG_HEAD]))
+        uploads = uploads_of(notes, deposits)
         await uploads.acknowledge([(deposit, described(label, may_relabel=False))])
 
     if is_refused:
@@ -289,7 +313,7 @@ def test_a_body_that_fails_leaves_nothing() -> None:
 
     notes = Notes()
     with pytest.raises(InvalidLengthError):
-        asyncio.run(uploads_of(notes).deposit(body()))
+        asyncio.run(deposits_of(notes).store(body()))
     assert notes.steps == ["intent", "delete", "forget"]
 
 
@@ -345,14 +369,12 @@ def test_of_several_files_all_or_none_are_acknowledged() -> None:
     assert notes.steps[-4:] == ["delete", "forget"] * 2
 
 
-def cancel_after(
-    start: Callable[[Uploads], Awaitable[object]], notes: Notes, **settings: Any
-) -> Uploads:
+def cancel_after(start: Callable[[Deposits], Awaitable[object]], notes: Notes) -> None:
     """Start it, and cancel it once it waits."""
-    uploads = uploads_of(notes, **settings)
+    deposits = deposits_of(notes)
 
     async def run() -> None:
-        task = asyncio.ensure_future(start(uploads))
+        task = asyncio.ensure_future(start(deposits))
         await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -360,7 +382,6 @@ def cancel_after(
         await asyncio.sleep(0.02)
 
     asyncio.run(run())
-    return uploads
 
 
 async def _stalling() -> AsyncIterator[bytes]:
@@ -370,7 +391,7 @@ async def _stalling() -> AsyncIterator[bytes]:
 
 def test_a_cancelled_upload_leaves_nothing() -> None:
     notes = Notes()
-    cancel_after(lambda uploads: uploads.deposit(_stalling()), notes)
+    cancel_after(lambda deposits: deposits.store(_stalling()), notes)
     assert notes.steps == ["intent", "delete", "forget"]
 
 
@@ -385,14 +406,14 @@ def test_leases_are_kept_from_the_intent_to_the_answer() -> None:
     notes = Notes()
 
     async def run() -> None:
-        uploads = uploads_of(notes, upload_lease_s=0.03)
-        keeping = asyncio.create_task(uploads.keep_leases())
-        under_way = asyncio.create_task(uploads.deposit(_stalling()))
-        deposit = await uploads.deposit(arriving([PNG_HEAD]))
+        deposits = deposits_of(notes, upload_lease_s=0.03)
+        keeping = asyncio.create_task(deposits.keep_leases())
+        under_way = asyncio.create_task(deposits.store(_stalling()))
+        deposit = await deposits.store(arriving([PNG_HEAD]))
         await _eventually(lambda: len(notes.renewed) == 2)
         assert deposit.media_id in notes.renewed
         notes.failing["renew"] = [DOWN]
-        await uploads.acknowledge([(deposit, described())])
+        await uploads_of(notes, deposits).acknowledge([(deposit, described())])
         under_way.cancel()
         await _eventually(lambda: notes.renewed == set())
         keeping.cancel()
@@ -404,8 +425,8 @@ def test_a_writer_that_lost_its_lease_stops() -> None:
     notes = Notes()
 
     async def run() -> None:
-        uploads = uploads_of(notes, upload_lease_s=0.03)
-        keeping = asyncio.create_task(uploads.keep_leases())
+        deposits = deposits_of(notes, upload_lease_s=0.03)
+        keeping = asyncio.create_task(deposits.keep_leases())
 
         async def body() -> AsyncIterator[bytes]:
             yield PNG_HEAD
@@ -416,7 +437,7 @@ def test_a_writer_that_lost_its_lease_stops() -> None:
             yield PNG_HEAD
 
         with pytest.raises(UploadExpiredError):
-            await uploads.deposit(body())
+            await deposits.store(body())
         keeping.cancel()
 
     asyncio.run(run())
@@ -428,11 +449,51 @@ def test_a_deposit_can_be_discarded() -> None:
     notes = Notes()
 
     async def run() -> Deposit:
-        uploads = uploads_of(notes)
-        deposit = await uploads.deposit(arriving([PNG_HEAD]))
-        await uploads.discard(deposit)
+        deposits = deposits_of(notes)
+        deposit = await deposits.store(arriving([PNG_HEAD]))
+        await deposits.discard([deposit])
         return deposit
 
     deposit = asyncio.run(run())
     assert deposit.content.bytes == len(PNG_HEAD)
     assert notes.steps == ["intent", "put", "delete", "forget"]
+
+
+IMAGES = [PNG_HEAD + bytes([number]) for number in range(3)]
+
+
+def store_all(notes: Notes, *files: bytes) -> list[Deposit | MediaError]:
+    return asyncio.run(deposits_of(notes).store_all(files))
+
+
+def test_small_files_are_stored_together_and_a_refused_one_has_its_place() -> None:
+    notes = Notes()
+    first, refused, last = store_all(notes, IMAGES[0], b"#!/bin/sh", IMAGES[1])
+    assert isinstance(refused, UnsupportedMediaError)
+    assert [d.content.sha256 for d in (first, last) if isinstance(d, Deposit)] == [
+        sha256(data).hexdigest() for data in IMAGES[:2]
+    ]
+    assert notes.steps[:3] == ["intent"] * 3
+    assert sorted(notes.steps[3:]) == ["delete", "forget", "put", "put"]
+
+
+def test_if_the_store_fails_on_one_file_the_others_are_removed() -> None:
+    notes = Notes()
+    notes.failing["put"] = [DOWN]
+    with pytest.raises(ServerUnreachableError):
+        store_all(notes, *IMAGES)
+    assert notes.steps[3:5] == ["put", "put"]
+    assert notes.steps[5:] == ["delete", "forget"] * 2
+
+
+def test_files_that_are_stored_together_leave_nothing_when_they_are_cancelled() -> None:
+    class Slow(Notes):
+        async def put_async(self, _key: str, data: bytes) -> None:
+            if data != IMAGES[0]:
+                await asyncio.sleep(60)
+            await super().put_async(_key, data)
+
+    notes = Slow()
+    cancel_after(lambda deposits: deposits.store_all(IMAGES), notes)
+    assert notes.steps[:4] == ["intent"] * 3 + ["put"]
+    assert sorted(notes.steps[4:]) == ["delete"] * 3 + ["forget"] * 3

@@ -6,7 +6,7 @@ replicas need not agree on theirs.
 """
 
 import select
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from visionops_assets.catalog.connection import LIVENESS
 from visionops_assets.catalog.media import FIRST_ATTEMPT
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.contracts import MediaEvent, MediaKind, MediaStatus
-from visionops_assets.errors import ForbiddenError, ServerUnreachableError, UploadExpiredError
+from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
 
 POOL_CONNECTIONS = 10
 CONNECTION_TIMEOUT_S = 5.0
@@ -125,17 +125,19 @@ class UploadLedger:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def open_intent(self, media_id: UUID, object_key: str) -> None:
-        """Note that an upload is about to write `object_key`, before it does.
+    async def open_intents(self, keys: Mapping[UUID, str]) -> None:
+        """Note which objects are about to be written, by media id, before any of them is.
 
-        A crash at any later point leaves this row, which leads to the object.
+        A crash at any later point leaves these rows, which lead to the objects.
         """
         async with self.connection() as connection:
             await connection.execute(
                 "INSERT INTO media (media_id, status, source, object_key, attempt, captured_at,"
                 " lease_expires_at)"
-                " VALUES (%s, 'receiving', '', %s, %s, now(), now() + %s * interval '1 second')",
-                (media_id, object_key, FIRST_ATTEMPT, self._lease_s),
+                " SELECT media_id, 'receiving', '', object_key, %s, now(),"
+                " now() + %s * interval '1 second'"
+                " FROM unnest(%s::uuid[], %s::varchar[]) AS intent (media_id, object_key)",
+                (FIRST_ATTEMPT, self._lease_s, list(keys), list(keys.values())),
             )
 
     async def renew(self, media_ids: Collection[UUID]) -> set[UUID]:
@@ -159,19 +161,31 @@ class UploadLedger:
 
 
 async def settle(
-    connection: Connection, deposit: Deposit, description: Description, topic: str
-) -> Settled:
-    """Decide in one statement: the upload is stored and announced, or a duplicate.
+    connection: Connection, uploads: Sequence[tuple[Deposit, Description]], topic: str
+) -> list[Settled]:
+    """Decide of each upload, in this order: it is stored and announced, or a duplicate.
+
+    There is one statement for each, and one wait for all of them.
 
     Raises:
-        UploadExpiredError: the lease ran out and the upload was given up.
+        UploadExpiredError: the lease of one ran out and it was given up.
         psycopg.errors.UniqueViolation: the same bytes of this source were stored in between.
     """
     stored_at = datetime.now(UTC)
+    cursor = connection.cursor()
+    await cursor.executemany(
+        _SETTLE, [_values(*upload, stored_at, topic) for upload in uploads], returning=True
+    )
+    rows = [await result.fetchone() async for result in cursor.results()]
+    return [_settled(row) for row in rows]
+
+
+def _values(
+    deposit: Deposit, description: Description, stored_at: datetime, topic: str
+) -> dict[str, Any]:
     event = _event(deposit, description, stored_at)
     content = deposit.content
-    outcome = await connection.execute(
-        _SETTLE,
+    return (
         vars(description)
         | vars(content)
         | {
@@ -184,9 +198,11 @@ async def settle(
             "message_key": str(deposit.media_id),
             "payload": Jsonb(event.model_dump(mode="json")),
             "label_origin": LABEL_ORIGIN,
-        },
+        }
     )
-    row = await outcome.fetchone()
+
+
+def _settled(row: tuple[Any, ...] | None) -> Settled:
     if row is None:
         raise UploadExpiredError("The upload took longer than its lease. Upload the file again.")
     media_id, status, duplicate = row
@@ -221,35 +237,6 @@ WITH known AS (
 )
 SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, false FROM stored
 """
-
-
-async def add_differing_label(
-    connection: Connection, media_id: UUID, label: str, author: str, *, may_relabel: bool
-) -> None:
-    """Add a label to a media file, unless its newest one says the same; in a transaction.
-
-    Raises:
-        ForbiddenError: the file has another label, which this sender may not change.
-    """
-    # Without the lock, two equal labels that come at once would both be added.
-    await connection.execute("SELECT FROM media WHERE media_id = %s FOR UPDATE", (media_id,))
-    newest = await connection.execute(
-        "SELECT label FROM label AS given WHERE media_id = %s AND retracts IS NULL"
-        " AND NOT EXISTS (SELECT FROM label WHERE retracts = given.label_id)"
-        " ORDER BY label_id DESC LIMIT 1",
-        (media_id,),
-    )
-    known = await newest.fetchone()
-    if known is not None and known != (label,) and not may_relabel:
-        raise ForbiddenError(
-            f"The media file {media_id} has another label. A key needs the scope 'label' to change "
-            "it. Send the file without a label, or with that one."
-        )
-    if known != (label,):
-        await connection.execute(
-            "INSERT INTO label (media_id, label, origin, author) VALUES (%s, %s, %s, %s)",
-            (media_id, label, LABEL_ORIGIN, author),
-        )
 
 
 async def _require_open(connection: Connection) -> None:

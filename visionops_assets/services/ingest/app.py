@@ -15,6 +15,7 @@ from visionops_assets.services.access import Access
 from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.health import catalog_check, install_health
 from visionops_assets.services.http_server import RequestLog
+from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.ingest.media_routes import UPLOADS_TAG, media_routes
 from visionops_assets.services.ingest.resumable import ResumableUploads
@@ -47,12 +48,14 @@ def create_app(settings: Settings) -> FastAPI:
     catalog, store = Catalog(), ObjectStore()
     ledger = UploadLedger(settings.postgres_url.get_secret_value(), settings.upload_lease_s)
     videos = VideoCheck(settings, store)
-    uploads = Uploads(settings, ledger, store, videos)
+    deposits = Deposits(settings, ledger, store, videos)
+    uploads = Uploads(settings, ledger, deposits)
+    resumable = ResumableUploads(settings, ledger, store, deposits, uploads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with ledger.opened():
-            leases = asyncio.create_task(uploads.keep_leases())
+            leases = asyncio.create_task(deposits.keep_leases())
             yield
             leases.cancel()
             with suppress(asyncio.CancelledError):
@@ -66,10 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(MetricsMiddleware, metrics=requests)
     app.add_middleware(RequestLog)
-    app.include_router(media_routes(access, Intake(settings, uploads)))
-    app.include_router(
-        resumable_routes(access, ResumableUploads(settings, ledger, store, uploads), settings)
-    )
+    app.include_router(media_routes(access, Intake(settings, deposits, uploads)))
+    app.include_router(resumable_routes(access, resumable, settings))
     app.include_router(state_routes(access, catalog, store))
     reaches_store = partial(store.exists, "readiness")
     install_health(app, {"catalog": catalog_check(catalog), "object store": reaches_store})

@@ -9,9 +9,11 @@ from typing import Annotated, Self
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.services.access import Principal
 from visionops_assets.services.text import PlainText, composed, is_unseen
 
@@ -33,7 +35,8 @@ def _in_utc(time: datetime) -> datetime:
 def _not_a_number(value: object) -> object:
     # Pydantic would take any number for seconds since 1970, so a typing error would be a wrong
     # time.
-    if isinstance(value, str) and not _ISO_DATE.match(value):
+    is_text = isinstance(value, str) and _ISO_DATE.match(value)
+    if not (is_text or value is None or isinstance(value, datetime)):
         raise ValueError("must be a date and a time in ISO 8601")
     return value
 
@@ -72,6 +75,20 @@ class MediaFields(Record):
             problems = [{**invalid, "loc": ("body", *invalid["loc"])} for invalid in error.errors()]
             raise RequestValidationError(problems) from None
 
+    def about(self, said: str) -> "UploadQuery":
+        """Return the facts about one file: these, replaced by those of a JSON object.
+
+        Raises:
+            InvalidRequestError: it is none, or a field is unknown or cannot be used.
+        """
+        try:
+            own = UploadQuery.model_validate_json(said)
+        except ValidationError as error:
+            problems = error.errors(include_input=False, include_context=False)
+            raise InvalidRequestError("; ".join(map(_problem_of_about, problems))) from None
+        facts = self.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)
+        return UploadQuery.model_construct(**facts)
+
     def describe(self, filename: str | None, content_type: str, sender: Principal) -> Description:
         """Describe one file, by these fields and its own name."""
         return Description(
@@ -86,11 +103,16 @@ class MediaFields(Record):
 
 
 class UploadQuery(MediaFields):
-    """The facts about a raw body; a form has them in its fields."""
+    """The facts about one file: a raw body has them in its query, a file of a batch its own."""
 
     filename: Annotated[str | None, AfterValidator(display_name)] = Field(
         None, description="Shown, never used as a path."
     )
+
+
+def _problem_of_about(invalid: ErrorDetails) -> str:
+    field = ".".join(map(str, ("about", *invalid["loc"])))
+    return f"{field}: {invalid['msg'].removeprefix('Value error, ')}"
 
 
 def contradicts(filename: str | None, content_type: str) -> bool:

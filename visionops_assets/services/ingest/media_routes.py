@@ -12,8 +12,9 @@ from visionops_assets.services.access import PROTECTED, Access, Principal
 from visionops_assets.services.api_pages import Tag
 from visionops_assets.services.http_server import FORM_TYPE
 from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
+from visionops_assets.services.ingest.counting import MAX_BATCH_FILES
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
-from visionops_assets.services.ingest.intake import MAX_BATCH_FILES, Intake
+from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.problems import problems
 
 UPLOADS_TAG = Tag("uploads", "Files in one request: one, or a batch.")
@@ -36,27 +37,42 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _body_schema(file: dict[str, Any], **other_types: Any) -> dict[str, Any]:
+def _body_schema(own: dict[str, Any], **other_types: Any) -> dict[str, Any]:
+    """Describe a form of these fields, and of the facts about its files."""
     fields = MediaFields.model_json_schema()["properties"]
     schema = {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": file} | fields,
+        "properties": own | fields,
         "additionalProperties": False,
     }
     content = {FORM_TYPE: {"schema": schema}} | other_types
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _own_facts() -> dict[str, Any]:
+    """Describe what is said of one file of a batch."""
+    schema = UploadQuery.model_json_schema()
+    for field in schema["properties"].values():
+        del field["default"]  # The facts about all files hold in its place.
+    return schema
+
+
 _FILE = {"type": "string", "format": "binary", "description": "An image or a video."}
-UPLOAD_BODY = _body_schema(_FILE, **{"application/octet-stream": {"schema": _FILE}})
+UPLOAD_BODY = _body_schema({"file": _FILE}, **{"application/octet-stream": {"schema": _FILE}})
 _FILES = {
     "type": "array",
     "items": _FILE,
     "minItems": 1,
     "description": f"At most {MAX_BATCH_FILES}.",
 }
-BATCH_BODY = _body_schema(_FILES)
+_ABOUT = {
+    "type": "array",
+    "items": _own_facts(),
+    "description": "None, or one for each `file`, in their order: its own facts, as JSON. They "
+    "replace those of all files.",
+}
+BATCH_BODY = _body_schema({"file": _FILES, "about": _ABOUT})
 _PROBLEMS = PROTECTED | problems(
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
@@ -108,7 +124,8 @@ def media_routes(access: Access, intake: Intake) -> APIRouter:
         """Store those of several files that can be used, all or none of them.
 
         The form holds several `file`. One that is refused does not stop the others: it has a
-        refusal where they have a receipt.
+        refusal where they have a receipt. Facts about one file alone are said in an `about` for
+        each, such as `{"filename": "a.png", "captured_at": "2026-01-31T12:00:00Z"}`.
         """
         answer, replayed = await intake.batch(request, query, principal, idempotency_key)
         if replayed:

@@ -21,11 +21,17 @@ class RepeatedRequest:
     """Remembers the answer to one key of one owner; an `upload.Memory`."""
 
     def __init__(
-        self, owner: str, key: str, fields: MediaFields, sha256s: Sequence[str | None]
+        self,
+        owner: str,
+        key: str,
+        fields: MediaFields,
+        sha256s: Sequence[str | None],
+        own: Sequence[MediaFields] = (),
     ) -> None:
         self._owner = owner
         self._key = key
-        said = [list(sha256s), fields.model_dump(mode="json")]
+        # Requests without facts of each file have the fingerprint that earlier versions kept.
+        said = [list(sha256s), *(facts.model_dump(mode="json") for facts in (fields, *own))]
         self._fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     async def recall(self, connection: Connection) -> list[UploadReceipt] | None:

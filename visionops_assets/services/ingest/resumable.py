@@ -28,6 +28,7 @@ from visionops_assets.errors import (
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.access import Principal
 from visionops_assets.services.ingest.answers import UploadReceipt
+from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.fields import UploadQuery
 from visionops_assets.services.ingest.measuring import in_chunks
 from visionops_assets.services.ingest.upload import Uploads
@@ -42,11 +43,17 @@ class ResumableUploads:
     """Takes resumable uploads in. One for the process."""
 
     def __init__(
-        self, settings: Settings, ledger: UploadLedger, store: ObjectStore, uploads: Uploads
+        self,
+        settings: Settings,
+        ledger: UploadLedger,
+        store: ObjectStore,
+        deposits: Deposits,
+        uploads: Uploads,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._store = store
+        self._deposits = deposits
         self._uploads = uploads
         self._quota = Quota(settings.resumable_max_open, settings.resumable_max_open_bytes)
 
@@ -154,7 +161,7 @@ class ResumableUploads:
         fields = UploadQuery.model_validate(state.description, extra="ignore")
         async with self._ledger.connection() as connection:
             part_keys = [*await resumable.part_keys(connection, state), last_key]
-        deposit = await self._uploads.deposit(self._joined(part_keys))
+        deposit = await self._deposits.store(self._joined(part_keys))
         content_type = deposit.content.content_type
         description = fields.describe(fields.filename, content_type, sender)
         await self._uploads.acknowledge([(deposit, description)], _Completion(state))

@@ -1,41 +1,33 @@
 """One upload, from its bytes to its acknowledgement: intent, object, state with event.
 
-A crash between any two steps loses nothing that was acknowledged and announces nothing twice. It
-may leave an intent row whose lease runs out, and the object of its key. The sweep removes both.
+A crash between any two steps loses nothing that was acknowledged and announces nothing twice.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 
+from visionops_assets.catalog.upload_labels import add_differing_label
 from visionops_assets.catalog.uploads import (
     Connection,
     Deposit,
     Description,
     Settled,
     UploadLedger,
-    add_differing_label,
     settle,
 )
-from visionops_assets.contracts import MediaKind, Record
+from visionops_assets.contracts import Record
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
-from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.services.ingest.answers import UploadReceipt
-from visionops_assets.services.ingest.measuring import MeasuredUpload
-from visionops_assets.services.ingest.video_check import VideoCheck
+from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.settings import Settings
 
 SETTLE_ATTEMPTS = 5
-RENEWALS_A_LEASE = 3
-
-_log = logging.getLogger(__name__)
 
 
 class Memory(Protocol):
@@ -56,64 +48,12 @@ class Acknowledgement(Record):
 
 
 class Uploads:
-    """Takes uploads in. One for the process."""
+    """Acknowledges deposits. One for the process."""
 
-    def __init__(
-        self, settings: Settings, ledger: UploadLedger, store: ObjectStore, videos: VideoCheck
-    ) -> None:
+    def __init__(self, settings: Settings, ledger: UploadLedger, deposits: Deposits) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._store = store
-        self._videos = videos
-        self._under_way: set[UUID] = set()
-
-    async def keep_leases(self) -> None:
-        """Renew the leases of the uploads under way, for ever."""
-        while True:
-            await asyncio.sleep(self._settings.upload_lease_s / RENEWALS_A_LEASE)
-            asked = set(self._under_way)
-            try:
-                self._under_way -= asked - await self._ledger.renew(asked)
-            except ServerUnreachableError as error:
-                _log.warning("leases were not renewed: %s", error)
-
-    async def deposit(self, body: AsyncIterator[bytes]) -> Deposit:
-        """Store and check the bytes of one file. The caller acknowledges or discards the result.
-
-        Raises:
-            MediaError: the content is refused; nothing is left of it.
-            ServerUnreachableError: remains are found when the lease has run out.
-            VisionOpsError: of the body; nothing is left of it.
-        """
-        media_id = uuid4()
-        object_key = f"media/{datetime.now(UTC):%Y/%m/%d}/{media_id}"
-        await self._ledger.open_intent(media_id, object_key)
-        self._under_way.add(media_id)
-        crash_point(CrashPoint.UPLOAD_INTENT_COMMITTED)
-        try:
-            upload = MeasuredUpload(
-                self._while_leased(media_id, body),
-                max_bytes=self._settings.max_upload_bytes,
-                max_pixels=self._settings.max_image_pixels,
-            )
-            await self._put(object_key, upload)
-            crash_point(CrashPoint.UPLOAD_OBJECT_STORED)
-            content = upload.content()
-            if content.kind is MediaKind.VIDEO:
-                await self._videos.check(object_key, content.bytes)
-        except ServerUnreachableError:
-            # The object may still appear after a deletion: its row stays, for the sweep to find it.
-            self._under_way.discard(media_id)
-            raise
-        except BaseException:
-            # A cancelled request, too, must leave nothing.
-            await asyncio.shield(self._discard(media_id, object_key))
-            raise
-        return Deposit(media_id, object_key, content)
-
-    async def discard(self, deposit: Deposit) -> None:
-        """Remove a stored file that will not be acknowledged."""
-        await self._discard(deposit.media_id, deposit.object_key)
+        self._deposits = deposits
 
     async def acknowledge(
         self,
@@ -132,14 +72,16 @@ class Uploads:
             answer, kept = await self._settle_all(deposits, memory)
         except ServerUnreachableError:
             # The commit may have succeeded: the objects stay, and the sweep decides by the rows.
-            self._under_way -= {deposit.media_id for deposit, _ in deposits}
+            self._deposits.end_leases(deposit.media_id for deposit, _ in deposits)
             raise
         except BaseException:
-            await asyncio.shield(self._discard_all(deposits))
+            await asyncio.shield(self._deposits.discard(deposit for deposit, _ in deposits))
             raise
         crash_point(CrashPoint.UPLOAD_ACKNOWLEDGED)
-        self._under_way -= kept
-        await self._discard_all([pair for pair in deposits if pair[0].media_id not in kept])
+        self._deposits.end_leases(kept)
+        await self._deposits.discard(
+            deposit for deposit, _ in deposits if deposit.media_id not in kept
+        )
         return answer
 
     async def _settle_all(
@@ -161,66 +103,35 @@ class Uploads:
         async with lend() as connection:
             if memory and (before := await memory.recall(connection)) is not None:
                 return Acknowledgement(receipts=before, replayed=True), set()
-            settled: dict[UUID, Settled] = {}
             # The order is the same everywhere: otherwise two batches could wait for each other.
-            for deposit, description in sorted(deposits, key=_sha256_of):
-                settled[deposit.media_id] = await self._settle(connection, deposit, description)
+            ordered = sorted(deposits, key=_place_in_order)
+            outcomes = await settle(connection, ordered, self._settings.kafka_media_topic)
+            for outcome, (_, description) in zip(outcomes, ordered, strict=True):
+                await _label_if_known(connection, outcome, description)
+            settled = dict(zip((each.media_id for each, _ in ordered), outcomes, strict=True))
             receipts = [_receipt(deposit, settled[deposit.media_id]) for deposit, _ in deposits]
             if memory:
                 await memory.remember(connection, receipts)
-        kept = {outcome.media_id for outcome in settled.values() if not outcome.duplicate}
+        kept = {outcome.media_id for outcome in outcomes if not outcome.duplicate}
         return Acknowledgement(receipts=receipts), kept
 
-    async def _settle(
-        self, connection: Connection, deposit: Deposit, description: Description
-    ) -> Settled:
-        outcome = await settle(connection, deposit, description, self._settings.kafka_media_topic)
-        if outcome.duplicate and description.label:
-            await add_differing_label(
-                connection,
-                outcome.media_id,
-                description.label,
-                description.uploaded_by,
-                may_relabel=description.may_relabel,
-            )
-        return outcome
 
-    async def _put(self, object_key: str, upload: MeasuredUpload) -> None:
-        chunks = upload.chunks()
-        first = await anext(chunks)
-        second = await anext(chunks, None)
-        if second is None:
-            # A stream takes three requests to the store, a small object only one.
-            await self._store.put_async(object_key, first)
-        else:
-            await self._store.put_stream_async(object_key, _chain(first, second, chunks))
-
-    async def _while_leased(
-        self, media_id: UUID, body: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        """Stop writing an upload that the sweep has given up: its row may be gone already."""
-        async for piece in body:
-            if media_id not in self._under_way:
-                raise UploadExpiredError("The upload lost its lease. Upload the file again.")
-            yield piece
-
-    async def _discard_all(self, deposits: Sequence[tuple[Deposit, Description]]) -> None:
-        for deposit, _ in deposits:
-            await self.discard(deposit)
-
-    async def _discard(self, media_id: UUID, object_key: str) -> None:
-        """Remove the object, then the row that knows its key; keep the row if that fails."""
-        self._under_way.discard(media_id)
-        try:
-            await self._store.delete_async(object_key)
-            crash_point(CrashPoint.UPLOAD_OBJECT_DISCARDED)
-            await self._ledger.forget(media_id)
-        except ServerUnreachableError as error:
-            _log.warning("upload %s is left to its lease: %s", media_id, error)
+def _place_in_order(upload: tuple[Deposit, Description]) -> tuple[str, str]:
+    deposit, description = upload
+    return deposit.content.sha256, description.source
 
 
-def _sha256_of(pair: tuple[Deposit, Description]) -> str:
-    return pair[0].content.sha256
+async def _label_if_known(
+    connection: Connection, outcome: Settled, description: Description
+) -> None:
+    if outcome.duplicate and description.label:
+        await add_differing_label(
+            connection,
+            outcome.media_id,
+            description.label,
+            description.uploaded_by,
+            may_relabel=description.may_relabel,
+        )
 
 
 def _receipt(deposit: Deposit, outcome: Settled) -> UploadReceipt:
@@ -232,10 +143,3 @@ def _receipt(deposit: Deposit, outcome: Settled) -> UploadReceipt:
         duplicate=outcome.duplicate,
         status=outcome.status,
     )
-
-
-async def _chain(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    yield second
-    async for chunk in rest:
-        yield chunk

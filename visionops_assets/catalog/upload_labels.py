@@ -1,0 +1,36 @@
+"""Labels that come with files that are stored already."""
+
+from uuid import UUID
+
+from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection
+from visionops_assets.errors import ForbiddenError
+
+
+async def add_differing_label(
+    connection: Connection, media_id: UUID, label: str, author: str, *, may_relabel: bool
+) -> None:
+    """Add a label to a media file, unless its newest one says the same; in a transaction.
+
+    Raises:
+        ForbiddenError: the file has another label, which this sender may not change.
+    """
+    # Without the lock, two equal labels that come at once would both be added. A stronger one would
+    # wait for all who sent this file at the same time, and they for this one: their rows name it.
+    await connection.execute("SELECT FROM media WHERE media_id = %s FOR NO KEY UPDATE", (media_id,))
+    newest = await connection.execute(
+        "SELECT label FROM label AS given WHERE media_id = %s AND retracts IS NULL"
+        " AND NOT EXISTS (SELECT FROM label WHERE retracts = given.label_id)"
+        " ORDER BY label_id DESC LIMIT 1",
+        (media_id,),
+    )
+    known = await newest.fetchone()
+    if known is not None and known != (label,) and not may_relabel:
+        raise ForbiddenError(
+            f"The media file {media_id} has another label. A key needs the scope 'label' to change "
+            "it. Send the file without a label, or with that one."
+        )
+    if known != (label,):
+        await connection.execute(
+            "INSERT INTO label (media_id, label, origin, author) VALUES (%s, %s, %s, %s)",
+            (media_id, label, LABEL_ORIGIN, author),
+        )
