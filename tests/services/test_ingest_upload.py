@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, cast
@@ -217,6 +218,19 @@ def test_files_are_settled_in_one_order_and_answered_in_theirs() -> None:
     assert {r.media_id: r.sha256 for r in answer.receipts} == {
         event.media_id: event.sha256 for event in notes.events
     }
+
+
+def test_equal_files_of_several_sources_are_settled_by_their_sources() -> None:
+    notes = Notes()
+
+    async def run() -> None:
+        deposits = deposits_of(notes)
+        told = [(await deposits.store(arriving([PNG_HEAD])), source) for source in "bca"]
+        uploads = uploads_of(notes, deposits)
+        await uploads.acknowledge([(d, replace(described(), source=s)) for d, s in told])
+
+    asyncio.run(run())
+    assert [event.source for event in notes.events] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def import_media(
         bool, typer.Option("--label-by-folder", help="Label each file by the name of its folder.")
     ] = False,
     parallel: Annotated[
-        int, typer.Option(min=1, max=64, help="Number of files to send at the same time.")
+        int,
+        typer.Option(min=1, max=64, help="Number of requests at a time; small files share them."),
     ] = 8,
     key: Annotated[
         str | None,

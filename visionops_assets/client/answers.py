@@ -16,6 +16,27 @@ class Receipt(TolerantRecord):
     status: MediaStatus
 
 
+class Refusal(TolerantRecord):
+    """Why one file of several was refused."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class FileResult(TolerantRecord):
+    """The result of one file of several: a receipt or a refusal."""
+
+    receipt: Receipt | None = None
+    refusal: Refusal | None = None
+
+
+class SeveralResults(TolerantRecord):
+    """The results of several files, in their order."""
+
+    results: list[FileResult]
+
+
 class BegunUpload(TolerantRecord):
     """A resumable upload that has no bytes yet."""
 

@@ -1,5 +1,6 @@
 """The client of ingest: one call per upload, sent again until it is acknowledged."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from visionops_assets.client.connection import Connection, ServiceClient, read_a
 from visionops_assets.client.content import Content, as_content
 from visionops_assets.client.resumable import upload_in_pieces
 from visionops_assets.client.retrying import Retrying
+from visionops_assets.client.several import SmallFile, upload_several
 from visionops_assets.errors import RefusedError, ServerUnreachableError
 
 __all__ = ["IN_PIECES_ABOVE_BYTES", "IngestClient", "Receipt"]
@@ -84,16 +86,21 @@ class IngestClient(ServiceClient):
             OSError: the file cannot be read.
         """
         body = as_content(content)
-        said = {
-            "source": source,
-            "filename": _shown_name(filename) if filename else None,
-            "captured_at": _in_utc(captured_at) if captured_at else None,
-            "label": label,
-        }
-        described = {name: value for name, value in said.items() if value is not None}
+        described = {"source": source} | said_of(filename, captured_at, label)
         if body.size_bytes > IN_PIECES_ABOVE_BYTES and idempotency_key is None:
             return upload_in_pieces(self._connection, self._retrying, body, described)
         return self._upload_at_once(body, described, idempotency_key)
+
+    def upload_several(
+        self, files: Sequence[SmallFile], source: str
+    ) -> list[Receipt | RefusedError]:
+        """Upload small files in one request; return the receipt or the refusal of each.
+
+        Raises:
+            RefusedError: the service refuses the whole request, and took none of the files.
+            ServerUnreachableError: not acknowledged within `retry_for_s`.
+        """
+        return upload_several(self._connection, self._retrying, files, source)
 
     def _upload_at_once(
         self, body: Content, described: dict[str, str], idempotency_key: str | None
@@ -112,6 +119,18 @@ class IngestClient(ServiceClient):
                 )
 
         return read_as(Receipt, self._retrying.call(attempt))
+
+
+def said_of(
+    filename: str | None, captured_at: datetime | None, label: str | None
+) -> dict[str, str]:
+    """Return the facts about a file as ingest reads them, without those that are not known."""
+    said = {
+        "filename": _shown_name(filename) if filename else None,
+        "captured_at": _in_utc(captured_at) if captured_at else None,
+        "label": label,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _shown_name(filename: str) -> str:

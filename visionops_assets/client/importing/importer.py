@@ -1,10 +1,11 @@
-"""The import of many files: several in flight, each noted once it is acknowledged.
+"""The import of many files: several requests in flight, each file noted once it is acknowledged.
 
-A worker takes a file, uploads it and reports. Only the thread that calls `run` keeps the journal
-and the result.
+A worker takes a group of files, uploads it and reports. Only the thread that calls `run` keeps the
+journal and the result.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from queue import SimpleQueue
@@ -13,9 +14,11 @@ from typing import Protocol
 
 from visionops_assets.client.answers import Receipt
 from visionops_assets.client.content import Content
+from visionops_assets.client.importing.grouping import grouped
 from visionops_assets.client.importing.journal import Journal, Order
 from visionops_assets.client.importing.listing import Failure, Item, Place
-from visionops_assets.client.ingest import IngestClient
+from visionops_assets.client.ingest import IngestClient, said_of
+from visionops_assets.client.several import SmallFile
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
 
 _KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -49,7 +52,7 @@ class ImportResult:
 
 
 class Importer:
-    """Imports files of one place, `parallel` of them at a time."""
+    """Imports files of one place, by `parallel` requests at a time."""
 
     def __init__(self, client: IngestClient, place: Place, order: Order, parallel: int) -> None:
         self._client = client
@@ -57,9 +60,10 @@ class Importer:
         self._order = order
         self._parallel = parallel
         self._stopping = Event()
+        self._one_by_one = Event()
 
     def stop(self) -> None:
-        """Begin no further file; `run` returns once those in flight have ended."""
+        """Begin no further request; `run` returns once those in flight have ended."""
         self._stopping.set()
         self._client.stop_retrying()
 
@@ -67,7 +71,7 @@ class Importer:
         """Import files, and return once the last one is settled, or after `stop`."""
         result = ImportResult()
         answers: SimpleQueue[_Answer | None] = SimpleQueue()
-        source = _Shared(iter(items))
+        source = _Shared(grouped(items))
         for _ in range(self._parallel):
             # A daemon, so that the process can end without waiting for the files in flight.
             Thread(target=self._work, args=(source, answers, watcher), daemon=True).start()
@@ -84,12 +88,50 @@ class Importer:
     def _work(
         self, source: "_Shared", answers: "SimpleQueue[_Answer | None]", watcher: Watcher
     ) -> None:
-        while not self._stopping.is_set() and (item := source.take()):
-            try:
-                answers.put(_Answer(item, self._upload(item, watcher)))
-            except Exception as error:  # Any error ends this file, not this thread.
-                answers.put(_Answer(item, error))
+        while not self._stopping.is_set() and (group := source.take()):
+            together = self._upload_together(group, watcher)
+            for item, outcome in together.items():
+                answers.put(_Answer(item, outcome))
+            for item in group:
+                if item not in together and not self._stopping.is_set():
+                    answers.put(_Answer(item, self._upload_alone(item, watcher)))
         answers.put(None)
+
+    def _upload_together(
+        self, group: list[Item], watcher: Watcher
+    ) -> Mapping[Item, Receipt | Exception]:
+        """Upload files in one request, and return what came of those that it took or refused."""
+        files = {} if len(group) == 1 or self._one_by_one.is_set() else self._read(group)
+        if not files:
+            return {}
+        try:
+            outcomes = self._client.upload_several(list(files.values()), self._order.source)
+        except RefusedError:
+            # By an earlier version, by a proxy, or for one of the files: that is seen one by one.
+            self._one_by_one.set()
+            return {}
+        except Exception as error:  # Any error ends these files, not this thread.
+            return dict.fromkeys(files, error)
+        watcher.sent(sum(item.size_bytes for item in files))
+        return dict(zip(files, outcomes, strict=True))
+
+    def _read(self, group: list[Item]) -> dict[Item, SmallFile]:
+        """Read the files that can be read, and are as large as they were when they were listed."""
+        read = {}
+        for item in group:
+            with suppress(OSError, VisionOpsError):
+                content = self._place.open(item)
+                if content.size_bytes == item.size_bytes:
+                    label = label_of(item.path, self._order)
+                    said = said_of(item.path, item.modified_at, label)
+                    read[item] = SmallFile(b"".join(content.chunks()), said)
+        return read
+
+    def _upload_alone(self, item: Item, watcher: Watcher) -> Receipt | Exception:
+        try:
+            return self._upload(item, watcher)
+        except Exception as error:  # Any error ends this file, not this thread.
+            return error
 
     def _upload(self, item: Item, watcher: Watcher) -> Receipt:
         content = _Counted(self._place.open(item), watcher.sent)
@@ -132,13 +174,13 @@ class _Answer:
 class _Shared:
     """An iterator that several threads take from."""
 
-    def __init__(self, items: Iterator[Item]) -> None:
-        self._items = items
+    def __init__(self, groups: Iterator[list[Item]]) -> None:
+        self._groups = groups
         self._lock = Lock()
 
-    def take(self) -> Item | None:
+    def take(self) -> list[Item] | None:
         with self._lock:
-            return next(self._items, None)
+            return next(self._groups, None)
 
 
 class _Counted:

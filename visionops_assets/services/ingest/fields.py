@@ -79,7 +79,7 @@ class MediaFields(Record):
         """Return the facts about one file: these, replaced by those of a JSON object.
 
         Raises:
-            InvalidRequestError: it is none, or a field is unknown or cannot be used.
+            InvalidRequestError: it is no JSON object, or a field is unknown or cannot be used.
         """
         try:
             own = UploadQuery.model_validate_json(said)
