@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from tests.deploy.monitoring import alerts
 from visionops_assets.cli import app
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.http.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
 
 ROOT = Path(__file__).parents[1]

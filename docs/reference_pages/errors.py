@@ -7,7 +7,7 @@ from http import HTTPStatus
 from reference_pages.markdown import code, page, table
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources import object_store  # noqa: F401 - Defines one, too.
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.http.problems import STATUS_BY_CODE
 
 _INTRODUCTION = """\
 An HTTP service answers an error with a problem document ([RFC

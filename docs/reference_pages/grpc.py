@@ -12,7 +12,7 @@ from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE, PipelineOptions,
 from visionops_assets.services.gateway.calls import STATUS_CODES
 from visionops_assets.services.gateway.grpc_door import CONNECTION_MINUTES, IDLE_MINUTES
 from visionops_assets.services.gateway.grpc_methods import MESSAGE_OVERHEAD_BYTES
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.http.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
 
 _CLASSES, _EMBEDDING_SIZE = 3, 64

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from reference_pages.applications import applications
 from reference_pages.markdown import code, page, table
-from visionops_assets.services.access import Guard
+from visionops_assets.services.http.access import Guard
 from visionops_assets.settings import Settings
 
 _INTRODUCTION = """\

@@ -18,7 +18,7 @@ from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import KEY_PATTERN, bearer_header, revoke
 from visionops_assets.contracts import Scope
-from visionops_assets.services.connections import MAX_CONNECTIONS
+from visionops_assets.services.http.connections import MAX_CONNECTIONS
 from visionops_assets.settings import Settings
 
 PNG = saved(picture(), "PNG")

@@ -15,7 +15,7 @@ from tests.services.ingest_bodies import arriving, collected
 from visionops_assets.client.ingest import IngestClient, Receipt
 from visionops_assets.client.several import SmallFile
 from visionops_assets.errors import RefusedError, ServerUnreachableError
-from visionops_assets.services.forms import FormReader
+from visionops_assets.services.http.forms import FormReader
 
 FILES = [SmallFile(b"abc", {"filename": "a.png"}), SmallFile(b"", {"label": "cat"})]
 RECEIPT = {

@@ -35,7 +35,7 @@ from visionops_assets.contracts import Arm, MediaKind, Role
 from visionops_assets.errors import MediaError, ServerUnreachableError
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.rollouts import is_picked
-from visionops_assets.services.slow_refusals import PAUSE_S
+from visionops_assets.services.http.slow_refusals import PAUSE_S
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_frame
 

@@ -26,7 +26,7 @@ from visionops_assets.catalog.datasets import add_snapshot
 from visionops_assets.catalog.schema import Label, SignInLink, Snapshot
 from visionops_assets.catalog.sign_in import create_link, redeem
 from visionops_assets.errors import UnauthenticatedError
-from visionops_assets.services import cookies
+from visionops_assets.services.http import cookies
 from visionops_assets.settings import Settings
 
 PICTURE = FilePayload(name="picture.png", mimeType="image/png", buffer=saved(picture(), "PNG"))

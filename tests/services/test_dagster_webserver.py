@@ -15,7 +15,7 @@ from visionops_assets.services.dagster_webserver import (
     OwnPagesOnly,
     allowed_hosts,
 )
-from visionops_assets.services.http_server import LOOPBACK_HOSTS
+from visionops_assets.services.http.server import LOOPBACK_HOSTS
 from visionops_assets.settings import Settings
 
 OWN = {"host": "127.0.0.1:3000"}

@@ -28,7 +28,7 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
-from visionops_assets.services import known_keys
+from visionops_assets.services.http import known_keys
 
 PREDICT, LABEL = "/v1/predict", f"/v1/predictions/{UUID(int=1)}/label"
 RAW = {"content-type": "image/png"}
@@ -366,7 +366,7 @@ def test_without_the_catalog_known_keys_predict_on_and_labels_wait(
     client.post(PREDICT, content=PNG, headers=RAW)
     assert client.get("/readyz").status_code == 200
     catalog.is_down = True
-    monkeypatch.setattr("visionops_assets.services.health.KEPT_S", 0.0)
+    monkeypatch.setattr("visionops_assets.services.http.health.KEPT_S", 0.0)
     monkeypatch.setattr(known_keys, "FRESH_S", 0.0)
     assert client.get("/readyz").status_code == 200
     assert client.post(PREDICT, content=PNG, headers=RAW).status_code == 200

@@ -36,9 +36,9 @@ from visionops_assets.errors import (
 from visionops_assets.services.gateway import grpc_door, grpc_methods
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.calls import STATUS_CODES, Call, Calls, _client
-from visionops_assets.services.problems import STATUS_BY_CODE, UNTOLD
-from visionops_assets.services.request_metrics import RequestMetrics
-from visionops_assets.services.slow_refusals import PAUSE_S
+from visionops_assets.services.http.problems import STATUS_BY_CODE, UNTOLD
+from visionops_assets.services.http.request_metrics import RequestMetrics
+from visionops_assets.services.http.slow_refusals import PAUSE_S
 
 Metadata = dict[str, str]
 

@@ -25,7 +25,7 @@ from visionops_assets.errors import (
 )
 from visionops_assets.services.gateway import inference as inference_module
 from visionops_assets.services.gateway.inference import Inference, TritonChannel
-from visionops_assets.services.problems import detail_of
+from visionops_assets.services.http.problems import detail_of
 
 
 def text(value: str) -> bytes:

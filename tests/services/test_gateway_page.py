@@ -200,7 +200,7 @@ def test_a_link_signs_in_by_the_key_that_it_is_exchanged_for(
 def test_a_revoked_key_ends_the_session(
     client: AsgiClient, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visionops_assets.services.known_keys.FRESH_S", 0.0)
+    monkeypatch.setattr("visionops_assets.services.http.known_keys.FRESH_S", 0.0)
     headers = signed_in(client, catalog, Scope.PREDICT)
     catalog.revoke_all()
     assert client.get(SESSION, headers=headers).status_code == 401

@@ -11,9 +11,9 @@ from tests.services.gateway_fakes import CHAMPION, PNG, FakeCatalog, FakeTriton,
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import OverloadedError
-from visionops_assets.services import known_keys
 from visionops_assets.services.gateway import streams
 from visionops_assets.services.gateway.stream import MAX_FRAMES_UNDER_WAY
+from visionops_assets.services.http import known_keys
 
 STREAM = "/v1/stream"
 

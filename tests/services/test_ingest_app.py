@@ -18,7 +18,7 @@ from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import Access, Principal
+from visionops_assets.services.http.access import Access, Principal
 from visionops_assets.services.ingest import counting
 from visionops_assets.services.ingest.app import create_app
 from visionops_assets.services.ingest.received import TOGETHER_FILES

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.services.access import Principal
+from visionops_assets.services.http.access import Principal
+from visionops_assets.services.http.text import MAX_TEXT_CHARACTERS, PlainText, is_unseen
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
     MediaFields,
@@ -19,7 +20,6 @@ from visionops_assets.services.ingest.fields import (
     contradicts,
     display_name,
 )
-from visionops_assets.services.text import MAX_TEXT_CHARACTERS, PlainText, is_unseen
 
 TEXT = TypeAdapter[str](PlainText)
 TIME = TypeAdapter[datetime](UtcTime)

@@ -27,7 +27,11 @@ USES = {
     "opencv-python-headless": ("cv2", "vision.preprocessing", RUNS),
     "torch": ("torch", "vision.training", RUNS),
     "tritonclient": ("tritonclient.grpc", "resources.triton", RUNS),
-    "prometheus-client": ("prometheus_client", "services.request_metrics", "services.gateway.app"),
+    "prometheus-client": (
+        "prometheus_client",
+        "services.http.request_metrics",
+        "services.gateway.app",
+    ),
     "pandas": ("pandas", "resources.tables", RUNS),
     "boto3": ("boto3", "stack.warm_clients", CODE_SERVER),
     "mlflow": ("mlflow", "resources.tracking", RUNS),

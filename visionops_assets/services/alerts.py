@@ -18,17 +18,17 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from visionops_assets.catalog.alerts import ToldAlert, note_alerts
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import UnauthenticatedError
-from visionops_assets.services.access import presented_key
-from visionops_assets.services.api_pages import Tag, create_api
-from visionops_assets.services.body import body_of, read_json, whole
-from visionops_assets.services.health import catalog_check, install_health
-from visionops_assets.services.http_server import RequestLog, serve
-from visionops_assets.services.problems import install_problem_handlers, problems
-from visionops_assets.services.request_metrics import (
+from visionops_assets.services.http.access import presented_key
+from visionops_assets.services.http.api_pages import Tag, create_api
+from visionops_assets.services.http.body import body_of, read_json, whole
+from visionops_assets.services.http.health import catalog_check, install_health
+from visionops_assets.services.http.problems import install_problem_handlers, problems
+from visionops_assets.services.http.request_metrics import (
     MetricsMiddleware,
     RequestMetrics,
     service_registry,
 )
+from visionops_assets.services.http.server import RequestLog, serve
 from visionops_assets.settings import Settings, load_settings
 
 DESCRIPTION = """

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from visionops_assets.services.http_server import LOOPBACK_HOSTS
-from visionops_assets.services.problems import problem
+from visionops_assets.services.http.problems import problem
+from visionops_assets.services.http.server import LOOPBACK_HOSTS
 from visionops_assets.settings import Settings, load_settings
 
 _GRAPHQL = "/graphql"

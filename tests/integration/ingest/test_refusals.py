@@ -15,7 +15,7 @@ from tests.vision.corpus import CASES, Case
 from tests.waiting import eventually
 from visionops_assets.contracts import Scope
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.http.problems import STATUS_BY_CODE
 from visionops_assets.settings import Settings
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}

@@ -28,7 +28,7 @@ from visionops_assets.catalog.schema import Media, ResumableUpload
 from visionops_assets.contracts import MediaStatus, Scope
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.problems import STATUS_BY_CODE
+from visionops_assets.services.http.problems import STATUS_BY_CODE
 from visionops_assets.services.sweep import Sweep
 from visionops_assets.settings import Settings
 

@@ -9,7 +9,7 @@ from visionops_assets.services.camera.app import create_app
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.ingest import IngestUploads
 from visionops_assets.services.camera.running import RunningCamera
-from visionops_assets.services.http_server import serve
+from visionops_assets.services.http.server import serve
 from visionops_assets.settings import load_settings
 
 

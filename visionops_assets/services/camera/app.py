@@ -8,12 +8,12 @@ import anyio.to_thread
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.camera.metrics import CameraCollector
-from visionops_assets.services.health import install_health
-from visionops_assets.services.http_server import RequestLog
-from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.http.api_pages import OPERATION, create_api
+from visionops_assets.services.http.health import install_health
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.server import RequestLog
 
 DESCRIPTION = """
 Cuts the streams of cameras into clips and stills, and uploads them to ingest. Cameras are added and

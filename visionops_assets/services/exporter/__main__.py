@@ -2,7 +2,7 @@
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services.exporter.app import create_app
-from visionops_assets.services.http_server import serve
+from visionops_assets.services.http.server import serve
 from visionops_assets.settings import load_settings
 
 if __name__ == "__main__":

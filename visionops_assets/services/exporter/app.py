@@ -9,15 +9,15 @@ from prometheus_client.registry import Collector
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.services.api_pages import OPERATION, create_api
 from visionops_assets.services.exporter.decisions import decision_metrics
 from visionops_assets.services.exporter.families import gauge
 from visionops_assets.services.exporter.health import health_metrics
 from visionops_assets.services.exporter.media import media_metrics
 from visionops_assets.services.exporter.models import model_metrics
-from visionops_assets.services.http_server import RequestLog
-from visionops_assets.services.problems import install_problem_handlers
-from visionops_assets.services.request_metrics import service_registry
+from visionops_assets.services.http.api_pages import OPERATION, create_api
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.request_metrics import service_registry
+from visionops_assets.services.http.server import RequestLog
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """

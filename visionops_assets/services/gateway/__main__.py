@@ -3,7 +3,7 @@
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.inference import TritonChannel
-from visionops_assets.services.http_server import serve
+from visionops_assets.services.http.server import serve
 from visionops_assets.settings import load_settings
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pydantic import Field
 from visionops_assets.contracts import Record, Role
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.inference import Inference
-from visionops_assets.services.problems import detail_of, status_of
+from visionops_assets.services.http.problems import detail_of, status_of
 
 _PREDICTION = {
     "label": "car",

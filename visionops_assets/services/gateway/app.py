@@ -8,8 +8,6 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.services.access import Access
-from visionops_assets.services.api_pages import create_api
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.browser import add_page
 from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
@@ -28,11 +26,13 @@ from visionops_assets.services.gateway.routes import (
 from visionops_assets.services.gateway.sessions import add_session_routes
 from visionops_assets.services.gateway.streams import Streams
 from visionops_assets.services.gateway.unserved import Unserved
-from visionops_assets.services.health import catalog_check, install_health, lasting
-from visionops_assets.services.http_server import RequestLog
-from visionops_assets.services.known_keys import KEPT_WITHOUT_CATALOG_S
-from visionops_assets.services.problems import install_problem_handlers
-from visionops_assets.services.request_metrics import MetricsMiddleware
+from visionops_assets.services.http.access import Access
+from visionops_assets.services.http.api_pages import create_api
+from visionops_assets.services.http.health import catalog_check, install_health, lasting
+from visionops_assets.services.http.known_keys import KEPT_WITHOUT_CATALOG_S
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.request_metrics import MetricsMiddleware
+from visionops_assets.services.http.server import RequestLog
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import FileResponse, Response
 
-from visionops_assets.services.api_pages import NO_SNIFFING
+from visionops_assets.services.http.api_pages import NO_SNIFFING
 
 FOLDER = Path(__file__).with_name("page")
 FILES_PATH = "/page"

@@ -21,10 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from visionops_assets.errors import InvalidLengthError, SlowBodyError, VisionOpsError
-from visionops_assets.services.http_server import RequestLog, client_of
-from visionops_assets.services.problems import detail_of, retry_after_s, status_of
-from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
-from visionops_assets.services.slow_refusals import SlowRefusals
+from visionops_assets.services.http.problems import detail_of, retry_after_s, status_of
+from visionops_assets.services.http.request_metrics import MetricsMiddleware, RequestMetrics
+from visionops_assets.services.http.server import RequestLog, client_of
+from visionops_assets.services.http.slow_refusals import SlowRefusals
 
 CODE_KEY, RETRY_AFTER_KEY = "visionops-code", "retry-after"
 CLIENT_CLOSED_REQUEST = 499

@@ -20,7 +20,6 @@ from visionops_assets.errors import (
     NotFoundError,
     OverloadedError,
 )
-from visionops_assets.services.access import Access, Principal
 from visionops_assets.services.gateway.admission import RETRY_AFTER_S, Admission
 from visionops_assets.services.gateway.images import (
     OPENAPI_IMAGE,
@@ -31,7 +30,8 @@ from visionops_assets.services.gateway.images import (
 from visionops_assets.services.gateway.predictor import HEADER_BYTES
 from visionops_assets.services.gateway.routes import PREDICT_PROBLEMS, PREDICTIONS
 from visionops_assets.services.gateway.shares import Shares
-from visionops_assets.services.problems import problems
+from visionops_assets.services.http.access import Access, Principal
+from visionops_assets.services.http.problems import problems
 from visionops_assets.settings import Settings
 from visionops_assets.vision.inspection import check_image_header
 from visionops_assets.vision.sandbox.decoder import DecoderSandbox

@@ -13,8 +13,8 @@ from tritonclient.grpc import service_pb2
 from visionops_assets.errors import SettingsError
 from visionops_assets.services.gateway.calls import Calls, reading_itself
 from visionops_assets.services.gateway.grpc_methods import GrpcMethods, max_message_bytes
-from visionops_assets.services.health import Readiness
-from visionops_assets.services.request_metrics import RequestMetrics
+from visionops_assets.services.http.health import Readiness
+from visionops_assets.services.http.request_metrics import RequestMetrics
 from visionops_assets.settings import Settings
 
 SERVICE = "inference.GRPCInferenceService"

@@ -17,7 +17,6 @@ from visionops_assets.errors import (
     OverloadedError,
     VisionOpsError,
 )
-from visionops_assets.services.access import Access, Principal, presented_key
 from visionops_assets.services.gateway.admission import (
     MAX_HELD_BYTES,
     RETRY_AFTER_S,
@@ -44,6 +43,7 @@ from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER
 from visionops_assets.services.gateway.shares import Shares
+from visionops_assets.services.http.access import Access, Principal, presented_key
 from visionops_assets.settings import Settings
 
 MESSAGE_OVERHEAD_BYTES = 1024**2

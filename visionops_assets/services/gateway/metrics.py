@@ -5,7 +5,7 @@ from collections.abc import Callable
 from prometheus_client import Counter, Gauge, generate_latest
 
 from visionops_assets.contracts import Arm
-from visionops_assets.services.request_metrics import RequestMetrics, service_registry
+from visionops_assets.services.http.request_metrics import RequestMetrics, service_registry
 
 REJECTIONS = ("in_flight", "memory", "streams", "breaker", "triton_queue")
 

@@ -13,9 +13,6 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.api_pages import Tag
-from visionops_assets.services.body import body_of, read_json, whole
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
 from visionops_assets.services.gateway.direct import direct, read_query
@@ -30,8 +27,11 @@ from visionops_assets.services.gateway.images import (
 )
 from visionops_assets.services.gateway.lists import predict_list
 from visionops_assets.services.gateway.predictor import Ask, Predictor
-from visionops_assets.services.problems import problems
-from visionops_assets.services.text import PlainText
+from visionops_assets.services.http.access import PROTECTED, Access, Principal
+from visionops_assets.services.http.api_pages import Tag
+from visionops_assets.services.http.body import body_of, read_json, whole
+from visionops_assets.services.http.problems import problems
+from visionops_assets.services.http.text import PlainText
 from visionops_assets.settings import Settings
 
 PREDICTIONS = Tag("predictions", "Answers of the model that serves.")

@@ -14,10 +14,10 @@ from visionops_assets.catalog.sign_in import SESSION_LIFETIME, end_session, rede
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import ServerUnreachableError
 from visionops_assets.redaction import without_credentials
-from visionops_assets.services import cookies
-from visionops_assets.services.access import Access, Principal
-from visionops_assets.services.body import body_of, read_json, whole
-from visionops_assets.services.http_server import LOOPBACK_HOSTS
+from visionops_assets.services.http import cookies
+from visionops_assets.services.http.access import Access, Principal
+from visionops_assets.services.http.body import body_of, read_json, whole
+from visionops_assets.services.http.server import LOOPBACK_HOSTS
 from visionops_assets.settings import Settings, mlflow_page
 
 _log = logging.getLogger(__name__)

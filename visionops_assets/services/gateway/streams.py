@@ -22,7 +22,6 @@ from visionops_assets.errors import (
     UnauthenticatedError,
     VisionOpsError,
 )
-from visionops_assets.services.access import Access, Principal, presented_key
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import FrameResult, Refusal
 from visionops_assets.services.gateway.metrics import GatewayMetrics
@@ -30,7 +29,8 @@ from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER, PredictQuery
 from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.services.gateway.stream import GOING_AWAY, POLICY_VIOLATION, Stream
-from visionops_assets.services.problems import problem
+from visionops_assets.services.http.access import Access, Principal, presented_key
+from visionops_assets.services.http.problems import problem
 from visionops_assets.settings import Settings
 
 DRAIN_S = 5.0

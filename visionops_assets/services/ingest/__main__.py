@@ -1,6 +1,6 @@
 """Runs the ingest service: `python -m visionops_assets.services.ingest`."""
 
-from visionops_assets.services.http_server import serve
+from visionops_assets.services.http.server import serve
 from visionops_assets.services.ingest.app import create_app
 from visionops_assets.settings import load_settings
 

@@ -11,10 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.uploads import UploadLedger
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import Access
-from visionops_assets.services.api_pages import OPERATION, create_api
-from visionops_assets.services.health import catalog_check, install_health
-from visionops_assets.services.http_server import RequestLog
+from visionops_assets.services.http.access import Access
+from visionops_assets.services.http.api_pages import OPERATION, create_api
+from visionops_assets.services.http.health import catalog_check, install_health
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.request_metrics import MetricsMiddleware, RequestMetrics
+from visionops_assets.services.http.server import RequestLog
 from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.ingest.media_routes import UPLOADS_TAG, media_routes
@@ -23,8 +25,6 @@ from visionops_assets.services.ingest.resumable_routes import RESUMABLE_TAG, res
 from visionops_assets.services.ingest.state_routes import STATE_TAG, state_routes
 from visionops_assets.services.ingest.upload import Uploads
 from visionops_assets.services.ingest.video_check import VideoCheck
-from visionops_assets.services.problems import install_problem_handlers
-from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """

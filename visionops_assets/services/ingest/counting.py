@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.services.forms import FormReader
+from visionops_assets.services.http.forms import FormReader
 
 MAX_BATCH_FILES = 500
 COUNTED_BYTES = 16 * 1024**2

@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.services.access import Principal
-from visionops_assets.services.text import PlainText, composed, is_unseen
+from visionops_assets.services.http.access import Principal
+from visionops_assets.services.http.text import PlainText, composed, is_unseen
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

@@ -7,10 +7,11 @@ from fastapi import Request
 
 from visionops_assets.catalog.uploads import Deposit, Description
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
-from visionops_assets.services.access import Principal
-from visionops_assets.services.body import body_of
-from visionops_assets.services.forms import FormReader, is_form
-from visionops_assets.services.http_server import FORM_OVERHEAD_BYTES
+from visionops_assets.services.http.access import Principal
+from visionops_assets.services.http.body import body_of
+from visionops_assets.services.http.forms import FormReader, is_form
+from visionops_assets.services.http.problems import detail_of, status_of
+from visionops_assets.services.http.server import FORM_OVERHEAD_BYTES
 from visionops_assets.services.ingest.answers import BatchAnswer, BatchResult, Refusal
 from visionops_assets.services.ingest.counting import (
     MAX_BATCH_FILES,
@@ -23,7 +24,6 @@ from visionops_assets.services.ingest.fields import MediaFields, UploadQuery, di
 from visionops_assets.services.ingest.received import ReceivedFile, ReceivedFiles
 from visionops_assets.services.ingest.repetition import RepeatedRequest
 from visionops_assets.services.ingest.upload import Acknowledgement, Uploads
-from visionops_assets.services.problems import detail_of, status_of
 from visionops_assets.settings import Settings
 
 MAX_BATCH_BODIES = 8

@@ -8,14 +8,14 @@ from prometheus_client import Counter, Histogram
 
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.api_pages import Tag
-from visionops_assets.services.http_server import FORM_TYPE
+from visionops_assets.services.http.access import PROTECTED, Access, Principal
+from visionops_assets.services.http.api_pages import Tag
+from visionops_assets.services.http.problems import problems
+from visionops_assets.services.http.server import FORM_TYPE
 from visionops_assets.services.ingest.answers import BatchAnswer, UploadReceipt
 from visionops_assets.services.ingest.counting import MAX_BATCH_FILES
 from visionops_assets.services.ingest.fields import MediaFields, UploadQuery
 from visionops_assets.services.ingest.intake import Intake
-from visionops_assets.services.problems import problems
 
 UPLOADS_TAG = Tag("uploads", "Files in one request: one, or a batch.")
 UPLOADS = Counter(

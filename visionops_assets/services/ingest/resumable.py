@@ -26,7 +26,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import Principal
+from visionops_assets.services.http.access import Principal
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.fields import UploadQuery

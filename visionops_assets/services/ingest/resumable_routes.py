@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 from visionops_assets.catalog.resumable import ResumableState
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.errors import InvalidRequestError, ResumableConflictError
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.api_pages import Tag
-from visionops_assets.services.body import body_of
+from visionops_assets.services.http.access import PROTECTED, Access, Principal
+from visionops_assets.services.http.api_pages import Tag
+from visionops_assets.services.http.body import body_of
+from visionops_assets.services.http.problems import problems
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.fields import UploadQuery
 from visionops_assets.services.ingest.resumable import ResumableUploads
-from visionops_assets.services.problems import problems
 from visionops_assets.settings import Settings
 
 RESUMABLE_TAG = Tag(

@@ -15,8 +15,9 @@ from visionops_assets.contracts import Scope
 from visionops_assets.errors import NotFoundError
 from visionops_assets.redaction import for_clients
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.api_pages import Tag
+from visionops_assets.services.http.access import PROTECTED, Access, Principal
+from visionops_assets.services.http.api_pages import Tag
+from visionops_assets.services.http.problems import problems
 from visionops_assets.services.ingest.answers import (
     FrameSummary,
     MediaState,
@@ -24,7 +25,6 @@ from visionops_assets.services.ingest.answers import (
     Reason,
     Stats,
 )
-from visionops_assets.services.problems import problems
 from visionops_assets.vision.headers import image_format
 
 STATE_TAG = Tag("state", "The state of media.")

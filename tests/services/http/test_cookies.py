@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from visionops_assets.errors import ForbiddenError
-from visionops_assets.services.cookies import PATH, forget, keep, key_in_cookie
+from visionops_assets.services.http.cookies import PATH, forget, keep, key_in_cookie
 
 KEY = "vo_12345678_secret"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from visionops_assets.services import slow_refusals
-from visionops_assets.services.http_server import client_of, note_key_prefix
-from visionops_assets.services.slow_refusals import PAUSE_S, SlowRefusals
+from visionops_assets.services.http import slow_refusals
+from visionops_assets.services.http.server import client_of, note_key_prefix
+from visionops_assets.services.http.slow_refusals import PAUSE_S, SlowRefusals
 
 
 class Asked:

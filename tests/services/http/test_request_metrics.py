@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from tests.services.asgi_client import AsgiClient
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.services.problems import install_problem_handlers
-from visionops_assets.services.request_metrics import MetricsMiddleware, RequestMetrics
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.request_metrics import MetricsMiddleware, RequestMetrics
 
 ROUTE = "/items/{item}"
 

@@ -32,11 +32,11 @@ from visionops_assets.errors import (
     SettingsError,
     UnauthenticatedError,
 )
-from visionops_assets.services.cookies import key_in_cookie
-from visionops_assets.services.http_server import note_key_prefix
-from visionops_assets.services.known_keys import KnownKey, KnownKeys
-from visionops_assets.services.problems import problems
-from visionops_assets.services.rates import Windows
+from visionops_assets.services.http.cookies import key_in_cookie
+from visionops_assets.services.http.known_keys import KnownKey, KnownKeys
+from visionops_assets.services.http.problems import problems
+from visionops_assets.services.http.rates import Windows
+from visionops_assets.services.http.server import note_key_prefix
 from visionops_assets.settings import Settings
 
 ATTEMPTS = RateLimitItemPerSecond(20)

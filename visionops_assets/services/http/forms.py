@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
-from visionops_assets.services.http_server import FORM_TYPE
+from visionops_assets.services.http.server import FORM_TYPE
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

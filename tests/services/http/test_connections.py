@@ -10,8 +10,12 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from visionops_assets.services import connections
-from visionops_assets.services.connections import MAX_HEAD_BYTES, GuardedProtocol, max_connections
+from visionops_assets.services.http import connections
+from visionops_assets.services.http.connections import (
+    MAX_HEAD_BYTES,
+    GuardedProtocol,
+    max_connections,
+)
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

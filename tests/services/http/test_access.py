@@ -18,11 +18,11 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import SettingsError
-from visionops_assets.services import access, known_keys
-from visionops_assets.services.access import PROTECTED, Access, Principal
-from visionops_assets.services.http_server import RequestLog
+from visionops_assets.services.http import access, known_keys
+from visionops_assets.services.http.access import PROTECTED, Access, Principal
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.server import RequestLog
 from visionops_assets.services.logs import JsonLines
-from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.settings import Settings
 
 scopes = st.sets(st.sampled_from(Scope), min_size=1)

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Form
 import visionops_assets.resources.object_store  # noqa: F401 - defines an error of its own
 from tests.services.asgi_client import AsgiClient
 from visionops_assets import errors
-from visionops_assets.services.problems import (
+from visionops_assets.services.http.problems import (
     STATUS_BY_CODE,
     Problem,
     detail_of,

@@ -18,8 +18,8 @@ from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
-from visionops_assets.services.api_pages import OPERATION
-from visionops_assets.services.problems import problem, problems
+from visionops_assets.services.http.api_pages import OPERATION
+from visionops_assets.services.http.problems import problem, problems
 
 TIMEOUT_S = 2.0
 KEPT_S = 1.0

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tests.services.test_api_pages import APPS
-from visionops_assets.services.text import PlainText
+from tests.services.http.test_api_pages import APPS
+from visionops_assets.services.http.text import PlainText
 
 TEXT = TypeAdapter[str](PlainText)
 PATTERN: str = TEXT.json_schema()["pattern"]

@@ -7,9 +7,9 @@ from fastapi import FastAPI
 
 from tests.services.asgi_client import AsgiClient
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.services import health
-from visionops_assets.services.health import Check, Readiness, install_health, lasting
-from visionops_assets.services.problems import install_problem_handlers
+from visionops_assets.services.http import health
+from visionops_assets.services.http.health import Check, Readiness, install_health, lasting
+from visionops_assets.services.http.problems import install_problem_handlers
 
 
 def service_of(**checks: Check) -> AsgiClient:

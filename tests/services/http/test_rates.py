@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits import RateLimitItemPerHour, RateLimitItemPerMinute, RateLimitItemPerSecond
 
-from visionops_assets.services import rates
-from visionops_assets.services.rates import Windows
+from visionops_assets.services.http import rates
+from visionops_assets.services.http.rates import Windows
 
 LIMIT = RateLimitItemPerSecond(3)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.services.ingest_bodies import PNG_HEAD, arriving, collected, cut_at
 from visionops_assets.errors import InvalidRequestError, SlowBodyError, TooLargeError
-from visionops_assets.services.forms import MAX_FIELD_BYTES, MAX_PARTS, FormReader, Part
+from visionops_assets.services.http.forms import MAX_FIELD_BYTES, MAX_PARTS, FormReader, Part
 
 TYPE = "multipart/form-data; boundary=b"
 Parts = list[tuple[Part, bytes]]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tests.services.ingest_bodies import DISCONNECT, Sender, collected
 from visionops_assets.errors import InvalidLengthError, SlowBodyError, TooLargeError
-from visionops_assets.services import body as body_module
-from visionops_assets.services.body import announced_bytes, body_of
+from visionops_assets.services.http import body as body_module
+from visionops_assets.services.http.body import announced_bytes, body_of
 
 IDLE_S = 0.05
 CHUNKED = {"Transfer-Encoding": "chunked"}

@@ -15,12 +15,12 @@ from tests.services.asgi_client import AsgiClient
 from tests.services.gateway_fakes import FakeCatalog, FakeTriton, gateway_of
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.services import alerts
-from visionops_assets.services.api_pages import Tag, create_api
 from visionops_assets.services.camera.app import create_app as create_camera
 from visionops_assets.services.camera.fleet import Fleet
 from visionops_assets.services.exporter.app import create_app as create_exporter
+from visionops_assets.services.http.api_pages import Tag, create_api
+from visionops_assets.services.http.problems import STATUS_BY_CODE, problems
 from visionops_assets.services.ingest.app import create_app as create_ingest
-from visionops_assets.services.problems import STATUS_BY_CODE, problems
 from visionops_assets.settings import Settings
 
 APPS: dict[str, Callable[[], FastAPI]] = {

@@ -8,11 +8,11 @@ from fastapi import FastAPI, Request, WebSocket
 
 from tests.services.asgi_client import AsgiClient
 from tests.services.asgi_websocket import AsgiWebSocket, opened
-from visionops_assets.services import http_server
-from visionops_assets.services.connections import GuardedProtocol
-from visionops_assets.services.http_server import LoopbackOnly, PlainBodies, RequestLog
+from visionops_assets.services.http import server as http_server
+from visionops_assets.services.http.connections import GuardedProtocol
+from visionops_assets.services.http.problems import install_problem_handlers
+from visionops_assets.services.http.server import LoopbackOnly, PlainBodies, RequestLog
 from visionops_assets.services.logs import JsonLines
-from visionops_assets.services.problems import install_problem_handlers
 from visionops_assets.settings import Settings
 
 

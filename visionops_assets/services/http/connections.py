@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from visionops_assets.services.problems import problem
+from visionops_assets.services.http.problems import problem
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together, and of the trailers of a chunked body."""

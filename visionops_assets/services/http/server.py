@@ -19,10 +19,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visionops_assets.errors import UnsupportedMediaError
-from visionops_assets.services.connections import GuardedProtocol, max_connections
+from visionops_assets.services.http.connections import GuardedProtocol, max_connections
+from visionops_assets.services.http.problems import problem
+from visionops_assets.services.http.slow_refusals import SlowRefusals
 from visionops_assets.services.logs import configure_logging, request_id
-from visionops_assets.services.problems import problem
-from visionops_assets.services.slow_refusals import SlowRefusals
 from visionops_assets.settings import load_settings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
