@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import dagster as dg
@@ -14,12 +15,19 @@ from hypothesis import strategies as st
 from tests.stages.memory_logs import CutCatalog, MemoryLogs
 from visionops_assets.catalog.batches import OffsetRange, Problem
 from visionops_assets.contracts import DeadLetter
-from visionops_assets.errors import MissingCodecError, ServerUnreachableError, VisionOpsError
+from visionops_assets.errors import (
+    InvalidRequestError,
+    MissingCodecError,
+    ServerUnreachableError,
+    VisionOpsError,
+)
 from visionops_assets.resources.topic_reader import QueuedEvent
 from visionops_assets.stages.dead_letters import letters_of
+from visionops_assets.stages.media.assets import raw_media
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.media.events import MAX_EVENT_BYTES, parse_events
 from visionops_assets.stages.media.sensors import media_events
+from visionops_assets.stages.partitions import MEDIA_BATCHES, batch_of
 
 START_S = 1_000_000.0
 
@@ -127,6 +135,56 @@ def test_a_full_batch_does_not_wait() -> None:
 def test_batch_keys_read_back(topic: str, partition: int, start: int, length: int) -> None:
     offsets = OffsetRange(topic, partition, start, start + length)
     assert OffsetRange.parse(offsets.batch_key) == offsets
+
+
+def no_servers_and_batches(*keys: str) -> tuple[dg.DagsterInstance, dict[str, Any]]:
+    """Return an instance that knows partitions of these names, and resources that are not there."""
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions(MEDIA_BATCHES, keys)
+    resources = dict.fromkeys(("broker", "catalog", "object_store"), object())
+    return instance, resources | {"tables": dg.mem_io_manager}
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (None, "this one names none: choose a partition of media_batches."),
+        ("nonsense", "'nonsense' names no batch of media"),
+        ("media-0-3", "'media-0-3' names no batch of media"),
+        ("media-0-3-3", "'media-0-3-3' names no batch of media"),
+        ("media-0-4-3", "'media-0-4-3' names no batch of media"),
+        ("audio-0-1-3", "a batch of another topic than 'media'"),
+        ("predictions-0-1-2", "a batch of another topic than 'media'"),
+    ],
+)
+def test_a_run_of_a_batch_that_cannot_be_is_refused_in_one_sentence(
+    key: str | None, told: str
+) -> None:
+    instance, resources = no_servers_and_batches(*([key] if key else []))
+    result = dg.materialize(
+        [raw_media],
+        partition_key=key,
+        instance=instance,
+        resources=resources,
+        raise_on_error=False,
+    )
+    data = result.failure_data_for_node("raw_media")
+    assert data is not None
+    assert data.user_failure_data is not None
+    assert told in str(data.user_failure_data.description)
+    assert data.user_failure_data.metadata["code"].value == "invalid_request"
+
+
+@pytest.mark.parametrize(("key", "is_known"), [("media-0-1-2", True), ("media-0-2-3", False)])
+def test_a_run_of_a_batch_that_was_never_cut_is_refused(key: str, is_known: bool) -> None:
+    """Dagster starts a run of any partition that is asked for by its API."""
+    instance, _ = no_servers_and_batches("media-0-1-2")
+    refused = pytest.raises(InvalidRequestError, match=f"There is no batch '{key}'")
+    with (
+        dg.build_asset_context(partition_key=key, instance=instance) as context,
+        nullcontext() if is_known else refused,
+    ):
+        assert batch_of(context).batch_key == key
 
 
 def event_of(**fields: object) -> dict[str, object]:

@@ -31,6 +31,14 @@ def finish(instance: dg.DagsterInstance, *keys: str) -> None:
         instance.report_runless_asset_event(frames)
 
 
+def fail(instance: dg.DagsterInstance, key: str) -> None:
+    instance.create_run_for_job(
+        dg.Definitions(jobs=[job]).resolve_job_def("failed"),
+        tags={sensors.PARTITION_TAG: key},
+        status=dg.DagsterRunStatus.FAILURE,
+    )
+
+
 def tick(instance: dg.DagsterInstance) -> tuple[list[str], list[str]]:
     """Evaluate the sensor: the batches that it asks for, and those that it lets go."""
     result: Any = sensors.unfinished_batches(dg.build_sensor_context(instance))
@@ -64,11 +72,7 @@ def test_no_tick_retires_more_than_it_can(
 def test_what_has_no_frames_is_asked_for_again_and_again_stays(
     instance: dg.DagsterInstance,
 ) -> None:
-    instance.create_run_for_job(
-        dg.Definitions(jobs=[job]).resolve_job_def("failed"),
-        tags={sensors.PARTITION_TAG: KEYS[0]},
-        status=dg.DagsterRunStatus.FAILURE,
-    )
+    fail(instance, KEYS[0])
     finish(instance, *KEYS[1:])
     asked_for, retired = tick(instance)
     assert asked_for == [KEYS[0]]
@@ -96,3 +100,12 @@ def test_no_batch_leaves_while_frames_are_made_anew(instance: dg.DagsterInstance
 @dg.job(name="failed")
 def job() -> None:
     """Make runs of it that have failed."""
+
+
+def test_a_partition_of_a_made_up_name_is_not_asked_for_again(
+    instance: dg.DagsterInstance,
+) -> None:
+    for key in ("nonsense", "predictions-0-1-2", "media-0-2-2", KEYS[0]):
+        instance.add_dynamic_partitions(str(media_batches.name), [key])
+        fail(instance, key)
+    assert tick(instance)[0] == [KEYS[0]]

@@ -6,11 +6,14 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from tests.catalog.standings import version
+from tests.catalog.standings import standing, version
+from tests.stages.memory_logs import CutCatalog
 from tests.stages.serving_exports import CANDIDATE
+from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.contracts import Candidate, GateState, GateVerdict
 from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN
-from visionops_assets.stages.datasets.assets import every_class_is_held_out
+from visionops_assets.stages.datasets.assets import every_class_is_held_out, no_group_on_both_sides
+from visionops_assets.stages.evaluation import assets as evaluation
 from visionops_assets.stages.evaluation.assets import gate
 from visionops_assets.stages.serving.assets import model_release
 from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
@@ -72,12 +75,38 @@ def test_a_verdict_on_another_version_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("state", GateState)
-def test_the_check_says_what_the_gate_said(state: GateState) -> None:
-    verdict = version(3, state, groups_needed=4).verdict
-    result = cast("dg.AssetCheckResult", gate(verdict))
+def test_the_check_says_what_the_gate_said_and_what_to_do(
+    state: GateState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = version(3, state, groups_needed=4)
+    now = standing(judged, champion=2)
+    monkeypatch.setattr(evaluation, "model_standing", lambda *_: now)
+    result = cast("dg.AssetCheckResult", gate(judged.verdict, catalog=CutCatalog()))
     assert result.passed == (state is GateState.PASSED)
-    assert result.description == verdict.reason
+    said = judged.verdict.reason
+    assert result.description == (said if result.passed else f"{said} {next_step(judged, now)}")
     assert result.metadata["state"].value == state.value
+
+
+def test_a_verdict_that_the_catalog_lost_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "model_standing", lambda *_: standing())
+    lost = version(3, GateState.REFUSED).verdict
+    result = cast("dg.AssetCheckResult", gate(lost, catalog=CutCatalog()))
+    assert result.description == f"{lost.reason} Its verdict is not in the catalog."
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ((TRAIN, TRAIN), "Each group is on one side."),
+        ((TRAIN, HOLDOUT), "1 group(s) are on both sides. That is a fault of VisionOps"),
+    ],
+)
+def test_a_leak_is_told_in_words(sides: tuple[str, str], said: str) -> None:
+    members = pd.DataFrame([("g", side) for side in sides], columns=["group_id", "split"])
+    result = cast("dg.AssetCheckResult", no_group_on_both_sides(members))
+    assert result.passed == (sides[0] == sides[1])
+    assert str(result.description).startswith(said)
 
 
 @pytest.mark.parametrize(("held", "passes"), [(5, True), (4, False)])

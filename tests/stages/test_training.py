@@ -4,8 +4,8 @@ import pytest
 
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.settings import Settings
+from visionops_assets.stages.requests import NETWORKS, TrainingRequest
 from visionops_assets.stages.training.fitting import training_recipe
-from visionops_assets.stages.training.request import NETWORKS, TrainingRequest, check_request
 from visionops_assets.vision.architectures import BODIES
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(
     request_: TrainingRequest, complaint: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=complaint) as caught:
-        check_request(request_)
+        request_.check()
     assert "\n" not in str(caught.value)
 
 

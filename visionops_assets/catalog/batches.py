@@ -3,6 +3,7 @@
 Not here: the results of processing their media (`processing.py`).
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,7 +16,9 @@ from visionops_assets.catalog.logs import topic_of
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.catalog.schema import ConsumedEvent, Media, MediaBatch
 from visionops_assets.contracts import MediaEvent, MediaStatus
-from visionops_assets.errors import LogTruncatedError
+from visionops_assets.errors import InvalidRequestError, LogTruncatedError
+
+_BATCH_KEY = re.compile(r"(.+)-(\d+)-(\d+)-(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,18 @@ class OffsetRange:
 
     @classmethod
     def parse(cls, batch_key: str) -> "OffsetRange":
-        """Read a batch key back."""
-        topic, partition, start, end = batch_key.rsplit("-", 3)
-        return cls(topic, int(partition), int(start), int(end))
+        """Read a batch key back.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
+        read = _BATCH_KEY.fullmatch(batch_key)
+        offsets = cls(read[1], *map(int, read.groups()[1:])) if read else None
+        if offsets is None or offsets.start >= offsets.end:
+            raise InvalidRequestError(
+                f"{batch_key!r} names no batch of media: its form is TOPIC-PARTITION-START-END."
+            )
+        return offsets
 
 
 @dataclass(frozen=True)

@@ -77,18 +77,15 @@ def _checked(
 ) -> dict[str, Any]:
     """Check the whole request before anything runs; return the configuration of the asset."""
     from visionops_assets.catalog.connection import Catalog
-    from visionops_assets.stages.training.request import (
-        TrainingRequest,
-        check_request,
-        wanted_snapshot,
-    )
+    from visionops_assets.stages.requests import TrainingRequest
+    from visionops_assets.stages.training.request import wanted_snapshot
 
     if snapshot is not None and not snapshot.strip():
         raise InvalidRequestError("--snapshot is empty: name one, or leave it out for the newest.")
     request = TrainingRequest(
         snapshot_id=snapshot, steps=steps, learning_rate=learning_rate, network=network
     )
-    check_request(request)
+    request.check()
     with Catalog().begin() as session:
         found = wanted_snapshot(session, snapshot).snapshot_id
     given = request.model_dump() | {"snapshot_id": found}

@@ -133,7 +133,14 @@ def no_group_on_both_sides(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResul
     """No video, camera clip or near duplicate is in training and in holdout."""
     leaking = groups_on_both_sides(dataset_snapshot)
     return dg.AssetCheckResult(
-        passed=not leaking, metadata={"groups": dg.MetadataValue.json(leaking[:20])}
+        passed=not leaking,
+        description=(
+            f"{len(leaking)} group(s) are on both sides. That is a fault of VisionOps: nothing is "
+            "trained on this snapshot. Please report it, with the groups of this check."
+            if leaking
+            else "Each group is on one side."
+        ),
+        metadata={"groups": dg.MetadataValue.json(leaking[:20])},
     )
 
 

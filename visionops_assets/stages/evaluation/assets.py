@@ -7,7 +7,9 @@ import dagster as dg
 import numpy as np
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.catalog.releases import add_verdict, champion
+from visionops_assets.catalog.standing import model_standing
 from visionops_assets.contracts import Candidate, GateVerdict
 from visionops_assets.monitoring.reference_files import (
     Reference,
@@ -133,14 +135,19 @@ def _told(settings: Settings, verdict: GateVerdict, dagster_run_id: str) -> str:
 
 
 @dg.asset_check(asset=model_evaluation)
-def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
+@fail_in_words
+def gate(model_evaluation: GateVerdict, catalog: dg.ResourceParam[Catalog]) -> dg.AssetCheckResult:
     """Say whether the candidate may be released: good enough, and no worse than the champion.
 
-    A failed check is an answer and does not stop the run: `exported_model` then exports nothing.
+    A failed check is an answer and does not stop the run: it says why and what to do next, and
+    `exported_model` exports nothing.
     """
+    said = model_evaluation.reason
+    if not model_evaluation.passed:
+        said = f"{said} {_next_step(catalog, model_evaluation)}"
     return dg.AssetCheckResult(
         passed=model_evaluation.passed,
-        description=model_evaluation.reason,
+        description=said,
         metadata={
             "state": model_evaluation.state.value,
             "accuracy": model_evaluation.accuracy,
@@ -149,6 +156,14 @@ def gate(model_evaluation: GateVerdict) -> dg.AssetCheckResult:
             "champion_version": model_evaluation.champion_version,
         },
     )
+
+
+def _next_step(catalog: Catalog, verdict: GateVerdict) -> str:
+    """Say what to do about a version, as `visionops models show` does."""
+    with catalog.begin() as session:
+        standing = model_standing(session, verdict.model_name, load_settings())
+    judged = standing.find(verdict.model_version)
+    return next_step(judged, standing) if judged else "Its verdict is not in the catalog."
 
 
 def _of_holdout(holdout: SnapshotFiles, answers: Answers) -> HoldoutAnswers:

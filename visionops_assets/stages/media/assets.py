@@ -21,7 +21,7 @@ from visionops_assets.resources.topic_reader import QueuedEvent
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.dead_letters import letters_of
 from visionops_assets.stages.media.events import parse_events
-from visionops_assets.stages.partitions import OWNERS, media_batches
+from visionops_assets.stages.partitions import OWNERS, batch_of, media_batches
 from visionops_assets.stages.presentation import table
 
 COLUMNS = columns(
@@ -55,7 +55,7 @@ def raw_media(
     A file announced twice is taken once. Messages that cannot be handled become dead letters, in
     the same transaction, and do not stop the others.
     """
-    offsets = OffsetRange.parse(context.partition_key)
+    offsets = batch_of(context)
     taken = _take(broker, catalog, offsets)
     manifest, letters, queued = _manifest(taken.media), taken.letters, taken.messages
     crash_point(CrashPoint.BATCH_EVENTS_TAKEN)

@@ -12,13 +12,14 @@ from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.logs import topic_of
 from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import due_attempt
 from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
-from visionops_assets.stages.partitions import media_batches
+from visionops_assets.stages.partitions import MEDIA_BATCHES, media_batch, media_batches
 
 MAX_BATCHES_PER_TICK = 4
 MAX_RETIRED_PER_TICK = 1_000
@@ -106,11 +107,12 @@ def _cut(
 def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask again for batches whose runs ended without frames, and drop old finished partitions.
 
-    A batch that keeps failing is left to a person. It stays visible as a failed partition.
+    A batch that keeps failing is left to a person. It stays visible as a failed partition, and so
+    does one of a name that a person made up: its run said why it cannot succeed.
     """
     instance = context.instance
     finished = instance.get_materialized_partitions(dg.AssetKey("processed_frames"))
-    keys = instance.get_dynamic_partitions(str(media_batches.name))
+    keys = [key for key in instance.get_dynamic_partitions(MEDIA_BATCHES) if _is_batch(key)]
     old = [key for key in keys[: -load_settings().batches_kept] if key in finished]
     if instance.get_backfills(status=BulkActionStatus.REQUESTED, limit=1):
         old = []  # Frames of a changed spec may be made of some of them just now.
@@ -129,3 +131,11 @@ def unfinished_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             [media_batches.build_delete_request(retired)] if retired else []
         ),
     )
+
+
+def _is_batch(key: str) -> bool:
+    try:
+        media_batch(key)
+    except InvalidRequestError:
+        return False
+    return True

@@ -3,7 +3,6 @@
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
@@ -20,6 +19,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.requests import ReleaseRequest
 
 FIELDS = fields_of(
     ReleasedModel,
@@ -32,16 +32,6 @@ FIELDS = fields_of(
         "released_at": "When it became champion.",
     },
 )
-
-
-class ReleaseRequest(dg.Config):
-    """How a version becomes champion.
-
-    Above 0, `canary_percent` is the share of the traffic on which it is tried first, if there is a
-    champion; it is then promoted or ended by rule.
-    """
-
-    canary_percent: float = Field(0.0, ge=0, le=100)
 
 
 @dg.asset(
@@ -69,6 +59,7 @@ def model_release(
     checks. If it fails, the version before goes on serving. While a canary is tried, the champion
     stays.
     """
+    config.check()
     controller = Controller.of(catalog, object_store, triton)
     with catalog.begin() as session:
         current = champion(session, exported_model.model_name)

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from pydantic import Field
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.engines import EngineState, engines_of, note_engine
@@ -17,6 +16,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
+from visionops_assets.stages.requests import EngineRequest
 from visionops_assets.stages.serving.engine_builds import (
     BuildResult,
     build_all,
@@ -26,16 +26,6 @@ from visionops_assets.stages.serving.engine_builds import (
 )
 
 NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
-
-
-class EngineRequest(dg.Config):
-    """The engines to build: of a version, 0 for the champion.
-
-    `again` builds those anew that differ from PyTorch, or that a server refused.
-    """
-
-    model_version: int = Field(0, ge=0)
-    again: bool = False
 
 
 @dg.asset(
@@ -58,6 +48,7 @@ def engine(
     signs it. No release waits for it: ONNX serves until `serving_convergence` takes the engine.
     Where no kind of GPU is declared, this does nothing.
     """
+    config.check()
     settings = load_settings()
     if not settings.gpu_kinds:
         return dg.MaterializeResult(metadata={"outcome": NO_GPU})

@@ -105,18 +105,31 @@ def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
     failed = [report for report in unusable if report.artifact in needed]
     return dg.AssetCheckResult(
         passed=not failed and needed <= present,
-        description=_description(unusable, needed - present),
+        description=_description(unusable, needed - present, served),
         metadata={"served": served.value, "artifacts": table(_rows(exported_model))},
     )
 
 
-def _description(unusable: list[ArtifactReport], missing: set[Artifact]) -> str:
+def _description(unusable: list[ArtifactReport], missing: set[Artifact], served: Artifact) -> str:
     problems = [f"{name.value} was not exported" for name in sorted(missing)]
     problems += [
         f"{report.artifact.value} is not usable: {', '.join(report.shortfalls)}"
         for report in unusable
     ]
-    return ". ".join(problems) + "." if problems else "Every artifact agrees with PyTorch."
+    if not problems:
+        return "Every artifact agrees with PyTorch."
+    failed = {report.artifact for report in unusable}
+    return f"{'. '.join(problems)}. {_next_step(failed, missing, served)}"
+
+
+def _next_step(failed: set[Artifact], missing: set[Artifact], served: Artifact) -> str:
+    if missing:
+        return "Materialize exported_model again."
+    if Artifact.ONNX_FP32 in failed:
+        return "That is a fault of the export: please report it. The champion serves on."
+    if served in failed:
+        return "Serve another by VISIONOPS_SERVING_PRECISION=fp32, then: visionops train."
+    return f"Nothing is to be done: {served.value} is served."
 
 
 def _rows(exported: ExportedModel) -> pd.DataFrame:

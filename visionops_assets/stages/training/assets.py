@@ -19,6 +19,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import SUPERSEDED_TAG
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.requests import TrainingRequest, check_run
 from visionops_assets.stages.training.description import (
     NOTE_TAG,
     SOURCE_TAGS,
@@ -26,12 +27,7 @@ from visionops_assets.stages.training.description import (
     origin_of,
     run_name,
 )
-from visionops_assets.stages.training.request import (
-    TrainingRequest,
-    check_request,
-    newer_snapshot,
-    wanted_snapshot,
-)
+from visionops_assets.stages.training.request import newer_snapshot, wanted_snapshot
 from visionops_assets.vision.plots import training_curves
 
 FIELDS = fields_of(
@@ -72,7 +68,8 @@ def trained_model(
     run. A retried run takes the version that its first attempt registered.
     """
     model_name = load_settings().model_name
-    check_request(config)
+    config.check()
+    check_run(context.run.run_config)
     with catalog.begin() as session:
         snapshot = wanted_snapshot(session, config.snapshot_id)
         newer = newer_snapshot(session, config)

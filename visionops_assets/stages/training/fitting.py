@@ -17,8 +17,8 @@ from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
+from visionops_assets.stages.requests import TrainingRequest
 from visionops_assets.stages.training.description import inputs, outputs
-from visionops_assets.stages.training.request import TrainingRequest
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
 from visionops_assets.vision.training import TrainedModel, train

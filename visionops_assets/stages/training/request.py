@@ -1,52 +1,11 @@
-"""Requests for a training, and their checks before it runs."""
+"""The snapshot that a training was asked for, if it is there and still wanted."""
 
-from typing import get_args
-
-import dagster as dg
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
-from visionops_assets.contracts import Network
-from visionops_assets.errors import InvalidRequestError, NotFoundError
-
-NETWORKS: tuple[str, ...] = get_args(Network)
-MAX_STEPS = 1_000_000
-MAX_LEARNING_RATE = 1.0
-
-
-class TrainingRequest(dg.Config):
-    """The snapshot to train on, the newest by default, and changes of the recipe.
-
-    `steps` is the largest number of steps, `learning_rate` the peak of the schedule. A field that
-    is left out is taken from the settings. Dagster does not check bounds: `check_request` does.
-    With `only_if_newest`, nothing is trained on a snapshot that is no longer the newest.
-    """
-
-    snapshot_id: str | None = None
-    only_if_newest: bool = False
-    steps: int | None = None
-    learning_rate: float | None = None
-    network: str | None = None
-
-
-def check_request(request: TrainingRequest) -> None:
-    """Refuse values that nothing can be trained with.
-
-    Raises:
-        InvalidRequestError: a value is out of its range; the message names the range.
-    """
-    if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
-        raise InvalidRequestError(f"steps is {request.steps}, and must be from 1 to {MAX_STEPS:,}.")
-    rate = request.learning_rate
-    if rate is not None and not 0 < rate <= MAX_LEARNING_RATE:
-        raise InvalidRequestError(
-            f"learning_rate is {rate:g}, and must be above 0 and at most {MAX_LEARNING_RATE:g}."
-        )
-    if request.network is not None and request.network not in NETWORKS:
-        raise InvalidRequestError(
-            f"There is no network {request.network!r}: choose one of {', '.join(NETWORKS)}."
-        )
+from visionops_assets.errors import NotFoundError
+from visionops_assets.stages.requests import TrainingRequest
 
 
 def newer_snapshot(session: Session, request: TrainingRequest) -> Snapshot | None:
