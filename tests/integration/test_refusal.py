@@ -103,7 +103,8 @@ def test_a_refused_model_leaves_a_green_run_and_says_what_to_do(
         serves = champion(session, stack.model_name)
     assert verdict is not None
     assert verdict.state is GateState.REFUSED
-    assert check["description"] == verdict.reason == told["reason"]
+    assert verdict.reason == told["reason"]
+    assert check["description"] == f"{verdict.reason} {told['next_step']}"
     assert verdict.reason.startswith("Refused: accuracy differs from that of champion version ")
     assert told["holdout_groups"] == verdict.holdout_groups
     assert told["train_frames"] > told["holdout_frames"] > 0

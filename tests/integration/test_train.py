@@ -20,6 +20,7 @@ from visionops_assets.settings import Settings
 DIGITS = 300
 TIMEOUT_S = 450
 JOB = "train_and_release"
+JOB_OF = {"trained_model": JOB, "raw_media": "process_media", "engine": "build_engines"}
 EVENTS = """
 query Events($run: ID!) {
   logsForRun(runId: $run, limit: 1000) {
@@ -36,6 +37,13 @@ RUNS = """
 query Runs { runsOrError(filter: {pipelineName: "train_and_release"}) {
   ... on Runs { results { runId } }
 } }
+"""
+RETRIES = """
+query Retries($run: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/root_run_id", value: $run}]}) {
+    ... on Runs { results { runId } }
+  }
+}
 """
 
 
@@ -101,21 +109,47 @@ def test_the_command_refuses_before_anything_runs(
     assert runs(dagster) == before
 
 
+def config_of(step: str, **config: object) -> dict[str, object]:
+    """Return the configuration of a run with one of these steps."""
+    return {"ops": {step: {"config": config}}}
+
+
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("first_step", "config", "told"),
     [
-        ({"steps": 0}, "steps is 0, and must be from 1 to 1,000,000."),
-        ({"network": "resnet-huge"}, "There is no network 'resnet-huge'"),
-        ({"snapshot_id": "ds-none"}, "There is no snapshot 'ds-none'"),
+        ("trained_model", config_of("trained_model", steps=-3), "steps is -3, and must be from 1"),
+        ("trained_model", config_of("trained_model", network="resnet-huge"), "There is no network"),
+        ("trained_model", config_of("trained_model", snapshot_id="ds-none"), "There is no snapsho"),
+        ("trained_model", config_of("model_release", canary_percent=-5), "canary_percent is -5"),
+        ("engine", config_of("engine", model_version=-1), "model_version is -1, and must be"),
     ],
-    ids=["steps", "network", "snapshot"],
+    ids=["steps", "network", "snapshot", "canary", "engine"],
 )
 @pytest.mark.usefixtures("served")
 def test_from_the_launchpad_the_first_step_refuses_in_one_sentence_without_a_retry(
-    dagster: DagsterClient, config: dict[str, object], told: str
+    dagster: DagsterClient, first_step: str, config: dict[str, object], told: str
 ) -> None:
-    before = runs(dagster)
-    run_id = dagster.launch(JOB, {"ops": {"trained_model": {"config": config}}})
+    refused(dagster, first_step, told, dagster.launch(JOB_OF[first_step], config))
+
+
+@pytest.mark.parametrize(
+    ("partition", "told"),
+    [
+        (None, "A run takes one batch, and this one names none"),
+        ("media-0-9000-9001", "There is no batch 'media-0-9000-9001'"),
+        ("nonsense", "'nonsense' names no batch of media"),
+    ],
+)
+@pytest.mark.usefixtures("served")
+def test_a_batch_that_does_not_exist_is_refused_in_one_sentence_without_a_retry(
+    dagster: DagsterClient, partition: str | None, told: str
+) -> None:
+    tags = {"dagster/partition": partition} if partition else {}
+    refused(dagster, "raw_media", told, dagster.launch(JOB_OF["raw_media"], {}, tags))
+
+
+def refused(dagster: DagsterClient, first_step: str, told: str, run_id: str) -> None:
+    """Wait for a run to end, and see that its first step refused it, and that nothing came."""
 
     def ended() -> RunState | None:
         state = dagster.run_state(run_id)
@@ -126,8 +160,8 @@ def test_from_the_launchpad_the_first_step_refuses_in_one_sentence_without_a_ret
     kinds = [event["__typename"] for event in events]
     assert "ExecutionStepUpForRetryEvent" not in kinds
     (failure,) = (e for e in events if e["__typename"] == "ExecutionStepFailureEvent")
-    assert failure["stepKey"] == "trained_model"
+    assert failure["stepKey"] == first_step
     assert failure["failureMetadata"]["description"].startswith(told)
     assert "\n" not in failure["failureMetadata"]["description"]
     assert dagster.why_failed(run_id) == failure["failureMetadata"]["description"]
-    assert runs(dagster) == before | {run_id}
+    assert dagster.query(RETRIES, {"run": run_id})["runsOrError"]["results"] == []

@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from visionops_assets.resources.columns import TEXT, TIME, columns, fields_of, frame_of, names
+from visionops_assets.catalog.schema import Label
+from visionops_assets.resources.columns import (
+    TEXT,
+    TIME,
+    columns,
+    fields_of,
+    frame_of,
+    names,
+    rows_of,
+)
 
 SCHEMA = columns(
     ("id", TEXT, "Id."),
@@ -68,3 +77,11 @@ def test_the_fields_of_a_record_have_the_types_that_are_written() -> None:
     meanings = dict.fromkeys(("count", "least", "kinds", "at"), "A meaning.")
     types = [column.type for column in fields_of(Told, meanings).columns]
     assert types == ["int", "float | None", "tuple[Kind, ...]", "datetime"]
+
+
+MEANINGS = dict.fromkeys(("label_id", "author"), "A meaning.")
+
+
+def test_the_rows_of_the_catalog_have_the_types_of_their_columns() -> None:
+    types = [column.type for column in rows_of(Label, MEANINGS).columns]
+    assert types == ["int", "str | None"]

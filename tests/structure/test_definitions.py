@@ -4,16 +4,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from visionops_assets.contracts import Candidate, ExportedModel, GateVerdict, ReleasedModel
+from visionops_assets.catalog.schema import Decision, EngineRow, Label
+from visionops_assets.catalog.schema.base import Base
+from visionops_assets.contracts import (
+    Candidate,
+    DeadLetter,
+    ExportedModel,
+    GateVerdict,
+    MediaEvent,
+    Prediction,
+    ReleasedModel,
+)
 from visionops_assets.definitions import definitions
 from visionops_assets.settings import Settings
+from visionops_assets.stages.requests import REQUEST_OF
 from visionops_assets.stages.training.sensors import run_config_of
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +52,7 @@ EXTERNAL_LINEAGE: dict[str, set[str]] = {
     "cameras": set(),
     "uploads": set(),
     "media_topic": {"cameras", "uploads", "feedback_media"},
-    "dead_letter_topic": {"raw_media"},
+    "dead_letter_topic": {"raw_media", "prediction_log"},
     "label_table": set(),
     "triton": {"model_release", "engine"},
     "applications": {"triton"},
@@ -55,6 +68,29 @@ GROUPS = {
     "monitoring": {"predictions_topic", "prediction_log", "feedback_media", "model_performance"}
     | {"data_drift", "retrain_decision", "server_metrics", "serving_health"},
 }
+MEASURED = {"prediction_log", "feedback_media", "model_performance", "data_drift"} | {
+    "retrain_decision",
+    "serving_health",
+}
+DETERMINED = {"processed_frames", "dataset_snapshot", "trained_model", "model_evaluation"} | {
+    "exported_model",
+    "engine",
+}
+"""Assets that follow from their inputs, the code and the settings; all others read the world."""
+ROWS: dict[str, type[BaseModel] | type[Base]] = {
+    "media_topic": MediaEvent,
+    "dead_letter_topic": DeadLetter,
+    "predictions_topic": Prediction,
+    "label_table": Label,
+    "retrain_decision": Decision,
+    "engine": EngineRow,
+    "trained_model": Candidate,
+    "model_evaluation": GateVerdict,
+    "exported_model": ExportedModel,
+    "model_release": ReleasedModel,
+}
+"""The record, or the table of the catalog, that each asset without a data frame has rows of."""
+WITHOUT_ROWS = {"cameras", "uploads", "triton", "applications", "server_metrics"}
 GRAPH = definitions.resolve_asset_graph()
 KEYS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
 
@@ -103,8 +139,9 @@ def test_what_is_measured_all_the_time_must_stay_fresh() -> None:
         for key, policy in policies.items()
         if isinstance(policy, TimeWindowFreshnessPolicy)
     }
-    hourly = {"prediction_log", "model_performance", "data_drift", "retrain_decision"}
-    assert set(window_s) == hourly | {"serving_health"}
+    jobs = (definitions.resolve_job_def(name) for name in ("monitor", "check_health"))
+    assert set(window_s) == MEASURED == set().union(*map(materialized_by, jobs))
+    hourly = MEASURED - {"serving_health"}
     interval_s = Settings().monitoring_max_interval_s
     assert all(interval_s < window_s[key] <= 2 * interval_s for key in hourly)
     # The schedule runs every five minutes; two runs may fail.
@@ -117,9 +154,46 @@ def test_jobs_sensors_and_schedules_are_described() -> None:
     assert [one.name for one in described if not one.description] == []
 
 
+def materialized_by(job: dg.JobDefinition) -> set[str]:
+    return {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+
+
+def test_checks_are_described() -> None:
+    described = {key.name: GRAPH.get_check_spec(key).description for key in GRAPH.asset_check_keys}
+    assert [name for name, description in described.items() if not description] == []
+
+
+def test_what_code_and_settings_determine_has_a_code_version() -> None:
+    """Of equal inputs Dagster takes it for unchanged: what reads the catalog must have none."""
+    versions = {key: GRAPH.get(dg.AssetKey(key)).code_version for key in KEYS}
+    assert {key for key, version in versions.items() if version} == DETERMINED
+
+
+def test_every_asset_with_a_configuration_checks_it() -> None:
+    """Dagster checks no bounds, and pydantic's end in a stack trace: `requests.py` has them."""
+    requests = {
+        key: annotations["config"]
+        for key in LINEAGE
+        if "config" in (annotations := annotations_of(key))
+    }
+    assert requests == REQUEST_OF
+    bounds = [field.metadata for request in REQUEST_OF.values() for field in fields_of(request)]
+    assert not any(bounds)
+
+
+def annotations_of(key: str) -> dict[str, Any]:
+    compute: Any = definitions.resolve_assets_def(key).op.compute_fn
+    found: dict[str, Any] = compute.decorated_fn.__wrapped__.__annotations__
+    return found
+
+
+def fields_of(request: type[BaseModel]) -> list[FieldInfo]:
+    return list(request.model_fields.values())
+
+
 def test_every_job_materializes_assets_that_exist() -> None:
     selected = {
-        job.name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+        job.name: materialized_by(job)
         for job in definitions.resolve_all_job_defs()
         if not job.name.startswith("__")
     }
@@ -231,30 +305,24 @@ def test_threads_of_a_run_do_not_spin_while_they_wait() -> None:
     assert told.stdout.strip() == "passive"
 
 
-def test_every_table_describes_its_columns() -> None:
-    tables = {
-        key: GRAPH.get(dg.AssetKey(key)).metadata.get("dagster/column_schema")
-        for key in LINEAGE
-        if definitions.resolve_assets_def(key).get_io_manager_key_for_asset_key(dg.AssetKey(key))
-        == "tables"
-    }
-    assert len(tables) == 9
-    for schema in tables.values():
-        assert isinstance(schema, dg.TableSchema)
-        assert all(column.description for column in schema.columns)
+def schema_of(key: str) -> dg.TableSchema | None:
+    return GRAPH.get(dg.AssetKey(key)).metadata.get("dagster/column_schema")
 
 
-@pytest.mark.parametrize(
-    ("key", "record"),
-    [
-        ("trained_model", Candidate),
-        ("model_evaluation", GateVerdict),
-        ("exported_model", ExportedModel),
-        ("model_release", ReleasedModel),
-    ],
-)
-def test_every_record_describes_its_fields(key: str, record: type[BaseModel]) -> None:
-    schema = GRAPH.get(dg.AssetKey(key)).metadata["dagster/column_schema"]
+@pytest.mark.parametrize("key", sorted(set(KEYS) - WITHOUT_ROWS))
+def test_every_asset_with_rows_describes_their_columns(key: str) -> None:
+    schema = schema_of(key)
     assert isinstance(schema, dg.TableSchema)
-    assert sorted(column.name for column in schema.columns) == sorted(record.model_fields)
     assert all(column.description and column.type for column in schema.columns)
+    if key in ROWS:
+        assert sorted(column.name for column in schema.columns) == sorted(names_of(ROWS[key]))
+    else:
+        assets = definitions.resolve_assets_def(key)
+        assert assets.get_io_manager_key_for_asset_key(dg.AssetKey(key)) == "tables"
+
+
+def names_of(rows: type[BaseModel] | type[Base]) -> list[str]:
+    """Return the names of a record's fields, or of a table's columns."""
+    if issubclass(rows, BaseModel):
+        return list(rows.model_fields)
+    return [column.name for column in rows.__table__.columns]

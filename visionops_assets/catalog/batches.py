@@ -48,7 +48,7 @@ class OffsetRange:
         """Read a batch key back.
 
         Raises:
-            InvalidRequestError: it is none.
+            InvalidRequestError: it is not the key of a batch.
         """
         read = _BATCH_KEY.fullmatch(batch_key)
         offsets = cls(read[1], *map(int, read.groups()[1:])) if read else None

@@ -1,15 +1,18 @@
 """Columns of the tables between assets: Dagster shows them, and `frame_of` applies them.
 
-The records between assets are described in the same way.
+The records between assets, messages of the queue and rows of the catalog are described in the
+same way.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import dagster as dg
 import pandas as pd
 from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase
 
 TEXT = "text"
 TIME = "datetime64[us, UTC]"
@@ -56,12 +59,25 @@ def frame_of(
 
 def fields_of(record: type[BaseModel], meanings: Mapping[str, str]) -> dg.TableSchema:
     """Describe a record as Dagster describes a table: name, type and meaning per field."""
-    types = {name: field.annotation for name, field in record.model_fields.items()}
+    types = get_type_hints(record)
     return columns(*((name, _named(types[name]), meaning) for name, meaning in meanings.items()))
+
+
+def rows_of(table: type[DeclarativeBase], meanings: Mapping[str, str]) -> dg.TableSchema:
+    """Describe a table of the catalog: name, type and meaning per column."""
+    types = {
+        column.name: column.type.python_type.__name__ + " | None" * bool(column.nullable)
+        for column in table.__table__.columns
+    }
+    return columns(*((name, types[name], meaning) for name, meaning in meanings.items()))
 
 
 def _named(annotation: object) -> str:
     """Return the name of a type as it is written, without its modules."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return " | ".join(map(_named, get_args(annotation)))
+    if annotation is NoneType:
+        return "None"
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return re.sub(r"\b(\w+\.)+(?=\w)", "", str(annotation))

@@ -9,14 +9,89 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from visionops_assets.catalog.schema import Label
+from visionops_assets.contracts import DeadLetter, MediaEvent, Prediction
+from visionops_assets.resources.columns import fields_of, rows_of, shown
 from visionops_assets.stages.partitions import OWNERS
+
+MEDIA_EVENTS = fields_of(
+    MediaEvent,
+    {
+        "schema_version": "Version of this form.",
+        "event_id": "Id of the event: it follows from the file and the number of its announcement.",
+        "media_id": "Id that the ingest API gave the file.",
+        "object_key": "Key of the file in the object store.",
+        "sha256": "Hash of the bytes, in hexadecimal.",
+        "bytes": "Size of the file.",
+        "kind": "`image` or `video`.",
+        "content_type": "MIME type, by the content.",
+        "source": "Camera, partner or user that sent it.",
+        "captured_at": "When it was recorded, as the sender said.",
+        "stored_at": "When it was acknowledged.",
+    },
+)
+DEAD_LETTERS = fields_of(
+    DeadLetter,
+    {
+        "schema_version": "Version of this form.",
+        "topic": "Topic that the message lies in.",
+        "partition": "Its partition there.",
+        "offset": "Its offset there.",
+        "value": "Bytes of the message, in Base64.",
+        "code": "Reason as a stable code.",
+        "detail": "Reason in words.",
+        "failed_at": "When it could not be handled.",
+    },
+)
+LABELS = rows_of(
+    Label,
+    {
+        "label_id": "Number of the label.",
+        "media_id": "File that it was given to; none if it was a prediction.",
+        "prediction_id": "Prediction that it was given to; none if it was a file.",
+        "label": "The class.",
+        "origin": "Where it came from, such as `upload` or `feedback`.",
+        "author": "API key that gave it; none if none did.",
+        "retracts": "Label that this row takes back; none if it takes back none.",
+        "labelled_at": "When it was given.",
+    },
+)
+PREDICTIONS = fields_of(
+    Prediction,
+    {
+        "prediction_id": "Id that the client got with the answer.",
+        "predicted_at": "When the model answered.",
+        "model_name": "Name of the model.",
+        "model_version": "Version that answered.",
+        "snapshot_id": "Snapshot it was trained on.",
+        "role": "`champion`, `canary` or `shadow`.",
+        "label": "Class that it answered.",
+        "probabilities": "Probability of each class, in alphabetical order of the classes.",
+        "embedding": "The frame as the network sees it.",
+        "image_sha256": "Hash of the image, in hexadecimal.",
+        "latency_ms": "Milliseconds from the start of its request batch to the answer.",
+        "quality": "Measures of the frame, such as brightness.",
+        "image": "The image, of a sample of the predictions, in Base64.",
+    },
+)
 
 
 def _external(
-    key: str, group: str, kinds: set[str], description: str, deps: Sequence[str] = ()
+    key: str,
+    group: str,
+    kinds: set[str],
+    description: str,
+    deps: Sequence[str] = (),
+    schema: dg.TableSchema | None = None,
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
-        key, group_name=group, kinds=kinds, description=description, deps=deps, owners=OWNERS
+        key,
+        group_name=group,
+        kinds=kinds,
+        description=description,
+        deps=deps,
+        owners=OWNERS,
+        metadata=shown(schema) if schema else None,
     )
 
 
@@ -40,14 +115,16 @@ _MEDIA = [
         {"kafka"},
         "Queue that announces each acknowledged file, at least once.",
         ["cameras", "uploads", "feedback_media"],
+        MEDIA_EVENTS,
     ),
     _external(
         "dead_letter_topic",
         "media",
         {"kafka"},
-        "Messages of the media topic that could not be handled, each with its reason. "
+        "Messages that could not be handled, each with its reason. "
         "`visionops dead-letters ls` lists them.",
-        ["raw_media"],
+        ["raw_media", "prediction_log"],
+        DEAD_LETTERS,
     ),
 ]
 
@@ -57,6 +134,7 @@ _DATA = [
         "data",
         {"postgresql"},
         "Labels given by people: with an upload, or later to a prediction.",
+        schema=LABELS,
     ),
 ]
 
@@ -87,6 +165,7 @@ _MONITORING = [
         {"kafka"},
         "Queue of all answers that `applications` got from `triton`. Monitoring begins here, and "
         "leads back to the next snapshot or to a rollback.",
+        schema=PREDICTIONS,
     ),
     _external(
         "server_metrics",

@@ -22,6 +22,7 @@ from visionops_assets.resources.snapshot_files import (
     write_snapshot,
 )
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.datasets.members import (
     assign_splits,
     classes_short_of_holdout,
@@ -46,6 +47,12 @@ SAMPLE_FRAMES = 40
     deps=["retrain_decision"],
     io_manager_key="tables",
     metadata=shown(MEMBERS),
+    code_version=code_version(
+        "datasets",
+        load_settings().spec,
+        load_settings().holdout_percent,
+        load_settings().min_holdout_per_class,
+    ),
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,
 )

@@ -22,6 +22,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.snapshot_files import SnapshotFiles
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.evaluation.answering import (
     Answers,
     answer,
@@ -61,10 +62,21 @@ GATE_TAG = "visionops/gate"
 MISTAKES_SHOWN = 24
 
 
+def rule_of(settings: Settings) -> GateRule:
+    """Return the limits that are set."""
+    return GateRule(
+        min_margin=settings.gate_min_margin,
+        max_regression=settings.gate_max_regression,
+        min_accuracy=settings.gate_min_accuracy,
+        holdout_percent=settings.holdout_percent,
+    )
+
+
 @dg.asset(
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
+    code_version=code_version("evaluation", rule_of(load_settings())),
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,
 )
@@ -89,13 +101,9 @@ def model_evaluation(
     holdout = holdout_of(object_store, trained_model, current)
     answers = answer(tracking, trained_model.mlflow_run_id, holdout)
     champion_answers = champion_answers_of(tracking, current, trained_model, holdout)
-    rule = GateRule(
-        min_margin=settings.gate_min_margin,
-        max_regression=settings.gate_max_regression,
-        min_accuracy=settings.gate_min_accuracy,
-        holdout_percent=settings.holdout_percent,
+    verdict = judge(
+        trained_model, _of_holdout(holdout, answers), champion_answers, rule_of(settings)
     )
-    verdict = judge(trained_model, _of_holdout(holdout, answers), champion_answers, rule)
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
     # Before the verdict, after which the version may be released and monitored.
@@ -109,6 +117,7 @@ def model_evaluation(
     context.instance.add_run_tags(context.run.run_id, said)
     return dg.MaterializeResult(
         value=verdict,
+        data_version=dg.DataVersion(f"{name} {version} {verdict.state.value}"),
         metadata={
             "holdout_accuracy": verdict.accuracy,
             "accuracy_95": f"{verdict.accuracy_low:.4f} .. {verdict.accuracy_high:.4f}",

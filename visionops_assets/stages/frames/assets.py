@@ -19,6 +19,7 @@ from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.frames.decoding import Decoders, Result, grouped
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
@@ -55,6 +56,7 @@ COLUMNS = columns(
     partitions_def=media_batches,
     io_manager_key="tables",
     metadata=shown(COLUMNS),
+    code_version=code_version("frames", load_settings().spec),
     kinds={"opencv", "ffmpeg", "s3", "postgres"},
     owners=OWNERS,
 )

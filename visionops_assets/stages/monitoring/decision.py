@@ -21,6 +21,7 @@ from visionops_assets.contracts import Outcome
 from visionops_assets.monitoring import arbiter
 from visionops_assets.monitoring.asking import choose
 from visionops_assets.monitoring.gathering import Gathered, gather
+from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring.drift import data_drift
@@ -29,6 +30,20 @@ from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
+COLUMNS = rows_of(
+    Decision,
+    {
+        "decision_id": "Number of the decision.",
+        "model_name": "Name of the model.",
+        "model_version": "Champion that it is about.",
+        "release_id": "Release by which that became champion.",
+        "outcome": "`wait`, `ask_for_labels`, `retrain` or `roll_back`.",
+        "reason": "The decision in words.",
+        "evidence": "The counts and limits that it was made by.",
+        "dagster_run_id": "Run that made it.",
+        "decided_at": "When it was made.",
+    },
+)
 DECISION_TAG = "visionops/decision"
 """Tag of the run: its decision, so that the list of runs shows it."""
 
@@ -36,6 +51,7 @@ DECISION_TAG = "visionops/decision"
 @dg.asset(
     group_name="monitoring",
     deps=[model_performance, data_drift],
+    metadata=shown(COLUMNS),
     freshness_policy=HOURLY,
     kinds={"postgres"},
     owners=OWNERS,

@@ -18,7 +18,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
-from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import table
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
@@ -43,6 +43,7 @@ Unreadable = list[tuple[Adoptable, str]]
     group_name="monitoring",
     io_manager_key="tables",
     metadata=shown(COLUMNS),
+    freshness_policy=HOURLY,
     kinds={"postgres", "s3"},
     owners=OWNERS,
 )

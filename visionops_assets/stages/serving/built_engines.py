@@ -11,9 +11,11 @@ from visionops_assets.catalog.engines import EngineState, engines_of, note_engin
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import EngineRow
 from visionops_assets.errors import ReleaseError
+from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
 from visionops_assets.stages.requests import EngineRequest
@@ -25,6 +27,20 @@ from visionops_assets.stages.serving.engine_builds import (
     recipe_of,
 )
 
+COLUMNS = rows_of(
+    EngineRow,
+    {
+        "model_name": "Name of the model.",
+        "model_version": "Version that the engine answers for.",
+        "gpu": "Kind of GPU that it was built on and for.",
+        "recipe": "Builder's image, and precision.",
+        "state": "`ready`, `serving`, `unusable`, `failed` or `refused`.",
+        "reason": "Why it does not serve; empty if it does.",
+        "key": "Name of its folder; none if none was built.",
+        "plan_sha256": "Hash of the engine, in hexadecimal.",
+        "updated_at": "When this row was written.",
+    },
+)
 NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
 
 
@@ -32,6 +48,10 @@ NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
     group_name="model",
     # The export is read by the Jobs. This arrow loads nothing.
     deps=["exported_model"],
+    metadata=shown(COLUMNS),
+    code_version=code_version(
+        "serving", load_settings().k8s_trainer_image, load_settings().engine_precision
+    ),
     kinds={"tensorrt", "kubernetes"},
     owners=OWNERS,
 )

@@ -18,6 +18,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import error_distributions
@@ -39,6 +40,7 @@ FIELDS = fields_of(
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
+    code_version=code_version("serving", load_settings().export_max_accuracy_drop),
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,
     # An asset without an output is not materialized, and Dagster skips those that need it.

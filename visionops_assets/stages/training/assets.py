@@ -17,6 +17,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.training_run import training_run
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import SUPERSEDED_TAG
+from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.requests import TrainingRequest, check_run
@@ -27,7 +28,11 @@ from visionops_assets.stages.training.description import (
     origin_of,
     run_name,
 )
-from visionops_assets.stages.training.request import newer_snapshot, wanted_snapshot
+from visionops_assets.stages.training.request import (
+    newer_snapshot,
+    recipe_settings,
+    wanted_snapshot,
+)
 from visionops_assets.vision.plots import training_curves
 
 FIELDS = fields_of(
@@ -46,6 +51,7 @@ ROOT_RUN_TAG = "dagster_root_run_id"
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
+    code_version=code_version("training", recipe_settings(load_settings())),
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
@@ -162,6 +168,7 @@ def _result(
     page = tracking.version_url(candidate.model_name, candidate.model_version)
     return dg.MaterializeResult(
         value=candidate,
+        data_version=dg.DataVersion(f"{candidate.model_name} {candidate.model_version}"),
         metadata={
             "model_version": candidate.model_version,
             "snapshot_id": candidate.snapshot_id,
