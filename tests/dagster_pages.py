@@ -16,6 +16,8 @@ WAIT_MS = 60_000
 WINDOW = {"width": 1600, "height": 1000}
 TALL_WINDOW = {"width": 1600, "height": 1500}
 MARGIN_PX = 40
+STATES_MS = 5_000
+"""The states of assets, by which their boxes are coloured, come in pages after the boxes."""
 # From top to bottom, the names of all assets can be read in a page of the documentation.
 PREFERENCES = """
     localStorage.setItem("dagster-nav-collapsed", "true");
@@ -32,6 +34,7 @@ def lineage(browser: Browser, url: str) -> bytes:
     query = urlencode({"expanded": unfolded})
     with _opened(browser, url, f"/asset-groups/~?{query}") as page:
         boxes = [_box(page, name) for name in groups]
+        page.wait_for_timeout(STATES_MS)
         return page.screenshot(clip=_around(boxes))
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from dagster._core.definitions.data_version import DEFAULT_DATA_VERSION
 
 from visionops_assets.catalog.schema import Decision
 from visionops_assets.contracts import Outcome
@@ -28,6 +29,11 @@ def test_to_wait_or_to_ask_for_labels_changes_nothing_downstream(
     assert version_after(monkeypatch, Outcome.WAIT, Outcome.ASK_FOR_LABELS) == undecided
     retrained = version_after(monkeypatch, Outcome.WAIT, Outcome.RETRAIN)
     assert version_after(monkeypatch, Outcome.WAIT, Outcome.RETRAIN, Outcome.WAIT) == retrained
+
+
+def test_a_first_measurement_puts_nothing_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was made before it has noted Dagster's version of an input that is not there yet."""
+    assert version_after(monkeypatch, Outcome.WAIT) == DEFAULT_DATA_VERSION.value
 
 
 def test_each_decision_that_is_acted_on_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:

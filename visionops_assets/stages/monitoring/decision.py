@@ -44,6 +44,9 @@ COLUMNS = rows_of(
         "decided_at": "When it was made.",
     },
 )
+NOTHING_DECIDED = dg.DataVersion("INITIAL")
+"""As Dagster notes an input that was never materialized: what was made before the first measurement
+is not out of date by it."""
 DECISION_TAG = "visionops/decision"
 """Tag of the run: its decision, so that the list of runs shows it."""
 
@@ -117,8 +120,8 @@ def _data_version(session: Session, model_name: str) -> dg.DataVersion:
     """
     acted_on = (Outcome.RETRAIN, Outcome.ROLL_BACK)
     found = [newest_decision(session, model_name, outcome) for outcome in acted_on]
-    newest = max((decision.decision_id for decision in found if decision), default=0)
-    return dg.DataVersion(f"decision-{newest}")
+    newest = max((decision.decision_id for decision in found if decision), default=None)
+    return NOTHING_DECIDED if newest is None else dg.DataVersion(f"decision-{newest}")
 
 
 def _metadata(decision: Decision, gathered: Gathered) -> dict[str, Any]:

@@ -39,7 +39,7 @@ Unreadable = list[tuple[Adoptable, str]]
 
 
 @dg.asset(
-    deps=[prediction_log],
+    deps=[prediction_log, "label_table"],
     group_name="monitoring",
     io_manager_key="tables",
     metadata=shown(COLUMNS),

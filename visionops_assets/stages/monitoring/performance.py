@@ -60,7 +60,8 @@ class Measured:
 
 
 @dg.asset(
-    deps=[prediction_log],
+    # Accuracy is measured by labels, which are read from the catalog. That arrow loads nothing.
+    deps=[prediction_log, "label_table"],
     group_name="monitoring",
     io_manager_key="tables",
     metadata=shown(COLUMNS),
