@@ -137,3 +137,28 @@ def test_what_was_stored_can_be_removed() -> None:
 
     asyncio.run(fail())
     assert store.kept == {}
+
+
+class Counted(bytes):
+    """A piece that counts how often it is measured."""
+
+    measured = 0
+
+    def __len__(self) -> int:
+        Counted.measured += 1
+        return super().__len__()
+
+
+def test_a_file_of_many_pieces_is_measured_once() -> None:
+    """A client may send one byte per packet: each must not cost more than the one before."""
+    pieces = 2_000
+    (file,) = asyncio.run(taken([Counted(b"\r") for _ in range(pieces)]))
+    assert isinstance(file.outcome, Deposit)
+    assert file.outcome.content.bytes == pieces
+    assert Counted.measured <= 2 * pieces
+
+
+async def taken(pieces: list[bytes]) -> list[ReceivedFile]:
+    files = ReceivedFiles(cast("Any", Store()))
+    await files.take(None, arriving(pieces))
+    return await files.described(FACTS, ())

@@ -48,10 +48,11 @@ class ReceivedFiles:
         """
         place = len(self._names)
         self._names.append(filename)
-        beginning = deque[bytes]()
+        beginning, beginning_bytes = deque[bytes](), 0
         async for piece in content:
             beginning.append(piece)
-            if sum(map(len, beginning)) > CHUNK_BYTES:
+            beginning_bytes += len(piece)
+            if beginning_bytes > CHUNK_BYTES:
                 self._outcomes[place] = await self._deposit(from_the_first(beginning, content))
                 return
         self._held[place] = b"".join(beginning)
