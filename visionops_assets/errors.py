@@ -178,6 +178,12 @@ class ForbiddenError(VisionOpsError):
     code = "forbidden"
 
 
+class LabelForbiddenError(ForbiddenError):
+    """The file has another label, and the API key may not change it."""
+
+    code = "label_forbidden"
+
+
 class RateLimitedError(VisionOpsError):
     """The API key sent more requests than it may; `retry_after_s` says when to come again."""
 
@@ -244,14 +250,8 @@ class DamagedShardError(VisionOpsError):
     code = "damaged_shard"
 
 
-class DamagedSnapshotError(VisionOpsError):
-    """A file of a dataset snapshot is gone, or has other bytes than those that were written."""
-
-    code = "damaged_snapshot"
-
-
 class DamagedArtifactError(VisionOpsError):
-    """A file that one stage stored for others has other bytes than those that were written."""
+    """A file that one stage stored for others is gone, or has other bytes than were written."""
 
     code = "damaged_artifact"
 

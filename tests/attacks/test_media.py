@@ -79,7 +79,7 @@ def test_a_label_is_not_replaced_without_the_scope(
                     for name, value in said.items()
                 )
                 answer = sender.patch(sender.begin(len(data), metadata), 0, data)
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert (answer.status_code, answer.json()["code"]) == (403, "label_forbidden")
     assert owner.state(first["media_id"])["label"] == "cat"
     labeller = Client(owner.url, key_header(Scope.INGEST, Scope.LABEL))
     assert labeller.upload(data, **said).status_code == 201

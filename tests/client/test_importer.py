@@ -286,6 +286,27 @@ def test_what_concerns_every_file_stops_the_import(
     assert imports.run(Ingest()).stored == 40
 
 
+def test_a_label_that_may_not_be_changed_stops_no_other_file(
+    imports: Import, small_groups: None
+) -> None:
+    """Its request is refused as a whole; its files go alone then, and later ones together again."""
+    imports.write(12)
+    known = "class1/001.png"
+
+    def hook(request: httpx.Request) -> httpx.Response | None:
+        is_said = request.url.params.get("filename") == known
+        about_it = is_said or known.encode() in request.content
+        problem = {"code": "label_forbidden", "detail": "It has another label."}
+        return httpx.Response(403, json=problem) if about_it else None
+
+    ingest = Ingest(hook)
+    result = imports.run(ingest, parallel=1)
+    assert (result.stopped_by, result.stored) == (None, 11)
+    (failure,) = result.failures
+    assert (failure.path, failure.code) == (known, "label_forbidden")
+    assert max(map(len, ingest.requests[-2:])) > 1
+
+
 def test_stop_finishes_what_is_in_flight_and_the_next_run_does_the_rest(
     imports: Import, small_groups: None
 ) -> None:

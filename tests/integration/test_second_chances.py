@@ -31,7 +31,7 @@ from visionops_assets.catalog.processing import batches_without
 from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, MediaBatch, Outbox
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
-from visionops_assets.errors import DamagedSnapshotError, InvalidRequestError, NotFoundError
+from visionops_assets.errors import DamagedArtifactError, InvalidRequestError, NotFoundError
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
@@ -292,7 +292,7 @@ def test_a_snapshot_that_was_altered_in_the_store_is_not_read(relayed: Settings,
     key = f"{snapshot_prefix(snapshot_id)}/{name}"
     data = store.get(key)
     store.put(key, bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(DamagedSnapshotError, match=name):
+    with pytest.raises(DamagedArtifactError, match=name):
         read_snapshot(store, snapshot_id)
     if name == "images.npy":
         write_snapshot(store, snapshot_id, SnapshotFiles(images, members))

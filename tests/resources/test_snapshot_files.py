@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.resources.memory_store import MemoryStore
-from visionops_assets.errors import DamagedSnapshotError, NotFoundError
+from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
     MEMBER_COLUMNS,
@@ -72,7 +72,7 @@ def test_any_flipped_bit_is_found(name: str, position: int, bit: int) -> None:
     flipped = bytearray(store[f"snapshots/ds-1/{name}"])
     flipped[position % len(flipped)] ^= 1 << bit
     store.put(f"snapshots/ds-1/{name}", bytes(flipped))
-    with pytest.raises(DamagedSnapshotError, match=f"{name} of snapshot ds-1 is not what was"):
+    with pytest.raises(DamagedArtifactError, match=f"{name} of snapshot ds-1 is not what was"):
         read_snapshot(cast("ObjectStore", store), "ds-1")
 
 
@@ -85,7 +85,7 @@ def test_pixels_that_are_damaged_are_written_again_when_the_snapshot_is_cut_agai
     del store["snapshots/ds-1/images.npy"]
     if damage == "altered":
         store.put("snapshots/ds-1/images.npy", b"other bytes")
-    with pytest.raises(DamagedSnapshotError, match="Materialize dataset_snapshot"):
+    with pytest.raises(DamagedArtifactError, match="Materialize dataset_snapshot"):
         read_snapshot(cast("ObjectStore", store), "ds-1")
     write_snapshot(cast("ObjectStore", store), "ds-1", files)
     assert dict(store) == before
@@ -113,7 +113,7 @@ def test_damage_is_told_without_checksums_too(name: str, content: bytes) -> None
     before = dict(store)
     del store["snapshots/ds-1/SHA256SUMS"]
     store.put(f"snapshots/ds-1/{name}", content)
-    with pytest.raises(DamagedSnapshotError, match=f"{name} of snapshot ds-1 is not what was"):
+    with pytest.raises(DamagedArtifactError, match=f"{name} of snapshot ds-1 is not what was"):
         read_snapshot(cast("ObjectStore", store), "ds-1")
     if name == "images.npy":
         write_snapshot(cast("ObjectStore", store), "ds-1", files)
@@ -126,7 +126,7 @@ def test_damaged_checksums_are_not_taken_for_none(content: bytes) -> None:
     before = dict(store)
     store.put("snapshots/ds-1/SHA256SUMS", content)
     for read in (read_snapshot, read_members):
-        with pytest.raises(DamagedSnapshotError, match="SHA256SUMS of snapshot ds-1 is not"):
+        with pytest.raises(DamagedArtifactError, match="SHA256SUMS of snapshot ds-1 is not"):
             read(cast("ObjectStore", store), "ds-1")
     write_snapshot(cast("ObjectStore", store), "ds-1", files)
     assert dict(store) == before

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection
-from visionops_assets.errors import ForbiddenError
+from visionops_assets.errors import LabelForbiddenError
 
 
 async def add_differing_label(
@@ -12,7 +12,7 @@ async def add_differing_label(
     """Add a label to a media file, unless its newest one says the same; in a transaction.
 
     Raises:
-        ForbiddenError: the file has another label, which this sender may not change.
+        LabelForbiddenError: the file has another label, which this sender may not change.
     """
     # Without the lock, two equal labels that come at once would both be added. A stronger one would
     # wait for all who sent this file at the same time, and they for this one: their rows name it.
@@ -25,7 +25,7 @@ async def add_differing_label(
     )
     known = await newest.fetchone()
     if known is not None and known != (label,) and not may_relabel:
-        raise ForbiddenError(
+        raise LabelForbiddenError(
             f"The media file {media_id} has another label. A key needs the scope 'label' to change "
             "it. Send the file without a label, or with that one."
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from visionops_assets.errors import DamagedSnapshotError, NotFoundError
+from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.resources.checksums import sha256_of
 from visionops_assets.resources.columns import TEXT, columns, names
 from visionops_assets.resources.object_store import ObjectStore
@@ -87,7 +87,7 @@ def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
 
     Raises:
         NotFoundError: there is no snapshot of this id.
-        DamagedSnapshotError: they are not what was written.
+        DamagedArtifactError: they are not what was written.
     """
     return _members(object_store, snapshot_id, _sums(object_store, snapshot_id))
 
@@ -97,7 +97,7 @@ def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
 
     Raises:
         NotFoundError: there is no snapshot of this id.
-        DamagedSnapshotError: its files are not what was written, or its pixels are gone.
+        DamagedArtifactError: its files are not what was written, or its pixels are gone.
     """
     sums = _sums(object_store, snapshot_id)
     members = _members(object_store, snapshot_id, sums)
@@ -121,7 +121,7 @@ def _members(object_store: ObjectStore, snapshot_id: str, sums: Mapping[str, str
         cause = None
     except (ValueError, OSError) as error:  # Those of PyArrow are among them.
         cause = error
-    raise DamagedSnapshotError(
+    raise DamagedArtifactError(
         f"{MEMBERS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
         "from a copy or an earlier version: it alone says which frames are in the holdout."
     ) from cause
@@ -136,7 +136,7 @@ def _sums(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
     lines = data.decode(errors="replace").split("\n")
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     if not {IMAGES_FILE, MEMBERS_FILE} <= sums.keys():
-        raise DamagedSnapshotError(
+        raise DamagedArtifactError(
             f"{SUMS_FILE} of snapshot {snapshot_id} is not what was written. Restore the object "
             "from a copy or an earlier version, or delete it: the files are then read unchecked."
         )
@@ -149,13 +149,13 @@ def _has_its_images(object_store: ObjectStore, snapshot_id: str, path: Path) -> 
         expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
         found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
         np.lib.format.open_memmap(path, mode="r")
-    except (NotFoundError, DamagedSnapshotError, ValueError):
+    except (NotFoundError, DamagedArtifactError, ValueError):
         return False
     return expected in {None, found}
 
 
-def _damaged_images(snapshot_id: str, problem: str) -> DamagedSnapshotError:
-    return DamagedSnapshotError(
+def _damaged_images(snapshot_id: str, problem: str) -> DamagedArtifactError:
+    return DamagedArtifactError(
         f"{IMAGES_FILE} of snapshot {snapshot_id} {problem}. Materialize dataset_snapshot: it is "
         "written again from its frames."
     )

@@ -22,6 +22,8 @@ from visionops_assets.client.several import SmallFile
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
 
 _KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_LABEL_REFUSED = "label_forbidden"
+"""One file is known by another label, which the key may not change. All others may go on."""
 
 
 class Watcher(Protocol):
@@ -106,9 +108,10 @@ class Importer:
             return {}
         try:
             outcomes = self._client.upload_several(list(files.values()), self._order.source)
-        except RefusedError:
-            # By an earlier version, by a proxy, or for one of the files: that is seen one by one.
-            self._one_by_one.set()
+        except RefusedError as error:
+            # For one of the files, or all of them, by an earlier version or a proxy.
+            if error.reason != _LABEL_REFUSED:
+                self._one_by_one.set()
             return {}
         except Exception as error:  # Any error ends these files, not this thread.
             return dict.fromkeys(files, error)
@@ -217,5 +220,5 @@ def label_of(path: str, order: Order) -> str | None:
 
 def _concerns_all_files(error: VisionOpsError) -> bool:
     if isinstance(error, RefusedError):
-        return error.status in _KEY_REFUSED
+        return error.status in _KEY_REFUSED and error.reason != _LABEL_REFUSED
     return isinstance(error, ServerUnreachableError)
