@@ -46,9 +46,7 @@ class Counting:
             with suppress(_EnoughError):
                 while part := await form.next_part():
                     files += part.name == "file"
-                    require_files(
-                        files <= MAX_BATCH_FILES, f"there are more than {MAX_BATCH_FILES}"
-                    )
+                    require_at_most(MAX_BATCH_FILES, files)
             yield from_the_first(held, body)
         finally:
             self._under_way -= 1
