@@ -19,8 +19,8 @@ from visionops_assets.releasing.pipeline import (
 )
 from visionops_assets.resources.triton import ADMIN_KEY_HEADER
 from visionops_assets.settings import Settings
+from visionops_assets.tasks.running import export, open_onnx
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import OnnxModel, export_onnx
 from visionops_assets.vision.parity import median_latency_ms
 
 CLASSES = tuple("0123456789")
@@ -52,7 +52,7 @@ class BenchmarkModel:
             snapshot_id="benchmark",
             seed=0,
         )
-        export_onnx(module, card, folder / "model.onnx")
+        export(module, card, folder / "model.onnx")
         (folder / "model.json").write_text(card.model_dump_json())
         return card
 
@@ -60,7 +60,7 @@ class BenchmarkModel:
         """Load what `write` wrote into Triton, as a release would, under `name`."""
         card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
         frame = np.zeros((self.size_px, self.size_px, 3), np.uint8)
-        latency_ms = median_latency_ms(OnnxModel(folder / "model.onnx", card).predict, frame)
+        latency_ms = median_latency_ms(open_onnx(folder / "model.onnx", card).predict, frame)
         options = replace(
             PipelineOptions.of(settings), preferred_batch_size=preferred_batch_size(latency_ms)
         )

@@ -80,7 +80,7 @@ def test_an_event_of_a_later_version_is_no_dead_letter() -> None:
 
 def test_an_option_of_frames_is_never_ignored() -> None:
     """Another preprocessing than the model was trained on would answer wrongly, and silently."""
-    (line,) = (Path(__file__).parent / "records" / "ModelCard.jsonl").read_text().splitlines()
+    *_, line = (Path(__file__).parent / "records" / "ModelCard.jsonl").read_text().splitlines()
     card = json.loads(line)
     card["spec"]["filters"] = ["clahe"]
     with pytest.raises(ValidationError, match="filters"):

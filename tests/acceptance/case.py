@@ -14,7 +14,8 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Verdict
 from visionops_assets.contracts import GateVerdict
-from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings
 
 POLL_S = 1.0
@@ -109,7 +110,7 @@ def _accuracy(model: str, pictures: list[Picture]) -> float:
     """Ask the served model over gRPC. An image that it cannot use counts as wrong."""
     answers = TritonServer().predict_each(model, [picture.data for picture in pictures])
     right = [
-        isinstance(answer, Answer) and answer.label == picture.label
+        isinstance(answer, ServedAnswer) and answer.label == picture.label
         for answer, picture in zip(answers, pictures, strict=True)
     ]
     return round(sum(right) / len(right), 4)

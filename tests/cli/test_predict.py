@@ -25,8 +25,9 @@ from visionops_assets.errors import (
     ServerUnreachableError,
 )
 from visionops_assets.resources import triton
-from visionops_assets.resources.triton import Answer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import load_settings
+from visionops_assets.tasks.base import Answer
 
 ERRORS = {
     b"junk": CorruptMediaError("It does not decode."),
@@ -42,10 +43,10 @@ REFUSED = standing(version(2, GateState.REFUSED))
 class FakeTriton:
     """Answers with the bytes of the image, or with the error that they stand for."""
 
-    def predict_one(self, model: str, image: bytes) -> Answer:
+    def predict_one(self, model: str, image: bytes) -> ServedAnswer:
         if image in ERRORS:
             raise ERRORS[image]
-        return Answer(image.decode(), (0.1, 0.9), (), UUID(int=7), 3, "ds-1")
+        return ServedAnswer(Answer((image.decode(),), (0.1, 0.9), 0.9), (), UUID(int=7), 3, "ds-1")
 
 
 @pytest.fixture(autouse=True)
@@ -188,12 +189,12 @@ def test_once_no_server_answers_files_that_wait_are_not_asked_about(
 ) -> None:
     asked, may_go_on = [], threading.Event()
 
-    def refuse_the_first(_: FakeTriton, __: str, image: bytes) -> Answer:
+    def refuse_the_first(_: FakeTriton, __: str, image: bytes) -> ServedAnswer:
         asked.append(image)
         if image == b"nobody":
             raise ERRORS[image]
         assert may_go_on.wait(60)
-        return Answer("dog", (1.0,), (), UUID(int=7), 3, "ds-1")
+        return ServedAnswer(Answer(("dog",), (1.0,), 1.0), (), UUID(int=7), 3, "ds-1")
 
     class Pool(ThreadPoolExecutor):
         def shutdown(self, *args: bool, **options: bool) -> None:

@@ -12,7 +12,8 @@ from tritonclient.utils import InferenceServerException
 from tests.hosts.kubelet import Pod
 from tests.hosts.records import Attempt, Seen
 from visionops_assets.client.retrying import TemporaryError
-from visionops_assets.resources.triton import CHANNEL_OPTIONS, Answer, image_input, read_answer
+from visionops_assets.resources.triton import CHANNEL_OPTIONS
+from visionops_assets.resources.triton_answers import ServedAnswer, image_input, read_answer
 
 CONNECT_TIMEOUT_S = 1.0
 ROUND_ROBIN = {
@@ -111,7 +112,7 @@ class TritonDoor:
         options = [*CHANNEL_OPTIONS, ("grpc.service_config", json.dumps(ROUND_ROBIN))]
         self._client = InferenceServerClient(f"ipv4:{addresses}", channel_args=options)
 
-    def ask(self, image: bytes) -> Answer:
+    def ask(self, image: bytes) -> ServedAnswer:
         """Ask once.
 
         Raises:

@@ -38,7 +38,8 @@ from visionops_assets.releasing.release import ReleaseOutcome, Releaser
 from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
-from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.preprocessing import encode_frame
 
@@ -65,13 +66,13 @@ def network(version: int) -> bytes:
     """Export random weights, the same for a version. It takes seconds, so each is made once."""
     import torch  # noqa: PLC0415 - slow to import
 
+    from visionops_assets.tasks.running import export  # noqa: PLC0415
     from visionops_assets.vision.architectures import build  # noqa: PLC0415
-    from visionops_assets.vision.export import export_onnx  # noqa: PLC0415
 
     torch.manual_seed(version)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_onnx(build("resnet-tiny", len(CARD.classes)).eval(), CARD, path)
+        export(build("resnet-tiny", len(CARD.classes)), CARD, path)
         return path.read_bytes()
 
 
@@ -154,7 +155,7 @@ class Serving:
         """Do what the sensor does every ten seconds."""
         return converge(self.controller, self.model)
 
-    def predict(self, *images: bytes) -> list[Answer]:
+    def predict(self, *images: bytes) -> list[ServedAnswer]:
         """Ask by gRPC."""
         return self.triton.predict(self.model, images)
 

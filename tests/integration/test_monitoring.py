@@ -30,7 +30,7 @@ from visionops_assets.demo.media import DemoFile, digits
 from visionops_assets.monitoring.comparing import KINDS
 from visionops_assets.monitoring.reference_files import Reference, write_reference
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.triton import Answer, image_input, read_answer
+from visionops_assets.resources.triton_answers import ServedAnswer, image_input, read_answer
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import preprocess_image
@@ -57,7 +57,7 @@ def reference_of(serving: Serving, files: Sequence[DemoFile]) -> Reference:
     )
 
 
-def ask_to_keep(serving: Serving, files: Sequence[DemoFile]) -> list[Answer]:
+def ask_to_keep(serving: Serving, files: Sequence[DemoFile]) -> list[ServedAnswer]:
     """Predict over gRPC, and ask for the images to be kept."""
     with InferenceServerClient(serving.settings.triton_grpc_address) as triton:
         return [
@@ -76,7 +76,7 @@ class Monitored:
 
     serving: Serving
     kept: list[DemoFile]
-    answers: list[Answer]
+    answers: list[ServedAnswer]
     """Of the kept files first."""
     right: int
 
@@ -154,7 +154,7 @@ def test_a_release_is_measured_by_its_labels_and_estimated_by_its_confidence(
     assert {str(file.label) for file in monitored.kept} <= truths
 
 
-def rows_of(answers: Sequence[Answer]) -> dict[UUID, PredictionRow]:
+def rows_of(answers: Sequence[ServedAnswer]) -> dict[UUID, PredictionRow]:
     keys = [answer.prediction_id for answer in answers]
 
     def look() -> dict[UUID, PredictionRow] | None:
@@ -167,7 +167,7 @@ def rows_of(answers: Sequence[Answer]) -> dict[UUID, PredictionRow]:
 
 
 def assert_kept_and_measured(
-    answers: Sequence[Answer], files: Sequence[DemoFile], settings: Settings
+    answers: Sequence[ServedAnswer], files: Sequence[DemoFile], settings: Settings
 ) -> None:
     rows = rows_of(answers)
     for answer, file in zip(answers, files, strict=True):

@@ -236,7 +236,7 @@ def over_channel(serving: Serving, *addresses: str) -> Iterator[Ask]:
     def ask() -> tuple[int, Sequence[float]]:
         asked = channel.infer(serving.model, IMAGE, 30.0, record=False)
         answer = asyncio.run_coroutine_threadsafe(asked, loop).result()
-        return answer.model_version, answer.probabilities
+        return answer.model_version, answer.answer.probabilities
 
     thread.start()
     try:

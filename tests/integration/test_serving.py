@@ -34,7 +34,7 @@ from visionops_assets.releasing.exports import export_prefix
 from visionops_assets.releasing.release import Releaser
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.resources.triton import Answer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving import alias, sensors
 from visionops_assets.stages.serving.alias import champion_alias
@@ -152,7 +152,7 @@ def test_a_server_that_lost_the_champion_gets_it_back(serving: Serving) -> None:
 def test_a_bad_image_fails_alone(served: Serving) -> None:
     outcomes = served.triton.predict_each(served.model, [IMAGE, b"junk", IMAGE, IMAGE[:50]])
     kinds = [type(outcome) for outcome in outcomes]
-    assert kinds == [Answer, UnsupportedMediaError, Answer, CorruptMediaError]
+    assert kinds == [ServedAnswer, UnsupportedMediaError, ServedAnswer, CorruptMediaError]
 
 
 def test_predictions_are_recorded_and_smoke_tests_are_not(served: Serving) -> None:
@@ -254,6 +254,6 @@ def test_an_ensemble_answers_like_its_network_and_is_released_like_any_model(
         assert answer.probabilities == pytest.approx(expected.tolist(), abs=1e-5)
         assert (answer.model_version, answer.snapshot_id) == (2, CARD.snapshot_id)
     outcomes = serving.triton.predict_each(serving.model, [images[0], b"junk"], record=False)
-    assert [type(outcome) for outcome in outcomes] == [Answer, UnsupportedMediaError]
+    assert [type(outcome) for outcome in outcomes] == [ServedAnswer, UnsupportedMediaError]
     ids = {answer.prediction_id for answer in answers}
     assert ids <= recorded_ids(serving, ids)

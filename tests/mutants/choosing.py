@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PURE_ROOMS = ("contracts", "settings", "vision", "capacity")
+PURE_ROOMS = ("contracts", "settings", "vision", "tasks", "capacity")
 MAY_BE_PURE = (
     *(f"visionops_assets/{room}" for room in ("releasing", "monitoring", "stages", "services")),
     "triton_models",

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.engine_records import record_of_plan
-from tests.releasing.versions import STEPS, one_model
+from tests.releasing.versions import STEPS, golden, one_model
 from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import EngineRow, Release
 from visionops_assets.errors import ReleaseError, ServerUnreachableError
@@ -17,16 +17,17 @@ from visionops_assets.releasing import engine_following
 from visionops_assets.releasing.audit import Audit
 from visionops_assets.releasing.engine_following import follow_engines
 from visionops_assets.releasing.engines import write_engine
-from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.replica import Version
 from visionops_assets.releasing.replicas import Replicas
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.releasing.smoke import write_golden
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings
+from visionops_assets.tasks.base import Answer
 
-GOLDEN = GoldenSet(images=(b"one", b"two"), labels=("1", "2"))
+GOLDEN = golden(one="1", two="2")
 L4, A10 = "NVIDIA-L4", "NVIDIA-A10G"
 ONNX = "m-1-infer"
 
@@ -90,12 +91,12 @@ class FakeTriton:
         self.calls_by_model.pop(model, None)
 
     def predict(
-        self, model: str, images: Sequence[bytes], timeout_s: float, *, record: bool
-    ) -> list[Answer]:
+        self, model: str, images: Sequence[bytes], timeout_s: float, *, record: bool, task: str
+    ) -> list[ServedAnswer]:
         assert not record
-        labels = dict(zip(GOLDEN.images, GOLDEN.labels, strict=True))
+        answers = dict(zip(GOLDEN.images, GOLDEN.answers, strict=True))
         return [
-            Answer("x" if self.is_wrong else labels[i], (1.0,), (0.0,), uuid4(), 1, "s")
+            ServedAnswer(Answer(("x",)) if self.is_wrong else answers[i], (0.0,), uuid4(), 1, "s")
             for i in images
         ]
 

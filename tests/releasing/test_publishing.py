@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from tests.releasing.versions import golden
 from tests.stages.serving_exports import CARD
 from visionops_assets.releasing import publishing
-from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.publishing import Publisher
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
@@ -29,7 +29,7 @@ def test_a_release_always_serves_onnx(
     settings = Settings(serving_layout=layout, serving_backend=backend, serving_precision="int8")
     exported = SimpleNamespace(snapshot_id="ds-test")
     files = {"model.json": CARD.model_dump_json().encode(), "fp32": b"fp32", "int8": b"int8"}
-    golden = GoldenSet(images=(b"one",), labels=("a",))
+    found = golden(one="a")
     rendered: list[Any] = []
 
     def render(*given: Any) -> dict[str, bytes]:
@@ -41,7 +41,7 @@ def test_a_release_always_serves_onnx(
         "read_export": lambda *_: (exported, files),
         "serving_report": lambda _, asked: SimpleNamespace(file=asked, latency_ms=1.0),
         "golden_images": lambda *_: None,
-        "golden_set": lambda *_: golden,
+        "golden_set": lambda *_: found,
         "pipeline_files": render,
     }.items():
         monkeypatch.setattr(publishing, name, value)

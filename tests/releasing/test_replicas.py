@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.releasing.versions import golden
 from tests.resources.memory_store import MemoryStore
 from visionops_assets.contracts import Role
 from visionops_assets.errors import (
@@ -19,15 +20,16 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.releasing import replica as replica_module
-from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.replica import Replica, Version
 from visionops_assets.releasing.replicas import Replicas
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.releasing.smoke import write_golden
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import ServedAnswer
+from visionops_assets.tasks.base import Answer
 
-GOLDEN = GoldenSet(images=(b"one", b"two"), labels=("1", "2"))
+GOLDEN = golden(one="1", two="2")
 STEPS = ("load m-rehearsal", "predict m-rehearsal", "load m", "predict m")
 SERVERS = 3
 
@@ -92,14 +94,18 @@ class FakeTriton:
         return sorted(self.served)
 
     def predict(
-        self, model: str, images: Sequence[bytes], timeout_s: float, *, record: bool
-    ) -> list[Answer]:
+        self, model: str, images: Sequence[bytes], timeout_s: float, *, record: bool, task: str
+    ) -> list[ServedAnswer]:
         wrong = self._step(f"predict {model}")
         self.recorded += record
-        labels = dict(zip(GOLDEN.images, GOLDEN.labels, strict=True))
+        answers = dict(zip(GOLDEN.images, GOLDEN.answers, strict=True))
         return [
-            Answer(
-                "wrong" if wrong else labels[i], (1.0,), (0.0,), uuid4(), self.served[model], "s"
+            ServedAnswer(
+                Answer(("wrong",)) if wrong else answers[i],
+                (0.0,),
+                uuid4(),
+                self.served[model],
+                "s",
             )
             for i in images
         ]
@@ -233,11 +239,11 @@ def test_an_interruption_also_goes_back_and_stays_an_interruption() -> None:
     predict = world.tritons[1].predict
 
     def interrupted(
-        model: str, images: Sequence[bytes], timeout_s: float, *, record: bool
-    ) -> list[Answer]:
+        model: str, images: Sequence[bytes], timeout_s: float, *, record: bool, task: str
+    ) -> list[ServedAnswer]:
         if model == "m":
             raise KeyboardInterrupt
-        return predict(model, images, timeout_s, record=record)
+        return predict(model, images, timeout_s, record=record, task=task)
 
     world.tritons[1].predict = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
@@ -335,7 +341,7 @@ def test_an_interruption_while_a_candidate_is_loaded_stays_one_and_leaves_none()
     world = World()
     world.promote(1, None)
 
-    def interrupted(*_: object, **__: object) -> list[Answer]:
+    def interrupted(*_: object, **__: object) -> list[ServedAnswer]:
         raise KeyboardInterrupt
 
     world.tritons[1].predict = interrupted  # type: ignore[method-assign]

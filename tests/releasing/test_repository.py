@@ -8,6 +8,7 @@ from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.repository import ModelRepository, asked_versions
 from visionops_assets.releasing.smoke import GOLDEN_FILE, read_golden, write_golden
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.tasks.base import Answer
 
 FILES = {
     "model.onnx": b"weights",
@@ -131,5 +132,7 @@ def test_steps_are_asked_for_by_name_and_version(
 
 
 def test_a_golden_set_reads_back() -> None:
-    golden = GoldenSet(images=(b"\x00png", b""), labels=("a", 'quoted "b"'))
+    golden = GoldenSet(
+        images=(b"\x00png", b""), answers=(Answer(("a",)), Answer(('quoted "b"', "c")))
+    )
     assert read_golden({GOLDEN_FILE: write_golden(golden)}) == golden

@@ -1,5 +1,7 @@
 """The smoke test: each golden image is asked for once, unrecorded, and timed in milliseconds."""
 
+import base64
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.releasing.versions import golden
 from visionops_assets.errors import ReleaseError
 from visionops_assets.releasing import smoke
 from visionops_assets.releasing.golden import GoldenSet
@@ -18,23 +21,26 @@ from visionops_assets.releasing.smoke import (
     write_golden,
 )
 from visionops_assets.resources.triton import TritonServer
+from visionops_assets.tasks.base import Answer
 
-GOLDEN = GoldenSet(images=(b"one", b"two"), labels=("1", "2"))
+GOLDEN = golden(one="1", two="2")
 
 
 class Server:
     """A server that takes 20 ms for the first image and 5 ms for each other."""
 
-    def __init__(self, version: int = 3, labels: Sequence[str] = GOLDEN.labels) -> None:
+    def __init__(self, version: int = 3, labels: Sequence[str] = ("1", "2")) -> None:
         self.version, self.labels = version, list(labels)
         self.now_s = 100.0
         self.asked: list[tuple[Any, ...]] = []
 
-    def predict(self, model: str, images: list[bytes], timeout_s: float, *, record: bool) -> Any:
+    def predict(
+        self, model: str, images: list[bytes], timeout_s: float, *, record: bool, task: str
+    ) -> Any:
         self.asked.append((model, images, timeout_s, record))
         self.now_s += 0.005 if len(self.asked) > 1 else 0.020
         label = self.labels[len(self.asked) - 1]
-        return [SimpleNamespace(model_version=self.version, label=label)]
+        return [SimpleNamespace(model_version=self.version, label=label, answer=Answer((label,)))]
 
 
 def tried(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -70,6 +76,12 @@ def test_latencies_are_summed_up_by_their_median_and_the_slowest() -> None:
 @given(st.lists(st.tuples(st.binary(), st.text()), max_size=5))
 def test_a_golden_set_reads_back(items: list[tuple[bytes, str]]) -> None:
     golden = GoldenSet(
-        images=tuple(image for image, _ in items), labels=tuple(label for _, label in items)
+        images=tuple(image for image, _ in items),
+        answers=tuple(Answer((label,)) for _, label in items),
     )
     assert read_golden({"golden.json": write_golden(golden)}) == golden
+
+
+def test_the_golden_set_of_an_earlier_version_is_read() -> None:
+    written = {"images": [base64.b64encode(b"one").decode()], "labels": ["1"]}
+    assert read_golden({"golden.json": json.dumps(written).encode()}) == golden(one="1")

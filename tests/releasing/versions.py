@@ -3,8 +3,10 @@
 from typing import cast
 
 from tests.resources.memory_store import MemoryStore
+from visionops_assets.releasing.golden import GoldenSet
 from visionops_assets.releasing.repository import ModelRepository
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.tasks.base import Answer
 
 STEPS = ("preprocess", "infer", "record")
 
@@ -37,3 +39,11 @@ def steps_of_version(version: int, model: str = "m") -> set[str]:
 
 def repository_in(store: MemoryStore, model: str = "m") -> ModelRepository:
     return ModelRepository(cast("ObjectStore", store), model)
+
+
+def golden(**label_by_image: str) -> GoldenSet:
+    """Images whose content is their name, and the label of each."""
+    return GoldenSet(
+        images=tuple(image.encode() for image in label_by_image),
+        answers=tuple(Answer((label,)) for label in label_by_image.values()),
+    )

@@ -13,8 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.structure.test_rooms import MODULES, imported_names
+from visionops_assets.contracts.tensors import IMAGE, TensorSpec
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.resources.training_run import Tensor, TrainingRun, training_run
+from visionops_assets.resources.training_run import TrainingRun, training_run
 from visionops_assets.settings import load_settings
 
 # Of MLflow's store on the SQLAlchemy that there is; of dagster-mlflow's, none is let pass.
@@ -78,8 +79,7 @@ def log_something(run: TrainingRun) -> None:
     run.log_metrics({"loss": 0.5}, step=3)
     run.tag({"sha256/model.json": "0"})
     run.log_dataset("digits frames", "ds-1", "s3://bucket/snapshots/ds-1", {"train_frames": 9})
-    outputs = [Tensor("PROBABILITIES", "float32", (-1, 10))]
-    run.log_interface([Tensor("IMAGE", "bytes", (-1, 1))], outputs, Path.cwd())
+    run.log_interface([IMAGE], [TensorSpec("PROBABILITIES", "FP32", (10,))], Path.cwd())
 
 
 class Ended(BaseException):

@@ -15,7 +15,8 @@ from visionops_assets.errors import (
     TooManyPixelsError,
     VisionOpsError,
 )
-from visionops_assets.resources.triton import TritonServer, image_input, read_answer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import image_input, read_answer
 from visionops_assets.resources.triton_errors import to_visionops_error
 from visionops_assets.settings import load_settings
 

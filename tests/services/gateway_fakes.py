@@ -1,6 +1,7 @@
 """Triton and the catalog as the gateway's unit tests play them, and the gateway between them."""
 
 import asyncio
+import struct
 from collections.abc import Mapping
 from typing import Any, cast
 from uuid import uuid4
@@ -13,16 +14,33 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Label, Snapshot
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.app import Gateway
-from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.settings import Settings
+from visionops_assets.tasks.base import Answer
 
 PNG = saved(picture(), "PNG")
 CHAMPION, CANDIDATE = "classifier", "classifier-candidate"
 
 
 def inference(label: str = "7", version: int = 3) -> Inference:
-    odds, embedding = (0.25, 0.5, 0.25), bytes(8)
-    return Inference(label, ("1", "7", "9"), odds, uuid4(), version, "snapshot-1", embedding)
+    odds, prediction_id = (0.25, 0.5, 0.25), uuid4()
+    tensors = {
+        "LABEL": text(label),
+        "PROBABILITIES": struct.pack("<3f", *odds),
+        "EMBEDDING": bytes(8),
+        "PREDICTION_ID": text(str(prediction_id)),
+        "MODEL_VERSION": struct.pack("<q", version),
+        "SNAPSHOT_ID": text("snapshot-1"),
+    }
+    answer = Answer((label,), odds, max(odds))
+    return Inference(answer, ("1", "7", "9"), prediction_id, version, "snapshot-1", tensors)
+
+
+def text(value: str) -> bytes:
+    """Return a tensor of one text, as Triton sends it."""
+    content = value.encode()
+    return struct.pack("<I", len(content)) + content
 
 
 class FakeTriton:

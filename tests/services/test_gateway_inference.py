@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -24,8 +25,10 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.services.gateway import inference as inference_module
-from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.http.problems import detail_of
+from visionops_assets.tasks.base import Answer
 
 
 def text(value: str) -> bytes:
@@ -97,10 +100,11 @@ def infer(stub: FakeStub, times: int = 1, **options: Any) -> Inference:
 
 def test_an_answer_is_read_by_the_names_of_its_outputs() -> None:
     stub = FakeStub([1])
-    assert infer(stub, times=3) == Inference(
-        label="bé",
+    found = infer(stub, times=3)
+    assert found.tensors["PROBABILITIES"] == struct.pack("<2f", 0.25, 0.75)
+    assert replace(found, tensors={}) == Inference(
+        answer=Answer(("bé",), (0.25, 0.75), 0.75),
         classes=("a", "bé"),
-        probabilities=(0.25, 0.75),
         prediction_id=UUID(int=1),
         model_version=1,
         snapshot_id="snapshot-1",

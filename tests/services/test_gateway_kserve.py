@@ -1,6 +1,7 @@
 """Messages of KServe's protocol: what is read of a request, and what an answer holds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,10 @@ from tests.services.gateway_fakes import inference
 from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
 from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE
 from visionops_assets.services.gateway import kserve
-from visionops_assets.services.gateway.inference import Inference
-from visionops_assets.services.gateway.kserve import MAX_IMAGES, OUTPUTS, read_infer, write_infer
+from visionops_assets.services.gateway.kserve import MAX_IMAGES, read_infer, write_infer
 
 IMAGES = st.lists(st.binary(max_size=50), min_size=1, max_size=MAX_IMAGES)
-ALL = tuple(OUTPUTS)
+ALL = ("LABEL", "PROBABILITIES", "EMBEDDING", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
 
 
 def asked_for(images: list[bytes], outputs: tuple[str, ...] = (), **parameters: object) -> Any:
@@ -164,7 +164,8 @@ def test_an_answer_has_the_outputs_that_were_asked_for(outputs: list[str]) -> No
 
 
 def test_versions_of_other_classes_are_not_one_tensor() -> None:
-    other = Inference("a", ("a", "b"), (0.5, 0.5), inference().prediction_id, 4, "s", bytes(8))
+    other = inference(version=4)
+    other = replace(other, tensors={**other.tensors, "PROBABILITIES": bytes(8)})
     rows = [inference(), other]
     with pytest.raises(ServerUnreachableError, match="Ask again"):
         write_infer(asked_for([b"x"] * 2), ("PROBABILITIES",), rows)

@@ -14,8 +14,9 @@ from visionops_assets.contracts import Candidate, ModelCard, PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.tracking import Tracking
+from visionops_assets.tasks.running import run
 from visionops_assets.vision.architectures import Classifier, build
-from visionops_assets.vision.inference import predict_probabilities, save_weights
+from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.preprocessing import Frame
 
 SIZE_PX = 16
@@ -88,7 +89,7 @@ def balanced_classifier(images: Frame) -> Classifier:
     """Build fresh weights whose answers on these images are many and clear, but not trained."""
     torch.manual_seed(0)
     module = build(CARD.architecture, len(CARD.classes)).eval()
-    _, embeddings = predict_probabilities(module, images, CARD)
+    embeddings = run(module, images, CARD)["embedding"]
     centred = torch.from_numpy(embeddings - embeddings.mean(axis=0))
     # The three directions in which the embeddings differ most, scaled to logits of about +-4.
     directions = torch.pca_lowrank(centred, q=len(CARD.classes))[2].T
@@ -103,7 +104,7 @@ def classifier_and_pictures(count: int) -> tuple[Classifier, Frame]:
     """Return such a classifier, and the pictures that it is surest of: INT8 must agree there."""
     candidates = pictures(4 * count)
     module = balanced_classifier(candidates)
-    surest = predict_probabilities(module, candidates, CARD)[0].max(axis=1).argsort()[-count:]
+    surest = run(module, candidates, CARD)["probabilities"].max(axis=1).argsort()[-count:]
     return module, candidates[np.sort(surest)]
 
 
@@ -118,7 +119,7 @@ class Workshop:
         module, images = classifier_and_pictures(120)
         save_weights(module, folder / "model.safetensors")
         (folder / "model.json").write_text(CARD.model_dump_json())
-        labels = predict_probabilities(module, images, CARD)[0].argmax(axis=1)
+        labels = run(module, images, CARD)["probabilities"].argmax(axis=1)
         sides = ["train"] * 60 + ["holdout"] * 60
         rows = [
             [str(uuid4()), str(uuid4()), f"g{i}", CARD.classes[label], label, side]

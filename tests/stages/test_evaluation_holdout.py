@@ -104,8 +104,8 @@ def test_an_answer_is_the_likeliest_class_and_right_if_it_is_the_label(
     card = SimpleNamespace(classes=("b", "a"))
     monkeypatch.setattr(answering, "download_model", lambda *_: (None, card))
     monkeypatch.setattr(
-        "visionops_assets.vision.inference.predict_probabilities",
-        lambda *_: (probabilities, np.zeros((3, 2), np.float32)),
+        "visionops_assets.tasks.running.run",
+        lambda *_: {"probabilities": probabilities, "embedding": np.zeros((3, 2), np.float32)},
     )
     holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
     found = answering.answer(cast("Tracking", Runs()), "run", holdout)

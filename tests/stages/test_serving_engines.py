@@ -25,7 +25,10 @@ from visionops_assets.stages.serving import build_engine as builder
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings
 from visionops_assets.stages.serving.export import export_candidate
+from visionops_assets.tasks.running import open_onnx
 from visionops_assets.vision.export import OnnxModel
+from visionops_assets.vision.inference import Floats
+from visionops_assets.vision.preprocessing import Frame
 from visionops_assets.vision.tensorrt_engine import BuiltEngine
 from visionops_assets.vision.tensorrt_target import Target
 
@@ -52,10 +55,10 @@ class Builds:
         self.timings_given.append(timings)
         return BuiltEngine(graph.read_bytes(), timings + b"+")
 
-    def _engine(self, plan: bytes, card: ModelCard) -> OnnxModel:
+    def _engine(self, plan: bytes, card: ModelCard, _outputs: object) -> OnnxModel:
         path = self._folder / "plan.onnx"
         path.write_bytes(plan)
-        return OnnxModel(path, card)
+        return open_onnx(path, card)
 
     def engine(self, record: EngineRecord) -> Engine:
         store = self.workshop.store.resource
@@ -118,9 +121,13 @@ def test_a_changed_engine_is_refused_and_not_passed_over(builds: Builds) -> None
 def test_an_engine_that_answers_wrongly_is_stored_but_not_served(
     builds: Builds, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def mixed_up(plan: bytes, card: ModelCard) -> SimpleNamespace:
-        engine = builds._engine(plan, card)
-        return SimpleNamespace(predict=lambda images: engine.predict(images)[:, [1, 2, 0]])
+    def mixed_up(plan: bytes, card: ModelCard, outputs: object) -> SimpleNamespace:
+        engine = builds._engine(plan, card, outputs)
+
+        def predict(images: Frame) -> dict[str, Floats]:
+            return {"probabilities": engine.predict(images)["probabilities"][:, [1, 2, 0]]}
+
+        return SimpleNamespace(predict=predict)
 
     monkeypatch.setattr(builder, "this_target", lambda: L4)
     monkeypatch.setattr(builder, "build_engine", builds._build)

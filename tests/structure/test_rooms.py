@@ -17,15 +17,26 @@ MAY_IMPORT = {
     "settings": BASE,
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
+    "tasks": BASE | {"vision", "tasks"},
     "catalog": BASE | {"vision", "settings", "catalog"},
-    "resources": BASE | {"vision", "settings", "resources"},
-    "releasing": BASE | {"vision", "settings", "crash_points", "catalog", "resources", "releasing"},
-    "monitoring": BASE | {"vision", "settings", "catalog", "resources", "monitoring"},
+    "resources": BASE | {"vision", "tasks", "settings", "resources"},
+    "releasing": BASE
+    | {"vision", "tasks", "settings", "crash_points", "catalog", "resources", "releasing"},
+    "monitoring": BASE | {"vision", "tasks", "settings", "catalog", "resources", "monitoring"},
     "stages": BASE
-    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "monitoring"}
+    | {
+        "vision",
+        "tasks",
+        "settings",
+        "crash_points",
+        "catalog",
+        "resources",
+        "releasing",
+        "monitoring",
+    }
     | {"stages"},
     "services": BASE
-    | {"vision", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
+    | {"vision", "tasks", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
     | {"services"},
     "client": BASE | {"foreign_text", "settings", "client"},
     "stack": BASE | {"findings", "settings", "catalog", "resources", "stack"},

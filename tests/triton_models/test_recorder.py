@@ -20,7 +20,9 @@ SERVED = SimpleNamespace(
     name="classifier",
     version=1,
     role=Role.CHAMPION,
-    card=SimpleNamespace(snapshot_id="snapshot-1", classes=("dark", "bright")),
+    card=SimpleNamespace(
+        task="classification", snapshot_id="snapshot-1", classes=("dark", "bright")
+    ),
 )
 
 
@@ -38,9 +40,10 @@ def answered(module: ModuleType, image: bytes | None = None, confidence: float =
         uuid4(),
         1_700_000_000.0,
         1.0,
-        1,
-        np.array([1 - confidence, confidence], np.float32),
-        np.ones(3, np.float32),
+        {
+            "probabilities": np.array([[1 - confidence, confidence]], np.float32),
+            "embedding": np.ones((1, 3), np.float32),
+        },
         np.array([0.5, 0.25, -3.0, 0.0], np.float32),
         "0" * 64,
         image,
@@ -213,7 +216,7 @@ def test_the_share_of_sampled_predictions_is_the_rate(recorder: ModuleType, rate
 
 
 def test_the_tally_counts_classes_and_confidence(recorder: ModuleType) -> None:
-    tally = recorder.Tally("classifier", 1, Role.CANARY, ("dark", "bright"))
+    tally = recorder.Tally("classifier", 1, Role.CANARY)
     tally.add(2, 1, [answered(recorder, confidence=c) for c in (0.75, 0.97)])
     assert counted("visionops_predictions_recorded_total", role="canary", version="1") == 2
     assert counted("visionops_predictions_dropped_total") == 1

@@ -7,25 +7,25 @@ import torch
 
 from tests.vision.conftest import Digits
 from visionops_assets.contracts import ModelCard
+from visionops_assets.tasks.registry import judging
+from visionops_assets.tasks.running import export, open_onnx, run
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.export import OnnxModel, export_onnx
-from visionops_assets.vision.inference import predict_probabilities
-from visionops_assets.vision.parity import Parity, compare
+from visionops_assets.vision.parity import Parity
 from visionops_assets.vision.training import TrainedModel
 
 
 @pytest.fixture(scope="module")
 def onnx_path(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "model.onnx"
-    export_onnx(trained.module, trained.card, path)
+    export(trained.module, trained.card, path)
     return path
 
 
 def parity_with(path: Path, trained: TrainedModel, digits: Digits, count: int) -> Parity:
     images = digits.images[:count]
-    reference, _ = predict_probabilities(trained.module, images, trained.card)
-    answers = OnnxModel(path, trained.card).predict(images)
-    return compare(reference, answers, digits.labels[:count])
+    reference = run(trained.module, images, trained.card)
+    answers = open_onnx(path, trained.card).predict(images)
+    return judging("classification").parity(reference, answers, digits.labels[:count])
 
 
 @pytest.mark.parametrize("count", [1, 2, 33])
@@ -41,7 +41,7 @@ def test_another_model_does_not_agree(
     trained: TrainedModel, digits: Digits, tmp_path: Path
 ) -> None:
     path = tmp_path / "other.onnx"
-    export_onnx(build("resnet-tiny", 3), trained.card, path)
+    export(build("resnet-tiny", 3), trained.card, path)
     parity = parity_with(path, trained, digits, 50)
     assert parity.label_agreement < 0.9
     assert parity.max_probability_error > 0.1
@@ -67,14 +67,16 @@ def test_the_heavy_network_is_exported_as_well(trained: TrainedModel, tmp_path: 
     module = build("resnet-18", 3).eval()
     card = trained.card.model_copy(update={"architecture": "resnet-18", "embedding_size": 512})
     path = tmp_path / "model.onnx"
-    export_onnx(module, card, path)
+    export(module, card, path)
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
-    expected, _ = predict_probabilities(module, images, card)
-    assert np.abs(OnnxModel(path, card).predict(images) - expected).max() < 1e-4
+    expected = run(module, images, card)
+    answers = open_onnx(path, card).predict(images)
+    assert np.abs(answers["probabilities"] - expected["probabilities"]).max() < 1e-4
 
 
 def test_the_card_is_all_that_is_needed_to_run_it(onnx_path: Path, trained: TrainedModel) -> None:
     card = ModelCard.model_validate_json(trained.card.model_dump_json())
-    answers = OnnxModel(onnx_path, card).predict(np.zeros((2, 16, 16, 3), np.uint8))
+    found = open_onnx(onnx_path, card).predict(np.zeros((2, 16, 16, 3), np.uint8))
+    answers = found["probabilities"]
     assert answers.shape == (2, len(card.classes))
     assert answers.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
 from tests.vision.conftest import Digits
-from visionops_assets.vision.export import OnnxModel, export_onnx
-from visionops_assets.vision.inference import predict_probabilities
-from visionops_assets.vision.parity import Parity, compare
+from visionops_assets.tasks.registry import judging
+from visionops_assets.tasks.running import export, open_onnx, run
+from visionops_assets.vision.parity import Parity
 from visionops_assets.vision.precision import (
     Runtime,
     _Batches,
@@ -26,16 +26,16 @@ from visionops_assets.vision.training import TrainedModel
 @pytest.fixture(scope="module")
 def onnx_path(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("precision") / "model.onnx"
-    export_onnx(trained.module, trained.card, path)
+    export(trained.module, trained.card, path)
     return path
 
 
 def parity_of(path: Path, trained: TrainedModel, digits: Digits) -> Parity:
     """Compare on images that it was not trained on."""
     held = slice(400, None)
-    reference, _ = predict_probabilities(trained.module, digits.images[held], trained.card)
-    answers = OnnxModel(path, trained.card).predict(digits.images[held])
-    return compare(reference, answers, digits.labels[held])
+    reference = run(trained.module, digits.images[held], trained.card)
+    answers = open_onnx(path, trained.card).predict(digits.images[held])
+    return judging("classification").parity(reference, answers, digits.labels[held])
 
 
 def types_of_constants(model: onnx.ModelProto) -> Counter[str]:

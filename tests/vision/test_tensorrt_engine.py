@@ -140,4 +140,4 @@ def test_an_engine_of_another_gpu_is_refused_when_it_is_loaded(
     fake.Runtime = fake.Builder  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorrt", fake)
     with pytest.raises(ReleaseError, match="another GPU or TensorRT"):
-        Engine(b"plan", cast("ModelCard", None))
+        Engine(b"plan", cast("ModelCard", None), ())

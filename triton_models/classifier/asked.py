@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import triton_python_backend_utils as pb_utils
 
+from visionops_assets.contracts.tensors import IMAGE
 from visionops_assets.errors import InvalidRequestError, MediaError, VisionOpsError
 
 _Result = TypeVar("_Result")
@@ -31,7 +32,7 @@ _KINDS = {bool: ("boolean", "bool_param"), str: ("text", "string_param")}
 
 def images_of(request: Any) -> list[bytes]:
     """Return the encoded images of a request."""
-    return list(pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1))
+    return list(pb_utils.get_input_tensor_by_name(request, IMAGE.name).as_numpy().reshape(-1))
 
 
 def wishes_of(request: Any) -> Wishes:

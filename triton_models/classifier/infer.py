@@ -7,22 +7,25 @@ from asked import alone
 from served import ServedModel
 from steps import open_session
 
+from visionops_assets.contracts.tensors import NETWORK_INPUT
+from visionops_assets.tasks.signature import network_outputs
+
 
 class TritonPythonModel:
     """The class that the Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the network."""
-        self._session = open_session(ServedModel.of(args).folder / "model.onnx")
+        served = ServedModel.of(args)
+        self._session = open_session(served.folder / "model.onnx")
+        self._outputs = [output.name for output in network_outputs(served.card.task)]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Run the network on each request's images."""
         return [alone(self._respond, request) for request in requests]
 
     def _respond(self, request: Any) -> Any:
-        images = pb_utils.get_input_tensor_by_name(request, "images").as_numpy()
-        names = ["probabilities", "embedding"]
-        outputs = self._session.run(names, {"images": images})
-        return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, output) for name, output in zip(names, outputs, strict=True)]
-        )
+        name = NETWORK_INPUT.name
+        images = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+        outputs = zip(self._outputs, self._session.run(self._outputs, {name: images}), strict=True)
+        return pb_utils.InferenceResponse([pb_utils.Tensor(*output) for output in outputs])

@@ -1,6 +1,7 @@
-"""The served pipeline as one model: preprocess, classify, record. Run by Triton's Python backend.
+"""The served pipeline as one model. Run by Triton's Python backend.
 
-Beside it in the version folder lie `model.onnx`, `model.json`, and the modules that it imports.
+It preprocesses images, runs the network and records the answers. Beside it in the
+version folder lie `model.onnx`, `model.json`, and the modules that it imports.
 """
 
 import time
@@ -11,14 +12,15 @@ import numpy as np
 from asked import Wishes, alone, images_of, wishes_of
 from served import ServedModel
 from steps import (
-    Classifier,
     Inferred,
+    Network,
     Observer,
     Preprocessor,
     quality_of,
     settings_of_server,
 )
 
+from visionops_assets.tasks.base import Outputs
 from visionops_assets.vision.preprocessing import Frame
 
 
@@ -39,7 +41,7 @@ class TritonPythonModel:
         """Load the version's files; an error here makes Triton refuse the version."""
         settings = settings_of_server()
         served = ServedModel.of(args)
-        self._classify = Classifier(served.card, served.folder / "model.onnx")
+        self._network = Network(served.card, served.folder / "model.onnx")
         self._preprocess = Preprocessor(served.card, settings)
         self._observer = Observer(served, settings)
 
@@ -60,19 +62,17 @@ class TritonPythonModel:
         return Work(request, wishes, images, self._preprocess(images, wishes.source))
 
     def _answer(self, works: list[Work], started_s: float) -> list[Any]:
-        """Classify the frames of all requests at once, and respond to each with its part."""
-        probabilities, embeddings = self._classify(np.concatenate([w.frames for w in works]))
+        """Run the network on all requests at once, and respond to each with its part."""
+        outputs = self._network(np.concatenate([w.frames for w in works]))
         responses = []
         start = 0
         for work in works:
             end = start + len(work.images)
-            part = slice(start, end)
-            responses.append(
-                alone(self._respond, work, probabilities[part], embeddings[part], started_s)
-            )
+            part = {name: rows[start:end] for name, rows in outputs.items()}
+            responses.append(alone(self._respond, work, part, started_s))
             start = end
         return responses
 
-    def _respond(self, work: Work, probabilities: Any, embeddings: Any, started_s: float) -> Any:
-        inferred = Inferred(probabilities, embeddings, quality_of(work.frames))
+    def _respond(self, work: Work, outputs: Outputs, started_s: float) -> Any:
+        inferred = Inferred(outputs, quality_of(work.frames))
         return self._observer.respond(work.request, work.wishes, work.images, inferred, started_s)

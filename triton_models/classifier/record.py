@@ -7,13 +7,17 @@ from asked import alone, images_of, wishes_of
 from served import ServedModel
 from steps import Inferred, Observer, settings_of_server
 
+from visionops_assets.tasks.signature import network_outputs
+
 
 class TritonPythonModel:
     """The class that the Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the recorder."""
-        self._observer = Observer(ServedModel.of(args), settings_of_server())
+        served = ServedModel.of(args)
+        self._observer = Observer(served, settings_of_server())
+        self._outputs = [output.name for output in network_outputs(served.card.task)]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Respond to each request with the network's answers to its images."""
@@ -24,11 +28,11 @@ class TritonPythonModel:
         self._observer.close()
 
     def _respond(self, request: Any) -> Any:
-        probabilities, embeddings, quality, started = (
-            pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-            for name in ("INFERRED_PROBABILITIES", "INFERRED_EMBEDDING", "QUALITY", "STARTED")
-        )
-        inferred = Inferred(probabilities, embeddings, quality)
+        def array(name: str) -> Any:
+            return pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+
+        outputs = {name: array(f"INFERRED_{name.upper()}") for name in self._outputs}
+        inferred, started = Inferred(outputs, array("QUALITY")), array("STARTED")
         return self._observer.respond(
             request, wishes_of(request), images_of(request), inferred, float(started[0, 0])
         )

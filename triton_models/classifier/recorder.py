@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -26,8 +27,11 @@ from kafka.errors import KafkaError
 from served import ServedModel
 
 from visionops_assets.contracts import Prediction, Role
+from visionops_assets.contracts.tensors import NETWORK_EMBEDDING
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings import Settings, kafka_connection
+from visionops_assets.tasks.base import Answer, Outputs
+from visionops_assets.tasks.registry import serving
 
 BUFFERED_PREDICTIONS = 10_000
 PUBLISH_INTERVAL_S = 0.25
@@ -54,24 +58,29 @@ FAMILIES = (
 """The metrics, after `visionops_predictions_`, and what each counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answered:
-    """One answer, turned into a `Prediction` outside the request's path.
+    """One answer, decoded and turned into a `Prediction` outside the request's path.
 
     It holds an image only if that is kept: thousands may wait while the queue is down. `quality`
-    has the `QUALITY_MEASURES` of the frame.
+    has the `QUALITY_MEASURES` of the frame, `outputs` the network's for this image, in one row.
     """
 
     served: ServedModel
     prediction_id: UUID
     answered_at_s: float
     latency_ms: float
-    label_index: int
-    probabilities: npt.NDArray[np.float32]
-    embedding: npt.NDArray[np.float32]
+    outputs: Outputs
     quality: npt.NDArray[np.float32]
     image_sha256: str
     kept_image: bytes | None
+
+    @cached_property
+    def answer(self) -> Answer:
+        """Return the model's answer."""
+        card = self.served.card
+        [answer] = serving(card.task).decode(self.outputs, card)
+        return answer
 
     def to_prediction(self) -> Prediction:
         """Build the record."""
@@ -82,9 +91,9 @@ class Answered:
             model_version=self.served.version,
             snapshot_id=self.served.card.snapshot_id,
             role=self.served.role,
-            label=self.served.card.classes[self.label_index],
-            probabilities=tuple(self.probabilities.tolist()),
-            embedding=tuple(self.embedding.tolist()),
+            label=self.answer.label,
+            probabilities=self.answer.probabilities,
+            embedding=tuple(self.outputs[NETWORK_EMBEDDING.name][0].tolist()),
             image_sha256=self.image_sha256,
             latency_ms=self.latency_ms,
             quality=tuple(self.quality.tolist()),
@@ -153,9 +162,8 @@ class Tally:
     prediction, which would cost more than all else in this module.
     """
 
-    def __init__(self, model: str, version: int, role: Role, classes: Sequence[str]) -> None:
+    def __init__(self, model: str, version: int, role: Role) -> None:
         self._labels = {"model": model, "version": str(version), "role": role.value}
-        self._classes = classes
         # A family must live as long as its counters, so both are kept.
         self._families: dict[str, Any] = {}
         self._counters: dict[tuple[str, str], Any] = {}
@@ -173,8 +181,9 @@ class Tally:
         counts["recorded_total", "", ""] = recorded
         counts["dropped_total", "", ""] = dropped
         for answer in answered:
-            counts["class_total", "class", self._classes[answer.label_index]] += 1
-            confidence = float(answer.probabilities[answer.label_index])
+            for label in answer.answer.labels:
+                counts["class_total", "class", label] += 1
+            confidence = answer.answer.confidence
             for bound in CONFIDENCE_BOUNDS:
                 counts["confidence_bucket", "le", str(bound)] += confidence <= bound
             counts["confidence_bucket", "le", "+Inf"] += 1

@@ -1,4 +1,4 @@
-"""The steps of the served pipeline: preprocess, classify, and give each answer its identity.
+"""The steps of the served pipeline: preprocess, run the network, and give each answer its identity.
 
 The fused model (`model.py`) runs all three in one process, which costs 30-44 % less on CPUs than an
 ensemble. On GPUs `preprocess.py` and `record.py` run the first and the last around TensorRT. The
@@ -25,8 +25,19 @@ from recorder import Answered, Recorder, Tally, connect, image_to_keep, is_sampl
 from served import ServedModel
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.contracts.tensors import (
+    EMBEDDING,
+    MODEL_VERSION,
+    NETWORK_EMBEDDING,
+    NETWORK_INPUT,
+    PREDICTION_ID,
+    SNAPSHOT_ID,
+)
 from visionops_assets.errors import DecoderCrashedError, EmptyMediaError, TooLargeError
 from visionops_assets.settings import Settings, load_settings
+from visionops_assets.tasks.base import Outputs
+from visionops_assets.tasks.registry import serving
+from visionops_assets.tasks.signature import network_outputs
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import Frame, preprocess_image, to_network_input
 
@@ -40,12 +51,11 @@ SPECS_KEPT = 256
 class Inferred:
     """The network's output for N images, one row per image.
 
-    `probabilities` are (N, C), `embeddings` (N, D), and `quality` of their frames
+    `outputs` has the network's by their names, and `quality` is that of the frames
     (N, 4), in the order of `QUALITY_MEASURES`.
     """
 
-    probabilities: Floats
-    embeddings: Floats
+    outputs: Outputs
     quality: Floats
 
 
@@ -95,21 +105,20 @@ def open_session(onnx_path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(onnx_path), options, providers=["CPUExecutionProvider"])
 
 
-class Classifier:
-    """Step 2: frames to class probabilities and embeddings, by ONNX Runtime."""
+class Network:
+    """Step 2: frames to the outputs of the network, by ONNX Runtime."""
 
     def __init__(self, card: ModelCard, onnx_path: Path) -> None:
         self._card = card
+        self._outputs = [output.name for output in network_outputs(card.task)]
         self._session = open_session(onnx_path)
         for size in WARM_UP_SIZES:
             self(np.zeros((size, card.spec.size_px, card.spec.size_px, 3), np.uint8))
 
-    def __call__(self, frames: Frame) -> tuple[Floats, Floats]:
-        """Return probabilities of shape (N, C) and embeddings of shape (N, D)."""
-        probabilities, embeddings = self._session.run(
-            ["probabilities", "embedding"], {"images": to_network_input(frames, self._card)}
-        )
-        return probabilities, embeddings
+    def __call__(self, frames: Frame) -> Outputs:
+        """Return the network's outputs for frames (N, S, S, 3), each with N rows."""
+        inputs = {NETWORK_INPUT.name: to_network_input(frames, self._card)}
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
 
 
 class Observer:
@@ -117,13 +126,13 @@ class Observer:
 
     def __init__(self, served: ServedModel, settings: Settings) -> None:
         self._served = served
-        self._labels = np.array([[name.encode()] for name in served.card.classes], np.object_)
+        self._serving = serving(served.card.task)
         self._sample_rate = settings.prediction_image_sample_rate
         self._snapshot_id = served.card.snapshot_id.encode()
         self._recorder = Recorder(
             lambda: connect(settings),
             settings.kafka_predictions_topic,
-            Tally(served.name, served.version, served.role, served.card.classes).add,
+            Tally(served.name, served.version, served.role).add,
         )
 
     def respond(
@@ -139,18 +148,16 @@ class Observer:
         `started_s`, of `time.time()`, is when the work on it began.
         """
         ids = [uuid4() for _ in images]
-        winners = inferred.probabilities.argmax(axis=1)
         # Rehearsals and comparisons are not predictions for a client.
         if wishes.record:
-            self._record(ids, images, inferred, winners, started_s, wishes.keep_image)
+            self._record(ids, images, inferred, started_s, wishes.keep_image)
         rows = len(images)
         tensors: dict[str, Callable[[], npt.NDArray[Any]]] = {
-            "LABEL": lambda: self._labels[winners],
-            "PROBABILITIES": lambda: inferred.probabilities,
-            "EMBEDDING": lambda: inferred.embeddings,
-            "PREDICTION_ID": lambda: np.array([[str(i).encode()] for i in ids], np.object_),
-            "MODEL_VERSION": lambda: np.full((rows, 1), self._served.version, np.int64),
-            "SNAPSHOT_ID": lambda: np.full((rows, 1), self._snapshot_id, np.object_),
+            **self._serving.tensors(inferred.outputs, self._served.card),
+            EMBEDDING.name: lambda: inferred.outputs[NETWORK_EMBEDDING.name],
+            PREDICTION_ID.name: lambda: np.array([[str(i).encode()] for i in ids], np.object_),
+            MODEL_VERSION.name: lambda: np.full((rows, 1), self._served.version, np.int64),
+            SNAPSHOT_ID.name: lambda: np.full((rows, 1), self._snapshot_id, np.object_),
         }
         # Only the tensors asked for: each costs a copy into shared memory.
         wanted = request.requested_output_names()
@@ -163,7 +170,6 @@ class Observer:
         ids: list[UUID],
         images: list[bytes],
         inferred: Inferred,
-        winners: npt.NDArray[np.intp],
         started_s: float,
         keep_images: bool,
     ) -> None:
@@ -176,9 +182,7 @@ class Observer:
                     prediction_id,
                     answered_s,
                     (answered_s - started_s) * 1000,
-                    int(winners[row]),
-                    inferred.probabilities[row],
-                    inferred.embeddings[row],
+                    {name: rows[row : row + 1] for name, rows in inferred.outputs.items()},
                     inferred.quality[row],
                     hashlib.sha256(images[row]).hexdigest(),
                     image_to_keep(images[row]) if is_kept else None,

@@ -25,7 +25,7 @@ from visionops_assets.foreign_text import printable
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from visionops_assets.resources.triton import Answer
+    from visionops_assets.resources.triton_answers import ServedAnswer
 
 POLL_S = 3.0
 """Between two questions of one who waits for a model."""
@@ -92,7 +92,9 @@ def _find(paths: list[Path]) -> tuple[list[Path], Counter[str], list[Failure]]:
     return files, left_out, failures
 
 
-def _outcomes(files: list[Path], settings: Settings) -> Iterator[tuple[Path, "Answer | Failure"]]:
+def _outcomes(
+    files: list[Path], settings: Settings
+) -> Iterator[tuple[Path, "ServedAnswer | Failure"]]:
     """Ask for the answers to files, some at a time, and yield the outcomes in their order.
 
     Raises:
@@ -103,7 +105,7 @@ def _outcomes(files: list[Path], settings: Settings) -> Iterator[tuple[Path, "An
 
     server = TritonServer()
 
-    def ask(path: Path) -> "Answer | Failure":
+    def ask(path: Path) -> "ServedAnswer | Failure":
         try:
             return server.predict_one(settings.model_name, _content(path, settings))
         except (NoModelServedError, ServerUnreachableError):
@@ -155,11 +157,11 @@ def _why_nothing_serves(error: NoModelServedError) -> str:
     return why_nothing_serves(standing) if standing.champion_version is None else str(error)
 
 
-def _show(path: Path, answer: "Answer", as_json: bool) -> None:
+def _show(path: Path, answer: "ServedAnswer", as_json: bool) -> None:
     row = {
         "file": str(path),
         "label": answer.label,
-        "probability": round(max(answer.probabilities), 6),
+        "probability": round(answer.answer.confidence, 6),
         "model_version": answer.model_version,
         "prediction_id": str(answer.prediction_id),
     }

@@ -1,5 +1,6 @@
 """A model on its way to a release: weights, verdict, exports."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -7,9 +8,12 @@ from pydantic import Field, model_validator
 
 from visionops_assets.contracts.base import TolerantRecord
 from visionops_assets.contracts.preprocessing import PreprocessingSpec
+from visionops_assets.contracts.tensors import CLASSES, EMBEDDING_SIZE, SIDE_PX
 
 Network = Literal["resnet-tiny", "resnet-18"]
 """The networks that can be trained; `vision.architectures.BODIES` builds them."""
+FIRST_TASK = "classification"
+"""The task of records that name none: they were written when there was no other."""
 
 
 class ModelCard(TolerantRecord):
@@ -18,6 +22,7 @@ class ModelCard(TolerantRecord):
     `mean` and `std` are per channel, of pixels scaled to 0..1.
     """
 
+    task: str = FIRST_TASK
     architecture: str
     classes: tuple[str, ...] = Field(min_length=2)
     embedding_size: int = Field(gt=0)
@@ -26,6 +31,15 @@ class ModelCard(TolerantRecord):
     std: tuple[float, float, float]
     snapshot_id: str
     seed: int
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Return the sizes of tensors that depend on the model, by the names of dimensions."""
+        return {
+            CLASSES: len(self.classes),
+            EMBEDDING_SIZE: self.embedding_size,
+            SIDE_PX: self.spec.size_px,
+        }
 
 
 class Candidate(TolerantRecord):

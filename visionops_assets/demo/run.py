@@ -32,7 +32,8 @@ from visionops_assets.demo.screen import (
 )
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
-from visionops_assets.resources.triton import Answer, TritonServer
+from visionops_assets.resources.triton import TritonServer
+from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, mlflow_page
 
 WAITED_ASSETS = {
@@ -140,7 +141,7 @@ class Demo:
         self._triton = TritonServer()
         self.figures = DemoFigures(seconds_by_stage=stages.seconds_by_stage)
         self._held_back: list[DemoFile] = []
-        self._answers: list[Answer] = []
+        self._answers: list[ServedAnswer] = []
 
     def run(self) -> DemoFigures:
         """Run all steps.

@@ -10,9 +10,13 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts.models import FIRST_TASK
+from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import HOLDOUT, read_snapshot
+from visionops_assets.tasks.base import Answer
+from visionops_assets.tasks.registry import serving
 from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 MAX_IMAGES = 64
@@ -20,10 +24,11 @@ MAX_IMAGES = 64
 
 @dataclass(frozen=True)
 class GoldenSet:
-    """Encoded images and the labels that the exported model gives them."""
+    """Encoded images, and the exported model's answers to them; of these the labels are kept."""
 
     images: tuple[bytes, ...]
-    labels: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    task: str = FIRST_TASK
 
 
 def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np.uint8]:
@@ -39,19 +44,22 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
 
 
 def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:
-    """Encode golden images without loss, and label them with an ONNX model.
+    """Encode golden images without loss, and let an ONNX model answer them.
 
     Raises:
         ReleaseError: the ONNX model does not run.
     """
-    inputs = {"images": to_network_input(images, card)}
+    inputs = {NETWORK_INPUT.name: to_network_input(images, card)}
+    task = serving(card.task)
+    names = [output.name for output in task.network]
     # ONNX Runtime's errors have no base of their own.
     try:
         session = ort.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
-        probabilities = np.asarray(session.run(["probabilities"], inputs)[0])
+        outputs = dict(zip(names, session.run(names, inputs), strict=True))
     except Exception as error:
         raise ReleaseError(f"The exported ONNX model does not run: {error}") from error
     return GoldenSet(
         images=tuple(encode_frame(image) for image in images),
-        labels=tuple(card.classes[i] for i in probabilities.argmax(axis=1)),
+        answers=tuple(Answer(answer.labels) for answer in task.decode(outputs, card)),
+        task=card.task,
     )

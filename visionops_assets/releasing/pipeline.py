@@ -15,6 +15,7 @@ from visionops_assets.contracts import ModelCard
 from visionops_assets.releasing.loading import CONFIG_FILE, ENTRY_POINTS, STEPS, parse_config
 from visionops_assets.releasing.manifest import Files
 from visionops_assets.settings import Settings, load_settings, usable_cores
+from visionops_assets.tasks.signature import signature_of
 
 ENSEMBLE_TEMPLATE = "ensemble.pbtxt"
 MAX_BATCH_SIZE = 32
@@ -88,6 +89,7 @@ def pipeline_files(
             model_name=model_name,
             model_version=model_version,
             card=card,
+            signature=signature_of(card),
             max_batch_size=MAX_BATCH_SIZE,
             steps={step: _step_name(model_name, model_version, step) for step in STEPS},
             **vars(options),

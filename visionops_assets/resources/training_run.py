@@ -9,27 +9,20 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
+from visionops_assets.contracts.tensors import TensorSpec
 from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking, reaching
 from visionops_assets.settings import load_settings
 
 MAX_DIGEST_CHARACTERS = 36
 """Of a dataset in MLflow."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One input or output of a model: NumPy's name of its type, and its shape; -1 is any size."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
+ANY = -1
+"""A dimension of any size, to MLflow."""
 
 
 class TrainingRun:
@@ -75,7 +68,9 @@ class TrainingRun:
         with reaching():
             self._mlflow.tracking_client.log_inputs(self.run_id, [used])
 
-    def log_interface(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], to: Path) -> None:
+    def log_interface(
+        self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], to: Path
+    ) -> None:
         """Store the model's signature, by way of the file `MLmodel` in the folder `to`."""
         from mlflow.models import Model, ModelSignature  # noqa: PLC0415
 
@@ -89,10 +84,16 @@ class TrainingRun:
         self.log_file(to / "MLmodel", MODEL_FOLDER)
 
 
-def _schema(tensors: Sequence[Tensor]) -> Any:
-    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
+def _schema(tensors: Sequence[TensorSpec]) -> Any:
+    """Return MLflow's description of tensors for any number of images."""
+    from mlflow import types  # noqa: PLC0415
 
-    return Schema([TensorSpec(np.dtype(each.dtype), each.shape, each.name) for each in tensors])
+    return types.Schema(
+        [
+            types.TensorSpec(np.dtype(each.numpy_name), (ANY, *each.dims), each.name)
+            for each in tensors
+        ]
+    )
 
 
 @contextmanager

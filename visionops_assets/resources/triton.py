@@ -1,23 +1,17 @@
-"""Triton, over gRPC: load and unload models, ask what is served, predict.
-
-The functions below the resource speak the protocol of the served pipeline
-(`triton_models/classifier`). The asynchronous gateway uses them, too.
-"""
+"""Triton, over gRPC: load and unload models, ask what is served, predict."""
 
 import atexit
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-from uuid import UUID
 
-import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import (
     MediaError,
     NoModelServedError,
@@ -25,6 +19,7 @@ from visionops_assets.errors import (
     ServerUnreachableError,
     VisionOpsError,
 )
+from visionops_assets.resources.triton_answers import ServedAnswer, image_input, read_answer
 from visionops_assets.resources.triton_errors import to_visionops_error
 from visionops_assets.settings import load_settings
 
@@ -50,21 +45,6 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # If pings come more often, Triton ends the connection.
     ("grpc.keepalive_time_ms", 300_000),
 ]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The served pipeline's answer for one image.
-
-    `probabilities` has one value per class, in the order of the model card's classes.
-    """
-
-    label: str
-    probabilities: tuple[float, ...]
-    embedding: tuple[float, ...]
-    prediction_id: UUID
-    model_version: int
-    snapshot_id: str
 
 
 @dataclass(frozen=True)
@@ -168,19 +148,25 @@ class TritonServer:
         return sorted({model.name for model in statistics.model_stats})
 
     def predict(
-        self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
-    ) -> list[Answer]:
+        self,
+        model: str,
+        images: Sequence[bytes],
+        timeout_s: float = 10.0,
+        *,
+        record: bool = True,
+        task: str = FIRST_TASK,
+    ) -> list[ServedAnswer]:
         """Predict encoded images; answers are in the order of the images.
 
         `timeout_s` holds for each image. With `record` off the predictions are not published:
-        for rehearsals and smoke tests.
+        for rehearsals and smoke tests. `task` is the model's.
 
         Raises:
             MediaError: the first image that cannot be used, by its reason.
             NoModelServedError: no version of the model is loaded.
             DeadlineExceededError: an answer took longer than `timeout_s`.
         """
-        outcomes = self.predict_each(model, images, timeout_s, record=record)
+        outcomes = self.predict_each(model, images, timeout_s, record=record, task=task)
         answers = []
         for outcome in outcomes:
             if isinstance(outcome, MediaError):
@@ -189,13 +175,19 @@ class TritonServer:
         return answers
 
     def predict_each(
-        self, model: str, images: Sequence[bytes], timeout_s: float = 10.0, *, record: bool = True
-    ) -> list[Answer | MediaError]:
+        self,
+        model: str,
+        images: Sequence[bytes],
+        timeout_s: float = 10.0,
+        *,
+        record: bool = True,
+        task: str = FIRST_TASK,
+    ) -> list[ServedAnswer | MediaError]:
         """Predict like `predict`, with the error of an unusable image in place of its answer."""
 
-        def outcome(image: bytes) -> Answer | MediaError:
+        def outcome(image: bytes) -> ServedAnswer | MediaError:
             try:
-                return self.predict_one(model, image, timeout_s, record=record)
+                return self.predict_one(model, image, timeout_s, record=record, task=task)
             except MediaError as error:
                 return error
 
@@ -203,8 +195,14 @@ class TritonServer:
             return list(pool.map(outcome, images))
 
     def predict_one(
-        self, model: str, image: bytes, timeout_s: float = 10.0, *, record: bool = True
-    ) -> Answer:
+        self,
+        model: str,
+        image: bytes,
+        timeout_s: float = 10.0,
+        *,
+        record: bool = True,
+        task: str = FIRST_TASK,
+    ) -> ServedAnswer:
         """Predict one encoded image. Arguments and errors are those of `predict`."""
         with self._errors(model):
             result = self._client.infer(
@@ -213,7 +211,7 @@ class TritonServer:
                 client_timeout=timeout_s,
                 parameters={"record": record},
             )
-        return read_answer(result.as_numpy)
+        return read_answer(result.as_numpy, task)
 
     @contextmanager
     def _errors(self, model: str, refused: type[VisionOpsError] = VisionOpsError) -> Iterator[None]:
@@ -221,34 +219,6 @@ class TritonServer:
             yield
         except InferenceServerException as error:
             raise to_visionops_error(error, model, refused, address=self._target) from error
-
-
-def image_input(image: bytes) -> InferInput:
-    """Wrap one encoded image as the pipeline's `IMAGE` input, a batch of one."""
-    tensor = InferInput("IMAGE", [1, 1], "BYTES")
-    tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
-    return tensor
-
-
-def read_answer(output: Callable[[str], Any]) -> Answer:
-    """Read the pipeline's outputs for a batch of one; `output` gives an array by name.
-
-    Raises:
-        NoModelServedError: the model was released before its pipeline had all of them.
-    """
-    if output("SNAPSHOT_ID") is None:
-        raise NoModelServedError(
-            "The served model was released by an earlier version of VisionOps. Export and "
-            "release it again, or train a new one."
-        )
-    return Answer(
-        label=output("LABEL")[0, 0].decode(),
-        probabilities=tuple(output("PROBABILITIES")[0].tolist()),
-        embedding=tuple(output("EMBEDDING")[0].tolist()),
-        prediction_id=UUID(output("PREDICTION_ID")[0, 0].decode()),
-        model_version=int(output("MODEL_VERSION")[0, 0]),
-        snapshot_id=output("SNAPSHOT_ID")[0, 0].decode(),
-    )
 
 
 @cache

@@ -11,11 +11,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 DIGITS = 12
+MAKES_FRAMES = "frames"
+"""The stage whose results serve every task alike."""
 
 
 def code_version(stage: str, *settings: object) -> str:
-    """Name the code of a stage with that of `vision`, and the settings that decide in it."""
-    code = digest_of_code(PACKAGE / "vision") + digest_of_code(PACKAGE / "stages" / stage)
+    """Name the code of a stage and of the rooms it works with, and the settings that decide."""
+    rooms = ["vision"] if stage == MAKES_FRAMES else ["vision", "tasks"]
+    code = "".join(digest_of_code(PACKAGE / room) for room in (*rooms, f"stages/{stage}"))
     return f"code {_short(code)}, settings {_short(repr(settings))}"
 
 

@@ -2,22 +2,20 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.vision.architectures import Classifier
+from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.vision.inference import Floats
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 
-INPUT_NAME = "images"
-OUTPUT_NAMES = ("probabilities", "embedding")
 ONNX_OPSET = 18
 # The tracer would take a batch of one for a constant.
 EXAMPLE_BATCH = 2
@@ -25,33 +23,22 @@ BATCH = 32
 """Images per call of an artifact."""
 
 
-class _WithProbabilities(nn.Module):
-    """The classifier as it is served: softmax is part of the graph."""
+def export_onnx(served: nn.Module, card: ModelCard, path: Path, outputs: Sequence[str]) -> None:
+    """Write a network, as it is served, to one self-contained ONNX file.
 
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, embedding = self.classifier(images)
-        return torch.softmax(logits, dim=1), embedding
-
-
-def export_onnx(module: Classifier, card: ModelCard, path: Path) -> None:
-    """Write one self-contained ONNX file.
-
-    Input `images`: float32 (N, 3, S, S), normalised by `to_network_input`. Outputs `probabilities`
-    (N, classes) and `embedding` (N, E), float32. N is free.
+    The input is `NETWORK_INPUT`, normalised by `to_network_input`; `outputs` names those of the
+    network, in its order. The number of images is free.
     """
     size_px = card.spec.size_px
     example = torch.zeros(EXAMPLE_BATCH, 3, size_px, size_px)
     with _quiet_exporter():
         program = torch.onnx.export(
-            _WithProbabilities(module).eval(),
+            served.eval(),
             (example,),
-            input_names=[INPUT_NAME],
-            output_names=OUTPUT_NAMES,
-            dynamic_shapes={INPUT_NAME: {0: torch.export.Dim("batch")}},
+            input_names=[NETWORK_INPUT.name],
+            output_names=tuple(outputs),
+            # By position: the network's own name of its input is not ours.
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
             opset_version=ONNX_OPSET,
             verbose=False,
         )
@@ -80,23 +67,24 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 class OnnxModel:
-    """An ONNX model in ONNX Runtime, on one thread of the CPU: images in, probabilities out."""
+    """An ONNX model in ONNX Runtime, on one thread of the CPU: frames in, `outputs` out."""
 
-    def __init__(self, path: Path, card: ModelCard) -> None:
+    def __init__(self, path: Path, card: ModelCard, outputs: Sequence[str]) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-        self._card = card
+        self._card, self._outputs = card, list(outputs)
 
-    def predict(self, images: Frame) -> Floats:
-        """Classify frames, uint8 (N, S, S, 3): probabilities, float32 (N, classes)."""
-        answers = [
+    def predict(self, images: Frame) -> Mapping[str, Floats]:
+        """Run on frames, uint8 (N, S, S, 3); return outputs by name, each with N rows."""
+        batches = [
             self._session.run(
-                [OUTPUT_NAMES[0]],
-                {INPUT_NAME: to_network_input(images[start : start + BATCH], self._card)},
-            )[0]
+                self._outputs,
+                {NETWORK_INPUT.name: to_network_input(images[start : start + BATCH], self._card)},
+            )
             for start in range(0, len(images), BATCH)
         ]
-        return np.concatenate(answers)
+        parts = zip(*batches, strict=True)
+        return {name: np.concatenate(part) for name, part in zip(self._outputs, parts, strict=True)}

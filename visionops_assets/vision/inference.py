@@ -1,5 +1,6 @@
 """Saves, loads and runs trained weights. Nothing is unpickled."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,38 @@ from torch import nn
 from torch.nn import functional
 
 from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts.tensors import TensorSpec
 from visionops_assets.vision.architectures import Classifier, build
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 
 Floats = npt.NDArray[np.float32]
+
+
+def run_network(
+    served: nn.Module,
+    images: Frame,
+    card: ModelCard,
+    outputs: Sequence[TensorSpec],
+    batch_size: int = 256,
+    rows: npt.NDArray[np.int64] | None = None,
+) -> dict[str, Floats]:
+    """Run a network, as it is served, on frames, uint8 (M, S, S, 3).
+
+    `rows` int64 (N,) names the frames to run it on, in their order; None: all. `outputs` are those
+    of the network, in its order; the result has each by its name, with N rows.
+    """
+    served.eval()
+    rows = np.arange(len(images)) if rows is None else rows
+    sized = [output.sized(card.sizes) for output in outputs]
+    found = {each.name: np.empty((len(rows), *each.dims), np.float32) for each in sized}
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch_size):
+            batch = slice(start, start + batch_size)
+            inputs = to_network_input(images[rows[batch]], card)
+            tensors = served(torch.from_numpy(inputs))
+            for array, tensor in zip(found.values(), tensors, strict=True):
+                array[batch] = tensor.numpy()
+    return found
 
 
 def predict_probabilities(

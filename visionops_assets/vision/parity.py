@@ -1,8 +1,8 @@
-"""Compares two forms of a model on the same images."""
+"""Two forms of a model on the same images: how far they agree, and how fast one is."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from visionops_assets.vision.preprocessing import Frame
 
 Floats = npt.NDArray[np.float32]
-Predict = Callable[[Frame], Floats]
-"""Turns frames, uint8 (N, S, S, 3), into probabilities (N, classes)."""
+Predict = Callable[[Frame], Mapping[str, Floats]]
+"""Turns frames, uint8 (N, S, S, 3), into a network's outputs by name, with N rows."""
 
 WARM_UP_RUNS, TIMED_RUNS = 5, 20
 
@@ -26,9 +26,9 @@ class Parity:
 
     errors: Floats
     label_agreement: float
-    """Share of images with the same label, 0..1."""
+    """Share of images with the same answer, 0..1."""
     accuracy: float
-    """Share of images that the artifact labels rightly, 0..1."""
+    """Score of the artifact by which its task is judged, 0..1."""
     reference_accuracy: float
     """The same for the reference."""
 
@@ -38,33 +38,8 @@ class Parity:
         return float(self.errors.max())
 
 
-def compare(reference: Floats, probabilities: Floats, truth: npt.NDArray[np.int64]) -> Parity:
-    """Compare probabilities, both (N, classes), of images whose classes are `truth` (N).
-
-    An answer that is not finite agrees with nothing, is wrong, and has the largest possible error.
-
-    Raises:
-        ValueError: there are no images, or the lengths differ.
-    """
-    if not len(truth):
-        raise ValueError("A comparison needs at least one image.")
-    if not (reference.shape == probabilities.shape and len(reference) == len(truth)):
-        raise ValueError(
-            f"Probabilities {reference.shape} and {probabilities.shape} of {len(truth)} images."
-        )
-    finite = np.isfinite(probabilities).all(axis=1)
-    ours, theirs = reference.argmax(axis=1), probabilities.argmax(axis=1)
-    errors = np.where(finite, np.abs(reference - probabilities).max(axis=1), 1)
-    return Parity(
-        errors=errors.astype(np.float32),
-        label_agreement=float(((ours == theirs) & finite).mean()),
-        accuracy=float(((theirs == truth) & finite).mean()),
-        reference_accuracy=float((ours == truth).mean()),
-    )
-
-
-def median_latency_ms(predict: Predict, image: Frame) -> float:
-    """Time one image, uint8 (S, S, 3), by itself, from frame to probabilities."""
+def median_latency_ms(predict: Callable[[Frame], object], image: Frame) -> float:
+    """Time one image, uint8 (S, S, 3), by itself, from frame to outputs."""
     times_ms = []
     for _ in range(WARM_UP_RUNS + TIMED_RUNS):
         started_s = time.perf_counter()

@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.vision.export import INPUT_NAME
+from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 
 Runtime = Literal["cpu", "tensorrt"]
@@ -56,7 +56,7 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
     def __init__(self, images: Frame, card: ModelCard) -> None:
         self._batches = iter(
-            {INPUT_NAME: to_network_input(images[start : start + CALIBRATION_BATCH], card)}
+            {NETWORK_INPUT.name: to_network_input(images[start : start + CALIBRATION_BATCH], card)}
             for start in range(0, len(images), CALIBRATION_BATCH)
         )
 

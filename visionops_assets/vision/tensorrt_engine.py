@@ -5,6 +5,7 @@ graph (see `precision`), not from builder flags. TensorRT is imported when used.
 of TensorRT 10.13 to 11.4.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 import torch
 
 from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts.tensors import NETWORK_INPUT, TensorSpec
 from visionops_assets.errors import ReleaseError, SettingsError
-from visionops_assets.vision.export import BATCH, INPUT_NAME, OUTPUT_NAMES
+from visionops_assets.vision.export import BATCH
 from visionops_assets.vision.parity import Floats
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 from visionops_assets.vision.tensorrt_target import Target
@@ -69,7 +71,7 @@ def build_engine(onnx_path: Path, size_px: int, timing_cache: bytes = b"") -> Bu
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     profile = builder.create_optimization_profile()
     shapes = [(count, 3, size_px, size_px) for count in (1, OPTIMAL_BATCH, MAX_BATCH)]
-    profile.set_shape(INPUT_NAME, *shapes)
+    profile.set_shape(NETWORK_INPUT.name, *shapes)
     config.add_optimization_profile(profile)
     # TensorRT ignores timings of other GPUs, and says so.
     cache = config.create_timing_cache(timing_cache)
@@ -83,9 +85,9 @@ def build_engine(onnx_path: Path, size_px: int, timing_cache: bytes = b"") -> Bu
 
 
 class Engine:
-    """Runs an engine on the first GPU: images in, probabilities out."""
+    """Runs an engine on the first GPU: frames in, all its `outputs` out."""
 
-    def __init__(self, plan: bytes, card: ModelCard) -> None:
+    def __init__(self, plan: bytes, card: ModelCard, outputs: Sequence[TensorSpec]) -> None:
         """Load an engine.
 
         Raises:
@@ -93,7 +95,7 @@ class Engine:
             ReleaseError: the engine does not load on this GPU with this TensorRT.
         """
         trt = _tensorrt()
-        self._card = card
+        self._card, self._outputs = card, outputs
         # TensorRT's objects do not keep the objects alive that made them.
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         self._engine = self._runtime.deserialize_cuda_engine(plan)
@@ -103,30 +105,32 @@ class Engine:
             )
         self._context: Any = self._engine.create_execution_context()
 
-    def predict(self, images: Frame) -> Floats:
-        """Classify frames, uint8 (N, S, S, 3): probabilities, float32 (N, classes).
+    def predict(self, images: Frame) -> Mapping[str, Floats]:
+        """Run on frames, uint8 (N, S, S, 3); return outputs by name, each with N rows.
 
         Raises:
             ReleaseError: TensorRT refuses to run.
         """
         batches = range(0, len(images), MAX_BATCH)
-        return np.concatenate([self._run(images[i : i + MAX_BATCH]) for i in batches])
+        parts = [self._run(images[i : i + MAX_BATCH]) for i in batches]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _run(self, images: Frame) -> Floats:
+    def _run(self, images: Frame) -> dict[str, Floats]:
         stream = torch.cuda.current_stream()
         inputs = torch.from_numpy(to_network_input(images, self._card)).cuda()
-        widths = (len(self._card.classes), self._card.embedding_size)
         outputs = {
-            name: torch.empty((len(images), width), device="cuda")
-            for name, width in zip(OUTPUT_NAMES, widths, strict=True)
+            output.name: torch.empty((len(images), *output.dims), device="cuda")
+            for output in (each.sized(self._card.sizes) for each in self._outputs)
         }
-        self._context.set_input_shape(INPUT_NAME, tuple(inputs.shape))
-        for name, tensor in {INPUT_NAME: inputs, **outputs}.items():
+        self._context.set_input_shape(NETWORK_INPUT.name, tuple(inputs.shape))
+        for name, tensor in {NETWORK_INPUT.name: inputs, **outputs}.items():
             self._context.set_tensor_address(name, tensor.data_ptr())
         if not self._context.execute_async_v3(stream.cuda_stream):
             raise ReleaseError("TensorRT refuses to run the engine: see its log above.")
         stream.synchronize()
-        return np.asarray(outputs[OUTPUT_NAMES[0]].cpu().numpy(), np.float32)
+        return {
+            name: np.asarray(tensor.cpu().numpy(), np.float32) for name, tensor in outputs.items()
+        }
 
 
 def _tensorrt() -> Any:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from visionops_assets.contracts import Record, Role
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.services.gateway.inference import Inference
+from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.http.problems import detail_of, status_of
 
 _PREDICTION = {
@@ -46,13 +46,14 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
         cls, inference: Inference, role: Literal[Role.CHAMPION, Role.CANARY], top_k: int | None
     ) -> Self:
         """Make the answer from Triton's inference."""
-        probabilities = dict(zip(inference.classes, inference.probabilities, strict=True))
+        answer = inference.answer
+        probabilities = dict(zip(inference.classes, answer.probabilities, strict=True))
         shown = probabilities
         if top_k is not None:
             shown = dict(nlargest(top_k, probabilities.items(), key=itemgetter(1)))
         return cls(
-            label=inference.label,
-            probability=probabilities[inference.label],
+            label=answer.label,
+            probability=answer.confidence,
             probabilities=shown,
             prediction_id=inference.prediction_id,
             model_version=inference.model_version,

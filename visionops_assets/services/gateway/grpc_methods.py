@@ -11,6 +11,7 @@ from typing import Any
 from tritonclient.grpc import service_pb2
 
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.tensors import EMBEDDING
 from visionops_assets.errors import (
     MediaError,
     NoModelServedError,
@@ -24,12 +25,8 @@ from visionops_assets.services.gateway.admission import (
     HeldBytes,
 )
 from visionops_assets.services.gateway.calls import Call, Method
-from visionops_assets.services.gateway.inference import (
-    EMBEDDING,
-    STATUS_TIMEOUT_S,
-    Inference,
-    TritonChannel,
-)
+from visionops_assets.services.gateway.inference import STATUS_TIMEOUT_S, TritonChannel
+from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.gateway.kserve import (
     check_model,
     parsed,
@@ -129,7 +126,7 @@ class GrpcMethods:
                 keep_image=asked.keep_image,
                 source=asked.source,
                 client=client,
-                with_embedding=EMBEDDING in asked.outputs,
+                with_embedding=EMBEDDING.name in asked.outputs,
             )
             return write_infer(request, asked.outputs, await self._rows(asked.images, ask))
 

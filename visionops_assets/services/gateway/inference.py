@@ -11,18 +11,21 @@ import logging
 import math
 import struct
 import time
-from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal
-from uuid import UUID
 
 import grpc  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from tritonclient.utils import InferenceServerException
 
+from visionops_assets.contracts.models import FIRST_TASK
+from visionops_assets.contracts.tensors import (
+    EMBEDDING,
+    IDENTITY,
+    IMAGE,
+)
 from visionops_assets.errors import (
     DeadlineExceededError,
     NoModelServedError,
@@ -31,9 +34,14 @@ from visionops_assets.errors import (
 )
 from visionops_assets.resources.triton import CHANNEL_OPTIONS
 from visionops_assets.resources.triton_errors import to_visionops_error
+from visionops_assets.services.gateway.inferred import (
+    Inference,
+    inference_of,
+    tensors_of,
+    version_of,
+)
+from visionops_assets.tasks.registry import serving
 
-OUTPUTS = ("LABEL", "PROBABILITIES", "PREDICTION_ID", "MODEL_VERSION", "SNAPSHOT_ID")
-EMBEDDING = "EMBEDDING"
 STATUS_TIMEOUT_S = 5.0
 ASKED_AGAIN_AFTER_S = (0.05, 0.2)
 """The channel needs this time to notice that a connection is gone, and to make another."""
@@ -53,7 +61,6 @@ _SILENT = "The model server does not answer. Try again soon."
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
 _log = logging.getLogger(__name__)
 _LENGTH = struct.Struct("<I")
-_VERSION = struct.Struct("<q")
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     # A name may resolve to several servers: these are replicas.
@@ -63,32 +70,22 @@ _OPTIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class Inference:
-    """Triton's answer to one image; `probabilities` are in the order of `classes`."""
-
-    label: str
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    prediction_id: UUID
-    model_version: int
-    snapshot_id: str
-    embedding: bytes = field(default=b"", repr=False)
-    """D little-endian float32, if it was asked for."""
-
-
 class TritonChannel:
-    """A channel to Triton. It must be made and used within one event loop."""
+    """A channel to Triton, whose models are of one task.
 
-    def __init__(self, address: str) -> None:
+    It must be made and used within one event loop.
+    """
+
+    def __init__(self, address: str, task: str = FIRST_TASK) -> None:
         self._address = address
+        self._serving = serving(task)
         self._stub: Any = None
         self._classes: dict[tuple[str, int], tuple[str, ...]] = {}
         self._answered_at_s: dict[str, float] = {}
         self._template = service_pb2.ModelInferRequest()
-        self._template.inputs.add(name="IMAGE", datatype="BYTES", shape=[1, 1])
-        for name in OUTPUTS:
-            self._template.outputs.add(name=name)
+        self._template.inputs.add(name=IMAGE.name, datatype=IMAGE.datatype, shape=[1, 1])
+        for output in (*self._serving.answers, *IDENTITY):
+            self._template.outputs.add(name=output.name)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -142,21 +139,13 @@ class TritonChannel:
                 ),
                 due_at_s,
             )
-            output = _outputs(answer)
-            (version,) = _VERSION.unpack(output["MODEL_VERSION"])
+            tensors = tensors_of(answer)
+            version = version_of(tensors)
             classes = await self._classes_of(model, version, due_at_s)
             if classes is not None:
                 break
             # The version was replaced a moment ago: its successor names its classes.
-        return Inference(
-            label=_text(output["LABEL"]),
-            classes=classes,
-            probabilities=tuple(array("f", output["PROBABILITIES"])),
-            prediction_id=UUID(_text(output["PREDICTION_ID"])),
-            model_version=version,
-            snapshot_id=_text(output["SNAPSHOT_ID"]),
-            embedding=output.get(EMBEDDING, b""),
-        )
+        return inference_of(self._serving, tensors, classes)
 
     async def describe(
         self, what: Literal["ModelMetadata", "ModelConfig"], model: str, timeout_s: float
@@ -192,7 +181,7 @@ class TritonChannel:
         if source:
             request.parameters["source"].string_param = source
         if with_embedding:
-            request.outputs.add(name=EMBEDDING)
+            request.outputs.add(name=EMBEDDING.name)
         request.raw_input_contents.append(_LENGTH.pack(len(image)) + image)
         return request
 
@@ -279,14 +268,3 @@ class TritonChannel:
 
 class _StoppingError(ServerUnreachableError):
     """A server takes no more requests; another one may."""
-
-
-def _outputs(answer: Any) -> dict[str, bytes]:
-    """Return the contents of an answer's tensors by their names."""
-    pairs = zip(answer.outputs, answer.raw_output_contents, strict=True)
-    return {described.name: content for described, content in pairs}
-
-
-def _text(content: bytes) -> str:
-    """Read a TYPE_STRING tensor of one element: its length, then itself."""
-    return content[_LENGTH.size :].decode()

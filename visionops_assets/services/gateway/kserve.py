@@ -5,23 +5,23 @@ Pure: what a request asks for, and what its answer is. Not here: who may ask (`c
 """
 
 import struct
-from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2, service_pb2
 
+from visionops_assets.contracts.models import FIRST_TASK
+from visionops_assets.contracts.tensors import IMAGE
 from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
-from visionops_assets.services.gateway.inference import EMBEDDING, Inference
+from visionops_assets.services.gateway.inferred import Inference
+from visionops_assets.tasks.signature import served_outputs
 
 MAX_IMAGES = 32
 """Per request, as Triton takes them."""
-INPUT, TEXT, FLOATS, NUMBER = "IMAGE", "BYTES", "FP32", "INT64"
-FLOAT_BYTES = 4
+FLOATS, FLOAT_BYTES = "FP32", 4
 _LENGTH = struct.Struct("<I")
-_NUMBER = struct.Struct("<q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +36,6 @@ class Asked:
     keep_image: bool
     source: str
     timeout_s: float | None
-
-
-def _text(value: str) -> bytes:
-    """Write one element of a BYTES tensor: its length, then itself."""
-    content = value.encode()
-    return _LENGTH.pack(len(content)) + content
-
-
-OUTPUTS: Mapping[str, tuple[str, Callable[[Inference], bytes]]] = {
-    "LABEL": (TEXT, lambda i: _text(i.label)),
-    "PROBABILITIES": (FLOATS, lambda i: array("f", i.probabilities).tobytes()),
-    EMBEDDING: (FLOATS, lambda i: i.embedding),
-    "PREDICTION_ID": (TEXT, lambda i: _text(str(i.prediction_id))),
-    "MODEL_VERSION": (NUMBER, lambda i: _NUMBER.pack(i.model_version)),
-    "SNAPSHOT_ID": (TEXT, lambda i: _text(i.snapshot_id)),
-}
-"""By the output's name: its type, and its content for one image."""
 
 
 def parsed(kind: Any, message: bytes) -> Any:
@@ -83,8 +66,8 @@ def check_model(name: str, version: str, served: str) -> None:
         )
 
 
-def read_infer(request: Any) -> Asked:
-    """Read a ModelInferRequest.
+def read_infer(request: Any, task: str = FIRST_TASK) -> Asked:
+    """Read a ModelInferRequest for a model of a task.
 
     Raises:
         InvalidRequestError: it is not what the model takes, or asks for what clients may not have.
@@ -97,7 +80,7 @@ def read_infer(request: Any) -> Asked:
         raise InvalidRequestError("timeout: microseconds, and not less than none.")
     return Asked(
         images=_read_images(request),
-        outputs=_read_outputs(request.outputs),
+        outputs=_read_outputs(request.outputs, task),
         keep_image=_parameter(parameters, "keep_image", "bool_param", False),
         source=_parameter(parameters, "source", "string_param", ""),
         timeout_s=timeout_us / 1e6 or None,
@@ -112,28 +95,31 @@ def _parameter(parameters: Any, name: str, kind: str, default: Any) -> Any:
     return getattr(parameters[name], kind)
 
 
-def _read_outputs(asked: Any) -> tuple[str, ...]:
+def _read_outputs(asked: Any, task: str) -> tuple[str, ...]:
+    names = tuple(output.name for output in served_outputs(task))
     for output in asked:
-        if output.name not in OUTPUTS:
+        if output.name not in names:
             raise InvalidRequestError(
-                f"{output.name[:100]!r} is no output. There are: {', '.join(OUTPUTS)}."
+                f"{output.name[:100]!r} is no output. There are: {', '.join(names)}."
             )
         _refuse_parameters(output)
-    return tuple(dict.fromkeys(output.name for output in asked)) or tuple(OUTPUTS)
+    return tuple(dict.fromkeys(output.name for output in asked)) or names
 
 
 def _read_images(request: Any) -> tuple[bytes, ...]:
-    if len(request.inputs) != 1 or request.inputs[0].name != INPUT:
-        raise InvalidRequestError(f"The request needs one input, {INPUT}.")
+    if len(request.inputs) != 1 or request.inputs[0].name != IMAGE.name:
+        raise InvalidRequestError(f"The request needs one input, {IMAGE.name}.")
     [tensor] = request.inputs
     _refuse_parameters(tensor)
     shape = list(tensor.shape)
-    if tensor.datatype != TEXT or len(shape) != 2 or shape[1] != 1:  # noqa: PLR2004 - [n, 1]
-        raise InvalidRequestError(f"{INPUT}: it has the type {TEXT} and the shape [n, 1].")
+    if tensor.datatype != IMAGE.datatype or len(shape) != 2 or shape[1] != 1:  # noqa: PLR2004 - [n, 1]
+        raise InvalidRequestError(
+            f"{IMAGE.name}: it has the type {IMAGE.datatype} and the shape [n, 1]."
+        )
     count = shape[0]
     if not 1 <= count <= MAX_IMAGES:
         raise InvalidRequestError(
-            f"{INPUT}: from 1 to {MAX_IMAGES} images. Send more as several requests."
+            f"{IMAGE.name}: from 1 to {MAX_IMAGES} images. Send more as several requests."
         )
     if not request.raw_input_contents:
         images = tuple(tensor.contents.bytes_contents)
@@ -142,7 +128,7 @@ def _read_images(request: Any) -> tuple[bytes, ...]:
     else:
         raise InvalidRequestError("raw_input_contents: one, as there is one input.")
     if len(images) != count:
-        raise InvalidRequestError(f"{INPUT}: the content is not that of {count} images.")
+        raise InvalidRequestError(f"{IMAGE.name}: the content is not that of {count} images.")
     return images
 
 
@@ -167,8 +153,10 @@ def _unpacked(content: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(images) if start == len(content) else ()
 
 
-def write_infer(request: Any, outputs: Sequence[str], rows: Sequence[Inference]) -> Any:
-    """Write the ModelInferResponse, with a row per image.
+def write_infer(
+    request: Any, outputs: Sequence[str], rows: Sequence[Inference], task: str = FIRST_TASK
+) -> Any:
+    """Write the ModelInferResponse of a task's model, with a row per image.
 
     While one version replaces another, rows may be of both: MODEL_VERSION says which.
 
@@ -178,9 +166,10 @@ def write_infer(request: Any, outputs: Sequence[str], rows: Sequence[Inference])
     response = service_pb2.ModelInferResponse(
         model_name=request.model_name, model_version=str(rows[-1].model_version), id=request.id
     )
+    datatypes = {output.name: output.datatype for output in served_outputs(task)}
     for name in outputs:
-        datatype, content_of = OUTPUTS[name]
-        contents = [content_of(row) for row in rows]
+        datatype = datatypes[name]
+        contents = [row.tensors[name] for row in rows]
         width = len(contents[0]) // FLOAT_BYTES if datatype == FLOATS else 1
         if datatype == FLOATS and len({len(content) for content in contents}) > 1:
             raise ServerUnreachableError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visionops_assets.contracts import Arm, Role
+from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import (
     DeadlineExceededError,
     EmptyMediaError,
@@ -25,13 +26,15 @@ from visionops_assets.resources.triton import CANDIDATE_SUFFIX
 from visionops_assets.services.gateway.answers import PredictionAnswer
 from visionops_assets.services.gateway.breaker import Breakers, BreakerState, CircuitBreaker
 from visionops_assets.services.gateway.cost import predicted_cost_s
-from visionops_assets.services.gateway.inference import Inference, TritonChannel
+from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.gateway.line import Line
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Watched
 from visionops_assets.services.gateway.shares import COSTLY_S, Windows
 from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.settings import Settings, usable_cores
+from visionops_assets.tasks.registry import serving
 from visionops_assets.vision.inspection import check_image_header
 
 HEADER_BYTES = 256 * 1024
@@ -84,7 +87,7 @@ class Answered:
 
 
 class Predictor:
-    """One model of one Triton."""
+    """One model of one Triton, of one task."""
 
     def __init__(
         self,
@@ -93,7 +96,9 @@ class Predictor:
         unserved: Unserved,
         metrics: GatewayMetrics,
         settings: Settings,
+        task: str = FIRST_TASK,
     ) -> None:
+        self._serving = serving(task)
         self._triton = triton
         self._watch = watch
         self._unserved = unserved
@@ -233,7 +238,7 @@ class Predictor:
         champion = await self._triton.infer(
             self._model, image, COMPARISON_S, record=False, source=ask.source
         )
-        watched.compare(agreed=champion.label == candidate.label)
+        watched.compare(agreed=self._serving.agrees(champion.answer, candidate.answer))
 
     async def _shadow(self, watched: Watched, image: bytes, ask: Ask, champion: Inference) -> None:
         """Ask the candidate for the answer that the champion gave."""
@@ -246,7 +251,7 @@ class Predictor:
             watched.fail(Arm.CANDIDATE)
             raise
         watched.observe(Arm.CANDIDATE, _ms_since(started_s))
-        watched.compare(agreed=champion.label == candidate.label)
+        watched.compare(agreed=self._serving.agrees(champion.answer, candidate.answer))
 
     def _later(
         self, compare: Callable[[], Coroutine[None, None, None]], *, is_costly: bool

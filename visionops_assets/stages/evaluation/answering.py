@@ -8,6 +8,7 @@ import numpy as np
 
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate
+from visionops_assets.contracts.tensors import NETWORK_EMBEDDING
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
@@ -68,11 +69,12 @@ def champion_answers_of(
 def answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
     """Label the holdout with a registered model; a class it does not know counts as wrong."""
     # PyTorch takes two seconds to import, and most runs evaluate nothing.
-    from visionops_assets.vision.inference import predict_probabilities  # noqa: PLC0415
+    from visionops_assets.tasks.running import run  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
         module, card = download_model(tracking, mlflow_run_id, Path(folder))
-    probabilities, embeddings = predict_probabilities(module, holdout.images, card)
+    outputs = run(module, holdout.images, card)
+    probabilities, embeddings = outputs["probabilities"], outputs[NETWORK_EMBEDDING.name]
     labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
     correct = labels == holdout.members["label"].to_numpy()
     return Answers(card.classes, labels, correct, probabilities, embeddings)

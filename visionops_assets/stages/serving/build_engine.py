@@ -32,6 +32,7 @@ from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings, write_timings
 from visionops_assets.stages.serving.export import Reference, bound_of, calibrate
+from visionops_assets.tasks.signature import network_outputs
 from visionops_assets.vision.precision import to_float16
 from visionops_assets.vision.tensorrt_engine import (
     Engine,
@@ -90,7 +91,9 @@ def _compared(
 ) -> ArtifactReport:
     artifact = Artifact(f"tensorrt-{precision}")
     bound = bound_of(artifact, load_settings())
-    report, _ = reference.report(artifact, PLAN_FILE, Engine(plan, card).predict, bound)
+    report, _ = reference.report(
+        artifact, PLAN_FILE, Engine(plan, card, network_outputs(card.task)).predict, bound
+    )
     return report
 
 

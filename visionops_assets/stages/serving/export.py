@@ -31,10 +31,11 @@ from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN, SnapshotFi
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.model_files import download_model
+from visionops_assets.tasks.base import Outputs, Targets
+from visionops_assets.tasks.registry import judging
+from visionops_assets.tasks.running import export, open_onnx, run
 from visionops_assets.vision.architectures import Classifier
-from visionops_assets.vision.export import OnnxModel, export_onnx
-from visionops_assets.vision.inference import predict_probabilities
-from visionops_assets.vision.parity import Floats, Parity, Predict, compare, median_latency_ms
+from visionops_assets.vision.parity import Parity, Predict, median_latency_ms
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
 from visionops_assets.vision.preprocessing import Frame
 
@@ -48,12 +49,13 @@ MAX_PROBABILITY_ERROR_FP16 = 0.05
 class Reference:
     """The reference of every artifact of a candidate: PyTorch's answers on the holdout.
 
-    `images` is uint8 (N, S, S, 3), `probabilities` float32 (N, classes), `truth` int64 (N).
+    `images` is uint8 (N, S, S, 3), `targets` and `outputs` are those of a task, with N rows.
     """
 
+    task: str
     images: Frame
-    truth: npt.NDArray[np.int64]
-    probabilities: Floats
+    targets: Targets
+    outputs: Outputs
 
     @classmethod
     def of(cls, module: Classifier, card: ModelCard, snapshot: SnapshotFiles) -> "Reference":
@@ -65,14 +67,14 @@ class Reference:
         holdout = snapshot.side(HOLDOUT)
         if not len(holdout.images):
             raise ReleaseError(f"{card.snapshot_id} has no holdout images to compare with.")
-        probabilities, _ = predict_probabilities(module, holdout.images, card)
-        return cls(holdout.images, class_indices(holdout), probabilities)
+        outputs = run(module, holdout.images, card)
+        return cls(card.task, holdout.images, class_indices(holdout), outputs)
 
     def report(
         self, artifact: Artifact, file: str, predict: Predict, bound: ParityBound
     ) -> tuple[ArtifactReport, Parity]:
         """Let an artifact answer on the same images, and compare it with its bound."""
-        parity = compare(self.probabilities, predict(self.images), self.truth)
+        parity = judging(self.task).parity(self.outputs, predict(self.images), self.targets)
         report = ArtifactReport(
             artifact=artifact,
             file=file,
@@ -131,7 +133,7 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
         module, card = download_model(tracking, candidate.mlflow_run_id, folder)
         reference = Reference.of(module, card, snapshot)
         onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
-        export_onnx(module, card, onnx_path)
+        export(module, card, onnx_path)
         calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
         reports, parities = _compare_onnx(reference, card, folder)
         files = {file: (folder / file).read_bytes() for file in FILE_BY_ARTIFACT.values()}
@@ -156,7 +158,7 @@ def _compare_onnx(
 ) -> tuple[list[ArtifactReport], dict[Artifact, Parity]]:
     settings, reports, parities = load_settings(), [], {}
     for artifact, file in FILE_BY_ARTIFACT.items():
-        predict = OnnxModel(folder / file, card).predict
+        predict = open_onnx(folder / file, card).predict
         report, parity = reference.report(artifact, file, predict, bound_of(artifact, settings))
         reports.append(report)
         parities[artifact] = parity

@@ -1,11 +1,8 @@
 """Describes a training and its model version for readers of MLflow's pages."""
 
 from visionops_assets.catalog.schema import Snapshot
-from visionops_assets.contracts import ModelCard
-from visionops_assets.resources.training_run import Tensor
 from visionops_assets.settings import Settings
 
-ANY = -1
 SOURCE_TAGS = {
     "mlflow.user": "dagster",
     "mlflow.source.name": "trained_model",
@@ -51,17 +48,3 @@ def dataset_of(settings: Settings, snapshot: Snapshot) -> tuple[str, str, str, d
 def _listed(classes: list[str], shown: int = 10) -> str:
     more = len(classes) - shown
     return ", ".join(classes[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
-def inputs() -> list[Tensor]:
-    """Describe the input of the served model: N encoded images."""
-    return [Tensor("IMAGE", "bytes", (ANY, 1))]
-
-
-def outputs(card: ModelCard) -> list[Tensor]:
-    """Describe the output of the served model for N images."""
-    return [
-        Tensor("LABEL", "bytes", (ANY, 1)),
-        Tensor("PROBABILITIES", "float32", (ANY, len(card.classes))),
-        Tensor("EMBEDDING", "float32", (ANY, card.embedding_size)),
-    ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.contracts.tensors import IDENTITY
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import TRAIN, read_snapshot
@@ -18,7 +19,7 @@ from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
 from visionops_assets.stages.requests import TrainingRequest
-from visionops_assets.stages.training.description import inputs, outputs
+from visionops_assets.tasks.signature import signature_of
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
 from visionops_assets.vision.training import TrainedModel, train
@@ -99,4 +100,6 @@ def log_model(run: TrainingRun, trained: TrainedModel, curves: bytes) -> None:
             run.log_file(folder / file, MODEL_FOLDER)
         run.tag(checksums_in(folder))
         run.log_file(folder / "training_curves.png", "plots")
-        run.log_interface(inputs(), outputs(trained.card), folder)
+        signature = signature_of(trained.card)
+        described = [each for each in signature.served if each not in IDENTITY]
+        run.log_interface([signature.image], described, folder)

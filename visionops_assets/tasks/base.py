@@ -1,0 +1,92 @@
+"""The parts of a task, as protocols that each task fulfils, and the records that all share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy.typing as npt
+
+from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts.tensors import TensorSpec
+
+if TYPE_CHECKING:  # Triton imports this module, and has no PyTorch.
+    from torch import nn
+
+    from visionops_assets.vision.parity import Parity
+
+Outputs = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name, with one row per image."""
+Targets = npt.NDArray[Any]
+"""The target of each image in one row; only its task knows more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a model to one image.
+
+    `probabilities` are by class, in the order of the model card's classes. `confidence` is the
+    model's own estimate that `labels` are right, 0..1. Golden answers have labels alone.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...] = ()
+    confidence: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """Return the labels as one text."""
+        return ", ".join(self.labels)
+
+
+class Serving(Protocol):
+    """How models of a task answer, and how answers are compared. Needs NumPy alone.
+
+    `network` are the outputs of a network beside its embedding, `answers` what clients get beside
+    embedding and identity.
+    """
+
+    @property
+    def network(self) -> tuple[TensorSpec, ...]:
+        """Return the outputs of a network, without its embedding."""
+
+    @property
+    def answers(self) -> tuple[TensorSpec, ...]:
+        """Return the outputs of the served model, without embedding and identity."""
+
+    def decode(self, outputs: Outputs, card: ModelCard) -> list[Answer]:
+        """Turn a network's outputs for N images into N answers."""
+
+    def tensors(
+        self, outputs: Outputs, card: ModelCard
+    ) -> Mapping[str, Callable[[], npt.NDArray[Any]]]:
+        """Return what makes each tensor of `answers` from a network's outputs for N images."""
+
+    def read(self, row: Mapping[str, Any]) -> Answer:
+        """Read the answer to one image from the `answers` of a served model.
+
+        A tensor of text is a string, one of numbers a sequence.
+        """
+
+    def is_wrong(self, answer: Answer, labels: tuple[str, ...]) -> bool:
+        """Say whether an answer is wrong where people gave these labels."""
+
+    def agrees(self, answer: Answer, other: Answer) -> bool:
+        """Say whether two models gave the same answer, as clients see it."""
+
+
+class Judging(Protocol):
+    """How models of a task are judged by what people said. Needs no PyTorch."""
+
+    def parity(self, reference: Outputs, outputs: Outputs, targets: Targets) -> "Parity":
+        """Compare an artifact's outputs for N images with PyTorch's.
+
+        Raises:
+            ValueError: there are no images, or the lengths differ.
+        """
+
+
+class Learning(Protocol):
+    """How models of a task learn. Needs PyTorch."""
+
+    def served(self, module: "nn.Module") -> "nn.Module":
+        """Return a network as it is served: its outputs are those of the signature."""

@@ -1,0 +1,1 @@
+"""Classification: an image shows one thing of several, and the model names it."""

@@ -1,0 +1,39 @@
+"""How classifiers are judged."""
+
+import numpy as np
+import numpy.typing as npt
+
+from visionops_assets.tasks.base import Judging, Outputs
+from visionops_assets.tasks.classification.serve import PROBABILITIES_OF_NETWORK
+from visionops_assets.vision.parity import Parity
+
+
+class _Judging:
+    """See `Judging`."""
+
+    def parity(
+        self, reference: Outputs, outputs: Outputs, targets: npt.NDArray[np.int64]
+    ) -> Parity:
+        """See `Judging`. `targets` are indices of classes (N).
+
+        An answer that is not finite agrees with nothing, is wrong, and has the largest error.
+        """
+        expected, found = (each[PROBABILITIES_OF_NETWORK.name] for each in (reference, outputs))
+        if not len(targets):
+            raise ValueError("A comparison needs at least one image.")
+        if not (expected.shape == found.shape and len(expected) == len(targets)):
+            raise ValueError(
+                f"Probabilities {expected.shape} and {found.shape} of {len(targets)} images."
+            )
+        finite = np.isfinite(found).all(axis=1)
+        ours, theirs = expected.argmax(axis=1), found.argmax(axis=1)
+        errors = np.where(finite, np.abs(expected - found).max(axis=1), 1)
+        return Parity(
+            errors=errors.astype(np.float32),
+            label_agreement=float(((ours == theirs) & finite).mean()),
+            accuracy=float(((theirs == targets) & finite).mean()),
+            reference_accuracy=float((ours == targets).mean()),
+        )
+
+
+TASK: Judging = _Judging()

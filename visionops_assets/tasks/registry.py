@@ -1,0 +1,42 @@
+"""The tasks by name. A room of its own and one line here add a task."""
+
+from importlib import import_module
+from typing import cast
+
+from visionops_assets.tasks.base import Judging, Learning, Serving
+
+TASKS = ("classification",)
+
+
+def serving(task: str) -> Serving:
+    """Return how models of a task are served.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("Serving", _part(task, "serve"))
+
+
+def judging(task: str) -> Judging:
+    """Return how models of a task are judged.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("Judging", _part(task, "judge"))
+
+
+def learning(task: str) -> Learning:
+    """Return how models of a task learn. Imports PyTorch.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("Learning", _part(task, "learn"))
+
+
+def _part(task: str, module: str) -> object:
+    """Return `TASK` of a task's module. What is not asked for is not imported."""
+    if task not in TASKS:
+        raise ValueError(f"There is no task {task!r}: choose one of {', '.join(TASKS)}.")
+    return import_module(f"visionops_assets.tasks.{task}.{module}").TASK
