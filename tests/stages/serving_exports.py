@@ -15,7 +15,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.tasks.running import run
-from visionops_assets.vision.architectures import Classifier, build
+from visionops_assets.vision.architectures import EmbeddingNetwork, build
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.preprocessing import Frame
 
@@ -85,7 +85,7 @@ def pictures(count: int) -> Frame:
     return np.asarray(np.clip(colours + noise, 0, 255), np.uint8)
 
 
-def balanced_classifier(images: Frame) -> Classifier:
+def balanced_classifier(images: Frame) -> EmbeddingNetwork:
     """Build fresh weights whose answers on these images are many and clear, but not trained."""
     torch.manual_seed(0)
     module = build(CARD.architecture, len(CARD.classes)).eval()
@@ -100,7 +100,7 @@ def balanced_classifier(images: Frame) -> Classifier:
     return module
 
 
-def classifier_and_pictures(count: int) -> tuple[Classifier, Frame]:
+def classifier_and_pictures(count: int) -> tuple[EmbeddingNetwork, Frame]:
     """Return such a classifier, and the pictures that it is surest of: INT8 must agree there."""
     candidates = pictures(4 * count)
     module = balanced_classifier(candidates)

@@ -16,7 +16,7 @@ from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in, download_model
 from visionops_assets.stages.training.fitting import log_model
-from visionops_assets.vision.architectures import Classifier, build
+from visionops_assets.vision.architectures import EmbeddingNetwork, build
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.training import TrainedModel
 
@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> FolderTracking:
     return run_with(network(0), tmp_path / "run")
 
 
-def run_with(module: Classifier, folder: Path) -> FolderTracking:
+def run_with(module: EmbeddingNetwork, folder: Path) -> FolderTracking:
     folder.mkdir()
     run = FolderTracking(folder)
     save_weights(module, folder / WEIGHTS_FILE)
@@ -38,12 +38,12 @@ def run_with(module: Classifier, folder: Path) -> FolderTracking:
     return run
 
 
-def network(seed: int, classes: int = len(CARD.classes)) -> Classifier:
+def network(seed: int, classes: int = len(CARD.classes)) -> EmbeddingNetwork:
     torch.manual_seed(seed)
     return build(CARD.architecture, classes)
 
 
-def read(run: FolderTracking) -> Classifier:
+def read(run: FolderTracking) -> EmbeddingNetwork:
     to = run.folder.parent / "to"
     to.mkdir()
     module, card = download_model(run.resource, RUN_ID, to)

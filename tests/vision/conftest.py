@@ -8,12 +8,14 @@ import torch
 from sklearn.datasets import load_digits
 
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.tasks.classification.sampling import Labels
+from visionops_assets.tasks.running import lesson_of
 from visionops_assets.vision.framing import preprocess_pixels
 from visionops_assets.vision.preprocessing import Frame
 from visionops_assets.vision.recipe import RoundResult, TrainingConfig
-from visionops_assets.vision.sampling import Labels
 from visionops_assets.vision.training import TrainedModel, train
 
+LESSON = lesson_of("classification")
 CLASSES = ("zero", "one", "two")
 SPEC = PreprocessingSpec(size_px=16)
 # Slower than by default, so that it takes all of its steps.
@@ -47,6 +49,7 @@ def train_on(
     digits: Digits, count: int, reported: list[RoundResult], config: TrainingConfig = CONFIG
 ) -> TrainedModel:
     return train(
+        LESSON,
         digits.images[:count],
         digits.labels[:count],
         digits.groups[:count],

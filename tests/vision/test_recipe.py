@@ -103,3 +103,14 @@ def test_it_ends_when_steps_are_used_or_nothing_is_gained(
     history: list[RoundResult], ends: bool
 ) -> None:
     assert is_finished(history, 1_000) is ends
+
+
+def test_measures_of_a_round_are_named_by_the_score() -> None:
+    found = RoundResult(40, 0.5, 0.25, 0.75, 0.01, 2.0).measured("macro_f1")
+    assert found == {
+        "train_loss": 0.5,
+        "validation_loss": 0.25,
+        "validation_macro_f1": 0.75,
+        "learning_rate": 0.01,
+        "seconds": 2.0,
+    }

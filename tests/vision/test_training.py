@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vision.conftest import CLASSES, CONFIG, SPEC, Digits, train_on
+from tests.vision.conftest import CLASSES, CONFIG, LESSON, SPEC, Digits, train_on
+from visionops_assets.tasks.classification.sampling import split_validation
+from visionops_assets.tasks.running import load_network, run
 from visionops_assets.vision.architectures import build
-from visionops_assets.vision.inference import load_model, predict_probabilities, save_weights
+from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.recipe import RoundResult, TrainingConfig, best_round
-from visionops_assets.vision.sampling import split_validation
 from visionops_assets.vision.training import TrainedModel, train
 
 
@@ -26,9 +27,8 @@ def test_an_unknown_architecture_is_named() -> None:
 
 
 def test_it_learns_what_it_has_not_seen(trained: TrainedModel, digits: Digits) -> None:
-    probabilities, embeddings = predict_probabilities(
-        trained.module, digits.images[400:], trained.card, batch_size=50
-    )
+    outputs = run(trained.module, digits.images[400:], trained.card)
+    probabilities, embeddings = outputs["probabilities"], outputs["embedding"]
     assert (probabilities.argmax(axis=1) == digits.labels[400:]).mean() > 0.95
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert probabilities.dtype == embeddings.dtype == np.float32
@@ -61,9 +61,11 @@ def test_saved_weights_predict_the_same(
     trained: TrainedModel, digits: Digits, tmp_path: Path
 ) -> None:
     save_weights(trained.module, tmp_path / "model.safetensors")
-    loaded = load_model(tmp_path / "model.safetensors", trained.card)
-    ours, _ = predict_probabilities(trained.module, digits.images[:20], trained.card)
-    theirs, _ = predict_probabilities(loaded, digits.images[:20], trained.card)
+    loaded = load_network(tmp_path / "model.safetensors", trained.card)
+    ours, theirs = (
+        run(module, digits.images[:20], trained.card)["probabilities"]
+        for module in (trained.module, loaded)
+    )
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -75,7 +77,7 @@ def test_the_weights_are_those_of_the_best_round(digits: Digits) -> None:
     assert trained.best in reported[:-1]
     rng = np.random.default_rng(config.seed)
     _, held = split_validation(digits.labels[:200], digits.groups[:200], rng)
-    probabilities, _ = predict_probabilities(trained.module, digits.images, trained.card, rows=held)
+    probabilities = run(trained.module, digits.images, trained.card, held)["probabilities"]
     loss = -np.log(probabilities[np.arange(len(held)), digits.labels[held]]).mean()
     assert loss == pytest.approx(trained.best.validation_loss, rel=1e-4)
 
@@ -96,6 +98,7 @@ def test_rows_name_the_images_and_the_others_do_not_count(digits: Digits) -> Non
     spoilt[1::2] = 255
     ours, theirs = (
         train(
+            LESSON,
             images,
             digits.labels[rows],
             [digits.groups[row] for row in rows],
@@ -121,6 +124,7 @@ def test_brightness_is_learned_from_the_frames_that_train_alone(digits: Digits) 
     images = digits.images[:120].copy()
     images[held] = 255
     card = train(
+        LESSON,
         images,
         digits.labels[:120],
         digits.groups[:120],
@@ -138,6 +142,7 @@ def test_brightness_is_learned_from_the_frames_that_train_alone(digits: Digits) 
 def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> None:
     seen: list[int] = []
     train(
+        LESSON,
         digits.images[:60],
         digits.labels[:60],
         digits.groups[:60],
@@ -155,6 +160,7 @@ def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> 
 def test_data_that_cannot_be_trained_on_is_refused(groups: list[str]) -> None:
     with pytest.raises(ValueError, match="groups"):
         train(
+            LESSON,
             np.zeros((4, 16, 16, 3), np.uint8),
             np.array([0, 1, 0, 1]),
             groups,

@@ -55,6 +55,11 @@ class SnapshotFiles:
         return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
 
 
+def labels_of(members: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the labels of each member."""
+    return [(label,) for label in members["label"]]
+
+
 def snapshot_prefix(snapshot_id: str) -> str:
     """Return the folder of a snapshot in the object store."""
     return f"snapshots/{snapshot_id}"

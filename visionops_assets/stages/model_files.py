@@ -14,7 +14,7 @@ from visionops_assets.resources.tracking import MODEL_FOLDER, Tracking
 
 if TYPE_CHECKING:
     # PyTorch takes two seconds to import, and most runs need none.
-    from visionops_assets.vision.architectures import Classifier
+    from visionops_assets.vision.architectures import EmbeddingNetwork
 
 WEIGHTS_FILE = "model.safetensors"
 FILES = (WEIGHTS_FILE, CARD_FILE)
@@ -27,7 +27,7 @@ def checksums_in(folder: Path) -> dict[str, str]:
 
 def download_model(
     tracking: Tracking, mlflow_run_id: str, folder: Path
-) -> tuple["Classifier", ModelCard]:
+) -> tuple["EmbeddingNetwork", ModelCard]:
     """Fetch a trained model into a folder of this machine, and build it.
 
     Raises:
@@ -36,7 +36,7 @@ def download_model(
     """
     from safetensors import SafetensorError  # noqa: PLC0415
 
-    from visionops_assets.vision.inference import load_model  # noqa: PLC0415
+    from visionops_assets.tasks.running import load_network  # noqa: PLC0415
 
     paths = {
         name: tracking.download(mlflow_run_id, f"{MODEL_FOLDER}/{name}", folder) for name in FILES
@@ -50,7 +50,7 @@ def download_model(
     except ValueError as error:
         raise _damaged(CARD_FILE, mlflow_run_id) from error
     try:
-        return load_model(paths[WEIGHTS_FILE], card), card
+        return load_network(paths[WEIGHTS_FILE], card), card
     except (SafetensorError, RuntimeError) as error:  # The latter: of another network.
         raise _damaged(WEIGHTS_FILE, mlflow_run_id) from error
 

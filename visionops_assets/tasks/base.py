@@ -1,17 +1,19 @@
-"""The parts of a task, as protocols that each task fulfils, and the records that all share."""
+"""The parts of a task, as protocols that each task fulfils, and the records that all share.
 
-from collections.abc import Callable, Mapping
+The third part, how models of a task learn, is `Learning` in `vision/learning.py`: it needs PyTorch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import TensorSpec
 
-if TYPE_CHECKING:  # Triton imports this module, and has no PyTorch.
-    from torch import nn
-
+if TYPE_CHECKING:  # It imports OpenCV.
     from visionops_assets.vision.parity import Parity
 
 Outputs = Mapping[str, npt.NDArray[Any]]
@@ -77,16 +79,15 @@ class Serving(Protocol):
 class Judging(Protocol):
     """How models of a task are judged by what people said. Needs no PyTorch."""
 
+    def targets(self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Targets:
+        """Return the target of each of N frames with these labels, all of them among `classes`."""
+
+    def kinds(self, targets: Targets) -> npt.NDArray[np.int64]:
+        """Number the kinds of frames (N), so that some of each kind can be drawn."""
+
     def parity(self, reference: Outputs, outputs: Outputs, targets: Targets) -> "Parity":
         """Compare an artifact's outputs for N images with PyTorch's.
 
         Raises:
             ValueError: there are no images, or the lengths differ.
         """
-
-
-class Learning(Protocol):
-    """How models of a task learn. Needs PyTorch."""
-
-    def served(self, module: "nn.Module") -> "nn.Module":
-        """Return a network as it is served: its outputs are those of the signature."""

@@ -1,9 +1,12 @@
 """The tasks by name. A room of its own and one line here add a task."""
 
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from visionops_assets.tasks.base import Judging, Learning, Serving
+from visionops_assets.tasks.base import Judging, Serving
+
+if TYPE_CHECKING:  # It imports PyTorch.
+    from visionops_assets.vision.learning import Learning
 
 TASKS = ("classification",)
 
@@ -26,7 +29,7 @@ def judging(task: str) -> Judging:
     return cast("Judging", _part(task, "judge"))
 
 
-def learning(task: str) -> Learning:
+def learning(task: str) -> "Learning":
     """Return how models of a task learn. Imports PyTorch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Lets trained networks answer, as they are served, in PyTorch and as ONNX. Imports PyTorch."""
+"""Networks of any task: trained, loaded, exported, and answering as they are served."""
 
 from pathlib import Path
 
@@ -9,9 +9,23 @@ from torch import nn
 from visionops_assets.contracts import ModelCard
 from visionops_assets.tasks.registry import learning, serving
 from visionops_assets.tasks.signature import network_outputs
+from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.export import OnnxModel, export_onnx
-from visionops_assets.vision.inference import Floats, run_network
+from visionops_assets.vision.inference import Floats, load_weights, run_network
 from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.training import Lesson
+
+
+def lesson_of(task: str) -> Lesson:
+    """Return a task as the training sees it."""
+    return Lesson(task, learning(task), network_outputs(task))
+
+
+def load_network(weights: Path, card: ModelCard) -> EmbeddingNetwork:
+    """Build the network of a card and fill it with saved weights, ready to predict."""
+    module = learning(card.task).network(card.architecture, len(card.classes))
+    load_weights(module, weights)
+    return module
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The trainable networks, by name. Each gives logits and the embedding before them."""
+"""The trainable networks, by name. Each gives the numbers of its head and the embedding before."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from visionops_assets.contracts import Network
 
 
-class Classifier(nn.Module):
+class EmbeddingNetwork(nn.Module):
     """A body that turns images into an embedding, and a linear head on it."""
 
-    def __init__(self, body: nn.Module, embedding_size: int, class_count: int) -> None:
+    def __init__(self, body: nn.Module, embedding_size: int, width: int) -> None:
         super().__init__()
         self.embedding_size = embedding_size
         self.body = body
-        self.head = nn.Linear(embedding_size, class_count)
+        self.head = nn.Linear(embedding_size, width)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map float32 (N, 3, S, S), S >= 8, to logits (N, classes) and embedding (N, E)."""
+        """Map float32 (N, 3, S, S), S >= 8, to numbers (N, width) and embedding (N, E)."""
         embedding = self.body(images)
         return self.head(embedding), embedding
 
@@ -94,8 +94,10 @@ BODIES: dict[Network, Callable[[], tuple[nn.Module, int]]] = {
 }
 
 
-def build(architecture: str, class_count: int) -> Classifier:
-    """Build a network with fresh weights from torch's global random state.
+def build(architecture: str, width: int) -> EmbeddingNetwork:
+    """Build a network whose head gives `width` numbers.
+
+    Its weights are fresh, from torch's global random state.
 
     Raises:
         ValueError: no such architecture.
@@ -103,4 +105,4 @@ def build(architecture: str, class_count: int) -> Classifier:
     if architecture not in BODIES:
         raise ValueError(f"No architecture {architecture!r}; there is {', '.join(BODIES)}.")
     body, embedding_size = BODIES[architecture]()
-    return Classifier(body, embedding_size, class_count)
+    return EmbeddingNetwork(body, embedding_size, width)

@@ -9,11 +9,9 @@ import torch
 from safetensors.torch import load_model as load_safetensors
 from safetensors.torch import save_model as save_safetensors
 from torch import nn
-from torch.nn import functional
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import TensorSpec
-from visionops_assets.vision.architectures import Classifier, build
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 
 Floats = npt.NDArray[np.float32]
@@ -46,38 +44,12 @@ def run_network(
     return found
 
 
-def predict_probabilities(
-    module: Classifier,
-    images: Frame,
-    card: ModelCard,
-    batch_size: int = 256,
-    rows: npt.NDArray[np.int64] | None = None,
-) -> tuple[Floats, Floats]:
-    """Classify frames, uint8 (M, S, S, 3): probabilities (N, classes), embeddings (N, E).
-
-    `rows` int64 (N,) names the frames to classify, in their order; None: all.
-    """
-    module.eval()
-    rows = np.arange(len(images)) if rows is None else rows
-    probabilities = np.empty((len(rows), len(card.classes)), np.float32)
-    embeddings = np.empty((len(rows), card.embedding_size), np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            batch = slice(start, start + batch_size)
-            inputs = to_network_input(images[rows[batch]], card)
-            logits, embedding = module(torch.from_numpy(inputs))
-            probabilities[batch] = functional.softmax(logits, dim=1).numpy()
-            embeddings[batch] = embedding.numpy()
-    return probabilities, embeddings
-
-
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write the weights as safetensors: only data, no code that would run at loading."""
     save_safetensors(module, str(path))
 
 
-def load_model(weights_path: Path, card: ModelCard) -> Classifier:
-    """Build the card's architecture and fill it with saved weights, ready to predict."""
-    module = build(card.architecture, len(card.classes))
-    load_safetensors(module, str(weights_path))
-    return module.eval()
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill a network of the same architecture with saved weights, and make it ready to predict."""
+    load_safetensors(module, str(path))
+    module.eval()

@@ -77,8 +77,8 @@ def montage(
     return png(figure)
 
 
-def training_curves(history: Sequence["RoundResult"]) -> bytes:
-    """Draw loss and accuracy by step, side by side.
+def training_curves(history: Sequence["RoundResult"], score: str = "accuracy") -> bytes:
+    """Draw loss and score by step, side by side; `score` is its name.
 
     Raises:
         ValueError: no rounds.
@@ -87,18 +87,18 @@ def training_curves(history: Sequence["RoundResult"]) -> bytes:
         raise ValueError("There are no rounds to draw.")
     steps = [result.step for result in history]
     figure = new_figure(9.0, 3.4)
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    loss_axes, score_axes = figure.subplots(1, 2)
     line(loss_axes, steps, [r.train_loss for r in history], BLUE, "training")
     line(loss_axes, steps, [r.validation_loss for r in history], ORANGE, "validation")
     loss_axes.set_ylim(bottom=0)
     title(loss_axes, "Loss, nats")
     loss_axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-    accuracies = [r.validation_accuracy for r in history]
-    line(accuracy_axes, steps, accuracies, ORANGE, "validation")
-    accuracy_axes.set_ylim(0, 1.02)
-    accuracy_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    title(accuracy_axes, f"Validation accuracy, {max(accuracies):.1%} at best")
-    for axes in (loss_axes, accuracy_axes):
+    scores = [r.validation_score for r in history]
+    line(score_axes, steps, scores, ORANGE, "validation")
+    score_axes.set_ylim(0, 1.02)
+    score_axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    title(score_axes, f"Validation {score}, {max(scores):.1%} at best")
+    for axes in (loss_axes, score_axes):
         axes.set_xlabel("step", fontsize=8, color=MUTED)
         axes.set_xlim(0, max(steps) * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

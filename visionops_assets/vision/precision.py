@@ -33,19 +33,19 @@ CALIBRATION_SEED = 0
 
 
 def calibration_sample(
-    truth: npt.NDArray[np.int64], most: int = CALIBRATION_IMAGES
+    kinds: npt.NDArray[np.int64], most: int = CALIBRATION_IMAGES
 ) -> npt.NDArray[np.int64]:
-    """Choose images to calibrate on by their classes (N), as evenly as possible.
+    """Choose images to calibrate on by their kinds (N), such as classes, as evenly as possible.
 
     Returns:
-        At most `most` indices, in order; always the same for the same classes.
+        At most `most` indices, in order; always the same for the same kinds.
     """
     rng = np.random.default_rng(CALIBRATION_SEED)
-    # The i-th of each class, in random order, comes before the (i + 1)-th of any.
-    shuffled = rng.permutation(len(truth))
-    rank = np.empty(len(truth), np.int64)
-    for label in np.unique(truth):
-        of_label = shuffled[truth[shuffled] == label]
+    # The i-th of each kind, in random order, comes before the (i + 1)-th of any.
+    shuffled = rng.permutation(len(kinds))
+    rank = np.empty(len(kinds), np.int64)
+    for label in np.unique(kinds):
+        of_label = shuffled[kinds[shuffled] == label]
         rank[of_label] = np.arange(len(of_label))
     chosen = shuffled[np.argsort(rank[shuffled], kind="stable")][:most]
     return np.sort(chosen)

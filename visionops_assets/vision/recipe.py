@@ -83,16 +83,23 @@ class Budget:
 class RoundResult:
     """The quality of the averaged weights after `step` steps.
 
-    Losses are mean cross-entropies in nats, accuracies in 0..1; `train_loss` is that of changed
-    images since the round before.
+    Losses are means in nats; `train_loss` is that of changed images since the round before. The
+    score is the task's, 0..1.
     """
 
     step: int
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_score: float
     learning_rate: float
     seconds: float
+
+    def measured(self, score: str) -> dict[str, float]:
+        """Return all but the step by names; `score` is that of the score."""
+        names = {"validation_score": f"validation_{score}"}
+        return {
+            names.get(name, name): value for name, value in vars(self).items() if name != "step"
+        }
 
 
 def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
@@ -114,8 +121,8 @@ def budget_for(frames: int, classes: int, steps: int | None = None) -> Budget:
 
 
 def best_round(history: Sequence[RoundResult]) -> RoundResult:
-    """Return the most accurate round, among equals the one with the least validation loss."""
-    return max(history, key=lambda round_: (round_.validation_accuracy, -round_.validation_loss))
+    """Return the round with the best score, among equals the one with the least validation loss."""
+    return max(history, key=lambda round_: (round_.validation_score, -round_.validation_loss))
 
 
 def is_finished(history: Sequence[RoundResult], steps: int) -> bool:

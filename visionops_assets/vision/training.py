@@ -1,6 +1,7 @@
-"""The training loop: frames and labels in, a model and its card out. Deterministic by seed.
+"""The training loop: frames and targets in, a model and its card out. Deterministic by seed.
 
-Not here: reading frames, and storing models and figures.
+The task says what targets are, and what is learned of them. Not here: reading frames, and storing
+models and figures.
 """
 
 import copy
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
-from visionops_assets.vision.architectures import Classifier, build
-from visionops_assets.vision.augmentation import augment
-from visionops_assets.vision.inference import predict_probabilities
+from visionops_assets.contracts.tensors import TensorSpec
+from visionops_assets.vision.architectures import EmbeddingNetwork
+from visionops_assets.vision.inference import run_network
+from visionops_assets.vision.learning import Learning, Outputs, Rows, Targets
 from visionops_assets.vision.pixels import channel_statistics
 from visionops_assets.vision.preprocessing import Frame, to_network_input
 from visionops_assets.vision.recipe import (
@@ -27,28 +28,39 @@ from visionops_assets.vision.recipe import (
     budget_for,
     is_finished,
 )
-from visionops_assets.vision.sampling import ClassSampler, Labels, Rows, split_validation
 
 WARM_UP_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A task as the training sees it: its name, how it learns, and its networks' outputs."""
+
+    task: str
+    learning: Learning
+    outputs: Sequence[TensorSpec]
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """Weights, their card, and the course of the training.
 
-    `budget` follows from the data; `best` is the round of these weights.
+    `budget` follows from the data; `best` is the round of these weights. `score` names the score
+    of the rounds.
     """
 
-    module: Classifier
+    module: EmbeddingNetwork
     card: ModelCard
     budget: Budget
     history: list[RoundResult]
     best: RoundResult
+    score: str
 
 
 def train(
+    lesson: Lesson,
     images: Frame,
-    labels: Labels,
+    targets: Targets,
     groups: Sequence[str],
     *,
     classes: tuple[str, ...],
@@ -58,28 +70,29 @@ def train(
     on_round: Callable[[RoundResult], None],
     rows: Rows | None = None,
 ) -> TrainedModel:
-    """Train on frames, uint8 (N, S, S, 3), with labels int64 (n,), indices into `classes`.
+    """Train on frames, uint8 (N, S, S, 3), with n targets of the lesson's task.
 
-    `rows` int64 (n,) names the images of the labels and groups, in their order; None: all. Part of
-    each class's groups validates (`split_validation`). Only the pixels of one batch are copied.
+    `rows` int64 (n,) names the images of the targets and groups, in their order; None: all. Part of
+    the groups validates, as the task splits them. Only the pixels of one batch are copied.
 
     Raises:
         ValueError: lengths differ, or there are too few groups to validate on any.
     """
     rows = np.arange(len(images)) if rows is None else rows
-    if not len(rows) == len(labels) == len(groups):
-        raise ValueError(f"{len(rows)} images, {len(labels)} labels, {len(groups)} groups.")
+    if not len(rows) == len(targets) == len(groups):
+        raise ValueError(f"{len(rows)} images, {len(targets)} targets, {len(groups)} groups.")
     rng = np.random.default_rng(config.seed)
     training, validation = (
-        _Part(images, rows[chosen], labels[chosen])
-        for chosen in split_validation(labels, groups, rng)
+        _Part(images, rows[chosen], targets[chosen])
+        for chosen in lesson.learning.split(targets, groups, rng)
     )
     budget = budget_for(len(training.rows), len(classes), config.steps)
     with _threads(config.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        module = build(config.architecture, len(classes))
+        module = lesson.learning.network(config.architecture, len(classes))
         mean, std = channel_statistics(images, training.rows)
         card = ModelCard(
+            task=lesson.task,
             architecture=config.architecture,
             classes=classes,
             embedding_size=module.embedding_size,
@@ -89,19 +102,21 @@ def train(
             snapshot_id=snapshot_id,
             seed=config.seed,
         )
-        trainer = _Trainer(module, card, config, budget, training, rng)
+        trainer = _Trainer(lesson, module, card, config, budget, training, rng)
         history = _run(trainer, validation, on_round)
-    best = best_round(history)
-    return TrainedModel(trainer.averaged.eval(), card, budget, history, best)
+        outputs = _outputs(lesson, trainer.averaged, validation, card)
+        card = lesson.learning.finish(card, outputs, validation.targets)
+    best, score = best_round(history), lesson.learning.score
+    return TrainedModel(trainer.averaged.eval(), card, budget, history, best, score)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A selection of images, by their rows (n), with their labels (n)."""
+    """A selection of images, by their rows (n), with their targets (n)."""
 
     images: Frame
     rows: Rows
-    labels: Labels
+    targets: Targets
 
 
 def _run(
@@ -113,10 +128,11 @@ def _run(
     while not is_finished(history, trainer.budget.steps):
         started_s = time.perf_counter()
         train_loss = trainer.run_round()
-        loss, accuracy = _validate(trainer.averaged, validation, trainer.card)
+        outputs = _outputs(trainer.lesson, trainer.averaged, validation, trainer.card)
+        loss, score = trainer.lesson.learning.measure(outputs, validation.targets)
         seconds = time.perf_counter() - started_s
         rate = float(trainer.schedule.get_last_lr()[0])
-        history.append(RoundResult(trainer.step, train_loss, loss, accuracy, rate, seconds))
+        history.append(RoundResult(trainer.step, train_loss, loss, score, rate, seconds))
         if best_round(history) is history[-1]:
             kept = copy.deepcopy(trainer.averaged.state_dict())
         on_round(history[-1])
@@ -134,7 +150,8 @@ class _Trainer:
 
     def __init__(
         self,
-        module: Classifier,
+        lesson: Lesson,
+        module: EmbeddingNetwork,
         card: ModelCard,
         config: TrainingConfig,
         budget: Budget,
@@ -144,7 +161,8 @@ class _Trainer:
         # Channels last is 1.6 times as fast on CPU.
         self._module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._training, self._augmentation = training, config.augmentation
-        self._sampler = ClassSampler(training.labels, rng)
+        self._sampler = lesson.learning.sampler(training.targets, rng)
+        self.lesson = lesson
         self.card, self.budget, self.step = card, budget, 0
         self.averaged = copy.deepcopy(self._module)
         self._optimizer = torch.optim.AdamW(
@@ -167,10 +185,10 @@ class _Trainer:
         chosen = self._sampler.batch(self.budget.batch_size)
         frames = self._training.images[self._training.rows[chosen]]
         inputs = torch.from_numpy(to_network_input(frames, self.card))
-        inputs = augment(inputs, self._augmentation)
-        logits, _ = self._module(inputs.contiguous(memory_format=torch.channels_last))
-        targets = torch.from_numpy(self._training.labels[chosen])
-        loss = functional.cross_entropy(logits, targets)
+        targets = torch.from_numpy(self._training.targets[chosen])
+        inputs, targets = self.lesson.learning.augment(inputs, targets, self._augmentation)
+        outputs, _ = self._module(inputs.contiguous(memory_format=torch.channels_last))
+        loss = self.lesson.learning.loss(outputs, targets)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -202,9 +220,7 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _validate(module: Classifier, part: _Part, card: ModelCard) -> tuple[float, float]:
-    """Measure mean loss and accuracy."""
-    probabilities, _ = predict_probabilities(module, part.images, card, rows=part.rows)
-    right = probabilities[np.arange(len(part.labels)), part.labels]
-    loss = float(-np.log(np.maximum(right, 1e-12)).mean())
-    return loss, float((probabilities.argmax(axis=1) == part.labels).mean())
+def _outputs(lesson: Lesson, module: EmbeddingNetwork, part: _Part, card: ModelCard) -> Outputs:
+    """Run a network, as it is served, on the images of a part."""
+    served = lesson.learning.served(module)
+    return run_network(served, part.images, card, lesson.outputs, rows=part.rows)

@@ -8,9 +8,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from visionops_assets.contracts import (
     Artifact,
     ArtifactReport,
@@ -27,14 +24,20 @@ from visionops_assets.releasing.manifest import (
     write_folder,
 )
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN, SnapshotFiles, read_snapshot
+from visionops_assets.resources.snapshot_files import (
+    HOLDOUT,
+    TRAIN,
+    SnapshotFiles,
+    labels_of,
+    read_snapshot,
+)
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.tasks.base import Outputs, Targets
 from visionops_assets.tasks.registry import judging
 from visionops_assets.tasks.running import export, open_onnx, run
-from visionops_assets.vision.architectures import Classifier
+from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.parity import Parity, Predict, median_latency_ms
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
 from visionops_assets.vision.preprocessing import Frame
@@ -58,7 +61,7 @@ class Reference:
     outputs: Outputs
 
     @classmethod
-    def of(cls, module: Classifier, card: ModelCard, snapshot: SnapshotFiles) -> "Reference":
+    def of(cls, module: EmbeddingNetwork, card: ModelCard, snapshot: SnapshotFiles) -> "Reference":
         """Let PyTorch answer on the whole holdout of a snapshot.
 
         Raises:
@@ -68,7 +71,7 @@ class Reference:
         if not len(holdout.images):
             raise ReleaseError(f"{card.snapshot_id} has no holdout images to compare with.")
         outputs = run(module, holdout.images, card)
-        return cls(card.task, holdout.images, class_indices(holdout), outputs)
+        return cls(card.task, holdout.images, targets_of(holdout, card), outputs)
 
     def report(
         self, artifact: Artifact, file: str, predict: Predict, bound: ParityBound
@@ -97,9 +100,9 @@ class Export:
     parity_by_artifact: dict[Artifact, Parity]
 
 
-def class_indices(side: SnapshotFiles) -> npt.NDArray[np.int64]:
-    """Return the classes of one side's frames, int64 (N): indices into the card's `classes`."""
-    return side.members["label_index"].to_numpy(dtype=np.int64)
+def targets_of(side: SnapshotFiles, card: ModelCard) -> Targets:
+    """Return the targets of one side's frames, as the card's task has them."""
+    return judging(card.task).targets(labels_of(side.members), card.classes)
 
 
 def bound_of(artifact: Artifact, settings: Settings) -> ParityBound:
@@ -174,5 +177,5 @@ def calibrate(
 ) -> None:
     """Write the INT8 form of an ONNX model, calibrated on its training frames."""
     train = snapshot.side(TRAIN)
-    chosen = calibration_sample(class_indices(train))
+    chosen = calibration_sample(judging(card.task).kinds(targets_of(train, card)))
     quantize(onnx_path, train.images[chosen], card, path, runtime=runtime)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
@@ -34,6 +34,9 @@ from visionops_assets.stages.training.request import (
     wanted_snapshot,
 )
 from visionops_assets.vision.plots import training_curves
+
+if TYPE_CHECKING:  # It imports PyTorch.
+    from visionops_assets.vision.training import TrainedModel
 
 FIELDS = fields_of(
     Candidate,
@@ -135,22 +138,27 @@ def _train(
         run.log_dataset(*dataset_of(settings, snapshot))
         trained = fitting.fit(context, run, snapshot, training, object_store)
         run.log_params(fitting.parameters(training, trained.budget, snapshot))
-        curves = training_curves(trained.history)
+        curves = training_curves(trained.history, trained.score)
         fitting.log_model(run, trained, curves)
-    accuracy = trained.best.validation_accuracy
-    told = f"{told} Validation accuracy {accuracy:.4f}."
+    score = trained.best.validation_score
+    told = f"{told} Validation {trained.score} {score:.4f}."
     model_version = tracking.register(settings.model_name, run.run_id, tags, told)
     return _result(
         tracking,
         _candidate(snapshot, model_version, run.run_id),
         {
-            "rounds": table(pd.DataFrame(map(vars, trained.history)).round(4)),
+            "rounds": table(_rounds(trained)),
             "training_curves": picture(curves, "training curves"),
-            "validation_accuracy": accuracy,
+            f"validation_{trained.score}": score,
             "steps": trained.history[-1].step,
             "train_frames": snapshot.train_frames,
         },
     )
+
+
+def _rounds(trained: "TrainedModel") -> pd.DataFrame:
+    rows = [{"step": each.step, **each.measured(trained.score)} for each in trained.history]
+    return pd.DataFrame(rows).round(4)
 
 
 def _candidate(snapshot: Snapshot, model_version: int, mlflow_run_id: str) -> Candidate:

@@ -10,15 +10,18 @@ import numpy as np
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import IDENTITY
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import TRAIN, read_snapshot
+from visionops_assets.resources.snapshot_files import TRAIN, labels_of, read_snapshot
 from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
 from visionops_assets.stages.requests import TrainingRequest
+from visionops_assets.tasks.registry import judging
+from visionops_assets.tasks.running import lesson_of
 from visionops_assets.tasks.signature import signature_of
 from visionops_assets.vision.inference import save_weights
 from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
@@ -65,22 +68,25 @@ def fit(
     data = read_snapshot(object_store, snapshot.snapshot_id)
     rows = np.flatnonzero(data.members["split"] == TRAIN)
     members = data.members.iloc[rows]
+    lesson = lesson_of(FIRST_TASK)
+    score = lesson.learning.score
     context.log.info("Training on %d frames of %s", len(rows), snapshot.snapshot_id)
 
     def report(reached: RoundResult) -> None:
         context.log.info(
-            "Step %d: validation accuracy %.4f, loss %.4f; training loss %.4f; %.1f s",
-            *(reached.step, reached.validation_accuracy, reached.validation_loss),
+            "Step %d: validation %s %.4f, loss %.4f; training loss %.4f; %.1f s",
+            *(reached.step, score, reached.validation_score, reached.validation_loss),
             *(reached.train_loss, reached.seconds),
         )
-        metrics = {k: v for k, v in vars(reached).items() if k != "step"}
-        run.log_metrics(metrics, step=reached.step)
+        run.log_metrics(reached.measured(score), step=reached.step)
 
+    classes = tuple(snapshot.classes)
     return train(
+        lesson,
         data.images,
-        members["label_index"].to_numpy(dtype=np.int64),
+        judging(lesson.task).targets(labels_of(members), classes),
         groups=list(members["group_id"]),
-        classes=tuple(snapshot.classes),
+        classes=classes,
         spec=PreprocessingSpec.model_validate(snapshot.spec),
         snapshot_id=snapshot.snapshot_id,
         config=training,

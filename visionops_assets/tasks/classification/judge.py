@@ -1,5 +1,7 @@
 """How classifiers are judged."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,17 @@ from visionops_assets.vision.parity import Parity
 
 class _Judging:
     """See `Judging`."""
+
+    def targets(
+        self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]
+    ) -> npt.NDArray[np.int64]:
+        """See `Judging`. Targets are int64 (N), indices of classes."""
+        index = {name: number for number, name in enumerate(classes)}
+        return np.array([index[name] for [name] in labels], np.int64)
+
+    def kinds(self, targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """See `Judging`. A class is a kind."""
+        return targets
 
     def parity(
         self, reference: Outputs, outputs: Outputs, targets: npt.NDArray[np.int64]

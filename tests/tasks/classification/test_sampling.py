@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vision.conftest import Digits
-from visionops_assets.vision.sampling import ClassSampler, split_validation, validation_groups
+from visionops_assets.tasks.classification.sampling import (
+    ClassSampler,
+    split_validation,
+    validation_groups,
+)
 
 
 def test_validation_keeps_groups_whole_and_every_class_in_training(digits: Digits) -> None:
