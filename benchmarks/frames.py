@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.measure import Figure, Question, compare, rate_hz
 from benchmarks.photographs import photographs
+from tests.declared import model_of
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
 from visionops_assets.demo.media import digits, videos
 from visionops_assets.settings import Settings, usable_cores
@@ -145,7 +146,7 @@ def _one_opencv_thread() -> Iterator[None]:
 
 def _inputs(folder: Path, settings: Settings) -> Iterator[Files]:
     """Write the files that the three questions ask about."""
-    limits = settings.spec, settings.max_image_pixels, settings.max_video_duration_s
+    limits = model_of(settings).frames, settings.max_image_pixels, settings.max_video_duration_s
     uploaded, _ = digits()
     small = _write(folder, "digit", [file.data for file in uploaded[:DIGITS]])
     yield Files(small, MediaKind.IMAGE, *limits)

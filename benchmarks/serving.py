@@ -23,6 +23,7 @@ from benchmarks.measure import Figure, Question, compare, figure
 from benchmarks.own_stack import own_stack
 from benchmarks.photographs import photographs
 from benchmarks.served_models import MODELS, BenchmarkModel
+from tests.declared import model_of
 from visionops_assets.catalog import keys
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import StackError
@@ -64,7 +65,7 @@ def measure(_: Settings) -> list[Figure]:
         ):
             folder = Path(name) / "model"
             model.write(folder)
-            model.load(folder, settings, settings.model_name)
+            model.load(folder, settings, model_of(settings).name)
             with contest(model, folder, settings, image) as entered:
                 figures += entered.rates()
                 figures.append(entered.steady_latency())
@@ -172,7 +173,7 @@ def contest(
     """Run the rivals and the bare loop beside ours for the length of the block."""
     plain = {"content-type": "image/jpeg"}
     targets = {
-        OURS: triton_target(settings.triton_grpc_address, settings.model_name, image),
+        OURS: triton_target(settings.triton_grpc_address, model_of(settings).name, image),
         GATEWAY: Target(f"{settings.gateway_url}/v1/predict", image, plain | _key_header(settings)),
     }
     with ExitStack() as running:

@@ -14,6 +14,7 @@ from reference_pages import (
     grpc,
     http,
     metrics,
+    models,
     ports,
     settings,
 )
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 GENERATED: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": settings.build,
+    "reference/models.md": models.build,
     "reference/commands.md": commands.build,
     "reference/http.md": http.build,
     "reference/grpc.md": grpc.build,

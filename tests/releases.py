@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import onnxruntime as ort
 
+from tests.declared import model_of
 from tests.integration.released_models import (
     CARD,
     IMAGE,
@@ -118,7 +119,7 @@ def measure(switches: int) -> dict[str, float]:
             running_stack(folder / "home", {}, *only) as settings,
             two_servers(settings, folder / "second") as second,
         ):
-            serving = Serving(settings, settings.model_name)
+            serving = Serving(settings, model_of(settings).name)
             serving.release(VERSIONS)
             with all_doors(serving, second) as doors:
                 load, promotions_s, rollbacks_s = switch_under_load(serving, doors, switches, _tell)

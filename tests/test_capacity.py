@@ -19,6 +19,7 @@ from visionops_assets.capacity.measurements import MODELS, Basis
 from visionops_assets.capacity.planning import figures_of
 from visionops_assets.cli.capacity import capacity
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.models import default_model
 from visionops_assets.settings import Settings
 from visionops_assets.stages.media.sensors import MAX_BATCHES_PER_TICK
 from visionops_assets.vision.architectures import build
@@ -477,7 +478,7 @@ def test_what_is_not_said_of_a_demand_is_what_the_command_and_the_settings_say()
     usual = Settings()
     assert assumed.batch_max_messages == usual.batch_max_messages
     assert assumed.batch_max_wait_s == usual.batch_max_wait_s
-    assert assumed.video_sample_interval_s == usual.video_sample_interval_s
+    assert assumed.video_sample_interval_s == default_model().frames.video_sample_interval_s
     assert assumed.kept_image_share == usual.prediction_image_sample_rate
     assert assumed.labelled_share == 0.01
     assert assumed.predictions_per_second == 0

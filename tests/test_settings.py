@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from visionops_assets.contracts.preprocessing import BlurMask, Clahe, EveryNth
 from visionops_assets.errors import SettingsError
 from visionops_assets.settings import (
     STACK_ENV_FILE,
@@ -37,7 +36,7 @@ def test_environment_wins_over_the_stack_which_wins_over_defaults(
     settings = load_settings()
     assert settings.s3_bucket == "of-the-environment"
     assert settings.kafka_bootstrap_servers == "127.0.0.1:1"
-    assert settings.model_name == "classifier"
+    assert settings.kafka_media_topic == "media"
     assert settings.home == home
 
 
@@ -52,11 +51,11 @@ def test_only_the_environment_makes_a_server_external(
 
 @pytest.mark.usefixtures("home")
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISIONOPS_TRAINING_STEPS", "many")
-    monkeypatch.setenv("VISIONOPS_HOLDOUT_PERCENT", "120")
-    with pytest.raises(SettingsError, match="VISIONOPS_TRAINING_STEPS") as caught:
+    monkeypatch.setenv("VISIONOPS_BATCH_MAX_MESSAGES", "many")
+    monkeypatch.setenv("VISIONOPS_UPLOAD_LEASE_S", "-1")
+    with pytest.raises(SettingsError, match="VISIONOPS_BATCH_MAX_MESSAGES") as caught:
         load_settings()
-    assert "VISIONOPS_HOLDOUT_PERCENT" in str(caught.value)
+    assert "VISIONOPS_UPLOAD_LEASE_S" in str(caught.value)
 
 
 @pytest.mark.usefixtures("home")
@@ -71,7 +70,10 @@ def test_a_wrong_value_does_not_blame_what_follows_from_it(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("VISIONOPS_TRAINING_EPOCHS", "VISIONOPS_TRAINING_STEPS"),
+        ("VISIONOPS_TRAINING_EPOCHS", "training.steps"),
+        ("VISIONOPS_TRAINING_STEPS", "training.steps of the model's defs.yaml"),
+        ("VISIONOPS_MODEL_NAME", "name of the model's defs.yaml"),
+        ("VISIONOPS_AUGMENT_FLIP", "training.augment.flip"),
         ("VISIONOPS_SERVING_ENGINE", "VISIONOPS_ENGINE_GPUS"),
     ],
 )
@@ -86,13 +88,13 @@ def test_a_setting_that_is_gone_says_where_it_went(
         load_settings()
 
 
-@pytest.mark.usefixtures("home")
-def test_an_unknown_network_is_refused_with_those_there_are(
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_folder_of_models_is_found_from_anywhere(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VISIONOPS_TRAINING_ARCHITECTURE", "resnet-huge")
-    with pytest.raises(SettingsError, match=r"TRAINING_ARCHITECTURE.*resnet-tiny.*resnet-18"):
-        load_settings()
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("VISIONOPS_MODELS", "mine")
+    assert load_settings().models == home.resolve() / "mine"
+    assert child_environment(load_settings())["VISIONOPS_MODELS"] == str(home.resolve() / "mine")
 
 
 @pytest.mark.parametrize(
@@ -121,53 +123,6 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"VISIONOPS_{name}", "hunter2")
     monkeypatch.setenv("VISIONOPS_POSTGRES_URL", "postgresql+psycopg://u:hunter2@h/db")
     assert "hunter2" not in repr(load_settings())
-
-
-@pytest.mark.usefixtures("home")
-def test_the_spec_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = load_settings().spec
-    load_settings.cache_clear()
-    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "96")
-    after = load_settings().spec
-    assert (before.size_px, after.size_px) == (64, 96)
-    assert before.spec_id != after.spec_id
-
-
-@pytest.mark.usefixtures("home")
-def test_filters_and_sampling_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    clahe = '{"name": "clahe", "clip": 3}'
-    monkeypatch.setenv("VISIONOPS_FRAME_FILTERS", f'[{{"name": "blur", "left": 0.5}}, {clahe}]')
-    monkeypatch.setenv("VISIONOPS_VIDEO_SAMPLING", '{"by": "every_nth", "n": 5}')
-    monkeypatch.setenv("VISIONOPS_FRAME_JPEG_QUALITY", "90")
-    monkeypatch.setenv("VISIONOPS_VIDEO_MAX_FRAMES", "7")
-    spec = load_settings().spec
-    assert spec.filters == (BlurMask(left=0.5), Clahe(clip=3))
-    assert spec.video_sampling == EveryNth(n=5)
-    assert (spec.jpeg_quality, spec.max_frames_per_video) == (90, 7)
-    child = child_environment(load_settings())
-    for name, value in child.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    assert load_settings().spec == spec
-
-
-@pytest.mark.usefixtures("home")
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("FRAME_FILTERS", "clahe", "JSON"),
-        ("FRAME_FILTERS", '[{"name": "clahe", "clip": 99}]', "0.clahe.clip: .*40"),
-        ("FRAME_FILTERS", '[{"name": "sepia"}]', "0: .*sepia"),
-        ("FRAME_FILTERS", '[{"name": "clahe"}, {"name": "blur"}]', "region, blur"),
-        ("VIDEO_SAMPLING", '{"by": "every_nth"}', "every_nth.n: .*required"),
-    ],
-)
-def test_a_filter_that_cannot_be_is_refused_by_its_place(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
-) -> None:
-    monkeypatch.setenv(f"VISIONOPS_{name}", value)
-    with pytest.raises(SettingsError, match=f"VISIONOPS_{name}: .*{said}"):
-        load_settings()
 
 
 @pytest.mark.usefixtures("home")

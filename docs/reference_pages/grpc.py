@@ -7,6 +7,7 @@ from tritonclient.grpc import model_config_pb2
 
 from reference_pages.markdown import code, page, table
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.models import default_model
 from visionops_assets.releasing.loading import CONFIG_FILE
 from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE, PipelineOptions, pipeline_files
 from visionops_assets.services.gateway.calls import STATUS_CODES
@@ -18,7 +19,7 @@ from visionops_assets.settings import Settings
 _CLASSES, _EMBEDDING_SIZE = 3, 64
 
 _INTRODUCTION = f"""\
-Triton serves the released model under its name (`VISIONOPS_MODEL_NAME`) by the [KServe v2
+Triton serves the released model under the name that it is declared by, with the [KServe v2
 protocol](https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/customization_guide/inference_protocols.html),
 over gRPC and HTTP, at the addresses that `visionops status` shows. A request has at most
 {MAX_BATCH_SIZE} images, and N below is their number. Triton refuses more: a client sends them as
@@ -122,7 +123,7 @@ def _config() -> model_config_pb2.ModelConfig:
     settings = Settings.model_fields
     templates = settings["project_root"].default / "triton_models" / "classifier"
     options = PipelineOptions(instances=1, max_queue=1)
-    files = pipeline_files(templates, settings["model_name"].default, 1, card, options)
+    files = pipeline_files(templates, default_model().name, 1, card, options)
     return text_format.Parse(files[CONFIG_FILE], model_config_pb2.ModelConfig())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from tests.acceptance.pictures import Picture, garments, photographs, write
+from tests.declared import model_of
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Verdict
@@ -73,11 +74,11 @@ def run(case: Case, settings: Settings, folder: Path) -> Figures:
     write(case.training(), folder)
     started_s = time.monotonic()
     _import(folder)
-    figures.served = _is_served(settings.model_name, started_s + 60 * case.most_minutes)
+    figures.served = _is_served(model_of(settings).name, started_s + 60 * case.most_minutes)
     figures.minutes = round((time.monotonic() - started_s) / 60, 2)
     figures.verdicts = [f"{verdict.state.value}: {verdict.reason}" for verdict in _verdicts()]
     if figures.served:
-        figures.accuracy = _accuracy(settings.model_name, list(case.test()))
+        figures.accuracy = _accuracy(model_of(settings).name, list(case.test()))
         figures.is_met = figures.accuracy >= case.least_accuracy
     return figures
 

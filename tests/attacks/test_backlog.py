@@ -18,6 +18,7 @@ from dagster._core.remote_origin import (
 from dagster._core.test_utils import create_run_for_test, instance_for_test
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from tests.declared import model_of
 from tests.integration.decided_rows import label_frames, snapshot_row
 from tests.stacks import running_stack
 from visionops_assets.catalog.connection import Catalog
@@ -178,7 +179,7 @@ def test_a_run_that_a_person_cancelled(
 
 def test_an_alias_that_somebody_moved(stack_of_backlog: Settings, snapshots: list[str]) -> None:
     """MLflow's alias moved to another version: it is brought back to the champion, and said."""
-    model, tracking = stack_of_backlog.model_name, Tracking()
+    model, tracking = model_of(stack_of_backlog).name, Tracking()
     run_id = tracking.create_run("attacks", "a training", {})
     first, second = (tracking.register(model, run_id, {}) for _ in range(2))
     with Catalog().begin() as session:

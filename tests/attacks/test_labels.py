@@ -21,7 +21,8 @@ from visionops_assets.catalog.keys import bearer_header, create
 from visionops_assets.catalog.performance import error_stream, monitored_releases
 from visionops_assets.catalog.schema import Decision, Label
 from visionops_assets.contracts import Outcome, Scope
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.models import default_model
+from visionops_assets.settings import Settings
 from visionops_assets.stages.datasets.sensors import new_labels
 
 
@@ -57,7 +58,7 @@ def is_alarmed(decision: Decision) -> bool:
 
 def newly_labelled() -> int:
     with Catalog().begin() as session:
-        return label_backlog(session, load_settings().spec.spec_id).new_frames
+        return label_backlog(session, default_model().frames.spec_id).new_frames
 
 
 def test_wrong_labels_of_predictions(serving: Serving, liar: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
+from tests.declared import model_of
 from visionops_assets.settings import STACK_ENV_FILE, Settings
 from visionops_assets.stack import processes
 from visionops_assets.stack.environment import planned_ports
@@ -156,7 +157,7 @@ def wants_a_password(stack: Settings, port: int) -> None:
 
 
 def wants_tritons_key_by_http(stack: Settings, port: int) -> None:
-    model = f"/v2/models/{stack.model_name}"
+    model = f"/v2/models/{model_of(stack).name}"
     for method, path in (
         ("POST", f"{model}/infer"),
         ("POST", f"{model}/generate"),
@@ -165,8 +166,8 @@ def wants_tritons_key_by_http(stack: Settings, port: int) -> None:
         ("GET", f"{model}/stats"),
         ("GET", "/v2"),
         ("POST", "/v2/repository/index"),
-        ("POST", f"/v2/repository/models/{stack.model_name}/load"),
-        ("POST", f"/v2/repository/models/{stack.model_name}/unload"),
+        ("POST", f"/v2/repository/models/{model_of(stack).name}/load"),
+        ("POST", f"/v2/repository/models/{model_of(stack).name}/unload"),
         ("POST", "/v2/systemsharedmemory/region/x/register"),
         ("GET", "/v2/systemsharedmemory/status"),
         ("POST", "/v2/cudasharedmemory/region/x/register"),
@@ -182,7 +183,7 @@ def wants_tritons_key_by_http(stack: Settings, port: int) -> None:
 
 def wants_an_api_key_by_grpc(stack: Settings, port: int) -> None:
     """Health is open, as by HTTP. With a wrong key a method does no more than without one."""
-    model = stack.model_name
+    model = model_of(stack).name
     wrong = {"authorization": f"Bearer vo_00000000_{'x' * 43}"}
     image = InferInput("IMAGE", [1, 1], "BYTES")
     image.set_data_from_numpy(np.array([[b"x"]], dtype=np.object_))
@@ -293,7 +294,7 @@ def test_an_exempt_port(stack: Settings, ports: Mapping[str, int], name: str) ->
 def test_tritons_other_protocols(stack: Settings) -> None:
     """Triton's gRPC without the key: shared memory, logs, traces and models stay as they are."""
     client = InferenceServerClient(stack.triton_grpc_address)
-    model = stack.model_name
+    model = model_of(stack).name
     attempts: tuple[Callable[[], object], ...] = (
         lambda: client.register_system_shared_memory("region", "/region", 64),
         client.unregister_system_shared_memory,

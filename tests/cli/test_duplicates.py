@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.cli import catalogs
 from visionops_assets.cli import app, media
-from visionops_assets.settings import load_settings
+from visionops_assets.models import default_model
 from visionops_assets.stages import copies
 from visionops_assets.stages.copies import Findings
 
@@ -51,11 +51,11 @@ def test_json_has_a_line_per_copy_and_all_else_goes_to_standard_error(asked: lis
     assert json.loads(line) == FACT | {"stored_at": "2026-03-01T00:00:00Z"}
     assert done.stderr.splitlines() == [
         "Compared 64 of 1,200 frames.",
-        "visionops: 7 file(s) were not compared: they have no frames by today's settings. "
+        "visionops: 7 file(s) were not compared: they have no frames by the declared spec. "
         "Make them: visionops frames rebuild.",
         "visionops: 2 frame(s) in damaged shards were not compared.",
     ]
-    assert asked == [(load_settings().spec.spec_id, {"source": None, "since": None})]
+    assert asked == [(default_model().frames.spec_id, {"source": None, "since": None})]
 
 
 def test_people_get_a_table(asked: list[Any]) -> None:

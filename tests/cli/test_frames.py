@@ -11,7 +11,7 @@ from tests.cli import catalogs
 from visionops_assets.catalog import processing
 from visionops_assets.cli import app
 from visionops_assets.client.dagster import DagsterClient
-from visionops_assets.settings import load_settings
+from visionops_assets.models import default_model
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_batches_that_lack_frames_are_filled_in_the_background(asked: list[Any]) -> None:
     done = CliRunner().invoke(app, ["frames", "rebuild"])
-    spec_id = load_settings().spec.spec_id
+    spec_id = default_model().frames.spec_id
     keys = ["media-0-0-5", "media-0-5-7"]
     assert asked == [(spec_id, None), ("processed_frames", "media_batches", keys)]
     said = f"Making frames of 7 file(s) in 2 batch(es) by {spec_id}: http://dagster/runs/b/f1\n"

@@ -27,13 +27,13 @@ def run(*words: str) -> Result:
 
 @pytest.mark.usefixtures("known")
 def test_versions_are_listed_newest_first_with_what_to_do() -> None:
-    rows = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
+    rows = [json.loads(line) for line in run("versions", "--json").stdout.splitlines()]
     assert [(row["version"], row["verdict"], row["part"]) for row in rows] == [
         (2, "refused", "never released"),
         (1, "passed", "champion"),
     ]
     assert [row["next_step"] for row in rows] == [next_step(v, BOTH) for v in BOTH.versions]
-    shown = run("ls").stdout
+    shown = run("versions").stdout
     assert "refused" in shown
     assert "None" not in shown
 
@@ -59,8 +59,8 @@ def test_an_unknown_version_is_refused_with_those_there_are() -> None:
 def test_before_the_first_version_it_is_said_what_is_awaited(known: list[ModelStanding]) -> None:
     nothing = standing(labelled=40)
     known.append(nothing)
-    assert run("ls").stdout.strip() == why_nothing_serves(nothing)
-    assert run("ls", "--json").stdout == ""
+    assert run("versions").stdout.strip() == why_nothing_serves(nothing)
+    assert run("versions", "--json").stdout == ""
     shown = json.loads(run("show", "--json").stdout)
     assert shown == {"model": "classifier", "next_step": why_nothing_serves(nothing)}
 
@@ -69,7 +69,7 @@ def test_a_dataset_that_waits_for_its_model_is_told_beside_the_versions(
     known: list[ModelStanding],
 ) -> None:
     known.append(standing(REFUSED, CHAMPION, champion=1, waiting="ds-9"))
-    assert "ds-9" in run("ls").stdout
+    assert "ds-9" in run("versions").stdout
 
 
 @pytest.mark.parametrize("number", ["0", "x"])

@@ -8,7 +8,7 @@ import pytest
 import typer
 import yaml
 
-from tests.deploy.manifests import COMPONENT, config_map, installed, matches, of_kind
+from tests.deploy.manifests import COMPONENT, installed, matches, of_kind
 from tests.deploy.monitoring import CLUSTER_RULES, DEPLOY, MONITORING, RULES, alerts, rules
 from visionops_assets.cli import app
 from visionops_assets.settings import Settings
@@ -127,7 +127,7 @@ def test_triton_scales_by_the_wait_of_a_request_that_an_ensemble_counts_once(
     (tmp_path / "rules.yml").write_text(
         yaml.safe_dump({"groups": [{"name": "scaling", "rules": [rule]}]})
     )
-    model = config_map("production", "visionops")["VISIONOPS_MODEL_NAME"]
+    model = "classifier"
     steps = [f"{model}-3-{step}" for step in ("preprocess", "infer", "record")]
     series = [
         (f'nv_inference_request_success{{namespace="visionops",model="{name}"}}', 150)

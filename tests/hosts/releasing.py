@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from tests.declared import model_of
 from tests.integration.released_models import CARD, IMAGE, IMAGES, ORDER, Probabilities, Serving
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.triton import TritonServer
@@ -66,7 +67,7 @@ class Releasing:
     """One model with two versions, which become champion in turn."""
 
     def __init__(self, settings: Settings) -> None:
-        self.serving = Serving(settings, settings.model_name)
+        self.serving = Serving(settings, model_of(settings).name)
         for version in VERSIONS:
             self.serving.export(version, small_network(version))
         self.releases = 0

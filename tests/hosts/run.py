@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tests.chaos.invariants import Violation
 from tests.chaos.observing import observe
+from tests.declared import model_of
 from tests.hosts.checking import (
     check_media,
     check_predictions,
@@ -156,7 +157,7 @@ class _Run:
         expected = {version: expected_probabilities(version) for version in VERSIONS}
         with Catalog().begin() as session:
             _, key = create(session, SOURCE, (Scope.INGEST, Scope.PREDICT))
-        load = Load(self._kubelet, key, self._settings.model_name, expected, self._plan.pause_s)
+        load = Load(self._kubelet, key, model_of(self._settings).name, expected, self._plan.pause_s)
         began_at_s = time.monotonic()
         with self._releasing.converging(self._plan.converge_every_s):
             with load.running() as seen:

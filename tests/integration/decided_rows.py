@@ -15,7 +15,7 @@ from visionops_assets.catalog.schema import (
     Snapshot,
 )
 from visionops_assets.contracts import MediaKind, MediaStatus
-from visionops_assets.settings import load_settings
+from visionops_assets.models import default_model
 
 
 def predict(
@@ -68,7 +68,7 @@ def measured(serving: Serving, estimate: float) -> None:
 
 def label_frames(count: int, author: str | None = None) -> None:
     """Let media that `author` labelled have become frames that no snapshot has."""
-    spec_id = load_settings().spec.spec_id
+    spec_id = default_model().frames.spec_id
     batch_key = f"test-{uuid4()}"
     moment = datetime.now(UTC)
     with Catalog().begin() as session:
@@ -119,7 +119,7 @@ def label_frames(count: int, author: str | None = None) -> None:
 
 
 def snapshot_row(watermark: datetime) -> Snapshot:
-    spec = load_settings().spec
+    spec = default_model().frames
     return Snapshot(
         snapshot_id=f"ds-{uuid4().hex[:16]}",
         watermark=watermark,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from tests.declared import model_of
 from tests.integration.gateway_process import ServedModel
 from tests.stacks import key_for
 from tests.vision.corpus import picture, saved
@@ -26,11 +27,11 @@ PAUSE_S = 2.0
 def served_model(settings: Settings) -> Iterator[None]:
     """Serve some model under the gateway's name, unless the stack serves one already."""
     with Catalog().begin() as session:
-        current = champion(session, settings.model_name)
+        current = champion(session, model_of(settings).name)
     if current is not None:
         yield
         return
-    model = ServedModel(settings, settings.model_name)
+    model = ServedModel(settings, model_of(settings).name)
     model.load(1)
     yield
     model.unload()

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
+from tests.declared import use
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion, newest_events
 from visionops_assets.catalog.schema import Release, ReleaseEvent
@@ -201,8 +202,7 @@ def decided_model(settings: Settings) -> Iterator[Serving]:
     """Give a model of its own with champion 1; the settings name it, so decisions are about it."""
     serving = Serving(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VISIONOPS_MODEL_NAME", serving.model)
-        load_settings.cache_clear()
+        use(patch, settings.home / "declared" / serving.model, serving.model)
         serving.release(1)
         yield serving
         serving.unload()

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from tests.declared import model_of, use
 from tests.integration.released_models import IMAGE, Serving, steady_load
 from tests.stacks import key_for, visionops
 from tests.waiting import eventually
@@ -19,14 +21,14 @@ MIN_REQUESTS = 40
 
 
 @pytest.fixture
-def serving(quiet_stack: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+def serving(
+    quiet_stack: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Serving]:
     """The stack's own model with champion 1, and version 2 that passed the gate."""
-    monkeypatch.setenv("VISIONOPS_ROLLOUT_MIN_REQUESTS", str(MIN_REQUESTS))
     # Random weights agree by chance, and two cores are busy with more than one stack.
-    monkeypatch.setenv("VISIONOPS_ROLLOUT_MIN_AGREEMENT", "0")
-    monkeypatch.setenv("VISIONOPS_ROLLOUT_MAX_LATENCY_RATIO", "100")
-    load_settings.cache_clear()
-    serving = Serving(quiet_stack, quiet_stack.model_name)
+    rollouts = {"min_requests": MIN_REQUESTS, "min_agreement": 0, "max_latency_ratio": 100}
+    use(monkeypatch, tmp_path / "models", serving={"rollouts": rollouts})
+    serving = Serving(quiet_stack, model_of(quiet_stack).name)
     serving.release(1)
     serving.offer(2)
     yield serving

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from tests.browser import running_browser
 from tests.dagster_pages import PICTURES
+from tests.declared import model_of
 from tests.integration.test_loop import loop  # noqa: F401
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Release
@@ -28,7 +29,7 @@ def browser() -> Iterator[Browser]:
 def worked_stack(stack: Settings, request: pytest.FixtureRequest) -> Settings:
     """A stack that has been through the loop: by other tests, or else by this one."""
     with Catalog().begin() as session:
-        release = session.scalar(select(Release).where(Release.model_name == stack.model_name))
+        release = session.scalar(select(Release).where(Release.model_name == model_of(stack).name))
     if release is None:
         request.getfixturevalue("loop")
     return stack

@@ -18,6 +18,7 @@ from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from tests.declared import use
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving, decided_model
 from tests.stacks import visionops
@@ -55,6 +56,7 @@ from visionops_assets.contracts import (
     Role,
 )
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.models import default_model
 from visionops_assets.releasing.audit import ARBITER
 from visionops_assets.releasing.exports import export_prefix
 from visionops_assets.releasing.judging import RolloutRule
@@ -225,16 +227,15 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
 
 
 def test_another_champion_or_its_age_closes_a_batch(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     predict(serving, 10, right=None)
     measured(serving, 0.5)
     assert decide(serving).outcome == Outcome.ASK_FOR_LABELS
-    monkeypatch.setenv("VISIONOPS_LABELLING_BATCH_MAX_AGE_S", "0.01")
-    load_settings.cache_clear()
-    # The old one is closed, and since the doubt is still there, another is opened.
-    assert decide(serving).outcome == Outcome.ASK_FOR_LABELS
-    monkeypatch.delenv("VISIONOPS_LABELLING_BATCH_MAX_AGE_S")
+    with monkeypatch.context() as patch:
+        use(patch, tmp_path, serving.model, labelling={"batch_max_age_s": 0.01})
+        # The old one is closed, and since the doubt is still there, another is opened.
+        assert decide(serving).outcome == Outcome.ASK_FOR_LABELS
     load_settings.cache_clear()
     serving.release(2)
     assert decide(serving).outcome == Outcome.WAIT
@@ -261,12 +262,11 @@ def retraining_of(serving: Serving) -> Retraining:
 
 
 def test_frames_that_the_alarm_waits_for_are_left_to_the_arbiter(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Frames of a size that no other test has, whose labels have always paused.
-    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "48")
-    monkeypatch.setenv("VISIONOPS_SNAPSHOT_PAUSE_S", "0")
-    load_settings.cache_clear()
+    sections = {"frames": {"size_px": 48}, "snapshots": {"pause_s": 0}}
+    use(monkeypatch, tmp_path, serving.model, **sections)
     label_frames(3)
     with serving.catalog.begin() as session:
         session.add(snapshot_row(now(session)))
@@ -409,7 +409,7 @@ def retrain(serving: Serving, uncommitted: Session) -> Decision:
 
 def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> None:
     label_frames(2)
-    spec_id = load_settings().spec.spec_id
+    spec_id = default_model().frames.spec_id
     frames = select(func.count(Frame.frame_id)).where(Frame.spec_id == spec_id)
     labelled = uncommitted.scalar(frames) or 0
     snapshot = snapshot_row(now(uncommitted) + timedelta(minutes=1))

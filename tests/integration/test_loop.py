@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import func, select, update
 
+from tests.declared import model_of
 from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
@@ -85,7 +86,7 @@ def loop(stack: Settings, api: PublicApi) -> Loop:
 
     def released() -> Release | None:
         with Catalog().begin() as session:
-            return session.scalar(select(Release).where(Release.model_name == stack.model_name))
+            return session.scalar(select(Release).where(Release.model_name == model_of(stack).name))
 
     eventually("release", released, LOOP_TIMEOUT_S)
     return Loop(files, answers, odd[0], odd[1], held_back[:HELD_BACK])
@@ -120,7 +121,7 @@ def test_truncated_file_is_quarantined_with_its_reason(loop: Loop, api: PublicAp
 
 
 def test_frames_are_what_the_shared_preprocessing_makes(loop: Loop, stack: Settings) -> None:
-    spec = stack.spec
+    spec = model_of(stack).frames
     with Catalog().begin() as session:
         frames = {str(row.media_id): row for row in session.scalars(select(Frame))}
     for file, answer in list(zip(loop.files, loop.answers, strict=True))[::50]:
@@ -137,9 +138,9 @@ def test_a_thumbnail_is_the_first_frame(loop: Loop, stack: Settings, api: Public
     headers = bearer_header(key_for(Scope.ADMIN))
     answer = httpx.get(f"{address}/thumbnail", headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert decode_frame(answer.content).shape == (stack.frame_size_px,) * 2 + (3,)
+    assert decode_frame(answer.content).shape == (model_of(stack).frames.size_px,) * 2 + (3,)
     [processing] = api.media(loop.video["media_id"])["processing"]
-    assert processing["parameters"] == stack.spec.model_dump(mode="json")
+    assert processing["parameters"] == model_of(stack).frames.model_dump(mode="json")
     assert processing["decoder"].startswith("av ")
     truncated = f"{stack.ingest_url}/v1/media/{loop.truncated['media_id']}/thumbnail"
     assert httpx.get(truncated, headers=headers).json()["code"] == "not_found"
@@ -152,7 +153,7 @@ def test_video_is_sampled_by_time(loop: Loop, api: PublicApi, stack: Settings) -
     assert status["kind"] == "video"
     assert len(times_s) >= 2
     assert times_s == sorted(times_s)
-    assert np.diff(times_s).min() >= stack.video_sample_interval_s * 0.9
+    assert np.diff(times_s).min() >= model_of(stack).frames.video_sample_interval_s * 0.9
 
 
 def test_snapshot_holds_every_labelled_frame_split_by_group(loop: Loop) -> None:
@@ -178,13 +179,13 @@ def test_snapshot_holds_every_labelled_frame_split_by_group(loop: Loop) -> None:
 
 def test_mlflow_holds_the_version_with_its_origin(loop: Loop, stack: Settings) -> None:
     client = MlflowClient(stack.mlflow_tracking_uri)
-    version = client.get_model_version_by_alias(stack.model_name, "champion")
+    version = client.get_model_version_by_alias(model_of(stack).name, "champion")
     with Catalog().begin() as session:
         release = session.scalars(
-            select(Release).where(Release.model_name == stack.model_name)
+            select(Release).where(Release.model_name == model_of(stack).name)
         ).one()
         verdict = session.scalars(
-            select(Verdict).where(Verdict.model_name == stack.model_name)
+            select(Verdict).where(Verdict.model_name == model_of(stack).name)
         ).one()
     assert int(version.version) == release.model_version == verdict.model_version
     assert version.tags["snapshot_id"] == release.snapshot_id
@@ -204,10 +205,10 @@ def test_triton_serves_the_champion_and_predictions_come_back(
     triton = TritonServer()
     with Catalog().begin() as session:
         champion = session.scalars(
-            select(Release).where(Release.model_name == stack.model_name)
+            select(Release).where(Release.model_name == model_of(stack).name)
         ).one()
-    assert triton.served_version(stack.model_name) == champion.model_version
-    answers = triton.predict(stack.model_name, [file.data for file in loop.held_back])
+    assert triton.served_version(model_of(stack).name) == champion.model_version
+    answers = triton.predict(model_of(stack).name, [file.data for file in loop.held_back])
     right = [a.label == f.label for a, f in zip(answers, loop.held_back, strict=True)]
     assert np.mean(right) > 0.7  # 300 digits and 8 epochs; chance is 0.1
     assert {answer.model_version for answer in answers} == {champion.model_version}
@@ -257,7 +258,7 @@ def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path)
         )
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.split())
-    (expected,) = TritonServer().predict(stack.model_name, [loop.files[0].data], record=False)
+    (expected,) = TritonServer().predict(model_of(stack).name, [loop.files[0].data], record=False)
     label = expected.label
     assert printed[0] == [label, "1"]
     assert printed[1][:2] == [label, "0"]
@@ -269,7 +270,7 @@ def test_a_folder_is_predicted_from_the_shell(loop: Loop, stack: Settings, tmp_p
     done = visionops("predict", str(tmp_path), "--json")
     good, bad = map(json.loads, done.stdout.splitlines())
     assert (done.returncode, done.stderr) == (2, "")
-    (expected,) = TritonServer().predict(stack.model_name, [loop.files[0].data], record=False)
+    (expected,) = TritonServer().predict(model_of(stack).name, [loop.files[0].data], record=False)
     assert (good["file"], good["label"]) == (str(tmp_path / "a.png"), expected.label)
     assert (bad["file"], bad["code"]) == (str(tmp_path / "junk.png"), "unsupported_media_type")
 
@@ -343,7 +344,7 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
 def test_a_corrected_label_counts_towards_the_next_snapshot(
     loop: Loop, api: PublicApi, stack: Settings
 ) -> None:
-    spec_id = stack.spec.spec_id
+    spec_id = model_of(stack).frames.spec_id
     with Catalog().begin() as session:
         snapshot = session.scalars(select(Snapshot)).one()
         before = label_backlog(session, spec_id)
@@ -372,7 +373,7 @@ def test_a_refusal_by_the_gate_is_an_answer(loop: Loop, stack: Settings) -> None
         reason="A test.",
     )
     with Catalog().begin() as session:
-        query = select(Release.snapshot_id).where(Release.model_name == stack.model_name)
+        query = select(Release.snapshot_id).where(Release.model_name == model_of(stack).name)
         released = session.scalars(query).one()
         assert not was_refused(session, released)
         add_verdict(session, verdict, "test")
@@ -381,7 +382,7 @@ def test_a_refusal_by_the_gate_is_an_answer(loop: Loop, stack: Settings) -> None
 
 def test_frames_of_a_changed_spec_are_made_by_a_backfill(loop: Loop, stack: Settings) -> None:
     """As if three files had been processed by another spec."""
-    spec_id = stack.spec.spec_id
+    spec_id = model_of(stack).frames.spec_id
     taken = [UUID(answer["media_id"]) for answer in (*loop.answers[:2], loop.video)]
     of_these = Processing.media_id.in_(taken)
     with Catalog().begin() as session:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.declared import model_of, use
 from tests.integration.gateway_process import running_gateway
 from tests.stacks import visionops
 from tests.vision.corpus import picture, saved
@@ -60,7 +61,7 @@ def serving_version(stack: Settings, api: PublicApi) -> int:
 
     def served() -> int | None:
         with Catalog().begin() as session:
-            release = champion(session, stack.model_name)
+            release = champion(session, model_of(stack).name)
         return release.model_version if release else None
 
     return eventually("a first model", served, TIMEOUT_S)
@@ -99,8 +100,8 @@ def test_a_refused_model_leaves_a_green_run_and_says_what_to_do(
     (shown,) = visionops("models", "show", "--json").stdout.splitlines()
     told = json.loads(shown)
     with Catalog().begin() as session:
-        verdict = newest_verdict(session, stack.model_name, told["version"])
-        serves = champion(session, stack.model_name)
+        verdict = newest_verdict(session, model_of(stack).name, told["version"])
+        serves = champion(session, model_of(stack).name)
     assert verdict is not None
     assert verdict.state is GateState.REFUSED
     assert verdict.reason == told["reason"]
@@ -112,7 +113,7 @@ def test_a_refused_model_leaves_a_green_run_and_says_what_to_do(
     assert serves is not None
     assert serves.model_version == serving_version
 
-    listed = visionops("models", "ls", "--json").stdout.splitlines()
+    listed = visionops("models", "versions", "--json").stdout.splitlines()
     parts = {row["version"]: row["part"] for row in map(json.loads, listed)}
     assert (parts[serving_version], parts[told["version"]]) == ("champion", "never released")
     assert f"The newest version, {told['version']}, was refused" in visionops("status").stdout
@@ -125,7 +126,7 @@ def test_while_nothing_serves_everybody_hears_why(
     image = tmp_path / "photo.png"
     image.write_bytes(saved(picture(), "PNG"))
     model = "never-served"
-    monkeypatch.setenv("VISIONOPS_MODEL_NAME", model)
+    use(monkeypatch, tmp_path / "models", model)
     verdict = GateVerdict(
         model_name=model,
         model_version=1,
@@ -164,6 +165,6 @@ def test_while_nothing_serves_everybody_hears_why(
     assert detail in visionops("status").stdout
     (step,) = (
         json.loads(line)["next_step"]
-        for line in visionops("models", "ls", "--json").stdout.splitlines()
+        for line in visionops("models", "versions", "--json").stdout.splitlines()
     )
     assert step in detail

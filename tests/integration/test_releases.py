@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from tests.declared import model_of
 from tests.engine_records import message_of, record_of_plan
 from tests.integration.released_models import (
     IMAGE,
@@ -69,7 +70,7 @@ def second(
 @pytest.fixture(scope="module")
 def served(quiet_stack: Settings, second: SecondTriton) -> Serving:
     """The model that the gateway serves, with a champion."""
-    serving = Serving(quiet_stack, quiet_stack.model_name)
+    serving = Serving(quiet_stack, model_of(quiet_stack).name)
     serving.release(6)
     return serving
 

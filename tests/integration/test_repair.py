@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.declared import model_of
 from tests.stacks import key_for
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
@@ -39,7 +40,7 @@ def served(stack: Settings, api: PublicApi) -> Stages:
 
     def is_serving() -> bool | None:
         with Catalog().begin() as session:
-            return champion(session, stack.model_name) is not None or None
+            return champion(session, model_of(stack).name) is not None or None
 
     stages.until("a first model", is_serving)
     return stages
@@ -56,10 +57,10 @@ def test_a_drifted_model_is_replaced(served: Stages, tmp_path: Path) -> None:
     figures.write(figures_path)
 
     written = DriftFigures(**json.loads(figures_path.read_text()))
-    model = served.settings.model_name
+    model = model_of(served.settings).name
     with Catalog().begin() as session:
         old_limit, new_limit = (
-            accuracy_limit(session, model, version, served.settings)
+            accuracy_limit(session, model, version, None)
             for version in (written.old_version, written.new_version)
         )
     assert written.accuracy_before > old_limit > written.accuracy_drifted
@@ -72,8 +73,8 @@ def test_a_drifted_model_is_replaced(served: Stages, tmp_path: Path) -> None:
     assert plot_path.read_bytes().startswith(b"\x89PNG")
 
     with Catalog().begin() as session:
-        serving = champion(session, served.settings.model_name)
-        retrain = newest_decision(session, served.settings.model_name, Outcome.RETRAIN)
+        serving = champion(session, model_of(served.settings).name)
+        retrain = newest_decision(session, model_of(served.settings).name, Outcome.RETRAIN)
     assert serving is not None
     assert serving.model_version == written.new_version
     assert retrain is not None

@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
+from tests.declared import use
 from tests.integration.media_rows import look, png, store
 from tests.services.asgi_client import AsgiClient
 from tests.stacks import running_stack, visionops
@@ -32,6 +33,7 @@ from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, 
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import DamagedArtifactError, InvalidRequestError, NotFoundError
+from visionops_assets.models import default_model
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
@@ -248,11 +250,10 @@ def test_a_file_that_the_store_lost_is_quarantined_alone_and_comes_back(relayed:
 
 @pytest.mark.attack
 def test_a_damaged_shard_is_left_out_told_of_and_made_again(
-    relayed: Settings, monkeypatch: pytest.MonkeyPatch
+    relayed: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A flipped bit in a shard: it is left out of snapshots, told of, and made again."""
-    monkeypatch.setenv("VISIONOPS_MIN_HOLDOUT_PER_CLASS", "1")
-    load_settings.cache_clear()
+    use(monkeypatch, tmp_path / "models", snapshots={"min_holdout_per_class": 1})
     batches = []
     for _ in range(2):
         batches.append([store(png()) for _ in range(8)])
@@ -337,7 +338,7 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
 ) -> None:
     good, bad = store(png()), store(png()[:-40])
     first = take_new_messages()
-    spec = load_settings().spec
+    spec = default_model().frames
     shown = json.loads(said("media", "show", str(good.media_id), "--json"))
     [record] = shown["processing"]
     assert (shown["status"], shown["object_key"]) == ("processed", good.object_key)
@@ -349,10 +350,8 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
     [refused] = json.loads(said("media", "show", str(bad.media_id), "--json"))["processing"]
     assert (refused["status"], refused["reason_code"]) == ("quarantined", "corrupt")
 
-    monkeypatch.setenv("VISIONOPS_FRAME_SIZE_PX", "16")
-    monkeypatch.setenv("VISIONOPS_FRAME_JPEG_QUALITY", "90")
-    load_settings.cache_clear()
-    other = load_settings().spec
+    use(monkeypatch, tmp_path / "models", frames={"size_px": 16, "jpeg_quality": 90})
+    other = default_model().frames
     with Catalog().begin() as session:
         lacking = batches_without(session, other.spec_id)
         # Damaged files have no frames to make again: they are retried.

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from tests.declared import model_of
 from tests.stacks import visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
@@ -78,7 +79,7 @@ def nothing_is_lost(settings: Settings) -> Iterator[None]:
     assert kept(Release.release_id) >= releases
 
     def champion_serves() -> bool:
-        served = TritonServer().served_version(settings.model_name)
+        served = TritonServer().served_version(model_of(settings).name)
         return served == champion_version(settings)
 
     eventually("the champion serves", champion_serves, SETTLED_WITHIN_S)
@@ -91,7 +92,7 @@ def kept(key: InstrumentedAttribute[Any]) -> set[Any]:
 
 def champion_version(settings: Settings) -> int | None:
     with Catalog().begin() as session:
-        release = champion(session, settings.model_name)
+        release = champion(session, model_of(settings).name)
     return release.model_version if release else None
 
 

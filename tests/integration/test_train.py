@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
+from tests.declared import model_of
 from tests.stacks import visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
@@ -55,7 +56,7 @@ def served(stack: Settings, api: PublicApi) -> int:
 
     def version() -> int | None:
         with Catalog().begin() as session:
-            release = champion(session, stack.model_name)
+            release = champion(session, model_of(stack).name)
         return release.model_version if release else None
 
     return eventually("a first model", version, TIMEOUT_S)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.declared import declaration
 from visionops_assets.catalog.decisions import may_decide_anew
 from visionops_assets.catalog.labelling import Askable
 from visionops_assets.catalog.schema import Decision, DriftWindow, PerformanceWindow
@@ -32,7 +33,6 @@ from visionops_assets.monitoring.facts import (
     Window,
 )
 from visionops_assets.monitoring.gathering import stream_of, window_of
-from visionops_assets.settings import Settings
 from visionops_assets.vision.monitoring.sequential import ErrorDetector
 
 LIMIT = 8.5
@@ -307,15 +307,17 @@ def test_a_release_is_blamed_just_when_the_window_and_the_version_before_say_so(
     assert goes_back(facts, RULE) is expected
 
 
-def test_the_rule_is_that_of_the_settings() -> None:
-    settings = Settings(
-        drift_significance=0.02,
-        retrain_min_new_labels=3,
-        retrain_cooldown_s=4,
-        retrain_max_cooldown_s=5,
-        rollback_within_labels=6,
+def test_the_rule_is_as_declared() -> None:
+    model = declaration(
+        monitoring={"drift_significance": 0.02},
+        retraining={
+            "min_new_labels": 3,
+            "cooldown_s": 4,
+            "max_cooldown_s": 5,
+            "rollback_within_labels": 6,
+        },
     )
-    assert Rule.of(settings, 0.7) == Rule(
+    assert Rule.of(model, 0.7) == Rule(
         min_accuracy=0.7,
         significance=0.02,
         min_new_labels=3,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from visionops_assets.catalog.rollouts import LATENCY_BOUNDS_MS, ArmEvidence
 from visionops_assets.contracts import Arm, Role, Rollout
+from visionops_assets.models.sections import Rollouts
 from visionops_assets.releasing.judging import (
     Judgement,
     Outcome,
@@ -14,7 +15,6 @@ from visionops_assets.releasing.judging import (
     as_json,
     judge,
 )
-from visionops_assets.settings import Settings
 
 RULE = RolloutRule(
     min_requests=200,
@@ -83,7 +83,7 @@ def test_one_that_expired_without_any_request_says_what_to_set() -> None:
     expired = judged(arm(0), arm(0), age_s=3_601)
     assert expired.outcome is Outcome.EXPIRE
     assert "No request came by the gateway" in expired.reason
-    assert "VISIONOPS_RETRAIN_CANARY_PERCENT=0" in expired.reason
+    assert "canary_percent: 0" in expired.reason
     # With requests of the champion the gateway is not at fault.
     assert "gateway" not in judged(arm(0), arm(10), age_s=3_601).reason
     assert "gateway" not in judged(arm(10), arm(0), age_s=3_601).reason
@@ -159,15 +159,15 @@ def test_only_with_enough_requests_does_one_pass(
         assert outcome in {Outcome.PASS, Outcome.FAIL}
 
 
-def test_the_rule_is_that_of_the_settings() -> None:
-    settings = Settings(
-        rollout_min_requests=7,
-        rollout_max_error_increase=0.2,
-        rollout_max_latency_ratio=3,
-        rollout_min_agreement=0.5,
-        rollout_max_s=60,
+def test_the_rule_is_as_declared() -> None:
+    declared = Rollouts(
+        min_requests=7,
+        max_error_increase=0.2,
+        max_latency_ratio=3,
+        min_agreement=0.5,
+        max_s=60,
     )
-    assert RolloutRule.of(settings) == RolloutRule(
+    assert RolloutRule.of(declared) == RolloutRule(
         min_requests=7,
         max_error_increase=0.2,
         max_latency_ratio=3,

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.declared import declaration
 from tests.releasing.versions import golden
 from tests.stages.serving_exports import CARD
 from visionops_assets.releasing import publishing
@@ -26,7 +27,7 @@ from visionops_assets.settings import Settings
 def test_a_release_always_serves_onnx(
     monkeypatch: pytest.MonkeyPatch, layout: Any, backend: Any, released_for: str, precision: str
 ) -> None:
-    settings = Settings(serving_layout=layout, serving_backend=backend, serving_precision="int8")
+    settings = Settings(serving_layout=layout, serving_backend=backend)
     exported = SimpleNamespace(snapshot_id="ds-test")
     files = {"model.json": CARD.model_dump_json().encode(), "fp32": b"fp32", "int8": b"int8"}
     found = golden(one="a")
@@ -38,6 +39,7 @@ def test_a_release_always_serves_onnx(
 
     for name, value in {
         "load_settings": lambda: settings,
+        "find_model": lambda name: declaration(name, serving={"precision": "int8"}),
         "read_export": lambda *_: (exported, files),
         "serving_report": lambda _, asked: SimpleNamespace(file=asked, latency_ms=1.0),
         "golden_images": lambda *_: None,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from tritonclient.grpc import model_config_pb2, service_pb2
 
+from tests.declared import declaration
 from tests.services.key_catalog import KeyCatalog
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
@@ -126,6 +127,8 @@ class FakeCatalog(KeyCatalog):
 
 
 def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:
-    defaults = {"model_name": CHAMPION, "gateway_grpc_address": "127.0.0.1:0"}
+    defaults = {"gateway_grpc_address": "127.0.0.1:0"}
     given = Settings(**{**defaults, **settings})
-    return Gateway(cast("TritonChannel", triton), cast("Catalog", catalog), given)
+    return Gateway(
+        cast("TritonChannel", triton), cast("Catalog", catalog), given, declaration(CHAMPION)
+    )

@@ -219,8 +219,8 @@ def test_a_revoked_key_ends_the_session(
     ],
 )
 def test_a_version_is_linked_where_browsers_reach_mlflow(address: str, shown: str | None) -> None:
-    settings = Settings(mlflow_tracking_uri=address, model_name="classifier")
-    assert version_url(settings) == shown
+    settings = Settings(mlflow_tracking_uri=address)
+    assert version_url(settings, "classifier") == shown
 
 
 def frame_of(client: AsgiClient, catalog: FakeCatalog, image: bytes, path: str = FRAME) -> Any:

@@ -72,7 +72,8 @@ class Bench:
             cast("RolloutWatch", self.watch),
             cast("Unserved", None),
             self.metrics,
-            Settings(model_name=CHAMPION, gateway_max_costly=1),
+            Settings(gateway_max_costly=1),
+            CHAMPION,
         )
 
     def predict(

@@ -30,8 +30,9 @@ CARD = ModelCard(
     snapshot_id="ds-test",
     seed=0,
 )
+NAME = "classifier"
 CANDIDATE = Candidate(
-    model_name="m", model_version=1, mlflow_run_id="run", snapshot_id=CARD.snapshot_id
+    model_name=NAME, model_version=1, mlflow_run_id="run", snapshot_id=CARD.snapshot_id
 )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from visionops_assets.catalog.datasets import LabelBacklog
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.settings import Settings
+from visionops_assets.models.sections import Snapshots
 from visionops_assets.stages.datasets.members import (
     _known_sides,
     _label_of_groups,
@@ -24,7 +24,7 @@ from visionops_assets.stages.datasets.members import (
     stray_classes,
     what_is_missing,
 )
-from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
+from visionops_assets.stages.datasets.readiness import why_wait
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -133,8 +133,8 @@ def test_a_snapshot_is_sound_where_each_class_is_on_both_sides(
 def test_the_groups_that_a_class_needs_fill_its_holdout(
     least: int, percent: int, groups: int
 ) -> None:
-    asked = Settings(min_holdout_per_class=least, holdout_percent=percent)
-    assert groups_per_class(asked) == groups
+    asked = Snapshots(min_holdout_per_class=least, holdout_percent=percent)
+    assert asked.groups_per_class == groups
 
 
 def test_a_group_has_the_label_of_most_of_its_frames() -> None:
@@ -185,7 +185,7 @@ def test_what_is_missing_for_a_first_snapshot_is_said_by_class(
 ) -> None:
     names = [name for name, count in counts.items() for _ in range(count)]
     media = [(look, name, 1) for look, name in enumerate(names)]
-    said = what_is_missing(assign_splits(labelled(media), 20), 5, groups_per_class(Settings()))
+    said = what_is_missing(assign_splits(labelled(media), 20), 5, Snapshots().groups_per_class)
     if told is None:
         assert said is None
     else:
@@ -193,11 +193,11 @@ def test_what_is_missing_for_a_first_snapshot_is_said_by_class(
         assert re.search(told, said)
 
 
-SETTINGS = Settings(
-    snapshot_min_new_labels=500,
-    snapshot_max_wait_s=600,
-    snapshot_pause_s=20,
-    snapshot_min_new_share=0.1,
+DECLARED = Snapshots(
+    min_new_labels=500,
+    max_wait_s=600,
+    pause_s=20,
+    min_new_share=0.1,
 )
 
 
@@ -236,7 +236,7 @@ def backlog(
 def test_a_snapshot_waits_for_labels_for_a_pause_and_for_the_backlog(
     found: LabelBacklog, told: str | None
 ) -> None:
-    said = why_wait(found, SETTINGS)
+    said = why_wait(found, DECLARED)
     assert said is None if told is None else told in str(said)
 
 
@@ -246,7 +246,7 @@ def test_a_snapshot_waits_for_labels_for_a_pause_and_for_the_backlog(
 def test_a_snapshot_to_retrain_on_waits_for_a_new_frame_alone(
     found: LabelBacklog, waits: bool
 ) -> None:
-    assert (why_wait(found, SETTINGS, is_retraining=True) is not None) == waits
+    assert (why_wait(found, DECLARED, is_retraining=True) is not None) == waits
 
 
 @pytest.mark.parametrize(
@@ -260,12 +260,12 @@ def test_a_snapshot_to_retrain_on_waits_for_a_new_frame_alone(
 def test_frames_that_the_arbiter_is_about_to_decide_by_are_left_to_it_for_a_time(
     found: LabelBacklog, told: str | None
 ) -> None:
-    said = why_wait(found, SETTINGS, is_arbiters=True)
+    said = why_wait(found, DECLARED, is_arbiters=True)
     assert said is None if told is None else told in str(said)
 
 
 def test_frames_that_the_arbiter_counted_make_a_snapshot_once_it_has_decided() -> None:
-    assert why_wait(backlog(144), SETTINGS, is_retraining=True, is_arbiters=True) is None
+    assert why_wait(backlog(144), DECLARED, is_retraining=True, is_arbiters=True) is None
 
 
 def test_the_id_of_a_snapshot_does_not_change_between_releases() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 from unittest.mock import MagicMock
 
@@ -9,6 +10,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from tests.declared import use
 from tests.monitoring.references import reference
 from tests.monitoring.test_scoring import observation
 from tests.resources.memory_store import MemoryStore
@@ -38,12 +40,11 @@ class CatalogOfTwo:
 
 
 @pytest.fixture
-def catalog(monkeypatch: pytest.MonkeyPatch) -> Iterator[CatalogOfTwo]:
+def catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CatalogOfTwo]:
     """A damaged model before a sound one, whose predictions are all labelled."""
     releases = [Release(model_name=name, model_version=1) for name in ("damaged", "sound")]
     seen = [observation("a", "a")] * COUNT
-    monkeypatch.setenv("VISIONOPS_MODEL_NAME", "damaged")
-    load_settings.cache_clear()
+    use(monkeypatch, tmp_path / "models", "damaged")
     for module in (drift_module, performance_module):
         monkeypatch.setattr(module, "monitored_releases", lambda _: releases)
         monkeypatch.setattr(module, "newest_observations", lambda *_: seen)

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from tests.declared import declaration
 from tests.engine_records import KEY, message_of, record_of_plan
 from tests.kubernetes_api import Cluster, kubernetes_api
 from visionops_assets.catalog.connection import Catalog
@@ -33,6 +34,7 @@ from visionops_assets.stages.serving.engine_builds import (
 )
 from visionops_assets.stages.serving.engine_requests import build_engines, missing_engines
 
+MODEL = declaration()
 SETTINGS = Settings(engine_gpus="NVIDIA-L4, NVIDIA-A10G,NVIDIA-L4", k8s_trainer_image="trainer:1")
 GOOD = message_of(record_of_plan(b"plan", b"onnx"))
 
@@ -126,10 +128,10 @@ def test_what_is_built(found: EngineRow | None, automatic: bool, again: bool) ->
 def test_each_kind_of_gpu_has_a_job_and_each_result_another() -> None:
     assert SETTINGS.gpu_kinds == ("NVIDIA-L4", "NVIDIA-A10G")
     failed = row(state="failed")
-    wanted = missing(SETTINGS, {"NVIDIA-L4": failed})
+    wanted = missing(SETTINGS, MODEL, {"NVIDIA-L4": failed})
     assert wanted == {"NVIDIA-L4": failed.updated_at.isoformat(), "NVIDIA-A10G": ""}
-    jobs = [job_of(SETTINGS, 3, gpu, after) for gpu, after in wanted.items()]
-    jobs.append(job_of(SETTINGS, 3, "NVIDIA-L4", ""))
+    jobs = [job_of(SETTINGS, MODEL, 3, gpu, after) for gpu, after in wanted.items()]
+    jobs.append(job_of(SETTINGS, MODEL, 3, "NVIDIA-L4", ""))
     assert len({job["metadata"]["name"] for job in jobs}) == 3
     pod = jobs[0]["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4"}
@@ -138,7 +140,7 @@ def test_each_kind_of_gpu_has_a_job_and_each_result_another() -> None:
 
 def test_kinds_of_gpu_without_a_builder_are_a_mistake() -> None:
     with pytest.raises(SettingsError, match="VISIONOPS_K8S_TRAINER_IMAGE"):
-        recipe_of(Settings(engine_gpus="NVIDIA-L4"))
+        recipe_of(Settings(engine_gpus="NVIDIA-L4"), MODEL)
 
 
 def test_the_records_of_a_builder_are_its_result() -> None:
@@ -253,15 +255,15 @@ def test_a_run_that_died_finds_its_jobs_again(
 
 def _jobs_of(known: Known) -> dict[str, dict[str, Any]]:
     settings = load_settings()
-    wanted = missing(settings, known.rows)
-    return {gpu: job_of(settings, 3, gpu, after) for gpu, after in wanted.items()}
+    wanted = missing(settings, MODEL, known.rows)
+    return {gpu: job_of(settings, MODEL, 3, gpu, after) for gpu, after in wanted.items()}
 
 
 def test_progress_is_said_when_it_changes_and_kubernetes_may_be_away_meanwhile(
     api: tuple[Cluster, KubernetesJobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster, jobs = api
-    job = job_of(SETTINGS, 3, "NVIDIA-L4", "")
+    job = job_of(SETTINGS, MODEL, 3, "NVIDIA-L4", "")
     said: list[str] = []
     turns: list[Any] = [
         lambda: None,

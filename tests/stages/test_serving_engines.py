@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tests.stages.serving_exports import CANDIDATE, CARD, Workshop
+from tests.stages.serving_exports import CANDIDATE, CARD, NAME, Workshop
 from visionops_assets.contracts import Artifact, ModelCard
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
 from visionops_assets.releasing.engines import (
@@ -48,7 +48,7 @@ class Builds:
             patch.setattr(builder, "this_target", lambda: L4)
             patch.setattr(builder, "build_engine", self._build)
             patch.setattr(builder, "Engine", self._engine)
-            self.records: list[EngineRecord] = builder.build_engines(store, tracking, "m", 1)
+            self.records: list[EngineRecord] = builder.build_engines(store, tracking, NAME, 1)
 
     def _build(self, graph: Path, size_px: int, timings: bytes) -> BuiltEngine:
         assert size_px == CARD.spec.size_px
@@ -62,11 +62,11 @@ class Builds:
 
     def engine(self, record: EngineRecord) -> Engine:
         store = self.workshop.store.resource
-        return Engine(store, "m", 1, record.key, record.plan_sha256)
+        return Engine(store, NAME, 1, record.key, record.plan_sha256)
 
     @property
     def onnx_model(self) -> bytes:
-        return read_export(self.workshop.store.resource, "m", 1)[1]["model.onnx"]
+        return read_export(self.workshop.store.resource, NAME, 1)[1]["model.onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_each_precision_is_built_from_its_own_graph_and_compared(builds: Builds)
     assert builds.timings_given == [b"", b"+"]
     assert read_timings(builds.workshop.store.resource, L4) == b"++"
     for precision, operator in (("fp16", "Cast"), ("int8", "QuantizeLinear")):
-        prefix = engine_prefix("m", 1, f"{L4.slug}-{precision}")
+        prefix = engine_prefix(NAME, 1, f"{L4.slug}-{precision}")
         plan = builds.workshop.store[prefix + PLAN_FILE]
         assert operator in {node.op_type for node in onnx.load_from_string(plan).graph.node}
 
@@ -93,7 +93,7 @@ def test_an_engine_takes_the_place_of_the_onnx_file_that_it_was_built_from(build
     fp16, int8 = builds.records
     assert (fp16.key, int8.key) == (f"{L4.slug}-fp16", f"{L4.slug}-int8")
     plan = builds.engine(fp16).plan_for(builds.onnx_model)
-    assert plan == builds.workshop.store[engine_prefix("m", 1, fp16.key) + PLAN_FILE]
+    assert plan == builds.workshop.store[engine_prefix(NAME, 1, fp16.key) + PLAN_FILE]
     with pytest.raises(ReleaseError, match="other weights"):
         builds.engine(fp16).plan_for(b"other weights")
 
@@ -106,14 +106,14 @@ def test_an_engine_is_named_by_its_content(builds: Builds) -> None:
 
 def test_a_changed_engine_is_refused_and_not_passed_over(builds: Builds) -> None:
     store, record = builds.workshop.store, builds.records[0]
-    key = engine_prefix("m", 1, record.key) + PLAN_FILE
+    key = engine_prefix(NAME, 1, record.key) + PLAN_FILE
     original, store[key] = store[key], b"hostile"
     try:
         with pytest.raises(UntrustedArtifactError):
             builds.engine(record).plan_for(builds.onnx_model)
     finally:
         store[key] = original
-    another = Engine(store.resource, "m", 1, record.key, builds.records[1].plan_sha256)
+    another = Engine(store.resource, NAME, 1, record.key, builds.records[1].plan_sha256)
     with pytest.raises(UntrustedArtifactError, match="not the engine that was noted"):
         another.plan_for(builds.onnx_model)
 
@@ -136,7 +136,7 @@ def test_an_engine_that_answers_wrongly_is_stored_but_not_served(
     monkeypatch.setattr(builder, "Tracking", lambda: builds.workshop.tracking.resource)
     app, records = typer.Typer(), tmp_path / "records"
     app.command()(builder.main)
-    words = ["--model", "m", "--version", "1", "--precision", "int8", "--records", str(records)]
+    words = ["--model", NAME, "--version", "1", "--precision", "int8", "--records", str(records)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == UNUSABLE_EXIT_CODE
     assert "not usable: accuracy drop" in result.stdout
@@ -159,7 +159,7 @@ def test_the_command_says_in_one_line_what_is_missing(monkeypatch: pytest.Monkey
     app = typer.Typer()
     app.command()(builder.main)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    result = CliRunner().invoke(app, ["--model", "m", "--version", "1"])
+    result = CliRunner().invoke(app, ["--model", NAME, "--version", "1"])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert "pip install visionops[tensorrt]" in line

@@ -1,9 +1,11 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from tests.stages.serving_exports import CANDIDATE, CARD, Workshop
+from tests.declared import use
+from tests.stages.serving_exports import CANDIDATE, CARD, NAME, Workshop
 from visionops_assets.contracts import Artifact, ExportedModel
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
 from visionops_assets.releasing.exports import read_export, serving_report
@@ -29,7 +31,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def exported(workshop: Workshop) -> ExportedModel:
-    return read_export(workshop.store.resource, "m", 1)[0]
+    return read_export(workshop.store.resource, NAME, 1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def checked(exported: ExportedModel) -> dg.AssetCheckResult:
 
 
 def test_an_export_reads_back_whole_with_a_report_of_each_artifact(workshop: Workshop) -> None:
-    exported, files = read_export(workshop.store.resource, "m", 1)
+    exported, files = read_export(workshop.store.resource, NAME, 1)
     assert files.keys() == exported.sha256_by_file.keys() == FILES
     assert exported.snapshot_id == CARD.snapshot_id
     assert {"model.onnx", "model.int8.onnx"} <= set(workshop.tracking.logged)
@@ -61,30 +63,30 @@ def test_an_export_reads_back_whole_with_a_report_of_each_artifact(workshop: Wor
 
 @pytest.mark.parametrize("file", [*sorted(FILES), "export.json", "manifest.json"])
 def test_a_changed_file_is_refused(workshop: Workshop, file: str) -> None:
-    key = f"exports/m/1/{file}"
+    key = f"exports/{NAME}/1/{file}"
     original = workshop.store[key]
     workshop.store[key] = original.replace(b"m", b"n", 1)
     try:
         with pytest.raises(UntrustedArtifactError):
-            read_export(workshop.store.resource, "m", 1)
+            read_export(workshop.store.resource, NAME, 1)
     finally:
         workshop.store[key] = original
-    read_export(workshop.store.resource, "m", 1)
+    read_export(workshop.store.resource, NAME, 1)
 
 
 def test_a_signed_export_cannot_stand_in_for_another(workshop: Workshop) -> None:
-    for key in [key for key in workshop.store if key.startswith("exports/m/1/")]:
+    for key in [key for key in workshop.store if key.startswith(f"exports/{NAME}/1/")]:
         workshop.store[key.replace("/1/", "/2/")] = workshop.store[key]
     with pytest.raises(UntrustedArtifactError):
-        read_export(workshop.store.resource, "m", 2)
+        read_export(workshop.store.resource, NAME, 2)
 
 
 def test_what_is_missing_or_of_an_earlier_version_is_no_export(workshop: Workshop) -> None:
     with pytest.raises(ReleaseError, match="not complete"):
-        read_export(workshop.store.resource, "m", 3)
-    write_folder(workshop.store.resource, "exports/m/4/", {"model.onnx": b"weights"})
+        read_export(workshop.store.resource, NAME, 3)
+    write_folder(workshop.store.resource, f"exports/{NAME}/4/", {"model.onnx": b"weights"})
     with pytest.raises(ReleaseError, match="materialize exported_model again"):
-        read_export(workshop.store.resource, "m", 4)
+        read_export(workshop.store.resource, NAME, 4)
 
 
 def test_a_ruined_int8_is_flagged_and_holds_only_itself_up(ruined: ExportedModel) -> None:
@@ -101,11 +103,10 @@ def test_a_ruined_int8_is_flagged_and_holds_only_itself_up(ruined: ExportedModel
 
 
 @pytest.fixture
-def _serving_int8(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("VISIONOPS_SERVING_PRECISION", "int8")
-    load_settings.cache_clear()
+def _serving_int8(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    use(monkeypatch, tmp_path / "models", serving={"precision": "int8"})
     yield
-    monkeypatch.delenv("VISIONOPS_SERVING_PRECISION")
+    monkeypatch.undo()
     load_settings.cache_clear()
 
 

@@ -1,50 +1,40 @@
-"""What is trained follows from the settings and the request; what cannot be is refused."""
+"""What is trained follows from the declaration and the request; what cannot be is refused."""
 
 import pytest
 
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.settings import Settings
+from visionops_assets.models.sections import Training
 from visionops_assets.stages.requests import NETWORKS, TrainingRequest
 from visionops_assets.stages.training.fitting import training_recipe
 from visionops_assets.vision.architectures import BODIES
+from visionops_assets.vision.recipe import Augmentation
 
 
-def test_the_settings_make_the_recipe() -> None:
-    settings = Settings(
-        training_architecture="resnet-18",
-        training_steps=3,
-        training_learning_rate=0.5,
-        training_seed=5,
-        augment_crop=0.01,
-        augment_shift=0.02,
-        augment_zoom=0.03,
-        augment_rotation_deg=4,
-        augment_brightness=0.05,
-        augment_colour=0.06,
-        augment_flip="horizontal",
+def test_the_declaration_makes_the_recipe() -> None:
+    augment = Augmentation(
+        crop=0.01,
+        shift=0.02,
+        zoom=0.03,
+        rotation_deg=4,
+        brightness=0.05,
+        colour=0.06,
+        flip="horizontal",
     )
-    recipe = training_recipe(settings, TrainingRequest())
+    declared = Training(network="resnet-18", steps=3, learning_rate=0.5, seed=5, augment=augment)
+    recipe = training_recipe(declared, TrainingRequest())
     assert (recipe.architecture, recipe.steps, recipe.seed) == ("resnet-18", 3, 5)
     assert recipe.learning_rate == 0.5
-    assert list(vars(recipe.augmentation).values()) == [
-        0.01,
-        0.02,
-        0.03,
-        4,
-        0.05,
-        0.06,
-        "horizontal",
-    ]
+    assert recipe.augmentation == augment
 
 
 def test_nothing_is_mirrored_unless_asked_for() -> None:
-    assert training_recipe(Settings(), TrainingRequest()).augmentation.flip == "none"
+    assert training_recipe(Training(), TrainingRequest()).augmentation.flip == "none"
 
 
-def test_a_request_wins_over_the_settings() -> None:
-    settings = Settings(training_steps=3, training_learning_rate=0.5)
+def test_a_request_wins_over_the_declaration() -> None:
+    declared = Training(steps=3, learning_rate=0.5)
     request = TrainingRequest(steps=1, learning_rate=1e-9, network="resnet-18")
-    recipe = training_recipe(settings, request)
+    recipe = training_recipe(declared, request)
     assert (recipe.steps, recipe.learning_rate, recipe.architecture) == (1, 1e-9, "resnet-18")
 
 

@@ -6,8 +6,13 @@ import pytest
 
 from tests.structure.test_rooms import MODULES
 
-NEVER_KEPT = ("services.", "vision.capture.messages", "vision.inspection", "vision.sandbox.")
-"""Requests and answers, and words between a process and its child, which is of the same version."""
+NEVER_KEPT = (
+    *("services.", "vision.capture.messages", "vision.inspection", "vision.sandbox."),
+    # People write them: a typing error is told.
+    *("models.", "vision.recipe"),
+)
+"""Requests and answers, words between a process and its child, which is of the same version, and
+declarations."""
 OF_SPECS = "contracts.preprocessing"
 """A spec means pixels: whoever ignores a part of it makes others."""
 

@@ -18,15 +18,19 @@ MAY_IMPORT = {
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
     "tasks": BASE | {"vision", "tasks"},
-    "catalog": BASE | {"vision", "settings", "catalog"},
+    "models": BASE | {"vision", "tasks", "settings", "models"},
+    "catalog": BASE | {"vision", "settings", "models", "catalog"},
     "resources": BASE | {"vision", "tasks", "settings", "resources"},
     "releasing": BASE
-    | {"vision", "tasks", "settings", "crash_points", "catalog", "resources", "releasing"},
-    "monitoring": BASE | {"vision", "tasks", "settings", "catalog", "resources", "monitoring"},
+    | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
+    | {"releasing"},
+    "monitoring": BASE
+    | {"vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
     "stages": BASE
     | {
         "vision",
         "tasks",
+        "models",
         "settings",
         "crash_points",
         "catalog",
@@ -36,16 +40,16 @@ MAY_IMPORT = {
     }
     | {"stages"},
     "services": BASE
-    | {"vision", "tasks", "settings", "crash_points", "catalog", "resources", "releasing", "client"}
-    | {"services"},
+    | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
+    | {"releasing", "client", "services"},
     "client": BASE | {"foreign_text", "settings", "client"},
-    "stack": BASE | {"findings", "settings", "catalog", "resources", "stack"},
+    "stack": BASE | {"findings", "settings", "models", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},
     "cluster": BASE | {"findings", "cluster"},
-    "demo": BASE | {"vision", "settings", "catalog", "resources", "client", "demo"},
+    "demo": BASE | {"vision", "settings", "models", "catalog", "resources", "client", "demo"},
 }
-SEES_EVERYTHING = {"cli", "definitions", "__main__", "__init__"}
+SEES_EVERYTHING = {"component", "cli", "definitions", "__main__", "__init__"}
 STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
 SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "keeper"}
 READS_PUBLISHED_WEIGHTS = "vision.pretrained"

@@ -1,7 +1,5 @@
 """Reads a model's standing: its judged versions, their parts, what the next one waits for."""
 
-from math import ceil
-
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
@@ -12,17 +10,12 @@ from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Release, RolloutRow, Snapshot, Verdict
 from visionops_assets.contracts import GateVerdict
-from visionops_assets.settings import Settings
+from visionops_assets.models import ModelDeclaration
 
 
-def judged_models(session: Session) -> list[str]:
-    """Return the names of the models with a judged version."""
-    query = select(Verdict.model_name).distinct().order_by(Verdict.model_name)
-    return list(session.scalars(query))
-
-
-def model_standing(session: Session, model_name: str, settings: Settings) -> ModelStanding:
+def model_standing(session: Session, model: ModelDeclaration) -> ModelStanding:
     """Read a model's standing. The newest verdict on a version counts."""
+    model_name = model.name
     current = champion(session, model_name)
     snapshot = newest_snapshot(session)
     versions = _versions(session, model_name, current.model_version if current else None)
@@ -33,9 +26,9 @@ def model_standing(session: Session, model_name: str, settings: Settings) -> Mod
         champion_version=current.model_version if current else None,
         versions=versions,
         waiting_snapshot_id=snapshot.snapshot_id if snapshot and waiting else None,
-        labelled_frames=label_backlog(session, settings.spec.spec_id).new_frames,
-        frames_per_class=ceil(settings.min_holdout_per_class * 100 / settings.holdout_percent),
-        holdout_percent=settings.holdout_percent,
+        labelled_frames=label_backlog(session, model.frames.spec_id).new_frames,
+        frames_per_class=model.snapshots.groups_per_class,
+        holdout_percent=model.snapshots.holdout_percent,
         left_out=_left_out(session, snapshot),
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from visionops_assets.cli.screen import AsJson, print_fact
+from visionops_assets.models import default_model
 from visionops_assets.settings import load_settings
 
 TITLE = "Frames of a changed spec"
@@ -28,7 +29,7 @@ def rebuild(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make frames by today's settings of files that have frames by others.
+    """Make frames by the declared spec of files that have frames by others.
 
     A backfill of Dagster does it in the background, behind new media. Frames of before stay.
     """
@@ -38,7 +39,7 @@ def rebuild(
     from visionops_assets.stages.partitions import media_batches
 
     settings = load_settings()
-    spec_id = settings.spec.spec_id
+    spec_id = default_model().frames.spec_id
     with Catalog().begin() as session:
         batches = batches_without(session, spec_id, since and since.replace(tzinfo=UTC))
     fact = {"spec_id": spec_id, "media": sum(batches.values()), "batches": len(batches)}

@@ -11,7 +11,7 @@ import typer
 
 from visionops_assets.cli.quarantine import UNSHOWN
 from visionops_assets.cli.screen import AsJson, columns_of, print_fields, print_rows
-from visionops_assets.settings import load_settings
+from visionops_assets.models import default_model
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import Frame, Processing, Spec
@@ -96,7 +96,7 @@ def duplicates(
     found = find_copies(
         Catalog(),
         ObjectStore(),
-        load_settings().spec.spec_id,
+        default_model().frames.spec_id,
         source=source,
         since=since and since.replace(tzinfo=UTC),
         progress=_Progress(),
@@ -105,7 +105,7 @@ def duplicates(
     if found.without_frames:
         typer.echo(
             f"visionops: {found.without_frames} file(s) were not compared: they have no frames by "
-            "today's settings. Make them: visionops frames rebuild.",
+            "the declared spec. Make them: visionops frames rebuild.",
             err=True,
         )
     if found.unread:

@@ -1,21 +1,35 @@
-"""`visionops models ls | show`: the versions of a model, the gate's verdicts, what to do next."""
+"""`visionops models`: what is declared, its versions, the gate's verdicts, what to do next."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visionops_assets.cli.screen import AsJson, Columns, Fact, cell, print_fields, print_rows
-from visionops_assets.errors import NotFoundError
+from visionops_assets.cli.models_new import new
+from visionops_assets.cli.root import CHECK_SAYS_NO
+from visionops_assets.cli.screen import (
+    AsJson,
+    Columns,
+    Fact,
+    cell,
+    print_fact,
+    print_fields,
+    print_rows,
+)
+from visionops_assets.errors import NotFoundError, SettingsError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.next_steps import ModelStanding, VersionStanding
 
-app = typer.Typer(help="Models: their versions, verdicts and next steps.", no_args_is_help=True)
+app = typer.Typer(
+    help="Models: their declarations, versions, verdicts and next steps.", no_args_is_help=True
+)
+app.command("new")(new)
 
 Name = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="Name of the model.", show_default="the configured one"),
+    typer.Argument(metavar="NAME", help="Name of the model.", show_default="the default one"),
 ]
 
 
@@ -37,8 +51,70 @@ _COLUMNS: Columns = {
 }
 
 
+_MODELS: Columns = {
+    "model": "model",
+    "task": "task",
+    "default": "default",
+    "serves": "champion_version",
+    "versions": "versions",
+    "in one sentence": "said",
+}
+
+
 @app.command()
-def ls(name: Name = None, as_json: AsJson = False) -> None:
+def ls(as_json: AsJson = False) -> None:
+    """List the declared models, the default one first."""
+    from visionops_assets.catalog.next_steps import in_one_sentence as said_of
+    from visionops_assets.models import load_models
+
+    facts = []
+    for model in load_models():
+        standing = standing_of(model.name)
+        facts.append(
+            {
+                "model": model.name,
+                "task": model.task,
+                "description": model.description,
+                "default": model is load_models()[0],
+                "champion_version": standing.champion_version,
+                "versions": len(standing.versions),
+                "said": said_of(standing),
+            }
+        )
+    print_rows(facts, _MODELS, as_json, "No model is declared.")
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of declared models.", show_default="that of VISIONOPS_MODELS"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of each declared model whether it can be used; exit 1 if one cannot."""
+    from visionops_assets.models import DECLARATION_FILE, read_model, read_models
+
+    folder = folder or load_settings().models
+    problems = []
+    for path in sorted(folder.glob(f"*/{DECLARATION_FILE}")):
+        try:
+            model = read_model(path)
+        except SettingsError as error:
+            problems.append(str(error))
+        else:
+            fact = {"file": str(path), "model": model.name, "task": model.task, "usable": True}
+            print_fact(fact, as_json, f"{path}: {model.name}, {model.task}: it can be used.")
+    if not problems:
+        read_models(folder)
+    for problem in problems:
+        print_fact({"usable": False, "problem": problem}, as_json, problem)
+    if problems:
+        raise typer.Exit(CHECK_SAYS_NO)
+
+
+@app.command()
+def versions(name: Name = None, as_json: AsJson = False) -> None:
     """List the judged versions of a model, newest first."""
     from visionops_assets.catalog.next_steps import (
         what_is_awaited,
@@ -84,27 +160,25 @@ def show(
 
 
 def in_one_sentence() -> str:
-    """Say what serves of the configured model, and what the next version waits for."""
+    """Say what serves of the default model, and what the next version waits for."""
     from visionops_assets.catalog import next_steps
 
     return next_steps.in_one_sentence(standing_of(None))
 
 
 def standing_of(name: str | None) -> "ModelStanding":
-    """Read the standing of a model, by default of the configured one.
+    """Read the standing of a model, by default of the default one.
 
     Raises:
-        NotFoundError: there is no model of this name.
+        NotFoundError: no model of this name is declared.
     """
     from visionops_assets.catalog.connection import Catalog
-    from visionops_assets.catalog.standing import judged_models, model_standing
+    from visionops_assets.catalog.standing import model_standing
+    from visionops_assets.models import default_model, find_model
 
-    settings = load_settings()
+    model = default_model() if name is None else find_model(name)
     with Catalog().begin() as session:
-        known = {settings.model_name, *judged_models(session)}
-        if name is not None and name not in known:
-            raise NotFoundError(f"There is no model {name}. There are: {cell(sorted(known))}.")
-        return model_standing(session, name or settings.model_name, settings)
+        return model_standing(session, model)
 
 
 def _fact(found: "VersionStanding", standing: "ModelStanding") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.foreign_text import printable
+from visionops_assets.models import default_model
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def predict(
     if not files and not failures:
         raise InvalidRequestError(f"There is no file in {', '.join(map(str, paths))}.")
     if wait:
-        _wait_for_a_model(settings)
+        _wait_for_a_model()
     for failure in failures:
         _show_failure(failure, as_json)
     answers: Counter[str] = Counter()
@@ -107,7 +108,7 @@ def _outcomes(
 
     def ask(path: Path) -> "ServedAnswer | Failure":
         try:
-            return server.predict_one(settings.model_name, _content(path, settings))
+            return server.predict_one(default_model().name, _content(path, settings))
         except (NoModelServedError, ServerUnreachableError):
             raise
         except (VisionOpsError, OSError) as error:
@@ -129,7 +130,7 @@ def _content(path: Path, settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def _wait_for_a_model(settings: Settings) -> None:
+def _wait_for_a_model() -> None:
     """Wait until a model serves, and tell for what.
 
     Raises:
@@ -139,7 +140,7 @@ def _wait_for_a_model(settings: Settings) -> None:
     from visionops_assets.resources.triton import TritonServer
 
     triton, told = TritonServer(), ""
-    while triton.served_version(settings.model_name) is None:
+    while triton.served_version(default_model().name) is None:
         standing = standing_of(None)
         said = why_nothing_serves(standing)
         if not is_on_its_way(standing):

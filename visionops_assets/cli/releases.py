@@ -8,7 +8,7 @@ import typer
 from visionops_assets.cli.models import in_one_sentence
 from visionops_assets.cli.screen import AsJson, moment, print_fact, print_rows
 from visionops_assets.contracts import Role
-from visionops_assets.settings import load_settings
+from visionops_assets.models import default_model
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import ReleaseEvent
@@ -61,7 +61,7 @@ def ls(
     from visionops_assets.catalog.releases import champion, newest_events
     from visionops_assets.catalog.rollouts import active_rollout
 
-    model_name = load_settings().model_name
+    model_name = default_model().name
     with Catalog().begin() as session:
         current = champion(session, model_name)
         rollout = active_rollout(session, model_name)
@@ -84,7 +84,7 @@ def promote(version: Version, reason: Reason, actor: Actor = "", as_json: AsJson
 
     order = _order(actor, reason)
     releaser = Releaser(_controller())
-    _tell(releaser.promote(load_settings().model_name, version, order), as_json)
+    _tell(releaser.promote(default_model().name, version, order), as_json)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def rollback(
     from visionops_assets.releasing.release import Releaser
 
     order = _order(actor, reason)
-    _tell(Releaser(_controller()).roll_back(load_settings().model_name, order, to), as_json)
+    _tell(Releaser(_controller()).roll_back(default_model().name, order, to), as_json)
 
 
 @app.command()
@@ -131,7 +131,7 @@ def stop(reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
     from visionops_assets.releasing.rollouts import Rollouts
 
     order = _order(actor, reason)
-    rollout = Rollouts(_controller()).stop(load_settings().model_name, order)
+    rollout = Rollouts(_controller()).stop(default_model().name, order)
     said = f"Ended the {rollout.role.value} of version {rollout.model_version}."
     print_fact(rollout, as_json, said)
 
@@ -146,7 +146,7 @@ def _start(
     from visionops_assets.releasing.rollouts import Rollouts
 
     rollouts = Rollouts(_controller())
-    rollout = rollouts.start(load_settings().model_name, version, role, share_percent, order)
+    rollout = rollouts.start(default_model().name, version, role, share_percent, order)
     print_fact(rollout, as_json, _describe(rollout))
 
 

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from visionops_assets.cli.old_names import old_and_new_name
 
+CHECK_SAYS_NO = 1
 INTERRUPTED = 130
 EPILOG = (
     "VISIONOPS_HOME names the folder that holds the data of a project, by default .visionops in "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from visionops_assets.cli.root import INTERRUPTED
+from visionops_assets.cli.root import CHECK_SAYS_NO, INTERRUPTED
 from visionops_assets.cli.screen import AsJson, print_fact
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.settings import load_settings
@@ -33,11 +33,12 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            metavar="R", help="Highest learning rate of the schedule.", show_default="as set"
+            metavar="R", help="Highest learning rate of the schedule.", show_default="as declared"
         ),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network to train.", show_default="as set")
+        str | None,
+        typer.Option(metavar="NAME", help="Network to train.", show_default="as declared"),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait until the run has ended.")
@@ -69,7 +70,7 @@ def train(
             why = dagster.why_failed(run_id) or f"its status is {ended.status}."
             raise VisionOpsError(f"The run did not succeed: {why} See {dagster.run_url(run_id)}")
     if not _tell(fact, as_json):
-        raise typer.Exit(1)
+        raise typer.Exit(CHECK_SAYS_NO)
 
 
 def _checked(

@@ -141,20 +141,53 @@ class PreprocessingSpec(Record):
     default (`Field(exclude_if=...)`), and only specs that use it are unreadable to older versions.
     """
 
-    size_px: int = Field(64, ge=8, le=4096)
-    colour: Literal["rgb", "gray"] = "rgb"
-    resize: Literal["stretch", "letterbox", "centre_crop"] = "stretch"
-    video_sample_interval_s: float = Field(1.0, gt=0)
-    filters: Filters = Field((), exclude_if=not_)
-    video_sampling: VideoSampling | None = Field(None, exclude_if=not_)
-    """None takes a frame per `video_sample_interval_s`."""
-    max_frames_per_video: int | None = Field(None, ge=1, le=20_000, exclude_if=not_)
-    jpeg_quality: int | None = Field(None, ge=50, le=100, exclude_if=not_)
-    """That of stored frames; None stores PNG, without loss."""
-    colour_profile: ColourProfile = Field("to_srgb", exclude_if=_is_converted)
-    """Whether the colours of an image are converted by its ICC profile."""
-    deinterlace: bool = Field(True, exclude_if=bool)
-    """Whether frames of a video that say they are interlaced are made whole."""
+    size_px: int = Field(64, ge=8, le=4096, description="Width and height of a frame.")
+    colour: Literal["rgb", "gray"] = Field(
+        "rgb", description="Colours of a frame; gray for pictures whose colour says nothing."
+    )
+    resize: Literal["stretch", "letterbox", "centre_crop"] = Field(
+        "stretch",
+        description="Whether a picture fills the frame, keeps its shape with bars, or is cut to "
+        "its central square.",
+    )
+    video_sample_interval_s: float = Field(
+        1.0, gt=0, description="Time between two frames that are taken of a video."
+    )
+    filters: Filters = Field(
+        (),
+        exclude_if=not_,
+        description="List of `region`, `blur`, `denoise`, `clahe`, `sharpen` and `gamma` with "
+        "their parameters, applied in this order.",
+    )
+    video_sampling: VideoSampling | None = Field(
+        None,
+        exclude_if=not_,
+        description="Instead of by time: `by` is `every_nth`, `key_frames` or `scene_changes`.",
+    )
+    max_frames_per_video: int | None = Field(
+        None,
+        ge=1,
+        le=20_000,
+        exclude_if=not_,
+        description="Most frames that are taken of a video, evenly spread over it.",
+    )
+    jpeg_quality: int | None = Field(
+        None,
+        ge=50,
+        le=100,
+        exclude_if=not_,
+        description="Store frames as JPEG of this quality. Left out: as PNG, without loss.",
+    )
+    colour_profile: ColourProfile = Field(
+        "to_srgb",
+        exclude_if=_is_converted,
+        description="Whether colours are converted to sRGB by an image's ICC profile.",
+    )
+    deinterlace: bool = Field(
+        True,
+        exclude_if=bool,
+        description="Make whole pictures of a video's interlaced frames.",
+    )
 
     @property
     def spec_id(self) -> str:

@@ -25,6 +25,7 @@ from visionops_assets.demo.figures import DriftFigures
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
+from visionops_assets.models import default_model
 from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
 
 ACCURACY_OVER = 100
@@ -46,7 +47,7 @@ class DriftDemo:
     ) -> None:
         self._stages = stages
         self._uploaded = uploaded
-        self._model = stages.settings.model_name
+        self._model = default_model().name
         self._gateway = gateway
         self._world = World(held_back)
         self._applications = Applications(gateway, self._world.next_image)
@@ -242,7 +243,9 @@ class DriftDemo:
 
     def _limit(self, version: int) -> float:
         with Catalog().begin() as session:
-            return accuracy_limit(session, self._model, version, self._stages.settings)
+            return accuracy_limit(
+                session, self._model, version, default_model().monitoring.min_accuracy
+            )
 
     @staticmethod
     def _labels(release: Release) -> int:

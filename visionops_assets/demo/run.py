@@ -32,6 +32,7 @@ from visionops_assets.demo.screen import (
 )
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.models import default_model
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, mlflow_page
@@ -154,7 +155,7 @@ class Demo:
         self._upload([*uploaded, *videos()])
         self._wait_for_frames()
         new_files = self.figures.media_uploaded - self.figures.media_known_before
-        if before is None or new_files >= self._settings.snapshot_min_new_labels:
+        if before is None or new_files >= default_model().snapshots.min_new_labels:
             self._wait_for_release(newer_than_s=before.timestamp_s if before else 0.0)
         else:
             self._screen.note(
@@ -200,7 +201,7 @@ class Demo:
 
     def _check_gate(self, version: int) -> None:
         with Catalog().begin() as session:
-            verdict = newest_verdict(session, self._settings.model_name, version)
+            verdict = newest_verdict(session, default_model().name, version)
         if verdict is not None and not verdict.passed:
             raise VisionOpsError(f"{verdict.reason} `visionops models show` says what to do.")
 
@@ -216,7 +217,7 @@ class Demo:
     def _predict(self) -> None:
         with self._stages.stage("predict") as done:
             images = [file.data for file in self._held_back]
-            self._answers = self._triton.predict(self._settings.model_name, images)
+            self._answers = self._triton.predict(default_model().name, images)
             right = sum(
                 answer.label == file.label
                 for answer, file in zip(self._answers, self._held_back, strict=True)

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from visionops_assets.contracts import Outcome
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring.facts import Facts, Retraining, Window
-from visionops_assets.settings import Settings
 
 MIN_EARLIER_LABELS = 20
 """Labels of the version before that are needed to know that it was better."""
@@ -24,7 +24,7 @@ MAX_DOUBLINGS = 100
 
 @dataclass(frozen=True)
 class Rule:
-    """The limits; each is the setting of its name, except that of the champion's accuracy."""
+    """The limits; each is a declared field, except that of the champion's accuracy."""
 
     min_accuracy: float
     significance: float
@@ -34,15 +34,15 @@ class Rule:
     rollback_within_labels: int
 
     @classmethod
-    def of(cls, settings: Settings, min_accuracy: float) -> Self:
-        """Take the limits from the settings, and that of accuracy from `catalog.limits`."""
+    def of(cls, model: ModelDeclaration, min_accuracy: float) -> Self:
+        """Take the limits as declared, and that of accuracy from `catalog.limits`."""
         return cls(
             min_accuracy=min_accuracy,
-            significance=settings.drift_significance,
-            min_new_labels=settings.retrain_min_new_labels,
-            cooldown_s=settings.retrain_cooldown_s,
-            max_cooldown_s=settings.retrain_max_cooldown_s,
-            rollback_within_labels=settings.rollback_within_labels,
+            significance=model.monitoring.drift_significance,
+            min_new_labels=model.retraining.min_new_labels,
+            cooldown_s=model.retraining.cooldown_s,
+            max_cooldown_s=model.retraining.max_cooldown_s,
+            rollback_within_labels=model.retraining.rollback_within_labels,
         )
 
 

@@ -16,6 +16,7 @@ from visionops_assets.catalog.performance import error_stream, newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring.facts import (
     Earlier,
     Estimate,
@@ -24,7 +25,6 @@ from visionops_assets.monitoring.facts import (
     Stream,
     Window,
 )
-from visionops_assets.settings import Settings
 from visionops_assets.vision.monitoring.sequential import DetectorResult, ErrorDetector
 
 
@@ -39,29 +39,31 @@ class Gathered:
     min_accuracy: float
 
 
-def gather(session: Session, release: Release, settings: Settings) -> Gathered:
+def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathered:
     """Read everything about the newest release of a model.
 
     The error streams are replayed as a whole: a state carried along would miss labels that come
     before their prediction.
     """
-    min_accuracy = accuracy_limit(session, release.model_name, release.model_version, settings)
-    detector = ErrorDetector(min_accuracy, settings.monitoring_average_run_length)
+    min_accuracy = accuracy_limit(
+        session, release.model_name, release.model_version, model.monitoring.min_accuracy
+    )
+    detector = ErrorDetector(min_accuracy, model.monitoring.average_run_length)
     errors = error_stream(session, release)
     detected = detector.run(errors)
-    askable = askable_predictions(session, release, settings.monitoring_window_predictions)
+    askable = askable_predictions(session, release, model.monitoring.window_predictions)
     event = event_of(session, release)
     asked = batches(session, model_name=release.model_name, only_open=True)
     facts = Facts(
         model_version=release.model_version,
         stream=stream_of(errors, detected),
         is_rollback=event is not None and event.action == Action.ROLLED_BACK,
-        earlier=_earlier(session, release, settings),
+        earlier=_earlier(session, release, model),
         window=window_of(
             newest_window(session, release, PerformanceWindow),
             newest_window(session, release, DriftWindow),
         ),
-        retraining=_retraining(session, release, settings),
+        retraining=_retraining(session, release, model),
         open_batch=_describe(asked[0]) if asked else None,
         askable=len(askable),
         askable_images=sum(found.has_image for found in askable),
@@ -105,29 +107,31 @@ def stream_of(errors: npt.NDArray[np.bool_], detected: DetectorResult) -> Stream
     )
 
 
-def _earlier(session: Session, release: Release, settings: Settings) -> Earlier | None:
+def _earlier(session: Session, release: Release, model: ModelDeclaration) -> Earlier | None:
     """Replay the error stream of the version before, with its own limit."""
     if release.previous_version is None:
         return None
     before = newest_release(session, release.model_name, release.previous_version)
     if before is None:
         return None
-    limit = accuracy_limit(session, before.model_name, before.model_version, settings)
-    detector = ErrorDetector(limit, settings.monitoring_average_run_length)
+    limit = accuracy_limit(
+        session, before.model_name, before.model_version, model.monitoring.min_accuracy
+    )
+    detector = ErrorDetector(limit, model.monitoring.average_run_length)
     errors = error_stream(session, before)
     return Earlier(before.model_version, stream_of(errors, detector.run(errors)))
 
 
-def _retraining(session: Session, release: Release, settings: Settings) -> Retraining:
-    newest = newest_retraining(session, release.model_name, settings.retrain_max_s)
+def _retraining(session: Session, release: Release, model: ModelDeclaration) -> Retraining:
+    newest = newest_retraining(session, release.model_name, model.retraining.max_s)
     rollout = active_rollout(session, release.model_name)
     in_flight = newest is not None and newest.came_to is None
     gives_up_in_s = None
     if newest is not None and in_flight:
-        left_s = settings.retrain_max_s - newest.age_s
+        left_s = model.retraining.max_s - newest.age_s
         gives_up_in_s = left_s if left_s > 0 else None
     return Retraining(
-        new_frames=label_backlog(session, settings.spec.spec_id).new_frames,
+        new_frames=label_backlog(session, model.frames.spec_id).new_frames,
         last_age_s=newest.age_s if newest else None,
         in_flight=f"a retraining is under way: {newest.stage}" if newest and in_flight else None,
         gives_up_in_s=gives_up_in_s,

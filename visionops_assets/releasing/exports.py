@@ -61,6 +61,6 @@ def serving_report(exported: ExportedModel, precision: str) -> ArtifactReport:
     if not report.usable:
         raise ReleaseError(
             f"The {precision} artifact of {name} differs from PyTorch "
-            f"({'; '.join(report.shortfalls)}): serve another with VISIONOPS_SERVING_PRECISION."
+            f"({'; '.join(report.shortfalls)}): declare another `serving.precision`."
         )
     return report

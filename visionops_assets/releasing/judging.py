@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from visionops_assets.catalog.rollouts import ArmEvidence
 from visionops_assets.contracts import Arm, Rollout
-from visionops_assets.settings import Settings
+from visionops_assets.models.sections import Rollouts
 from visionops_assets.vision.metrics import wilson_interval
 
 EARLY_CONFIDENCE = 0.999
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class RolloutRule:
-    """Limits on a candidate; each is the setting of its name."""
+    """Limits on a candidate; each is the declared field of its name."""
 
     min_requests: int
     max_error_increase: float
@@ -42,15 +42,9 @@ class RolloutRule:
     max_s: float
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Take the limits from the settings."""
-        return cls(
-            min_requests=settings.rollout_min_requests,
-            max_error_increase=settings.rollout_max_error_increase,
-            max_latency_ratio=settings.rollout_max_latency_ratio,
-            min_agreement=settings.rollout_min_agreement,
-            max_s=settings.rollout_max_s,
-        )
+    def of(cls, limits: Rollouts) -> Self:
+        """Take the limits as declared."""
+        return cls(**limits.model_dump())
 
     def for_rollout(self, rollout: Rollout, *, by_engine: bool = False) -> Self:
         """Return the limits for one rollout: its own agreement, where it has one.
@@ -102,7 +96,7 @@ def _why_none(candidate: ArmEvidence, champion: ArmEvidence) -> str:
         return ""
     return (
         " No request came by the gateway, and a canary or shadow gets no others. Send requests "
-        "to it, or set VISIONOPS_RETRAIN_CANARY_PERCENT=0 to promote retrained models at once."
+        "to it, or declare `retraining: {canary_percent: 0}` to promote retrained models at once."
     )
 
 

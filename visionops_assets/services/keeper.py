@@ -23,6 +23,7 @@ from visionops_assets.errors import (
     UntrustedArtifactError,
     VisionOpsError,
 )
+from visionops_assets.models import default_model
 from visionops_assets.releasing.engines import Engine
 from visionops_assets.releasing.loading import ONNX_FILE, infer_step, is_ensemble, takes_engine
 from visionops_assets.releasing.local import LocalRepository
@@ -178,7 +179,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = load_settings()
-    keeper = Keeper(Catalog(), ObjectStore(), triton_repository(settings), settings.model_name)
+    keeper = Keeper(Catalog(), ObjectStore(), triton_repository(settings), default_model().name)
     _log.info("keeper started")
     keeper.run(Heartbeat(settings, "keeper"), stop)
     _log.info("keeper stopped")

@@ -6,6 +6,7 @@ that file. A server whose address is set in the environment is not started.
 """
 
 from visionops_assets.settings.loading import (
+    PACKAGED_MODELS,
     STACK_ENV_FILE,
     Settings,
     child_environment,
@@ -23,6 +24,7 @@ from visionops_assets.settings.machine import usable_cores
 from visionops_assets.settings.queue import kafka_connection
 
 __all__ = [
+    "PACKAGED_MODELS",
     "STACK_ENV_FILE",
     "Settings",
     "child_environment",

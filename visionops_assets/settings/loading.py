@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
 from visionops_assets.errors import SettingsError
-from visionops_assets.settings.learning import LearningSettings
+from visionops_assets.settings.gone import GONE
 from visionops_assets.settings.media import MediaSettings
 from visionops_assets.settings.monitoring import MonitoringSettings
 from visionops_assets.settings.paging import PagingSettings
@@ -17,21 +17,14 @@ from visionops_assets.settings.servers import ServerSettings
 from visionops_assets.settings.serving import ServingSettings
 
 STACK_ENV_FILE = "stack.env"
+PACKAGED_MODELS = Path(__file__).resolve().parents[1] / "models"
 DEFAULT_THAT_FOLLOWS = "default_factory_not_called"
 """Pydantic's error about a setting whose default follows from a wrong one."""
-GONE = {
-    "VISIONOPS_TRAINING_EPOCHS": "training is counted in steps now. Leave it out, and their number "
-    "follows from the data, or set VISIONOPS_TRAINING_STEPS.",
-    "VISIONOPS_SERVING_ENGINE": "engines are built and chosen by themselves now. Name the kinds of "
-    "GPU that serve in VISIONOPS_ENGINE_GPUS.",
-}
-"""Variables of earlier versions, each with a hint. Silence would surprise whoever sets one."""
 
 
 class Settings(
     ServerSettings,
     MediaSettings,
-    LearningSettings,
     ServingSettings,
     MonitoringSettings,
     PagingSettings,
@@ -44,6 +37,11 @@ class Settings(
     project_root: Path = Field(
         Path(__file__).resolve().parents[2],
         description="Folder that holds triton_models/ and deploy/.",
+    )
+    models: Path = Field(
+        PACKAGED_MODELS,
+        description="Folder of the declared models: a file <folder>/NAME/defs.yaml for each. "
+        "Default: the one that comes with VisionOps, with the model `classifier`.",
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = Field(
         "in_process",
@@ -63,6 +61,12 @@ class Settings(
     crash_points_dir: Path | None = Field(
         None, description="For tests: a file here with the name of a crash point arms it, once."
     )
+
+    @field_validator("models")
+    @classmethod
+    def _is_absolute(cls, folder: Path) -> Path:
+        """Child processes work in other folders."""
+        return folder.expanduser().resolve()
 
 
 def settings_home() -> Path:

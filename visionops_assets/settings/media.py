@@ -1,18 +1,7 @@
-"""Settings of the way from a file to its frames: limits, waits and the spec."""
+"""Settings of the way from a file to its frames: limits and waits."""
 
-from typing import Literal, TypeVar
-
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings
-
-from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.contracts.preprocessing import ColourProfile, Filters, VideoSampling
-
-FILTERS: TypeAdapter[Filters] = TypeAdapter(Filters)
-SAMPLING: TypeAdapter[VideoSampling] = TypeAdapter(VideoSampling)
-
-_Value = TypeVar("_Value")
-
 
 DECODER_LIBRARIES_BYTES = 480 * 1024**2
 BYTES_PER_PIXEL = 26
@@ -110,87 +99,6 @@ class MediaSettings(BaseSettings):
         description="Batches that stay partitions of Dagster, whose UI slows past some 25,000. "
         "Older ones leave once they are finished. The catalog keeps all.",
     )
-    frame_size_px: int = Field(64, ge=8, description="Width and height of a frame.")
-    frame_colour: Literal["rgb", "gray"] = Field(
-        "rgb", description="Colours of a frame; gray for pictures whose colour says nothing."
-    )
-    frame_colour_profile: ColourProfile = Field(
-        "to_srgb", description="Whether colours are converted to sRGB by an image's ICC profile."
-    )
-    frame_resize: Literal["stretch", "letterbox", "centre_crop"] = Field(
-        "stretch",
-        description="Whether a picture fills the frame, keeps its shape with bars, or is cut to "
-        "its central square.",
-    )
-    frame_filters: str = Field(
-        "",
-        description="Filters of frames: a JSON list of `region`, `blur`, `denoise`, `clahe`, "
-        "`sharpen` and `gamma` with their parameters, applied in this order.",
-    )
-    frame_jpeg_quality: int | None = Field(
-        None, ge=50, le=100, description="Store frames as JPEG of this quality, not as PNG."
-    )
-    video_sample_interval_s: float = Field(
-        1.0, gt=0, description="Time between two frames that are taken of a video."
-    )
-    video_sampling: str = Field(
-        "",
-        description="Instead of by time: a JSON object whose `by` is `every_nth`, `key_frames` or "
-        "`scene_changes`.",
-    )
-    video_max_frames: int | None = Field(
-        None,
-        ge=1,
-        le=20_000,
-        description="Most frames that are taken of a video, evenly spread over it.",
-    )
-    video_deinterlace: bool = Field(
-        True, description="Make whole pictures of a video's interlaced frames."
-    )
     shard_max_bytes: int = Field(
         64 * 1024**2, gt=0, description="Largest archive that frames are packed into."
     )
-
-    @field_validator("frame_filters")
-    @classmethod
-    def _lists_filters(cls, text: str) -> str:
-        _read(FILTERS, text)
-        return text
-
-    @field_validator("video_sampling")
-    @classmethod
-    def _names_a_sampling(cls, text: str) -> str:
-        _read(SAMPLING, text)
-        return text
-
-    @property
-    def spec(self) -> PreprocessingSpec:
-        """Return the spec of new frames and new snapshots."""
-        return PreprocessingSpec(
-            size_px=self.frame_size_px,
-            colour=self.frame_colour,
-            resize=self.frame_resize,
-            video_sample_interval_s=self.video_sample_interval_s,
-            filters=_read(FILTERS, self.frame_filters) or (),
-            video_sampling=_read(SAMPLING, self.video_sampling),
-            max_frames_per_video=self.video_max_frames,
-            jpeg_quality=self.frame_jpeg_quality,
-            deinterlace=self.video_deinterlace,
-            colour_profile=self.frame_colour_profile,
-        )
-
-
-def _read(adapter: TypeAdapter[_Value], text: str) -> _Value | None:
-    """Read JSON, nothing from an empty text.
-
-    Raises:
-        ValueError: it does not fit; the message says which place.
-    """
-    if not text:
-        return None
-    try:
-        return adapter.validate_json(text)
-    except ValidationError as error:
-        found = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
-        said = [f"{place}: {what}" if place else what for place, what in found]
-        raise ValueError("; ".join(said)) from None

@@ -1,5 +1,6 @@
-"""Settings of serving: exports, Triton, the gateway and rollouts."""
+"""Settings of serving: Triton, the gateway and signatures."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -7,14 +8,8 @@ from pydantic_settings import BaseSettings
 
 
 class ServingSettings(BaseSettings):
-    """Exports, Triton, the gateway, rollouts."""
+    """Triton, the gateway, signatures."""
 
-    export_max_accuracy_drop: float = Field(
-        0.01, ge=0, le=1, description="Holdout accuracy an INT8 or TensorRT artifact may lose."
-    )
-    serving_precision: Literal["fp32", "int8"] = Field(
-        "fp32", description="ONNX artifact that is served on CPUs; INT8 pays off on heavy models."
-    )
     serving_layout: Literal["fused", "ensemble"] = Field(
         "fused", description="One model that does all steps (CPU), or an ensemble around TensorRT."
     )
@@ -26,9 +21,6 @@ class ServingSettings(BaseSettings):
         description="Kinds of GPU that serve, comma-separated, as the label "
         "`nvidia.com/gpu.product` of their nodes says: a TensorRT engine is built for each, and "
         "serves an ensemble in place of ONNX. Empty: none is built.",
-    )
-    engine_precision: Literal["fp16", "int8"] = Field(
-        "fp16", description="Precision of those engines."
     )
     serving_instances: int = Field(
         0, ge=0, description="Model instances per Triton server; 0 means one per core."
@@ -60,31 +52,10 @@ class ServingSettings(BaseSettings):
     gateway_breaker_open_s: float = Field(
         2.0, gt=0, description="Time for which Triton is then left alone."
     )
-    rollout_min_requests: int = Field(
-        200, gt=0, description="Requests of a canary or shadow before it is judged."
-    )
-    rollout_max_error_increase: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="How far a candidate's error rate may be above the champion's.",
-    )
-    rollout_max_latency_ratio: float = Field(
-        1.5,
-        gt=0,
-        description="Largest ratio of a candidate's 95th percentile of latency to the champion's. "
-        "It fails where it is above by 99 % confidence.",
-    )
-    rollout_min_agreement: float = Field(
-        0.9,
-        ge=0,
-        le=1,
-        description="Least share of images to which both must give the same answer.",
-    )
-    rollout_max_s: float = Field(
-        3_600.0,
-        gt=0,
-        description="Longest time of a rollout; one that is not judged by then is ended.",
+    signing_key_file: Path | None = Field(
+        None,
+        description="Ed25519 private key (PEM) that signs what is exported and released. Default: "
+        "<home>/signing.key, made when first needed.",
     )
 
     @property

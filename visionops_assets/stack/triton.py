@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 from visionops_assets.errors import StackError
+from visionops_assets.models import load_models
 from visionops_assets.settings import Settings, secret_environment, triton_repository
 from visionops_assets.stack import keeper
 from visionops_assets.stack.plan import Plan
@@ -44,7 +45,7 @@ def triton(plan: Plan) -> Server:
         env=_environment(plan, packages) | secret_environment(settings, "kafka_password"),
         needs=(keeper.NAME,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
-        probe=_serves_its_champion(settings),
+        probe=_serves_its_champions(settings),
         # Not whether the champion is loaded: this is about a server that hangs.
         lives=answers_http(f"{settings.triton_http_url}/v2/health/live"),
         # While it loads a model it may be slow to answer.
@@ -53,14 +54,19 @@ def triton(plan: Plan) -> Server:
     )
 
 
-def _serves_its_champion(settings: Settings) -> Probe:
-    """Say whether it is well, and has loaded the champion if one was laid out for it."""
-    champion = triton_repository(settings) / settings.model_name / "config.pbtxt"
+def _serves_its_champions(settings: Settings) -> Probe:
+    """Say whether it is well, and has loaded each champion that was laid out for it."""
     is_well = answers_http(f"{settings.triton_http_url}/v2/health/ready")
-    has_it = answers_http(f"{settings.triton_http_url}/v2/models/{settings.model_name}/ready")
+    has_it = {
+        triton_repository(settings) / model.name / "config.pbtxt": answers_http(
+            f"{settings.triton_http_url}/v2/models/{model.name}/ready"
+        )
+        for model in load_models()
+    }
 
     def probe(started_at_s: float) -> bool:
-        return is_well(started_at_s) and (not champion.exists() or has_it(started_at_s))
+        laid_out = [is_loaded for champion, is_loaded in has_it.items() if champion.exists()]
+        return is_well(started_at_s) and all(is_loaded(started_at_s) for is_loaded in laid_out)
 
     return probe
 

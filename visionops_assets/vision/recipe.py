@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import Field
+
+from visionops_assets.contracts.base import Record
+
 SMALL_BATCH = 32
 LARGE_BATCH = 64
 SMALL_BATCH_FRAMES = 4_000
@@ -25,27 +29,48 @@ CERTAIN_LOSS = 0.03
 """Validation loss in nats below which there is next to nothing left to gain."""
 
 
-@dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Record):
     """The range of each change, drawn evenly for each image; 0 turns one off.
 
     The defaults are safe for photographs and for signs: nothing is mirrored or turned upside down.
     """
 
-    crop: float = 0.1
-    """Share of width and height that is cut off, at most."""
-    shift: float = 0.08
-    """Share of width and height by which the picture moves, at most."""
-    zoom: float = 0.1
-    """Share by which the picture grows or shrinks, at most."""
-    rotation_deg: float = 10.0
-    """Angle by which the picture turns either way, at most, in degrees."""
-    brightness: float = 0.2
-    """Share by which light and contrast change, at most, in standard deviations of the pixels."""
-    colour: float = 0.1
-    """Share by which each colour channel grows or shrinks by itself, at most."""
-    flip: Literal["none", "horizontal"] = "none"
-    """Which mirror images count as the same thing: `horizontal` mirrors half of the images."""
+    crop: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of width and height that is cut off training images, at most.",
+    )
+    shift: float = Field(
+        0.08,
+        ge=0,
+        lt=1,
+        description="Share of width and height by which training images move, at most.",
+    )
+    zoom: float = Field(
+        0.1, ge=0, lt=1, description="Share by which training images grow or shrink, at most."
+    )
+    rotation_deg: float = Field(
+        10.0, ge=0, le=180, description="Degrees by which training images turn either way, at most."
+    )
+    brightness: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share by which light and contrast of training images vary, at most, in "
+        "standard deviations of the pixels.",
+    )
+    colour: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share by which each colour of training images varies by itself, at most.",
+    )
+    flip: Literal["none", "horizontal"] = Field(
+        "none",
+        description="`horizontal` mirrors half of the training images. Do not use it for "
+        "letters, signs, or other things that have a left and a right.",
+    )
 
 
 @dataclass(frozen=True)

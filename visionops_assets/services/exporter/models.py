@@ -12,6 +12,7 @@ from visionops_assets.catalog.engines import EngineState, engines_of
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import monitored_releases
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
+from visionops_assets.models import load_models, monitoring_of
 from visionops_assets.services.exporter.families import Sample, gauges
 from visionops_assets.settings import Settings
 
@@ -35,20 +36,23 @@ def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
         "model_accuracy_limit",
         "Accuracy below which the champion is to be replaced.",
         ["model"],
-        [
-            ((r.model_name,), accuracy_limit(session, r.model_name, r.model_version, settings))
-            for r in releases
-        ],
+        [((r.model_name,), _limit(session, r)) for r in releases],
     )
     yield _engine_metric(session, releases, settings)
     yield from _performance_metrics(_newest(session, PerformanceWindow))
     yield from _drift_metrics(_newest(session, DriftWindow))
 
 
+def _limit(session: Session, release: Release) -> float:
+    declared = monitoring_of(release.model_name).min_accuracy
+    return accuracy_limit(session, release.model_name, release.model_version, declared)
+
+
 def _engine_metric(session: Session, releases: Sequence[Release], settings: Settings) -> Metric:
     """Say of each kind of GPU that serves whether it serves the champion by an engine."""
     samples: list[Sample] = []
-    ours = [release for release in releases if release.model_name == settings.model_name]
+    declared = {model.name for model in load_models()}
+    ours = [release for release in releases if release.model_name in declared]
     for release in ours if settings.gpu_kinds else ():
         rows = engines_of(session, release.model_name, release.model_version)
         serving = {row.gpu for row in rows if row.state == EngineState.SERVING}

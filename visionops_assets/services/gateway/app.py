@@ -8,6 +8,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.browser import add_page
 from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
@@ -61,13 +62,17 @@ class Gateway:
     Neither Triton nor the catalog has to be up yet.
     """
 
-    def __init__(self, triton: TritonChannel, catalog: Catalog, settings: Settings) -> None:
+    def __init__(
+        self, triton: TritonChannel, catalog: Catalog, settings: Settings, model: ModelDeclaration
+    ) -> None:
         metrics = GatewayMetrics()
         access = Access(catalog, settings, takes_cookies=True)
         admission = Admission(settings.gateway_max_in_flight, metrics.count_rejected)
         metrics.watch("in_flight", "Predictions under way.", lambda: admission.in_flight)
-        watch = RolloutWatch(catalog, settings.model_name, metrics)
-        predictor = Predictor(triton, watch, Unserved(catalog, settings), metrics, settings)
+        watch = RolloutWatch(catalog, model.name, metrics)
+        predictor = Predictor(
+            triton, watch, Unserved(catalog, model), metrics, settings, model.name
+        )
         self.frames = FrameMaker(catalog, settings)
         streams = Streams(access, predictor, admission, metrics, settings)
 
@@ -93,13 +98,13 @@ class Gateway:
         add_predict_route(self.app, access, predictor, admission, settings)
         add_frame_route(self.app, access, self.frames, admission, settings)
         add_label_route(self.app, access, catalog, settings)
-        add_session_routes(self.app, access, catalog, settings)
+        add_session_routes(self.app, access, catalog, settings, model.name)
         add_page(self.app)
         self.app.add_api_websocket_route("/v1/stream", streams.serve)
         # Without the catalog, predictions go on for as long as known keys are valid.
         keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)
         readiness = install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
-        methods = GrpcMethods(access, predictor, admission, triton, metrics, settings)
+        methods = GrpcMethods(access, predictor, admission, triton, metrics, settings, model.name)
         self.door = GrpcDoor(methods, readiness, metrics.requests, settings)
 
         @self.app.get("/metrics", include_in_schema=False)

@@ -63,6 +63,7 @@ class GrpcMethods:
         triton: TritonChannel,
         metrics: GatewayMetrics,
         settings: Settings,
+        model_name: str,
     ) -> None:
         self._access = access
         self._predictor = predictor
@@ -70,6 +71,7 @@ class GrpcMethods:
         self._triton = triton
         self._metrics = metrics
         self._settings = settings
+        self._model_name = model_name
         # A message is in memory before its length is known.
         self._reading = Line(Shares(max(2, MAX_HELD_BYTES // max_message_bytes(settings))))
 
@@ -107,7 +109,7 @@ class GrpcMethods:
         principal = await self._admit(call)
         with self._admission.held_bytes(principal.name) as held:
             request = parsed(kind, await self._message(call, principal.name, held))
-        check_model(request.name, request.version, self._settings.model_name)
+        check_model(request.name, request.version, self._model_name)
         allowed_s = min(STATUS_TIMEOUT_S, call.left_s())
         return await self._triton.describe(what, request.name, allowed_s)
 
@@ -117,7 +119,7 @@ class GrpcMethods:
         with self._admission.held_bytes(client) as held:
             message = await self._message(call, client, held)
             request = parsed(service_pb2.ModelInferRequest, message)
-            check_model(request.model_name, request.model_version, self._settings.model_name)
+            check_model(request.model_name, request.model_version, self._model_name)
             asked = read_infer(request)
             allowed_s = min(self._settings.gateway_deadline_s, call.left_s())
             ask = Ask(

@@ -96,6 +96,7 @@ class Predictor:
         unserved: Unserved,
         metrics: GatewayMetrics,
         settings: Settings,
+        model_name: str,
         task: str = FIRST_TASK,
     ) -> None:
         self._serving = serving(task)
@@ -103,10 +104,10 @@ class Predictor:
         self._watch = watch
         self._unserved = unserved
         self._metrics = metrics
-        self._model = settings.model_name
+        self._model = model_name
         self._max_bytes = settings.max_predicted_image_bytes
         self._max_pixels = settings.max_predicted_image_pixels
-        self._candidate = settings.model_name + CANDIDATE_SUFFIX
+        self._candidate = model_name + CANDIDATE_SUFFIX
         self._turns = Line(Windows(settings.gateway_max_costly or max(1, usable_cores() // 2)))
         self._breakers = Breakers(
             lambda: CircuitBreaker(

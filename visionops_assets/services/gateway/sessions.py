@@ -52,7 +52,9 @@ class SignedIn(Record):
     version_url: str | None
 
 
-def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings: Settings) -> None:
+def add_session_routes(
+    app: FastAPI, access: Access, catalog: Catalog, settings: Settings, model_name: str
+) -> None:
     """Add the routes. They are the page's own, and not part of the documented API."""
 
     def exchange(secret: SecretStr) -> tuple[Principal, SecretStr]:
@@ -79,13 +81,13 @@ def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings:
             key = SecretStr(said.key.get_secret_value().strip() if said.key else "")
             principal = await access.admit(request, key.get_secret_value(), Scope.PREDICT)
         cookies.keep(response, request, key, SESSION_LIFETIME)
-        return _signed_in(principal, settings)
+        return _signed_in(principal, settings, model_name)
 
     @app.get(SESSION_PATH, include_in_schema=False)
     async def who_is_signed_in(
         principal: Annotated[Principal, Depends(access.require(Scope.PREDICT))],
     ) -> SignedIn:
-        return _signed_in(principal, settings)
+        return _signed_in(principal, settings, model_name)
 
     @app.delete(SESSION_PATH, status_code=HTTPStatus.NO_CONTENT, include_in_schema=False)
     async def sign_out(
@@ -100,16 +102,16 @@ def add_session_routes(app: FastAPI, access: Access, catalog: Catalog, settings:
             _log.warning("The key of a session could not be revoked: the catalog does not answer.")
 
 
-def _signed_in(principal: Principal, settings: Settings) -> SignedIn:
+def _signed_in(principal: Principal, settings: Settings, model_name: str) -> SignedIn:
     return SignedIn(
         name=principal.name,
         may_label=principal.may(Scope.LABEL),
-        model_name=settings.model_name,
-        version_url=version_url(settings),
+        model_name=model_name,
+        version_url=version_url(settings, model_name),
     )
 
 
-def version_url(settings: Settings) -> str | None:
+def version_url(settings: Settings, model_name: str) -> str | None:
     """Return MLflow's page of a version, if MLflow is on this machine, else None.
 
     On a cluster the settings hold a name that browsers do not know. Credentials that they hold are
@@ -118,5 +120,5 @@ def version_url(settings: Settings) -> str | None:
     address = urlsplit(settings.mlflow_tracking_uri)
     if address.hostname not in LOOPBACK_HOSTS:
         return None
-    page = mlflow_page(settings, f"/models/{settings.model_name}/versions/{{version}}")
+    page = mlflow_page(settings, f"/models/{model_name}/versions/{{version}}")
     return without_credentials(page)

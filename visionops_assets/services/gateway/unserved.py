@@ -10,7 +10,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.next_steps import why_nothing_serves
 from visionops_assets.catalog.standing import model_standing
 from visionops_assets.errors import NoModelServedError
-from visionops_assets.settings import Settings
+from visionops_assets.models import ModelDeclaration
 
 KEPT_S = 5.0
 """An answer is repeated for this time: requests without an answer must cost little."""
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 class Unserved:
     """Says why no version of the model serves, and what to do."""
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, model: ModelDeclaration) -> None:
         self._catalog = catalog
-        self._settings = settings
+        self._model = model
         self._said = UNKNOWN
         self._asked_at_s: float | None = None
         self._asking = asyncio.Lock()
@@ -40,7 +40,7 @@ class Unserved:
     def _ask(self) -> str:
         try:
             with self._catalog.begin() as session:
-                standing = model_standing(session, self._settings.model_name, self._settings)
+                standing = model_standing(session, self._model)
         except Exception:  # After any error here the client is still told that no model serves.
             _log.exception("Why no model serves could not be asked.")
             return UNKNOWN

@@ -10,6 +10,7 @@ from visionops_assets.catalog.damage import announced_anew, make_again
 from visionops_assets.catalog.datasets import add_snapshot, snapshots_newest_first
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
+from visionops_assets.models import default_model
 from visionops_assets.resources.columns import shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -49,9 +50,9 @@ SAMPLE_FRAMES = 40
     metadata=shown(MEMBERS),
     code_version=code_version(
         "datasets",
-        load_settings().spec,
-        load_settings().holdout_percent,
-        load_settings().min_holdout_per_class,
+        default_model().frames,
+        default_model().snapshots.holdout_percent,
+        default_model().snapshots.min_holdout_per_class,
     ),
     kinds={"numpy", "parquet", "s3"},
     owners=OWNERS,
@@ -71,8 +72,7 @@ def dataset_snapshot(
     there are more, and frames of damaged shards until they are made again. Only a snapshot that
     passes its checks enters the catalog and is trained on.
     """
-    settings = load_settings()
-    spec = settings.spec
+    spec, split = default_model().frames, default_model().snapshots
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
     labels = labels.sort_values("frame_id", ignore_index=True)
@@ -86,14 +86,14 @@ def dataset_snapshot(
         is_whole = ~labels["shard_key"].isin(damaged)
         labels, images = only_whole(labels, is_whole, known), images[is_whole]
     sides = sides_of(snapshots, object_store, made_again & set(labels["media_id"]))
-    members = assign_splits(labels, settings.holdout_percent, sides)
-    stray = stray_classes(members, known, settings.min_holdout_per_class)
+    members = assign_splits(labels, split.holdout_percent, sides)
+    stray = stray_classes(members, known, split.min_holdout_per_class)
     labelled_frames = len(labels)
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
         is_kept = ~labels["label"].isin(stray)
         labels, images = labels[is_kept], images[is_kept]
-        members = assign_splits(labels, settings.holdout_percent, sides)
+        members = assign_splits(labels, split.holdout_percent, sides)
     snapshot_id = snapshot_id_of(members, spec)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
     counts = members["split"].value_counts()
@@ -108,7 +108,7 @@ def dataset_snapshot(
         left_out_frames=labelled_frames - len(labels),
         object_prefix=snapshot_prefix(snapshot_id),
     )
-    if is_sound(members, settings.min_holdout_per_class):
+    if is_sound(members, split.min_holdout_per_class):
         with catalog.begin() as session:
             is_new = add_snapshot(session, snapshot)
         context.log.info("Snapshot %s %s", snapshot_id, "is new" if is_new else "exists already")
@@ -159,7 +159,7 @@ def every_class_is_held_out(dataset_snapshot: pd.DataFrame) -> dg.AssetCheckResu
     not enter the catalog, so nothing is trained on it, and it is cut again when more labels have
     come.
     """
-    minimum = load_settings().min_holdout_per_class
+    minimum = default_model().snapshots.min_holdout_per_class
     short = classes_short_of_holdout(dataset_snapshot, minimum)
     return dg.AssetCheckResult(
         passed=not short,

@@ -22,8 +22,8 @@ from visionops_assets.catalog.decisions import (
     newest_decision,
     newest_retraining,
 )
+from visionops_assets.models import ModelDeclaration, default_model
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.attempts import (
     BUILD_DATASET,
     CUTTING,
@@ -32,7 +32,7 @@ from visionops_assets.stages.attempts import (
     is_under_way,
 )
 from visionops_assets.stages.datasets.members import assign_splits, what_is_missing
-from visionops_assets.stages.datasets.readiness import groups_per_class, why_wait
+from visionops_assets.stages.datasets.readiness import why_wait
 
 WORK_TAG = "visionops/work"
 STEPS = 10
@@ -61,16 +61,16 @@ def new_labels(
     Level-triggered: it compares the catalog with the newest snapshot, so nothing is missed between
     ticks. A snapshot that failed its checks is tried again when more labels have come.
     """
-    settings = load_settings()
+    model = default_model()
     with catalog.begin() as session:
-        backlog = label_backlog(session, settings.spec.spec_id)
-        retraining = newest_retraining(session, settings.model_name, settings.retrain_max_s)
-        is_arbiters = _is_about_to_decide(session, settings, backlog.new_frames)
+        backlog = label_backlog(session, model.frames.spec_id)
+        retraining = newest_retraining(session, model.name, model.retraining.max_s)
+        is_arbiters = _is_about_to_decide(session, model.name, backlog.new_frames)
         is_first = newest_snapshot(session) is None
     is_awaited = (
         retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
     )
-    reason = why_wait(backlog, settings, is_retraining=is_awaited, is_arbiters=is_arbiters)
+    reason = why_wait(backlog, model.snapshots, is_retraining=is_awaited, is_arbiters=is_arbiters)
     reason = reason or what_is_under_way(context.instance, is_awaited)
     if reason:
         return dg.SensorResult(skip_reason=reason)
@@ -78,16 +78,16 @@ def new_labels(
     if retraining is not None and is_awaited:
         # One snapshot per decision, however many labels come while its run waits.
         work += f"-decision-{retraining.decision.decision_id}"
-    elif backlog.new_frames < settings.snapshot_min_new_labels:
+    elif backlog.new_frames < model.snapshots.min_new_labels:
         # After a pause: few labels may make up for those that a cut lacked.
         work += f"-of-{backlog.new_frames}"
     else:
-        step = math.ceil(settings.snapshot_min_new_labels / STEPS)
+        step = math.ceil(model.snapshots.min_new_labels / STEPS)
         work += f"-{backlog.new_frames // step}"
     attempt = due_attempt(context.instance, {WORK_TAG: work}, time.time())
     if attempt is None:
         return dg.SensorResult(skip_reason=f"{work} needs no further run now.")
-    if is_first and not is_awaited and (missing := _missing_for_a_first(catalog, settings)):
+    if is_first and not is_awaited and (missing := _missing_for_a_first(catalog, model)):
         return dg.SensorResult(skip_reason=missing)
     request = dg.RunRequest(run_key=f"{work}-attempt-{attempt}", tags={WORK_TAG: work})
     return dg.SensorResult(run_requests=[request])
@@ -106,15 +106,16 @@ def what_is_under_way(instance: dg.DagsterInstance, is_awaited: bool) -> str | N
     return None
 
 
-def _is_about_to_decide(session: Session, settings: Settings, new_frames: int) -> bool:
-    decision = newest_decision(session, settings.model_name)
+def _is_about_to_decide(session: Session, model_name: str, new_frames: int) -> bool:
+    decision = newest_decision(session, model_name)
     return decision is not None and may_decide_anew(decision, new_frames, now(session))
 
 
-def _missing_for_a_first(catalog: Catalog, settings: Settings) -> str | None:
+def _missing_for_a_first(catalog: Catalog, model: ModelDeclaration) -> str | None:
     """Say which labels a first snapshot lacks: cut without them, it could not be trained on."""
     with catalog.begin() as session:
-        rows = labelled_frames(session, settings.spec.spec_id, now(session))
+        rows = labelled_frames(session, model.frames.spec_id, now(session))
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
-    members = assign_splits(labels, settings.holdout_percent)
-    return what_is_missing(members, settings.min_holdout_per_class, groups_per_class(settings))
+    split = model.snapshots
+    members = assign_splits(labels, split.holdout_percent)
+    return what_is_missing(members, split.min_holdout_per_class, split.groups_per_class)

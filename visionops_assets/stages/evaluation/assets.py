@@ -11,6 +11,7 @@ from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.standing import model_standing
 from visionops_assets.contracts import Candidate, GateVerdict
+from visionops_assets.models import ModelDeclaration, default_model, find_model
 from visionops_assets.monitoring.reference_files import (
     Reference,
     choose_frames,
@@ -62,13 +63,13 @@ GATE_TAG = "visionops/gate"
 MISTAKES_SHOWN = 24
 
 
-def rule_of(settings: Settings) -> GateRule:
-    """Return the limits that are set."""
+def rule_of(model: ModelDeclaration) -> GateRule:
+    """Return the limits that are declared."""
     return GateRule(
-        min_margin=settings.gate_min_margin,
-        max_regression=settings.gate_max_regression,
-        min_accuracy=settings.gate_min_accuracy,
-        holdout_percent=settings.holdout_percent,
+        min_margin=model.gate.min_margin,
+        max_regression=model.gate.max_regression,
+        min_accuracy=model.gate.min_accuracy,
+        holdout_percent=model.snapshots.holdout_percent,
     )
 
 
@@ -76,7 +77,7 @@ def rule_of(settings: Settings) -> GateRule:
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
-    code_version=code_version("evaluation", rule_of(load_settings())),
+    code_version=code_version("evaluation", rule_of(default_model())),
     kinds={"pytorch", "mlflow", "postgres"},
     owners=OWNERS,
 )
@@ -102,7 +103,10 @@ def model_evaluation(
     answers = answer(tracking, trained_model.mlflow_run_id, holdout)
     champion_answers = champion_answers_of(tracking, current, trained_model, holdout)
     verdict = judge(
-        trained_model, _of_holdout(holdout, answers), champion_answers, rule_of(settings)
+        trained_model,
+        _of_holdout(holdout, answers),
+        champion_answers,
+        rule_of(find_model(trained_model.model_name)),
     )
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
@@ -170,7 +174,7 @@ def gate(model_evaluation: GateVerdict, catalog: dg.ResourceParam[Catalog]) -> d
 def _next_step(catalog: Catalog, verdict: GateVerdict) -> str:
     """Say what to do about a version, as `visionops models show` does."""
     with catalog.begin() as session:
-        standing = model_standing(session, verdict.model_name, load_settings())
+        standing = model_standing(session, find_model(verdict.model_name))
     judged = standing.find(verdict.model_version)
     return next_step(judged, standing) if judged else "Its verdict is not in the catalog."
 

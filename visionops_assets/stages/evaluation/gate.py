@@ -159,7 +159,7 @@ def _findings(
         )
         yield from _failed_classes(answers, champion.correct)
     if rule.min_accuracy is not None:
-        asked = f"VISIONOPS_GATE_MIN_ACCURACY asks for at least {rule.min_accuracy:g}"
+        asked = f"gate.min_accuracy asks for at least {rule.min_accuracy:g}"
         yield _by_accuracy(share, rule.min_accuracy, asked)
 
 

@@ -15,6 +15,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.processing import FrameRecord, Processed, commit_frames
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
+from visionops_assets.models import default_model
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -56,7 +57,7 @@ COLUMNS = columns(
     partitions_def=media_batches,
     io_manager_key="tables",
     metadata=shown(COLUMNS),
-    code_version=code_version("frames", load_settings().spec),
+    code_version=code_version("frames", default_model().frames),
     kinds={"opencv", "ffmpeg", "s3", "postgres"},
     owners=OWNERS,
 )
@@ -75,7 +76,7 @@ def processed_frames(
     """
     started = time.monotonic()
     settings = load_settings()
-    spec = settings.spec
+    spec = default_model().frames
     writer = ShardWriter(object_store, spec, context.partition_key, settings.shard_max_bytes)
     shown: list[bytes] = []
     processed: list[Processed] = []

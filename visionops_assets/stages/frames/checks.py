@@ -8,8 +8,8 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.processing import recent_frames
+from visionops_assets.models import default_model
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import load_settings
 from visionops_assets.stages.frames.assets import processed_frames
 from visionops_assets.vision.monitoring.quality import FRAME_MEASURES
 from visionops_assets.vision.monitoring.sources import Complaint, frozen, shows_nothing
@@ -40,7 +40,7 @@ _JUDGES: dict[str, tuple[str, Callable[[pd.DataFrame], Sequence[Complaint]]]] = 
 def sources(catalog: dg.ResourceParam[Catalog]) -> Iterator[dg.AssetCheckResult]:
     """Look at the frames of the hour. A camera's fault is a warning, and stops no other's files."""
     with catalog.begin() as session:
-        rows = recent_frames(session, load_settings().spec.spec_id, LOOKED_AT, MOST_FRAMES)
+        rows = recent_frames(session, default_model().frames.spec_id, LOOKED_AT, MOST_FRAMES)
     frames = pd.DataFrame(
         [(source, look, *quality) for source, look, quality in rows],
         columns=["source", "perceptual_hash", *FRAME_MEASURES],

@@ -8,9 +8,9 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import labelled_frames, now
+from visionops_assets.models import default_model
 from visionops_assets.resources.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import load_settings
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, table
 
@@ -44,7 +44,7 @@ def labels(
     context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Newest label of every labelled frame, as of one watermark; one row per frame."""
-    spec = load_settings().spec
+    spec = default_model().frames
     with catalog.begin() as session:
         watermark = now(session)
         rows = labelled_frames(session, spec.spec_id, watermark)

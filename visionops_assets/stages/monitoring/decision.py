@@ -18,12 +18,12 @@ from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.contracts import Outcome
+from visionops_assets.models import ModelDeclaration, default_model
 from visionops_assets.monitoring import arbiter
 from visionops_assets.monitoring.asking import choose
 from visionops_assets.monitoring.gathering import Gathered, gather
 from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring.drift import data_drift
 from visionops_assets.stages.monitoring.performance import model_performance
 from visionops_assets.stages.partitions import HOURLY, OWNERS
@@ -68,20 +68,20 @@ def retrain_decision(
     Each decision is a row of the catalog with its reason and evidence, and never changes. Without a
     champion there is nothing to decide, and no row.
     """
-    settings = load_settings()
+    model = default_model()
     with catalog.begin() as session:
-        lock_decisions(session, settings.model_name)
-        release = champion(session, settings.model_name)
+        lock_decisions(session, model.name)
+        release = champion(session, model.name)
         if release is None:
-            reason = f"No version of {settings.model_name} was released yet."
+            reason = f"No version of {model.name} was released yet."
             return dg.MaterializeResult(
                 metadata={"outcome": Outcome.WAIT.value, "reason": reason},
-                data_version=_data_version(session, settings.model_name),
+                data_version=_data_version(session, model.name),
             )
-        closed = close_batches(session, release, settings.labelling_batch_max_age_s)
-        gathered = gather(session, release, settings)
-        decision = _decide(session, release, gathered, settings, context.run.run_id)
-        version = _data_version(session, settings.model_name)
+        closed = close_batches(session, release, model.labelling.batch_max_age_s)
+        gathered = gather(session, release, model)
+        decision = _decide(session, release, gathered, model, context.run.run_id)
+        version = _data_version(session, model.name)
     context.log.info("Decided to %s: %s", decision.outcome.replace("_", " "), decision.reason)
     context.instance.add_run_tags(context.run.run_id, {DECISION_TAG: decision.outcome})
     for batch_id in closed:
@@ -90,10 +90,10 @@ def retrain_decision(
 
 
 def _decide(
-    session: Session, release: Release, gathered: Gathered, settings: Settings, run_id: str
+    session: Session, release: Release, gathered: Gathered, model: ModelDeclaration, run_id: str
 ) -> Decision:
     """Add the decision, and the batch that it opens, in one transaction."""
-    decided = arbiter.decide(gathered.facts, arbiter.Rule.of(settings, gathered.min_accuracy))
+    decided = arbiter.decide(gathered.facts, arbiter.Rule.of(model, gathered.min_accuracy))
     look_again_at = None
     if decided.look_again_in_s is not None:
         look_again_at = now(session) + timedelta(seconds=decided.look_again_in_s)
@@ -107,7 +107,7 @@ def _decide(
         dagster_run_id=run_id,
     )
     if decided.outcome is Outcome.ASK_FOR_LABELS:
-        chosen = choose(gathered.askable, settings.labelling_batch_size, decision.decision_id)
+        chosen = choose(gathered.askable, model.labelling.batch_size, decision.decision_id)
         open_batch(session, decision, chosen)
     return decision
 

@@ -17,12 +17,12 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import DriftWindow, Release
 from visionops_assets.errors import DamagedArtifactError
+from visionops_assets.models import default_model, monitoring_of
 from visionops_assets.monitoring.comparing import Compared, compare
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -63,22 +63,22 @@ def data_drift(
     may ask for labels, and never retrains because of it. With too few predictions, without a
     reference, or with a damaged one, a model has no rows, and `models` says why.
     """
-    settings = load_settings()
+    model_name = default_model().name
     rows, notes = [], {}
     shown: Compared | None = None
     with catalog.begin() as session:
         for release in monitored_releases(session):
-            compared, note = _compare(session, object_store, release, settings)
+            compared, note = _compare(session, object_store, release)
             notes[release.model_name] = note
             context.log.info("%s, version %d: %s", release.model_name, release.model_version, note)
             if compared is None:
                 continue
             rows.append(_rows_of(release, compared))
-            if shown is None or release.model_name == settings.model_name:
+            if shown is None or release.model_name == model_name:
                 shown = compared
     results = frame_of(chain.from_iterable(rows), COLUMNS)
     metadata: dict[str, Any] = {
-        "result": notes.get(settings.model_name, "Nothing is released."),
+        "result": notes.get(model_name, "Nothing is released."),
         "models": dg.MetadataValue.json(notes),
         "tests": table(results),
     }
@@ -100,12 +100,13 @@ def choose(seen: list[Observation], most: int) -> list[Observation]:
 
 
 def _compare(
-    session: Session, object_store: ObjectStore, release: Release, settings: Settings
+    session: Session, object_store: ObjectStore, release: Release
 ) -> tuple[Compared | None, str]:
     """Compare a release with its reference and note the result; return it, or why not, in words."""
-    seen = newest_observations(session, release, settings.monitoring_window_predictions)
-    if len(seen) < settings.drift_min_predictions:
-        least = settings.drift_min_predictions
+    limits = monitoring_of(release.model_name)
+    seen = newest_observations(session, release, limits.window_predictions)
+    if len(seen) < limits.drift_min_predictions:
+        least = limits.drift_min_predictions
         return None, f"Too few: {len(seen)} predictions, {least} are compared."
     try:
         reference = read_reference(object_store, release.model_name, release.model_version)
@@ -118,7 +119,7 @@ def _compare(
     embeddings = embeddings_of(session, [one.prediction_id for one in chosen], size)
     if len(embeddings) < MIN_EMBEDDINGS:
         return None, f"Nearly no prediction has an embedding of {size} numbers, as the reference."
-    compared = compare(reference, seen, embeddings, settings.drift_significance)
+    compared = compare(reference, seen, embeddings, limits.drift_significance)
     session.add(
         DriftWindow(
             model_name=release.model_name,

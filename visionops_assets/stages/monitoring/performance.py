@@ -17,12 +17,12 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.errors import DamagedArtifactError
+from visionops_assets.models import default_model, monitoring_of
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.monitoring.scoring import indices_of, measure
 from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
@@ -82,9 +82,9 @@ def model_performance(
     without predictions has no row; one without a reference, or with a damaged one, has no estimate,
     and `notes` says so.
     """
-    settings = load_settings()
+    model_name = default_model().name
     with catalog.begin() as session:
-        measured, notes = _measure_all(session, object_store, settings)
+        measured, notes = _measure_all(session, object_store)
         for note in notes:
             context.log.info("%s", note)
         windows = [one.window for one in measured]
@@ -97,7 +97,7 @@ def model_performance(
         }
         if measured:
             shown = next(
-                (one for one in measured if one.window.model_name == settings.model_name),
+                (one for one in measured if one.window.model_name == model_name),
                 measured[0],
             )
             history = accuracy_history(session, shown.window.model_name, WINDOWS_SHOWN)
@@ -105,13 +105,12 @@ def model_performance(
     return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
 
 
-def _measure_all(
-    session: Session, object_store: ObjectStore, settings: Settings
-) -> tuple[list[Measured], list[str]]:
+def _measure_all(session: Session, object_store: ObjectStore) -> tuple[list[Measured], list[str]]:
     """Measure each release that has predictions; say of the others why not, and what is missing."""
     measured, notes = [], []
     for release in monitored_releases(session):
-        seen = newest_observations(session, release, settings.monitoring_window_predictions)
+        window = monitoring_of(release.model_name).window_predictions
+        seen = newest_observations(session, release, window)
         if not seen:
             notes.append(f"No prediction of {_named(release)} yet.")
             continue

@@ -17,9 +17,10 @@ from visionops_assets.catalog.predictions import (
     set_next_offset,
 )
 from visionops_assets.catalog.releases import champion
+from visionops_assets.models import ModelDeclaration, default_model
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import WATCHING, is_under_way, was_cancelled
 from visionops_assets.stages.log_reading import LogReading
 
@@ -57,7 +58,7 @@ def new_predictions(
     The sensor asks at most once per `monitoring_interval_s`. The cursor holds the time of the last
     request, and the newest label at that time.
     """
-    settings = load_settings()
+    settings, model = load_settings(), default_model()
     last = json.loads(context.cursor or '{"asked_at_s": 0, "label_id": 0}')
     waited_s = time.time() - last["asked_at_s"]
     if waited_s < settings.monitoring_interval_s:
@@ -70,8 +71,8 @@ def new_predictions(
         return dg.SensorResult(skip_reason=said)
     with catalog.begin() as session:
         label_id = newest_prediction_label_id(session)
-        is_due = _retraining_is_due(session, settings)
-        is_serving = champion(session, settings.model_name) is not None
+        is_due = _retraining_is_due(session, model)
+        is_serving = champion(session, model.name) is not None
     is_due = is_due or (is_serving and is_hourly_due) or label_id != last["label_id"]
     if not (is_due or _predictions_wait(broker, catalog, context.log)):
         return dg.SensorResult(skip_reason="No new prediction, and no new label for one.")
@@ -82,12 +83,12 @@ def new_predictions(
     )
 
 
-def _retraining_is_due(session: Session, settings: Settings) -> bool:
-    decision = newest_decision(session, settings.model_name)
+def _retraining_is_due(session: Session, model: ModelDeclaration) -> bool:
+    decision = newest_decision(session, model.name)
     if decision is None or not waits_to_retrain(decision):
         return False
     # This counts all labelled frames: too dear to do every ten seconds.
-    new_frames = label_backlog(session, settings.spec.spec_id).new_frames
+    new_frames = label_backlog(session, model.frames.spec_id).new_frames
     return may_decide_anew(decision, new_frames, now(session))
 
 

@@ -5,9 +5,9 @@ import dagster as dg
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.errors import NotFoundError
+from visionops_assets.models import default_model
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.resources.tracking import CHAMPION_ALIAS, Tracking
-from visionops_assets.settings import load_settings
 
 
 @dg.sensor(
@@ -27,7 +27,7 @@ def champion_alias(
 
     Apart from `serving_convergence`, which must not wait for an MLflow that hangs.
     """
-    model_name = load_settings().model_name
+    model_name = default_model().name
     try:
         # First the alias: a release between the two questions is then told of, and not undone.
         named = tracking.champion_version(model_name)

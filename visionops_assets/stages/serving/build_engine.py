@@ -16,6 +16,7 @@ import typer
 
 from visionops_assets.contracts import Artifact, ArtifactReport, ModelCard
 from visionops_assets.errors import VisionOpsError
+from visionops_assets.models import find_model
 from visionops_assets.releasing.engines import (
     PLAN_FILE,
     RECORDS,
@@ -27,7 +28,6 @@ from visionops_assets.releasing.exports import FILE_BY_ARTIFACT, read_export
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import read_snapshot
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.settings import load_settings
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings, write_timings
@@ -63,6 +63,7 @@ def build_engines(
     target, records = this_target(), []
     exported, files = read_export(object_store, model_name, model_version)
     snapshot = read_snapshot(object_store, exported.snapshot_id)
+    most = find_model(model_name).serving.max_accuracy_drop
     run_id = tracking.version_run_id(model_name, model_version)
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
@@ -78,7 +79,7 @@ def build_engines(
                 calibrate(source, card, snapshot, graph, runtime="tensorrt")
             built = build_engine(graph, card.spec.size_px, read_timings(object_store, target))
             write_timings(object_store, target, built.timing_cache)
-            report = _compared(precision, built.plan, card, reference)
+            report = _compared(precision, built.plan, card, reference, most)
             key = target.engine_key(precision)
             record = record_of(key, exported, SOURCE_FILE, built.plan, report)
             write_engine(object_store, record, built.plan)
@@ -87,10 +88,10 @@ def build_engines(
 
 
 def _compared(
-    precision: EnginePrecision, plan: bytes, card: ModelCard, reference: Reference
+    precision: EnginePrecision, plan: bytes, card: ModelCard, reference: Reference, most: float
 ) -> ArtifactReport:
     artifact = Artifact(f"tensorrt-{precision}")
-    bound = bound_of(artifact, load_settings())
+    bound = bound_of(artifact, most)
     report, _ = reference.report(
         artifact, PLAN_FILE, Engine(plan, card, network_outputs(card.task)).predict, bound
     )

@@ -11,10 +11,11 @@ from visionops_assets.catalog.engines import EngineState, engines_of, note_engin
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import EngineRow
 from visionops_assets.errors import ReleaseError
+from visionops_assets.models import default_model
 from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.settings import Settings, load_settings
+from visionops_assets.settings import load_settings
 from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
@@ -50,7 +51,7 @@ NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
     deps=["exported_model"],
     metadata=shown(COLUMNS),
     code_version=code_version(
-        "serving", load_settings().k8s_trainer_image, load_settings().engine_precision
+        "serving", load_settings().k8s_trainer_image, default_model().serving.engine_precision
     ),
     kinds={"tensorrt", "kubernetes"},
     owners=OWNERS,
@@ -69,19 +70,19 @@ def engine(
     Where no kind of GPU is declared, this does nothing.
     """
     config.check()
-    settings = load_settings()
+    settings, model = load_settings(), default_model()
     if not settings.gpu_kinds:
         return dg.MaterializeResult(metadata={"outcome": NO_GPU})
-    version = config.model_version or _champion(catalog, settings)
+    version = config.model_version or _champion(catalog, model.name)
     if not version:
-        nothing = f"No version of {settings.model_name!r} was released yet."
+        nothing = f"No version of {model.name!r} was released yet."
         return dg.MaterializeResult(metadata={"outcome": nothing})
-    wanted = missing(settings, _rows(catalog, settings, version), again=config.again)
-    jobs = {gpu: job_of(settings, version, gpu, after) for gpu, after in wanted.items()}
-    failed = {}
+    wanted = missing(settings, model, _rows(catalog, model.name, version), again=config.again)
+    jobs = {gpu: job_of(settings, model, version, gpu, after) for gpu, after in wanted.items()}
+    failed, recipe = {}, recipe_of(settings, model)
     for gpu, result in build_all(kubernetes_jobs, jobs, context.log.info):
         # Each at once: the others may take an hour more.
-        _note(catalog, settings, version, gpu, result)
+        _note(catalog, model.name, recipe, version, gpu, result)
         if result.state is EngineState.FAILED:
             failed[gpu] = result.reason
     if failed:
@@ -90,32 +91,32 @@ def engine(
             f"Version {version} has no engine for {', '.join(failed)}, and ONNX serves there. "
             f"{reasons}"
         )
-    rows = _rows(catalog, settings, version)
+    rows = _rows(catalog, model.name, version)
     return dg.MaterializeResult(metadata=_metadata(version, list(wanted), list(rows.values())))
 
 
-def _champion(catalog: Catalog, settings: Settings) -> int:
+def _champion(catalog: Catalog, model_name: str) -> int:
     with catalog.begin() as session:
-        current = champion(session, settings.model_name)
+        current = champion(session, model_name)
     return current.model_version if current else 0
 
 
-def _rows(catalog: Catalog, settings: Settings, version: int) -> dict[str, EngineRow]:
+def _rows(catalog: Catalog, model_name: str, version: int) -> dict[str, EngineRow]:
     with catalog.begin() as session:
-        return {row.gpu: row for row in engines_of(session, settings.model_name, version)}
+        return {row.gpu: row for row in engines_of(session, model_name, version)}
 
 
 def _note(
-    catalog: Catalog, settings: Settings, version: int, gpu: str, result: BuildResult
+    catalog: Catalog, model_name: str, recipe: str, version: int, gpu: str, result: BuildResult
 ) -> None:
     record = result.record
     with catalog.begin() as session:
         note_engine(
             session,
-            model_name=settings.model_name,
+            model_name=model_name,
             model_version=version,
             gpu=gpu,
-            recipe=recipe_of(settings),
+            recipe=recipe,
             state=result.state,
             reason=result.reason,
             key=record.key if record else None,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from visionops_assets.catalog.engines import EngineState
 from visionops_assets.catalog.schema import EngineRow
 from visionops_assets.errors import ServerUnreachableError, SettingsError
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.releasing.engines import RECORDS, EngineRecord
 from visionops_assets.resources.kubernetes_jobs import JobProgress, JobState, KubernetesJobs
 from visionops_assets.settings import Settings
@@ -35,7 +36,7 @@ class BuildResult:
     record: EngineRecord | None = None
 
 
-def recipe_of(settings: Settings) -> str:
+def recipe_of(settings: Settings, model: ModelDeclaration) -> str:
     """Name what decides about an engine beside weights and GPU: the builder and the precision.
 
     Raises:
@@ -46,7 +47,7 @@ def recipe_of(settings: Settings) -> str:
             "VISIONOPS_ENGINE_GPUS names kinds of GPU, and VISIONOPS_K8S_TRAINER_IMAGE no image "
             "that builds engines for them. Set it to that of deploy/images/trainer.Dockerfile."
         )
-    return f"{settings.k8s_trainer_image} {settings.engine_precision}"
+    return f"{settings.k8s_trainer_image} {model.serving.engine_precision}"
 
 
 def is_missing(row: EngineRow | None, recipe: str, *, again: bool = False) -> bool:
@@ -60,10 +61,14 @@ def is_missing(row: EngineRow | None, recipe: str, *, again: bool = False) -> bo
 
 
 def missing(
-    settings: Settings, rows: Mapping[str, EngineRow], *, again: bool = False
+    settings: Settings,
+    model: ModelDeclaration,
+    rows: Mapping[str, EngineRow],
+    *,
+    again: bool = False,
 ) -> dict[str, str]:
     """Return the kinds of GPU whose engine is to be built, each with when it last ended."""
-    recipe = recipe_of(settings)
+    recipe = recipe_of(settings, model)
     return {
         gpu: row.updated_at.isoformat() if (row := rows.get(gpu)) else ""
         for gpu in settings.gpu_kinds
@@ -71,14 +76,16 @@ def missing(
     }
 
 
-def job_of(settings: Settings, model_version: int, gpu: str, after: str) -> dict[str, Any]:
+def job_of(
+    settings: Settings, model: ModelDeclaration, model_version: int, gpu: str, after: str
+) -> dict[str, Any]:
     """Return the Job that builds an engine on a kind of GPU; `after` names the result before."""
     return engine_job(
-        settings.model_name,
+        model.name,
         model_version,
         settings.k8s_trainer_image,
         gpu_product=gpu,
-        precision=settings.engine_precision,
+        precision=model.serving.engine_precision,
         after=after,
     )
 

@@ -10,6 +10,7 @@ from visionops_assets.catalog.engines import engines_of
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.errors import SettingsError
+from visionops_assets.models import ModelDeclaration, default_model
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.attempts import EXCLUSIVE_TAG, PRIORITY_TAG, due_attempt
@@ -47,25 +48,25 @@ def missing_engines(
     So it also builds for a version that was rolled back to, for a kind of GPU that was added, and
     for another TensorRT.
     """
-    settings = load_settings()
+    settings, model = load_settings(), default_model()
     if not settings.gpu_kinds:
         return dg.SkipReason(NO_GPU)
     try:
-        recipe_of(settings)
+        recipe_of(settings, model)
     except SettingsError as error:
         return dg.SkipReason(str(error))
     requests = []
-    for version in _versions(catalog, settings):
+    for version in _versions(catalog, model.name):
         with catalog.begin() as session:
-            rows = {row.gpu: row for row in engines_of(session, settings.model_name, version)}
-        if not missing(settings, rows):
+            rows = {row.gpu: row for row in engines_of(session, model.name, version)}
+        if not missing(settings, model, rows):
             continue
-        tags = {ENGINES_TAG: f"{version} {_digest(settings)}"}
+        tags = {ENGINES_TAG: f"{version} {_digest(settings, model)}"}
         attempt = due_attempt(context.instance, tags, time.time())
         if attempt is not None:
             requests.append(
                 dg.RunRequest(
-                    run_key=f"engines-{version}-{_digest(settings)}-attempt-{attempt}",
+                    run_key=f"engines-{version}-{_digest(settings, model)}-attempt-{attempt}",
                     run_config={"ops": {"engine": {"config": {"model_version": version}}}},
                     tags=tags,
                 )
@@ -75,15 +76,15 @@ def missing_engines(
     return dg.SensorResult(run_requests=requests)
 
 
-def _versions(catalog: Catalog, settings: Settings) -> list[int]:
+def _versions(catalog: Catalog, model_name: str) -> list[int]:
     """Return the champion's version, and that of the rollout under way."""
     with catalog.begin() as session:
-        current = champion(session, settings.model_name)
-        rollout = active_rollout(session, settings.model_name)
+        current = champion(session, model_name)
+        rollout = active_rollout(session, model_name)
     found = [each.model_version for each in (current, rollout) if each is not None]
     return list(dict.fromkeys(found))
 
 
-def _digest(settings: Settings) -> str:
-    decides = (settings.model_name, recipe_of(settings), *settings.gpu_kinds)
+def _digest(settings: Settings, model: ModelDeclaration) -> str:
+    decides = (model.name, recipe_of(settings, model), *settings.gpu_kinds)
     return hashlib.sha256("\n".join(decides).encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from visionops_assets.contracts import (
     ParityBound,
 )
 from visionops_assets.errors import ReleaseError
+from visionops_assets.models import find_model
 from visionops_assets.releasing.exports import EXPORT_FILE, FILE_BY_ARTIFACT, export_prefix
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import (
@@ -32,7 +33,6 @@ from visionops_assets.resources.snapshot_files import (
     read_snapshot,
 )
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.tasks.base import Outputs, Targets
 from visionops_assets.tasks.registry import judging
@@ -105,9 +105,8 @@ def targets_of(side: SnapshotFiles, card: ModelCard) -> Targets:
     return judging(card.task).targets(labels_of(side.members), card.classes)
 
 
-def bound_of(artifact: Artifact, settings: Settings) -> ParityBound:
-    """Return how far an artifact may be from PyTorch."""
-    most = settings.export_max_accuracy_drop
+def bound_of(artifact: Artifact, most: float) -> ParityBound:
+    """Return how far an artifact may be from PyTorch; `most` is the declared drop of accuracy."""
     match artifact:
         case Artifact.ONNX_FP32:
             return ParityBound(
@@ -138,7 +137,8 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
         onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
         export(module, card, onnx_path)
         calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
-        reports, parities = _compare_onnx(reference, card, folder)
+        most = find_model(candidate.model_name).serving.max_accuracy_drop
+        reports, parities = _compare_onnx(reference, card, folder, most)
         files = {file: (folder / file).read_bytes() for file in FILE_BY_ARTIFACT.values()}
         files[CARD_FILE] = card.model_dump_json(indent=2).encode()
         for file in FILE_BY_ARTIFACT.values():
@@ -157,12 +157,12 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
 
 
 def _compare_onnx(
-    reference: Reference, card: ModelCard, folder: Path
+    reference: Reference, card: ModelCard, folder: Path, most: float
 ) -> tuple[list[ArtifactReport], dict[Artifact, Parity]]:
-    settings, reports, parities = load_settings(), [], {}
+    reports, parities = [], {}
     for artifact, file in FILE_BY_ARTIFACT.items():
         predict = open_onnx(folder / file, card).predict
-        report, parity = reference.report(artifact, file, predict, bound_of(artifact, settings))
+        report, parity = reference.report(artifact, file, predict, bound_of(artifact, most))
         reports.append(report)
         parities[artifact] = parity
     return reports, parities

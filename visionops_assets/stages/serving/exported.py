@@ -13,6 +13,7 @@ from visionops_assets.contracts import (
     GateVerdict,
 )
 from visionops_assets.errors import GateRefusedError
+from visionops_assets.models import default_model, find_model
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -40,7 +41,7 @@ FIELDS = fields_of(
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
-    code_version=code_version("serving", load_settings().export_max_accuracy_drop),
+    code_version=code_version("serving", default_model().serving.max_accuracy_drop),
     kinds={"onnx", "s3", "mlflow"},
     owners=OWNERS,
     # An asset without an output is not materialized, and Dagster skips those that need it.
@@ -100,7 +101,7 @@ def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
 
     Any other artifact that does not agree is not offered for serving, and stops nothing.
     """
-    served = Artifact(f"onnx-{load_settings().serving_precision}")
+    served = Artifact(f"onnx-{find_model(exported_model.model_name).serving.precision}")
     needed = {Artifact.ONNX_FP32, served}
     unusable = [report for report in exported_model.artifacts if not report.usable]
     present = {report.artifact for report in exported_model.artifacts}
@@ -130,7 +131,7 @@ def _next_step(failed: set[Artifact], missing: set[Artifact], served: Artifact) 
     if Artifact.ONNX_FP32 in failed:
         return "That is a fault of the export: please report it. The champion serves on."
     if served in failed:
-        return "Serve another by VISIONOPS_SERVING_PRECISION=fp32, then: visionops train."
+        return "Declare `serving: {precision: fp32}`, then: visionops train."
     return f"Nothing is to be done: {served.value} is served."
 
 

@@ -13,6 +13,7 @@ from visionops_assets.catalog.releases import champion, event_of, releases_witho
 from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.contracts import Outcome
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.models import default_model
 from visionops_assets.releasing.audit import ARBITER, Order
 from visionops_assets.releasing.controller import Controller
 from visionops_assets.releasing.convergence import converge
@@ -22,7 +23,6 @@ from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.resources.triton import TritonServer
-from visionops_assets.settings import load_settings
 
 
 @dg.sensor(
@@ -44,7 +44,7 @@ def serving_convergence(
     A release that no run made, such as a rollback by `visionops releases`, becomes a
     materialization here, so that lineage shows it. The cursor is the last release reported.
     """
-    model_name = load_settings().model_name
+    model_name = default_model().name
     reported_id = int(context.cursor or 0)
     said = converge(Controller.of(catalog, object_store, triton), model_name)
     materializations, reported_id = _untold(catalog, model_name, reported_id)
@@ -65,10 +65,9 @@ def rollout_rule(
     triton: dg.ResourceParam[TritonServer],
 ) -> dg.SkipReason:
     """Judge the canary or shadow under way, and promote or end it."""
-    settings = load_settings()
     rollouts = Rollouts(Controller.of(catalog, object_store, triton))
     try:
-        return dg.SkipReason(rollouts.apply_rule(settings.model_name, RolloutRule.of(settings)))
+        return dg.SkipReason(_judged(rollouts))
     except ServerUnreachableError:
         raise
     except VisionOpsError as error:
@@ -95,12 +94,17 @@ def decided_rollback(
     """
     controller = Controller.of(catalog, object_store, triton)
     try:
-        return dg.SkipReason(roll_back_as_decided(controller, load_settings().model_name))
+        return dg.SkipReason(roll_back_as_decided(controller, default_model().name))
     except ServerUnreachableError:
         raise
     except VisionOpsError as error:
         context.log.warning("%s", error)
         return dg.SkipReason(str(error))
+
+
+def _judged(rollouts: Rollouts) -> str:
+    model = default_model()
+    return rollouts.apply_rule(model.name, RolloutRule.of(model.serving.rollouts))
 
 
 def roll_back_as_decided(controller: Controller, model_name: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate
+from visionops_assets.models import default_model
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -30,7 +31,6 @@ from visionops_assets.stages.training.description import (
 )
 from visionops_assets.stages.training.request import (
     newer_snapshot,
-    recipe_settings,
     wanted_snapshot,
 )
 from visionops_assets.vision.plots import training_curves
@@ -54,7 +54,7 @@ ROOT_RUN_TAG = "dagster_root_run_id"
     group_name="model",
     io_manager_key="records",
     metadata=shown(FIELDS),
-    code_version=code_version("training", recipe_settings(load_settings())),
+    code_version=code_version("training", default_model().training),
     deps=["dataset_snapshot"],
     kinds={"pytorch", "mlflow"},
     owners=OWNERS,
@@ -76,7 +76,7 @@ def trained_model(
     checksums are tags; the version is tagged with snapshot, spec, seed, code version and Dagster
     run. A retried run takes the version that its first attempt registered.
     """
-    model_name = load_settings().model_name
+    model_name = default_model().name
     config.check()
     check_run(context.run.run_config)
     with catalog.begin() as session:
@@ -123,8 +123,8 @@ def _train(
     # Importing PyTorch takes two seconds, and most runs do not train.
     from visionops_assets.stages.training import fitting  # noqa: PLC0415
 
-    settings = load_settings()
-    training = fitting.training_recipe(settings, config)
+    settings, model = load_settings(), default_model()
+    training = fitting.training_recipe(model.training, config)
     tags = origin | {
         "spec_id": snapshot.spec_id,
         "seed": str(training.seed),
@@ -132,17 +132,17 @@ def _train(
         "dagster_run_id": context.run.run_id,
     }
     told = origin_of(settings, snapshot, context.run.run_id)
-    name = run_name(settings, snapshot, context.run.run_id)
+    name = run_name(model.name, snapshot, context.run.run_id)
     noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
-    with training_run(tracking, context, settings.model_name, name, noted) as run:
-        run.log_dataset(*dataset_of(settings, snapshot))
+    with training_run(tracking, context, model.name, name, noted) as run:
+        run.log_dataset(*dataset_of(settings, model.name, snapshot))
         trained = fitting.fit(context, run, snapshot, training, object_store)
         run.log_params(fitting.parameters(training, trained.budget, snapshot))
         curves = training_curves(trained.history, trained.score)
         fitting.log_model(run, trained, curves)
     score = trained.best.validation_score
     told = f"{told} Validation {trained.score} {score:.4f}."
-    model_version = tracking.register(settings.model_name, run.run_id, tags, told)
+    model_version = tracking.register(model.name, run.run_id, tags, told)
     return _result(
         tracking,
         _candidate(snapshot, model_version, run.run_id),
@@ -163,7 +163,7 @@ def _rounds(trained: "TrainedModel") -> pd.DataFrame:
 
 def _candidate(snapshot: Snapshot, model_version: int, mlflow_run_id: str) -> Candidate:
     return Candidate(
-        model_name=load_settings().model_name,
+        model_name=default_model().name,
         model_version=model_version,
         mlflow_run_id=mlflow_run_id,
         snapshot_id=snapshot.snapshot_id,

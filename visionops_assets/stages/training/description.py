@@ -13,9 +13,9 @@ NOTE_TAG = "mlflow.note.content"
 """Tag that MLflow shows as the description of a run."""
 
 
-def run_name(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
+def run_name(model_name: str, snapshot: Snapshot, dagster_run_id: str) -> str:
     """Name an MLflow run by the model, the snapshot and the Dagster run."""
-    return f"{settings.model_name} {snapshot.snapshot_id} run {dagster_run_id[:8]}"
+    return f"{model_name} {snapshot.snapshot_id} run {dagster_run_id[:8]}"
 
 
 def origin_of(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
@@ -31,10 +31,12 @@ def origin_of(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> st
     )
 
 
-def dataset_of(settings: Settings, snapshot: Snapshot) -> tuple[str, str, str, dict[str, int]]:
+def dataset_of(
+    settings: Settings, model_name: str, snapshot: Snapshot
+) -> tuple[str, str, str, dict[str, int]]:
     """Return the snapshot as MLflow knows datasets: name, digest, address, counts."""
     return (
-        f"{settings.model_name} frames",
+        f"{model_name} frames",
         snapshot.snapshot_id,
         f"s3://{settings.s3_bucket}/{snapshot.object_prefix}",
         {

@@ -12,48 +12,42 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import IDENTITY
+from visionops_assets.models.sections import Training
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import TRAIN, labels_of, read_snapshot
 from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
-from visionops_assets.settings import Settings, usable_cores
+from visionops_assets.settings import usable_cores
 from visionops_assets.stages.model_files import FILES, WEIGHTS_FILE, checksums_in
 from visionops_assets.stages.requests import TrainingRequest
 from visionops_assets.tasks.registry import judging
 from visionops_assets.tasks.running import lesson_of
 from visionops_assets.tasks.signature import signature_of
 from visionops_assets.vision.inference import save_weights
-from visionops_assets.vision.recipe import Augmentation, Budget, RoundResult, TrainingConfig
+from visionops_assets.vision.recipe import Budget, RoundResult, TrainingConfig
 from visionops_assets.vision.training import TrainedModel, train
 
 
-def training_recipe(settings: Settings, request: TrainingRequest) -> TrainingConfig:
-    """Return the recipe of the settings, with the changes of the request."""
+def training_recipe(declared: Training, request: TrainingRequest) -> TrainingConfig:
+    """Return the declared recipe, with the changes of the request."""
     recipe = TrainingConfig(
-        architecture=request.network or settings.training_architecture,
-        steps=request.steps or settings.training_steps,
-        augmentation=Augmentation(
-            crop=settings.augment_crop,
-            shift=settings.augment_shift,
-            zoom=settings.augment_zoom,
-            rotation_deg=settings.augment_rotation_deg,
-            brightness=settings.augment_brightness,
-            colour=settings.augment_colour,
-            flip=settings.augment_flip,
-        ),
-        seed=settings.training_seed,
+        architecture=request.network or declared.network,
+        steps=request.steps or declared.steps,
+        augmentation=declared.augment,
+        seed=declared.seed,
         # The same number in a Dagster run as by hand, whatever limits the process was started with.
         threads=usable_cores(),
     )
-    rate = request.learning_rate or settings.training_learning_rate
+    rate = request.learning_rate or declared.learning_rate
     return replace(recipe, learning_rate=rate) if rate else recipe
 
 
 def parameters(training: TrainingConfig, budget: Budget, snapshot: Snapshot) -> dict[str, Any]:
     """Return all parameters of a training, flat, for MLflow."""
     recipe = asdict(training) | asdict(budget)
-    changes = {f"augment_{name}": value for name, value in recipe.pop("augmentation").items()}
+    del recipe["augmentation"]
+    changes = {f"augment_{name}": value for name, value in training.augmentation}
     return recipe | changes | {"snapshot_id": snapshot.snapshot_id}
 
 

@@ -1,13 +1,10 @@
-"""The snapshot that a training was asked for, and the settings that make its recipe."""
-
-from typing import Any
+"""The snapshot that a training was asked for."""
 
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import NotFoundError
-from visionops_assets.settings import Settings
 from visionops_assets.stages.requests import TrainingRequest
 
 
@@ -33,13 +30,3 @@ def wanted_snapshot(session: Session, snapshot_id: str | None) -> Snapshot:
             f"There is no snapshot {snapshot_id!r}; the newest is {newest.snapshot_id!r}."
         )
     return snapshot
-
-
-def recipe_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings of training and of augmentation."""
-    names = type(settings).model_fields
-    return {
-        name: getattr(settings, name)
-        for name in names
-        if name.startswith(("training_", "augment_"))
-    }

@@ -14,8 +14,8 @@ from visionops_assets.catalog.datasets import newest_snapshot
 from visionops_assets.catalog.decisions import decision_answered_by
 from visionops_assets.catalog.releases import champion, was_refused
 from visionops_assets.catalog.rollouts import active_rollout
+from visionops_assets.models import default_model
 from visionops_assets.resources.sentences import skip_without_servers
-from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import TRAIN_AND_RELEASE, TRAINING, due_attempt
 
 SNAPSHOT_TAG = "visionops/snapshot_id"
@@ -48,15 +48,15 @@ def new_snapshot(
     While a canary or shadow is tried it waits: the new model would be promoted before that is
     judged. Level-triggered by the catalog: nothing is missed between ticks.
     """
-    settings = load_settings()
+    model = default_model()
     decision = None
     with catalog.begin() as session:
         snapshot = newest_snapshot(session)
         refused = snapshot is not None and was_refused(session, snapshot.snapshot_id)
         if snapshot is not None:
-            decision = decision_answered_by(session, settings.model_name, snapshot)
-        rollout = active_rollout(session, settings.model_name)
-        current = champion(session, settings.model_name)
+            decision = decision_answered_by(session, model.name, snapshot)
+        rollout = active_rollout(session, model.name)
+        current = champion(session, model.name)
     if snapshot is None:
         return dg.SensorResult(skip_reason="There is no snapshot yet.")
     if refused:
@@ -75,7 +75,7 @@ def new_snapshot(
     request = dg.RunRequest(
         run_key=f"train-{snapshot.snapshot_id}" + (f"-attempt-{attempt}" if attempt else ""),
         run_config=run_config_of(
-            snapshot.snapshot_id, settings.retrain_canary_percent if decision else None
+            snapshot.snapshot_id, model.retraining.canary_percent if decision else None
         ),
         tags=tags | ({DECISION_TAG: str(decision.decision_id)} if decision else {}),
     )

@@ -1,0 +1,45 @@
+"""The record of a declared model: all that a model is. Services read it without Dagster."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.contracts.base import Record
+from visionops_assets.models.sections import (
+    Gate,
+    Labelling,
+    Monitoring,
+    Retraining,
+    Serving,
+    Snapshots,
+    Training,
+)
+
+
+class ModelDeclaration(Record):
+    """A declared model. Every field has a default but `name` and `task`.
+
+    Settings say where servers are and what a machine may use; what a model is stands here.
+    """
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Name of the model, by which clients, Triton and MLflow know it; that of its "
+        "folder, too.",
+    )
+    task: Literal["classification"] = Field(description="Kind of answer that it gives.")
+    description: str = Field("", description="One line for those who find it in a list.")
+    default: bool = Field(
+        False,
+        description="Whether requests that name no model mean this one. Of several models, exactly "
+        "one says so.",
+    )
+    frames: PreprocessingSpec = PreprocessingSpec()
+    snapshots: Snapshots = Snapshots()
+    training: Training = Training()
+    gate: Gate = Gate()
+    serving: Serving = Serving()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+    labelling: Labelling = Labelling()

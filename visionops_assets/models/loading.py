@@ -1,0 +1,147 @@
+"""Reads the declarations of a folder: `<folder>/<name>/defs.yaml`, one per model.
+
+The file is that of a Dagster component; templates of Dagster (`{{ ... }}`) are not evaluated.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from visionops_assets.errors import NotFoundError, SettingsError
+from visionops_assets.models.declaration import ModelDeclaration
+from visionops_assets.models.sections import Monitoring
+from visionops_assets.settings import load_settings
+
+DECLARATION_FILE = "defs.yaml"
+MODEL_TYPE = "visionops_assets.VisionModel"
+"""The component that a file declares, as Dagster finds it."""
+
+
+def read_models(folder: Path) -> tuple[ModelDeclaration, ...]:
+    """Read the declared models of a folder: the default one first, then by name.
+
+    Raises:
+        SettingsError: a file cannot be used, none is there, or it is not clear which of them is
+            the default. The message names file, field and range.
+    """
+    models = [read_model(path) for path in sorted(folder.glob(f"*/{DECLARATION_FILE}"))]
+    if not models:
+        raise SettingsError(
+            f"VISIONOPS_MODELS: {folder} declares no model. A model is a file "
+            f"{folder}/NAME/{DECLARATION_FILE}: visionops models new writes one."
+        )
+    if len(models) == 1:
+        return tuple(models)
+    marked = [model.name for model in models if model.default]
+    if len(marked) != 1:
+        found = f"Those that do: {', '.join(marked)}." if marked else "None does."
+        raise SettingsError(
+            f"{folder} declares {len(models)} models, and exactly one of them says `default: true`,"
+            f" which answers requests that name no model. {found}"
+        )
+    return tuple(sorted(models, key=lambda model: (not model.default, model.name)))
+
+
+def read_model(path: Path) -> ModelDeclaration:
+    """Read one declaration.
+
+    Raises:
+        SettingsError: it cannot be used. The message names file, field and range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: it cannot be read: {error}") from None
+    return read_text(text, path)
+
+
+def read_text(text: str, path: Path) -> ModelDeclaration:
+    """Read a declaration that lies, or will lie, at a path.
+
+    Raises:
+        SettingsError: it cannot be used. The message names file, field and range.
+    """
+    try:
+        found = yaml.load(text, _EachKeyOnce)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: it is no YAML: {error}") from None
+    if not isinstance(found, dict) or found.keys() != {"type", "attributes"}:
+        raise SettingsError(f"{path}: it has to hold `type: {MODEL_TYPE}` and `attributes:` alone.")
+    if found["type"] != MODEL_TYPE:
+        raise SettingsError(f"{path}: type: it is {found['type']!r}, and has to be {MODEL_TYPE}.")
+    try:
+        model = ModelDeclaration.model_validate(found["attributes"])
+    except ValidationError as error:
+        problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"{path}: {problems}") from None
+    if model.name != path.parent.name:
+        raise SettingsError(
+            f"{path}: name: it is {model.name}, and its folder {path.parent.name}. They have to be "
+            "the same."
+        )
+    return model
+
+
+def load_models() -> tuple[ModelDeclaration, ...]:
+    """Read the declared models of the installation, once per process: the default one first.
+
+    Raises:
+        SettingsError: see `read_models`.
+    """
+    return _read_once(load_settings().models)
+
+
+def default_model() -> ModelDeclaration:
+    """Return the model that requests mean which name none.
+
+    Raises:
+        SettingsError: see `read_models`.
+    """
+    return load_models()[0]
+
+
+def find_model(name: str) -> ModelDeclaration:
+    """Return a declared model by its name.
+
+    Raises:
+        NotFoundError: none of this name is declared.
+        SettingsError: see `read_models`.
+    """
+    models = {model.name: model for model in load_models()}
+    if name not in models:
+        raise NotFoundError(f"No model {name} is declared. There are: {', '.join(sorted(models))}.")
+    return models[name]
+
+
+def monitoring_of(name: str) -> Monitoring:
+    """Return how a model is watched: as declared, or by the defaults where it is not any more.
+
+    Raises:
+        SettingsError: see `read_models`.
+    """
+    return next((m.monitoring for m in load_models() if m.name == name), Monitoring())
+
+
+@cache
+def _read_once(folder: Path) -> tuple[ModelDeclaration, ...]:
+    return read_models(folder)
+
+
+def _place(place: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, place)) or "attributes"
+
+
+class _EachKeyOnce(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that is written twice: YAML would take the last one, and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(twice)} is written twice", node.start_mark
+            )
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
