@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
+from tests.declared import declare
 from tests.free_ports import free_ports
 from tests.queues.second_broker import second_broker
 from visionops_assets.catalog.connection import Catalog
@@ -25,18 +28,22 @@ UP_TIMEOUT_S = 240
 # Small enough for a quick loop: the rules are the same.
 SMALL = {
     "BATCH_MAX_WAIT_S": "2",
-    "FRAME_SIZE_PX": "32",
-    "MIN_HOLDOUT_PER_CLASS": "1",
     "MONITORING_INTERVAL_S": "1",
-    "RETRAIN_CANARY_PERCENT": "50",
-    "ROLLOUT_MIN_REQUESTS": "50",
     # Each is a process, started for each release.
     "SERVING_INSTANCES": "1",
-    "SNAPSHOT_MIN_NEW_LABELS": "290",
+}
+QUIET_MODEL: dict[str, Any] = {
+    "labelling": {"batch_size": 20},
+    "retraining": {"min_new_labels": 3},
+}
+SMALL_MODEL: dict[str, Any] = {
+    "frames": {"size_px": 32},
     # No snapshot but those that tests ask for by their labels.
-    "SNAPSHOT_PAUSE_S": "86400",
+    "snapshots": {"min_holdout_per_class": 1, "min_new_labels": 290, "pause_s": 86_400},
     # Half of what is chosen for so few frames: labels that contradict each other use all of them.
-    "TRAINING_STEPS": "900",
+    "training": {"steps": 900},
+    "serving": {"rollouts": {"min_requests": 50}},
+    "retraining": {"canary_percent": 50},
 }
 
 SERVERS = {"integration", "attacks", "chaos"}
@@ -110,14 +117,24 @@ def keep_off_default_ports(home: Path) -> None:
 
 
 @contextmanager
-def running_stack(home: Path, environment: dict[str, str], *options: str) -> Iterator[Settings]:
-    """Run `visionops up` for the length of the block, with these `VISIONOPS_` variables alone."""
+def running_stack(
+    home: Path,
+    environment: dict[str, str],
+    *options: str,
+    model: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Settings]:
+    """Run `visionops up` for the length of the block.
+
+    It has these `VISIONOPS_` variables alone, and `classifier` declared with the sections of
+    `model`.
+    """
     with second_broker(home) as queue, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("VISIONOPS_")]:
             patch.delenv(name)
         for name, value in (queue | environment).items():
             patch.setenv(f"VISIONOPS_{name}", value)
         patch.setenv("VISIONOPS_HOME", str(home))
+        patch.setenv("VISIONOPS_MODELS", str(declare(home / "declared", **model)))
         keep_off_default_ports(home)
         up = visionops("up", *options)
         try:
@@ -144,20 +161,17 @@ def key_header(*scopes: Scope) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def quiet_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a stack without Dagster, so that nothing is decided but what a test decides."""
-    few = {
-        "LABELLING_BATCH_SIZE": "20",
-        "RETRAIN_MIN_NEW_LABELS": "3",
-        "SERVING_INSTANCES": "1",
-    }
     home = tmp_path_factory.mktemp("quiet")
-    with running_stack(home, few, "--only", "tansu,triton,gateway") as settings:
+    with running_stack(
+        home, {"SERVING_INSTANCES": "1"}, "--only", "tansu,triton,gateway", model=QUIET_MODEL
+    ) as settings:
         yield settings
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a running stack."""
-    with running_stack(tmp_path_factory.mktemp("home"), SMALL) as settings:
+    with running_stack(tmp_path_factory.mktemp("home"), SMALL, model=SMALL_MODEL) as settings:
         yield settings
 
 

@@ -45,8 +45,8 @@ ROOT = Path(__file__).parents[2]
 def stack_of_backlog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("backlog")
     # Fewer than are new: the rows of snapshots say that they have some frames.
-    few = {"SNAPSHOT_MIN_NEW_LABELS": str(MANY // 2)}
-    with running_stack(home, few, "--only", "mlflow") as settings:
+    few = {"snapshots": {"min_new_labels": MANY // 2}}
+    with running_stack(home, {}, "--only", "mlflow", model=few) as settings:
         yield settings
 
 

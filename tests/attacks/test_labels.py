@@ -58,7 +58,7 @@ def is_alarmed(decision: Decision) -> bool:
 
 def newly_labelled() -> int:
     with Catalog().begin() as session:
-        return label_backlog(session, default_model().frames.spec_id).new_frames
+        return label_backlog(session, default_model()).new_frames
 
 
 def test_wrong_labels_of_predictions(serving: Serving, liar: str) -> None:

@@ -32,11 +32,11 @@ SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, d
 # So short that what they bound happens within a run.
 SHORT = {
     "BATCH_MAX_MESSAGES": "200",
-    "FRAME_SIZE_PX": "16",
     "RESUMABLE_EXPIRY_S": "60",
     "SWEEP_INTERVAL_S": "2",
     "UPLOAD_LEASE_S": "5",
 }
+SMALL_FRAMES = {"frames": {"size_px": 16}}
 POLL_S = 0.5
 LOAD_MARGIN = 1.5
 """Clients wait while ingest is down; they send so much faster than the kills would need."""
@@ -93,7 +93,9 @@ def run(plan: Plan, home: Path, console: Console) -> Outcome:
         environment["ANNOUNCE_AGAIN_AFTER_S"] = "60"
     with (
         small_disk(home / seaweedfs.NAME) if plan.fills else nullcontext() as disk,
-        running_stack(home, environment, "--only", ",".join(SERVERS)) as settings,
+        running_stack(
+            home, environment, "--only", ",".join(SERVERS), model=SMALL_FRAMES
+        ) as settings,
     ):
         if plan.fills and disk is None:
             console.print("No disk is filled: only root can mount one.")

@@ -119,12 +119,13 @@ def label_frames(count: int, author: str | None = None) -> None:
 
 
 def snapshot_row(watermark: datetime) -> Snapshot:
-    spec = default_model().frames
+    model = default_model()
     return Snapshot(
         snapshot_id=f"ds-{uuid4().hex[:16]}",
+        model_name=model.name,
         watermark=watermark,
-        spec_id=spec.spec_id,
-        spec=spec.model_dump(mode="json"),
+        spec_id=model.frames.spec_id,
+        spec=model.frames.model_dump(mode="json"),
         classes=["a"],
         train_frames=2,
         holdout_frames=1,

@@ -1,17 +1,21 @@
 """A gateway of a test's own, as a process beside the stack's, and a model for it to serve."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
 
+from tests.declared import declare
 from tests.free_ports import free_ports
 from tests.integration.released_models import CARD, network
 from tests.stacks import key_for
@@ -108,10 +112,11 @@ def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess
     port, grpc_port = free_ports(2)
     address, grpc_address = ("127.0.0.1", port), f"127.0.0.1:{grpc_port}"
     url = f"http://{address[0]}:{address[1]}"
+    folder = Path(tempfile.mkdtemp(prefix="visionops-"))
     given = {
         "GATEWAY_URL": url,
         "GATEWAY_GRPC_ADDRESS": grpc_address,
-        "MODEL_NAME": model_name,
+        "MODELS": str(declare(folder, model_name)),
         **settings,
     }
     environment = os.environ | {f"VISIONOPS_{name}": value for name, value in given.items()}
@@ -125,6 +130,7 @@ def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess
     finally:
         process.terminate()
         process.wait(30)
+        shutil.rmtree(folder)
 
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:

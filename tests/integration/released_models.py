@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.declared import use
+from tests.stacks import QUIET_MODEL
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion, newest_events
 from visionops_assets.catalog.schema import Release, ReleaseEvent
@@ -202,7 +203,7 @@ def decided_model(settings: Settings) -> Iterator[Serving]:
     """Give a model of its own with champion 1; the settings name it, so decisions are about it."""
     serving = Serving(settings)
     with pytest.MonkeyPatch.context() as patch:
-        use(patch, settings.home / "declared" / serving.model, serving.model)
+        use(patch, settings.home / "models" / serving.model, serving.model, **QUIET_MODEL)
         serving.release(1)
         yield serving
         serving.unload()

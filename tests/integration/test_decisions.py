@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from tests.declared import use
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving, decided_model
-from tests.stacks import visionops
+from tests.stacks import QUIET_MODEL, visionops
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import (
     add_snapshot,
@@ -233,7 +233,7 @@ def test_another_champion_or_its_age_closes_a_batch(
     measured(serving, 0.5)
     assert decide(serving).outcome == Outcome.ASK_FOR_LABELS
     with monkeypatch.context() as patch:
-        use(patch, tmp_path, serving.model, labelling={"batch_max_age_s": 0.01})
+        use(patch, tmp_path, serving.model, labelling={"batch_size": 20, "batch_max_age_s": 0.01})
         # The old one is closed, and since the doubt is still there, another is opened.
         assert decide(serving).outcome == Outcome.ASK_FOR_LABELS
     load_settings.cache_clear()
@@ -265,7 +265,7 @@ def test_frames_that_the_alarm_waits_for_are_left_to_the_arbiter(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Frames of a size that no other test has, whose labels have always paused.
-    sections = {"frames": {"size_px": 48}, "snapshots": {"pause_s": 0}}
+    sections = QUIET_MODEL | {"frames": {"size_px": 48}, "snapshots": {"pause_s": 0}}
     use(monkeypatch, tmp_path, serving.model, **sections)
     label_frames(3)
     with serving.catalog.begin() as session:
@@ -409,26 +409,26 @@ def retrain(serving: Serving, uncommitted: Session) -> Decision:
 
 def test_frames_that_a_snapshot_left_out_are_no_news(uncommitted: Session) -> None:
     label_frames(2)
-    spec_id = default_model().frames.spec_id
-    frames = select(func.count(Frame.frame_id)).where(Frame.spec_id == spec_id)
+    model = default_model()
+    frames = select(func.count(Frame.frame_id)).where(Frame.spec_id == model.frames.spec_id)
     labelled = uncommitted.scalar(frames) or 0
     snapshot = snapshot_row(now(uncommitted) + timedelta(minutes=1))
     snapshot.left_out_frames = labelled - 3  # It has 3 frames.
     assert add_snapshot(uncommitted, snapshot)
-    assert label_backlog(uncommitted, spec_id).new_frames == 0
-    rows = labelled_frames(uncommitted, spec_id, now(uncommitted))
-    assert count_by_label(uncommitted, spec_id) == Counter(row["label"] for row in rows)
+    assert label_backlog(uncommitted, model).new_frames == 0
+    rows = labelled_frames(uncommitted, model, now(uncommitted))
+    assert count_by_label(uncommitted, model) == Counter(row["label"] for row in rows)
     label_frames(1)
-    assert label_backlog(uncommitted, spec_id).new_frames == 1
+    assert label_backlog(uncommitted, model).new_frames == 1
 
     # Cut again, nothing came of it: equal content has an equal id, and the frame is no news now.
     again = snapshot_row(snapshot.watermark + timedelta(minutes=1))
     again.snapshot_id, again.left_out_frames = snapshot.snapshot_id, labelled - 2
     assert not add_snapshot(uncommitted, again)
-    found = label_backlog(uncommitted, spec_id)
+    found = label_backlog(uncommitted, model)
     assert (found.new_frames, found.watermark) == (0, again.watermark)
     assert not add_snapshot(uncommitted, snapshot)
-    assert label_backlog(uncommitted, spec_id).watermark == again.watermark
+    assert label_backlog(uncommitted, model).watermark == again.watermark
 
 
 def test_the_snapshot_of_the_champion_is_not_trained_on_again(serving: Serving) -> None:

@@ -53,6 +53,7 @@ def gateway(quiet_stack: Settings) -> Iterator[GatewayProcess]:
     model.load(1)
     snapshot = Snapshot(
         snapshot_id=CARD.snapshot_id,
+        model_name=model.name,
         watermark=datetime.now(UTC),
         spec_id=CARD.spec.spec_id,
         spec=CARD.spec.model_dump(),

@@ -344,16 +344,16 @@ def test_event_delivered_twice_has_one_effect(loop: Loop, stack: Settings) -> No
 def test_a_corrected_label_counts_towards_the_next_snapshot(
     loop: Loop, api: PublicApi, stack: Settings
 ) -> None:
-    spec_id = model_of(stack).frames.spec_id
+    model = model_of(stack)
     with Catalog().begin() as session:
         snapshot = session.scalars(select(Snapshot)).one()
-        before = label_backlog(session, spec_id)
+        before = label_backlog(session, model)
     assert (before.new_frames, before.watermark) == (0, snapshot.watermark)
     corrected = replace(loop.files[0], label="nine, really")
     assert next(iter(api.upload_all([corrected])))["duplicate"]
     with Catalog().begin() as session:
-        after = label_backlog(session, spec_id)
-        known = {row["label"] for row in labelled_frames(session, spec_id, snapshot.watermark)}
+        after = label_backlog(session, model)
+        known = {row["label"] for row in labelled_frames(session, model, snapshot.watermark)}
     assert after.new_frames == 1
     assert "nine, really" not in known
 

@@ -74,13 +74,14 @@ def test_snapshot_id_ignores_row_order_and_sees_every_label(
 ) -> None:
     frames = labelled(media)
     spec = PreprocessingSpec()
-    snapshot_id = snapshot_id_of(assign_splits(frames, 20), spec)
+    snapshot_id = snapshot_id_of(assign_splits(frames, 20), spec, "m")
     shuffled = frames.sample(frac=1, random_state=seed)
-    assert snapshot_id_of(assign_splits(shuffled, 20), spec) == snapshot_id
+    assert snapshot_id_of(assign_splits(shuffled, 20), spec, "m") == snapshot_id
     relabelled = frames.assign(label=["z", *frames["label"][1:]])
-    assert snapshot_id_of(assign_splits(relabelled, 20), spec) != snapshot_id
+    assert snapshot_id_of(assign_splits(relabelled, 20), spec, "m") != snapshot_id
     other_spec = PreprocessingSpec(size_px=32)
-    assert snapshot_id_of(assign_splits(frames, 20), other_spec) != snapshot_id
+    assert snapshot_id_of(assign_splits(frames, 20), other_spec, "m") != snapshot_id
+    assert snapshot_id_of(assign_splits(frames, 20), spec, "n") != snapshot_id
 
 
 def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() -> None:
@@ -280,7 +281,11 @@ def test_the_id_of_a_snapshot_does_not_change_between_releases() -> None:
     }
     content = f"{spec.spec_id}\nframe_id,group_id,label,split\nf1,g1,a,holdout\nf2,g2,b,train\n"
     expected = "ds-" + hashlib.sha256(content.encode()).hexdigest()[:16]
-    assert snapshot_id_of(pd.DataFrame(columns), spec) == expected == "ds-57a52d308257e3f4"
+    assert (
+        snapshot_id_of(pd.DataFrame(columns), spec, "classifier")
+        == expected
+        == "ds-57a52d308257e3f4"
+    )
 
 
 @pytest.mark.parametrize("sides", [("train", "holdout"), ("holdout", "train")])

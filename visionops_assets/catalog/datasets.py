@@ -1,18 +1,20 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-from sqlalchemy import Select, Subquery, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, Subquery, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import Frame, Label, Media, Snapshot
 from visionops_assets.contracts import MediaStatus
+from visionops_assets.models import ModelDeclaration
 
 WAITING = (MediaStatus.STORED, MediaStatus.QUEUED)
 
@@ -22,7 +24,7 @@ class LabelBacklog:
     """The facts for and against cutting a snapshot now."""
 
     watermark: datetime
-    """The newest snapshot's, for this spec; 1970 without one."""
+    """The newest snapshot's, for the model's spec; 1970 without one."""
     new_frames: int
     """Frames that the newest snapshot did not consider, or may have under another label."""
     oldest_new_age_s: float
@@ -32,7 +34,7 @@ class LabelBacklog:
     media_waiting: int
     """Media on their way to frames."""
     snapshot_frames: int
-    """Frames of the newest snapshot of the spec; 0 without one."""
+    """Frames of that snapshot; 0 without one."""
 
 
 def now(session: Session) -> datetime:
@@ -40,8 +42,10 @@ def now(session: Session) -> datetime:
     return session.execute(select(func.now())).scalar_one()
 
 
-def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list[dict[str, Any]]:
-    """Return the frames of the spec with a label at the watermark, each with its newest one."""
+def labelled_frames(
+    session: Session, model: ModelDeclaration, watermark: datetime
+) -> list[dict[str, Any]]:
+    """Return the model's frames with a label at the watermark, each with its newest one."""
     newest = _newest_labels(watermark)
     statement = (
         select(
@@ -59,20 +63,21 @@ def labelled_frames(session: Session, spec_id: str, watermark: datetime) -> list
         .join(Media, Media.media_id == Frame.media_id)
         .join(newest, newest.c.media_id == Frame.media_id)
         .where(
-            Frame.spec_id == spec_id,
+            Frame.spec_id == model.frames.spec_id,
             Frame.created_at <= watermark,
             Media.status == MediaStatus.PROCESSED,
+            looked_at(model),
         )
         .order_by(Media.received_at, Frame.media_id, Frame.frame_index)
     )
     return [dict(row) for row in session.execute(statement).mappings()]
 
 
-def count_by_label(session: Session, spec_id: str) -> dict[str, int]:
-    """Count the labelled frames of a spec by their newest label."""
+def count_by_label(session: Session, model: ModelDeclaration) -> dict[str, int]:
+    """Count the model's labelled frames by their newest label."""
     newest = _newest_labels(now(session))
     counts = (
-        _usable_frames(spec_id)
+        _usable_frames(model)
         .join(newest, newest.c.media_id == Frame.media_id)
         .add_columns(newest.c.label)
         .group_by(newest.c.label)
@@ -91,32 +96,50 @@ def _newest_labels(watermark: datetime) -> Subquery:
     )
 
 
-def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
-    """Compare the catalog with the newest snapshot of a spec.
+def looked_at(model: ModelDeclaration) -> ColumnElement[bool]:
+    """Say of media whether they are of a source that the model looks at."""
+    patterns = [_like(pattern) for pattern in model.media.sources]
+    return or_(*(Media.source.like(pattern, escape="\\") for pattern in patterns))
+
+
+def _like(pattern: str) -> str:
+    """Write a pattern of `*` and `?` as SQL knows it."""
+    plain = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return plain.replace("*", "%").replace("?", "_")
+
+
+def label_backlog(session: Session, model: ModelDeclaration) -> LabelBacklog:
+    """Compare the catalog with the model's newest snapshot of its spec.
 
     New frames are found by counting, not by time: a transaction that began before the watermark and
     committed after it is not overlooked.
     """
     snapshot = session.scalars(
         select(Snapshot)
-        .where(Snapshot.spec_id == spec_id)
+        .where(Snapshot.spec_id == model.frames.spec_id, Snapshot.model_name == model.name)
         .order_by(Snapshot.watermark.desc())
         .limit(1)
     ).first()
     watermark = snapshot.watermark if snapshot else datetime.fromtimestamp(0, UTC)
     frames = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
     known = frames + snapshot.left_out_frames if snapshot else 0
-    waiting = select(func.count()).select_from(Media).where(Media.status.in_(WAITING))
-    recent = (Label.media_id.is_not(None), Label.labelled_at > watermark)
-    ages = select(
-        func.extract("epoch", func.now() - func.min(Label.labelled_at)),
-        func.extract("epoch", func.now() - func.max(Label.labelled_at)),
-    ).where(*recent)
+    waiting = (
+        select(func.count()).select_from(Media).where(Media.status.in_(WAITING), looked_at(model))
+    )
+    recent = (Label.labelled_at > watermark, looked_at(model))
+    ages = (
+        select(
+            func.extract("epoch", func.now() - func.min(Label.labelled_at)),
+            func.extract("epoch", func.now() - func.max(Label.labelled_at)),
+        )
+        .join(Media, Media.media_id == Label.media_id)
+        .where(*recent)
+    )
     oldest_age_s, newest_age_s = session.execute(ages).one()
     return LabelBacklog(
         watermark=watermark,
-        new_frames=max(0, _count_labelled(session, spec_id) - known)
-        + _count_relabelled(session, spec_id, watermark),
+        new_frames=max(0, _count_labelled(session, model) - known)
+        + _count_relabelled(session, model, watermark),
         oldest_new_age_s=float(oldest_age_s or 0.0),
         newest_age_s=inf if newest_age_s is None else float(newest_age_s),
         media_waiting=session.execute(waiting).scalar_one(),
@@ -124,25 +147,29 @@ def label_backlog(session: Session, spec_id: str) -> LabelBacklog:
     )
 
 
-def _usable_frames(spec_id: str) -> Select[int]:
+def _usable_frames(model: ModelDeclaration) -> Select[int]:
     return (
         select(func.count(Frame.frame_id))
         .join(Media, Media.media_id == Frame.media_id)
-        .where(Frame.spec_id == spec_id, Media.status == MediaStatus.PROCESSED)
+        .where(
+            Frame.spec_id == model.frames.spec_id,
+            Media.status == MediaStatus.PROCESSED,
+            looked_at(model),
+        )
     )
 
 
-def _count_labelled(session: Session, spec_id: str) -> int:
+def _count_labelled(session: Session, model: ModelDeclaration) -> int:
     has_label = exists().where(Label.media_id == Frame.media_id, stands())
-    return session.execute(_usable_frames(spec_id).where(has_label)).scalar_one()
+    return session.execute(_usable_frames(model).where(has_label)).scalar_one()
 
 
-def _count_relabelled(session: Session, spec_id: str, watermark: datetime) -> int:
+def _count_relabelled(session: Session, model: ModelDeclaration, watermark: datetime) -> int:
     """Count frames that had a label at the watermark, and got another or lost it since."""
     label_of_frame = Label.media_id == Frame.media_id
     had_label = exists().where(label_of_frame, Label.labelled_at <= watermark, stands(at=watermark))
     has_newer = exists().where(label_of_frame, Label.labelled_at > watermark)
-    return session.execute(_usable_frames(spec_id).where(had_label, has_newer)).scalar_one()
+    return session.execute(_usable_frames(model).where(had_label, has_newer)).scalar_one()
 
 
 def add_snapshot(session: Session, snapshot: Snapshot) -> bool:
@@ -168,14 +195,19 @@ def add_snapshot(session: Session, snapshot: Snapshot) -> bool:
     return False
 
 
-def newest_snapshot(session: Session) -> Snapshot | None:
-    """Return the snapshot with the latest watermark."""
-    return session.scalars(select(Snapshot).order_by(Snapshot.watermark.desc()).limit(1)).first()
+def newest_snapshot(session: Session, model_name: str) -> Snapshot | None:
+    """Return the model's snapshot with the latest watermark."""
+    return session.scalars(_of_model(model_name).limit(1)).first()
 
 
-def snapshots_newest_first(session: Session) -> Sequence[Snapshot]:
-    """Return all snapshots, the one with the latest watermark first."""
-    return session.scalars(select(Snapshot).order_by(Snapshot.watermark.desc())).all()
+def snapshots_newest_first(session: Session, model_name: str) -> Sequence[Snapshot]:
+    """Return all snapshots of the model, the one with the latest watermark first."""
+    return session.scalars(_of_model(model_name)).all()
+
+
+def _of_model(model_name: str) -> Select[Snapshot]:
+    snapshots = select(Snapshot).where(Snapshot.model_name == model_name)
+    return snapshots.order_by(Snapshot.watermark.desc())
 
 
 def find_snapshot(session: Session, snapshot_id: str) -> Snapshot | None:

@@ -154,7 +154,7 @@ def decision_answered_by(session: Session, model_name: str, snapshot: Snapshot) 
     """
     before = (
         select(func.max(Snapshot.watermark))
-        .where(Snapshot.watermark < snapshot.watermark)
+        .where(Snapshot.model_name == model_name, Snapshot.watermark < snapshot.watermark)
         .scalar_subquery()
     )
     query = (
@@ -175,7 +175,10 @@ def _answer_to(session: Session, decision: Decision) -> Snapshot | None:
     """Return the first snapshot whose watermark is past a decision."""
     query = (
         select(Snapshot)
-        .where(Snapshot.watermark > decision.decided_at)
+        .where(
+            Snapshot.model_name == decision.model_name,
+            Snapshot.watermark > decision.decided_at,
+        )
         .order_by(Snapshot.watermark)
         .limit(1)
     )

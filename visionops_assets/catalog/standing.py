@@ -17,7 +17,7 @@ def model_standing(session: Session, model: ModelDeclaration) -> ModelStanding:
     """Read a model's standing. The newest verdict on a version counts."""
     model_name = model.name
     current = champion(session, model_name)
-    snapshot = newest_snapshot(session)
+    snapshot = newest_snapshot(session, model.name)
     versions = _versions(session, model_name, current.model_version if current else None)
     judged = {found.verdict.snapshot_id for found in versions}
     waiting = snapshot is not None and snapshot.snapshot_id not in judged
@@ -26,17 +26,19 @@ def model_standing(session: Session, model: ModelDeclaration) -> ModelStanding:
         champion_version=current.model_version if current else None,
         versions=versions,
         waiting_snapshot_id=snapshot.snapshot_id if snapshot and waiting else None,
-        labelled_frames=label_backlog(session, model.frames.spec_id).new_frames,
+        labelled_frames=label_backlog(session, model).new_frames,
         frames_per_class=model.snapshots.groups_per_class,
         holdout_percent=model.snapshots.holdout_percent,
-        left_out=_left_out(session, snapshot),
+        left_out=_left_out(session, model, snapshot),
     )
 
 
-def _left_out(session: Session, snapshot: Snapshot | None) -> dict[str, int]:
+def _left_out(
+    session: Session, model: ModelDeclaration, snapshot: Snapshot | None
+) -> dict[str, int]:
     if snapshot is None or not snapshot.left_out_frames:
         return {}
-    counts = count_by_label(session, snapshot.spec_id)
+    counts = count_by_label(session, model)
     return {name: count for name, count in counts.items() if name not in snapshot.classes}
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from visionops_assets.cli.root import CHECK_SAYS_NO, INTERRUPTED
 from visionops_assets.cli.screen import AsJson, print_fact
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
+from visionops_assets.models import default_model
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _checked(
     )
     request.check()
     with Catalog().begin() as session:
-        found = wanted_snapshot(session, snapshot).snapshot_id
+        found = wanted_snapshot(session, default_model().name, snapshot).snapshot_id
     given = request.model_dump() | {"snapshot_id": found}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -9,6 +9,7 @@ from visionops_assets.contracts.base import Record
 from visionops_assets.models.sections import (
     Gate,
     Labelling,
+    MediaChoice,
     Monitoring,
     Retraining,
     Serving,
@@ -35,6 +36,7 @@ class ModelDeclaration(Record):
         description="Whether requests that name no model mean this one. Of several models, exactly "
         "one says so.",
     )
+    media: MediaChoice = MediaChoice()
     frames: PreprocessingSpec = PreprocessingSpec()
     snapshots: Snapshots = Snapshots()
     training: Training = Training()

@@ -49,7 +49,9 @@ def frames_of(facts: FolderFacts) -> dict[str, object]:
 
 def draft(name: str, task: str, facts: FolderFacts, *, default: bool) -> str:
     """Write a declaration as YAML, with what was seen as comments."""
-    classes = ", ".join(f"{label} ({n:,})" for label, n in sorted(facts.images_by_class.items()))
+    counted = sorted(facts.images_by_class.items())
+    # A line break would end the comment.
+    classes = ", ".join(f"{label} ({n:,})" for label, n in counted if label.isprintable())
     seen = [f"# Drafted from {sum(facts.images_by_class.values()):,} images: {classes}."]
     if facts.sizes_px:
         small, large = min(facts.sizes_px, key=math.prod), max(facts.sizes_px, key=math.prod)

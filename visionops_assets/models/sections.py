@@ -1,13 +1,24 @@
 """The sections of a model's declaration, each field with its range, its default and its meaning."""
 
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from visionops_assets.contracts import Network
 from visionops_assets.contracts.base import Record
 from visionops_assets.vision.recipe import Augmentation
+
+
+class MediaChoice(Record):
+    """The media that the model learns from."""
+
+    sources: tuple[Annotated[str, Field(pattern=r"^[^\[\]]+$")], ...] = Field(
+        ("*",),
+        min_length=1,
+        description="Sources of the media that it learns from: patterns of `*` and `?`, as "
+        "`gate-*`.",
+    )
 
 
 class Snapshots(Record):

@@ -131,7 +131,7 @@ def _retraining(session: Session, release: Release, model: ModelDeclaration) -> 
         left_s = model.retraining.max_s - newest.age_s
         gives_up_in_s = left_s if left_s > 0 else None
     return Retraining(
-        new_frames=label_backlog(session, model.frames.spec_id).new_frames,
+        new_frames=label_backlog(session, model).new_frames,
         last_age_s=newest.age_s if newest else None,
         in_flight=f"a retraining is under way: {newest.stage}" if newest and in_flight else None,
         gives_up_in_s=gives_up_in_s,

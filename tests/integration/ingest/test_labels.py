@@ -2,14 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.orm import Session
 
+from tests.declared import declaration
 from visionops_assets.catalog import labels, media
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.datasets import label_backlog, labelled_frames, now
+from visionops_assets.catalog.datasets import (
+    add_snapshot,
+    count_by_label,
+    label_backlog,
+    labelled_frames,
+    newest_snapshot,
+    now,
+    snapshots_newest_first,
+)
 from visionops_assets.catalog.performance import error_stream, newest_observations
 from visionops_assets.catalog.schema import (
     Frame,
@@ -24,7 +34,9 @@ from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import QuotaExceededError
 from visionops_assets.settings import Settings
 
-SPEC = "0" * 16
+MODEL = declaration(frames={"size_px": 21})
+SPEC = MODEL.frames.spec_id
+"""That of no other test."""
 
 
 @pytest.fixture
@@ -35,7 +47,7 @@ def session(ingest: Settings) -> Iterator[Session]:
         session.rollback()
 
 
-def file_with_a_frame(session: Session) -> UUID:
+def file_with_a_frame(session: Session, source: str = "test") -> UUID:
     media_id, key = uuid4(), uuid4().hex
     at = datetime.now(UTC) - timedelta(minutes=1)
     session.add(
@@ -45,7 +57,7 @@ def file_with_a_frame(session: Session) -> UUID:
         Media(
             media_id=media_id,
             status=MediaStatus.PROCESSED,
-            source="test",
+            source=source,
             object_key=key,
             lease_expires_at=at,
             captured_at=at,
@@ -101,7 +113,7 @@ def prediction(
 
 
 def labels_at(session: Session, watermark: datetime) -> list[str]:
-    return [row["label"] for row in labelled_frames(session, SPEC, watermark)]
+    return [row["label"] for row in labelled_frames(session, MODEL, watermark)]
 
 
 def test_what_others_said_before_counts_again(session: Session) -> None:
@@ -138,6 +150,7 @@ def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
     session.add(
         Snapshot(
             snapshot_id=uuid4().hex,
+            model_name=MODEL.name,
             watermark=before,
             spec_id=SPEC,
             spec={},
@@ -148,11 +161,53 @@ def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
         )
     )
     session.flush()
-    assert label_backlog(session, SPEC).new_frames == 0
+    assert label_backlog(session, MODEL).new_frames == 0
     labels.revoke(session, author)
     assert labels_at(session, before) == ["cat"]
     assert labels_at(session, now(session)) == []
-    assert label_backlog(session, SPEC).new_frames == 1
+    assert label_backlog(session, MODEL).new_frames == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "seen"),
+    [
+        (("*",), {"gate-1", "gate-22", "yard_%"}),
+        (("gate-?",), {"gate-1"}),
+        (("gate-*", "yard_%"), {"gate-1", "gate-22", "yard_%"}),
+        (("gate-1",), {"gate-1"}),
+        (("%",), set()),
+        (("gate_*",), set()),
+    ],
+)
+def test_a_model_sees_the_sources_that_it_declares_and_its_own_snapshots(
+    session: Session, sources: tuple[str, ...], seen: set[str]
+) -> None:
+    for source in ("gate-1", "gate-22", "yard_%"):
+        said(session, file_with_a_frame(session, source), (source, uuid4().hex))
+    model = declaration("seer", frames={"size_px": 21}, media={"sources": sources})
+    at = now(session)
+    assert {row["label"] for row in labelled_frames(session, model, at)} == seen
+    assert count_by_label(session, model) == dict.fromkeys(seen, 1)
+    backlog = label_backlog(session, model)
+    assert (backlog.new_frames, isfinite(backlog.newest_age_s)) == (len(seen), bool(seen))
+    for name in ("seer", "another"):
+        snapshot = Snapshot(
+            snapshot_id=f"ds-{name}",
+            model_name=name,
+            watermark=at + timedelta(seconds=name == "another"),
+            spec_id=SPEC,
+            spec={},
+            classes=[],
+            train_frames=len(seen) if name == "seer" else 0,
+            holdout_frames=0,
+            object_prefix="x",
+        )
+        assert add_snapshot(session, snapshot)
+    assert label_backlog(session, model).new_frames == 0
+    newest = newest_snapshot(session, "seer")
+    assert newest is not None
+    assert newest.snapshot_id == "ds-seer"
+    assert [found.model_name for found in snapshots_newest_first(session, "seer")] == ["seer"]
 
 
 @pytest.mark.attack
@@ -171,6 +226,7 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
     session.add(
         Snapshot(
             snapshot_id=snapshot_id,
+            model_name=name,
             watermark=released_at,
             spec_id=SPEC,
             spec={},

@@ -114,11 +114,13 @@ class EarlyLabel(Base):
 
 
 class Snapshot(Base):
-    """An immutable dataset: its id is a hash of members, labels, spec and split."""
+    """An immutable dataset of a model: its id is a hash of members, labels, spec and split."""
 
     __tablename__ = "snapshot"
+    __table_args__ = (Index("ix_snapshot_model_name_watermark", "model_name", "watermark"),)
 
     snapshot_id: Mapped[str] = mapped_column(primary_key=True)
+    model_name: Mapped[str]
     watermark: Mapped[datetime] = mapped_column(comment="Labels and frames up to here are in it.")
     spec_id: Mapped[str]
     spec: Mapped[dict[str, Any]] = mapped_column(comment="A contracts.PreprocessingSpec.")

@@ -67,18 +67,19 @@ def dataset_snapshot(
     """Frozen dataset, split by group into a training side and a holdout; one row per frame.
 
     It lies under `snapshots/<id>/`: `images.npy` (uint8, N x S x S x 3), its members, row i for
-    image i, and the checksums of both. The id is a hash over members, labels, spec and split, so
-    equal content is one snapshot. New classes with too few frames to be judged are left out until
-    there are more, and frames of damaged shards until they are made again. Only a snapshot that
-    passes its checks enters the catalog and is trained on.
+    image i, and the checksums of both. The id is a hash over members, labels, spec, split and
+    model, so equal content is one snapshot. New classes with too few frames to be judged are
+    left out until there are more, and frames of damaged shards until they are made again. Only a
+    snapshot that passes its checks enters the catalog and is trained on.
     """
-    spec, split = default_model().frames, default_model().snapshots
+    model = default_model()
+    spec, split = model.frames, model.snapshots
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
     labels = labels.sort_values("frame_id", ignore_index=True)
     images, damaged = read_pixels(labels, object_store, spec.size_px)
     with catalog.begin() as session:
-        snapshots = snapshots_newest_first(session)
+        snapshots = snapshots_newest_first(session, model.name)
         made_again = {str(media_id) for media_id in announced_anew(session)}
     known = snapshots[0].classes if snapshots else []
     if damaged:
@@ -94,11 +95,12 @@ def dataset_snapshot(
         is_kept = ~labels["label"].isin(stray)
         labels, images = labels[is_kept], images[is_kept]
         members = assign_splits(labels, split.holdout_percent, sides)
-    snapshot_id = snapshot_id_of(members, spec)
+    snapshot_id = snapshot_id_of(members, spec, model.name)
     write_snapshot(object_store, snapshot_id, SnapshotFiles(images, members))
     counts = members["split"].value_counts()
     snapshot = Snapshot(
         snapshot_id=snapshot_id,
+        model_name=model.name,
         watermark=labels["watermark"].iloc[0].to_pydatetime(),
         spec_id=spec.spec_id,
         spec=spec.model_dump(mode="json"),

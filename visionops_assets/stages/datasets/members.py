@@ -15,6 +15,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read_members
 from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
+PACKAGED_MODEL = "classifier"
 MIN_CLASSES = 2
 """With fewer classes there is nothing to learn."""
 
@@ -121,10 +122,15 @@ def what_is_missing(members: pd.DataFrame, min_holdout_per_class: int, needed: i
     )
 
 
-def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec) -> str:
-    """Hash members, labels, split and spec: equal content has an equal id."""
+def snapshot_id_of(members: pd.DataFrame, spec: PreprocessingSpec, model_name: str) -> str:
+    """Hash members, labels, split, spec and model: equal content has an equal id.
+
+    The name of the packaged model is left out, so that snapshots keep the ids that they had before
+    models were declared.
+    """
     rows = members.sort_values("frame_id")[["frame_id", "group_id", "label", "split"]]
-    content = spec.spec_id + "\n" + rows.to_csv(index=False, lineterminator="\n")
+    model = "" if model_name == PACKAGED_MODEL else f"{model_name}\n"
+    content = model + spec.spec_id + "\n" + rows.to_csv(index=False, lineterminator="\n")
     return "ds-" + hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -63,10 +63,10 @@ def new_labels(
     """
     model = default_model()
     with catalog.begin() as session:
-        backlog = label_backlog(session, model.frames.spec_id)
+        backlog = label_backlog(session, model)
         retraining = newest_retraining(session, model.name, model.retraining.max_s)
         is_arbiters = _is_about_to_decide(session, model.name, backlog.new_frames)
-        is_first = newest_snapshot(session) is None
+        is_first = newest_snapshot(session, model.name) is None
     is_awaited = (
         retraining is not None and retraining.came_to is None and retraining.snapshot_id is None
     )
@@ -114,7 +114,7 @@ def _is_about_to_decide(session: Session, model_name: str, new_frames: int) -> b
 def _missing_for_a_first(catalog: Catalog, model: ModelDeclaration) -> str | None:
     """Say which labels a first snapshot lacks: cut without them, it could not be trained on."""
     with catalog.begin() as session:
-        rows = labelled_frames(session, model.frames.spec_id, now(session))
+        rows = labelled_frames(session, model, now(session))
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
     split = model.snapshots
     members = assign_splits(labels, split.holdout_percent)

@@ -44,10 +44,9 @@ def labels(
     context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Newest label of every labelled frame, as of one watermark; one row per frame."""
-    spec = default_model().frames
     with catalog.begin() as session:
         watermark = now(session)
-        rows = labelled_frames(session, spec.spec_id, watermark)
+        rows = labelled_frames(session, default_model(), watermark)
     labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
     counts = dict(sorted(Counter(labelled["label"]).items()))
     context.log.info("%d labelled frames in %d classes", len(labelled), len(counts))

@@ -88,7 +88,7 @@ def _retraining_is_due(session: Session, model: ModelDeclaration) -> bool:
     if decision is None or not waits_to_retrain(decision):
         return False
     # This counts all labelled frames: too dear to do every ten seconds.
-    new_frames = label_backlog(session, model.frames.spec_id).new_frames
+    new_frames = label_backlog(session, model).new_frames
     return may_decide_anew(decision, new_frames, now(session))
 
 

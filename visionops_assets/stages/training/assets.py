@@ -80,8 +80,8 @@ def trained_model(
     config.check()
     check_run(context.run.run_config)
     with catalog.begin() as session:
-        snapshot = wanted_snapshot(session, config.snapshot_id)
-        newer = newer_snapshot(session, config)
+        snapshot = wanted_snapshot(session, model_name, config.snapshot_id)
+        newer = newer_snapshot(session, model_name, config)
     origin = {
         ROOT_RUN_TAG: context.run.root_run_id or context.run.run_id,
         "snapshot_id": snapshot.snapshot_id,

@@ -51,7 +51,7 @@ def new_snapshot(
     model = default_model()
     decision = None
     with catalog.begin() as session:
-        snapshot = newest_snapshot(session)
+        snapshot = newest_snapshot(session, model.name)
         refused = snapshot is not None and was_refused(session, snapshot.snapshot_id)
         if snapshot is not None:
             decision = decision_answered_by(session, model.name, snapshot)
