@@ -7,7 +7,7 @@ from typing import NoReturn
 from fastapi import FastAPI
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.models import default_model
+from visionops_assets.models import load_models
 from visionops_assets.services import alerts
 from visionops_assets.services.camera.app import create_app as create_camera
 from visionops_assets.services.camera.fleet import Fleet
@@ -22,9 +22,7 @@ from visionops_assets.settings import Settings
 def applications() -> Mapping[str, FastAPI]:
     """Return the services by name. They connect to their servers only at the first request."""
     settings, catalog = Settings(), Catalog()
-    gateway = Gateway(
-        TritonChannel(settings.triton_grpc_address), catalog, settings, default_model()
-    )
+    gateway = Gateway(TritonChannel(settings.triton_grpc_address), catalog, settings, load_models())
     fleet = Fleet(list, _start_none)
     return {
         "ingest": create_ingest(settings),

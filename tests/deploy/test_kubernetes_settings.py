@@ -22,7 +22,7 @@ from tests.deploy.manifests import (
     workloads,
 )
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.models import default_model
+from visionops_assets.models import load_models
 from visionops_assets.services.alerts import create_app as alerts_app
 from visionops_assets.services.camera.app import create_app as camera_app
 from visionops_assets.services.camera.fleet import Fleet
@@ -54,7 +54,7 @@ def apps() -> dict[str, FastAPI]:
     fleet = Fleet(list, lambda _: pytest.fail("there is no camera"))
     return {
         "ingest": ingest_app(settings),
-        "gateway": Gateway(TritonChannel("127.0.0.1:1"), catalog, settings, default_model()).app,
+        "gateway": Gateway(TritonChannel("127.0.0.1:1"), catalog, settings, load_models()).app,
         "camera": camera_app(fleet),
         "exporter": exporter_app(catalog, settings),
         "alerts": alerts_app(catalog, settings),

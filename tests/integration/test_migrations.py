@@ -56,13 +56,15 @@ def test_a_snapshot_is_of_the_model_that_was_judged_by_it(
     upgrade(connection, "head")
     named = connection.execute(text("SELECT snapshot_id, model_name FROM snapshot"))
     expected = {"ds-1": "flowers", "ds-2": "birds"} if judged else {}
-    assert dict(named.tuples()) == {f"ds-{n}": expected.get(f"ds-{n}", "classifier") for n in "12"}
+    assert dict(map(tuple, named)) == {
+        f"ds-{n}": expected.get(f"ds-{n}", "classifier") for n in "12"
+    }
 
 
 def test_the_newest_schema_is_that_of_the_code(connection: Connection) -> None:
     upgrade(connection, "head")
     query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = "
-    found = set(connection.execute(text(query + "current_schema()")).tuples())
+    found = set(map(tuple, connection.execute(text(query + "current_schema()"))))
     said = {
         (table.name, column.name)
         for table in Base.metadata.tables.values()

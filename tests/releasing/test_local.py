@@ -57,7 +57,7 @@ def test_the_version_before_stays_and_others_go(local: LocalRepository, tmp_path
     for version in (1, 2, 3):
         local.put_steps("m", version, ensemble(version))
         local.put_champion("m", version, ensemble(version))
-    local.keep({"m", *steps_of_version(2), *steps_of_version(3)}, {3, 2})
+    local.keep({*steps_of_version(2), *steps_of_version(3)}, {"m": {3, 2}})
     repository = tmp_path / "repository"
     assert {path.name for path in repository.iterdir()} == {
         "m",
@@ -65,7 +65,7 @@ def test_the_version_before_stays_and_others_go(local: LocalRepository, tmp_path
         *steps_of_version(3),
     }
     assert {path.name for path in (repository / "m").iterdir()} == {"2", "3", "config.pbtxt"}
-    local.keep((), ())
+    local.keep((), {})
     assert found(tmp_path) == {}
 
 

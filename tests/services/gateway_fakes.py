@@ -21,7 +21,7 @@ from visionops_assets.settings import Settings
 from visionops_assets.tasks.base import Answer
 
 PNG = saved(picture(), "PNG")
-CHAMPION, CANDIDATE = "classifier", "classifier-candidate"
+CHAMPION, CANDIDATE, OTHER = "classifier", "classifier-candidate", "birds"
 
 
 def inference(label: str = "7", version: int = 3) -> Inference:
@@ -56,6 +56,7 @@ class FakeTriton:
         self.outcomes: dict[str, Inference | VisionOpsError] = {
             CHAMPION: inference(),
             CANDIDATE: inference("9", 4),
+            OTHER: inference("1", 12),
         }
         self.by_image: Mapping[bytes, Inference | VisionOpsError] = {}
         self.error_of_check: VisionOpsError | None = None
@@ -127,8 +128,7 @@ class FakeCatalog(KeyCatalog):
 
 
 def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:
-    defaults = {"gateway_grpc_address": "127.0.0.1:0"}
-    given = Settings(**{**defaults, **settings})
-    return Gateway(
-        cast("TritonChannel", triton), cast("Catalog", catalog), given, declaration(CHAMPION)
-    )
+    """Return a gateway of the default model `classifier`, and of one that is named `birds`."""
+    given = Settings(**{"gateway_grpc_address": "127.0.0.1:0", **settings})
+    models = [declaration(CHAMPION, default=True), declaration(OTHER)]
+    return Gateway(cast("TritonChannel", triton), cast("Catalog", catalog), given, models)

@@ -18,6 +18,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from tests.services.gateway_fakes import (
     CHAMPION,
+    OTHER,
     PNG,
     FakeCatalog,
     FakeTriton,
@@ -128,6 +129,14 @@ def test_a_plain_client_is_answered_as_by_triton(door: Door) -> None:
     assert result.as_numpy("EMBEDDING").shape == (1, 2)
     assert door.triton.asked == [(CHAMPION, PNG, True)]
     assert 'route="/inference.GRPCInferenceService/ModelInfer",status="200"' in door.exposition()
+
+
+def test_another_model_is_asked_by_its_name_and_an_unknown_one_refused(door: Door) -> None:
+    result = door.run(lambda c: c.infer(OTHER, [tensor(PNG)], headers=door.headers))
+    assert result.as_numpy("LABEL").tolist() == [[b"1"]]
+    assert door.triton.asked == [(OTHER, PNG, True)]
+    error = door.refusal(of_images(PNG, model="cats"))
+    assert (error.code(), code_of(error)) == (grpc.StatusCode.NOT_FOUND, "not_found")
 
 
 def test_an_answer_names_its_request_by_the_id_that_came_with_it(door: Door) -> None:

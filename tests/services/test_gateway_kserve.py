@@ -18,7 +18,7 @@ from tritonclient.grpc import (
 from tritonclient.grpc._utils import _get_inference_request
 
 from tests.services.gateway_fakes import inference
-from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.errors import InvalidRequestError, ServerUnreachableError
 from visionops_assets.releasing.pipeline import MAX_BATCH_SIZE
 from visionops_assets.services.gateway import kserve
 from visionops_assets.services.gateway.kserve import MAX_IMAGES, read_infer, write_infer
@@ -134,11 +134,9 @@ def test_the_limit_of_a_request_is_that_of_the_served_model() -> None:
 
 
 def test_the_gateway_chooses_the_version() -> None:
-    kserve.check_model("classifier", "", "classifier")
-    with pytest.raises(NotFoundError):
-        kserve.check_model("classifier-candidate", "", "classifier")
+    kserve.check_version("")
     with pytest.raises(InvalidRequestError):
-        kserve.check_model("classifier", "3", "classifier")
+        kserve.check_version("3")
 
 
 def test_an_answer_is_what_tritonclient_reads() -> None:

@@ -26,6 +26,7 @@ from visionops_assets.errors import (
 from visionops_assets.services.gateway import predictor as module
 from visionops_assets.services.gateway.answers import PredictionAnswer
 from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Watched, is_picked
@@ -72,7 +73,7 @@ class Bench:
             cast("RolloutWatch", self.watch),
             cast("Unserved", None),
             self.metrics,
-            Settings(gateway_max_costly=1),
+            Limits.of(Settings(gateway_max_costly=1), self.metrics),
             CHAMPION,
         )
 

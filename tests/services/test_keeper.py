@@ -31,6 +31,7 @@ class FakeCatalog:
 
     def __init__(self) -> None:
         self.champion: Release | None = None
+        self.other: Release | None = None
         self.rollout: Rollout | None = None
         self.engines: list[EngineRow] = []
         self.is_down = False
@@ -52,7 +53,7 @@ class World:
 
     def started(self) -> Keeper:
         catalog, store = cast("Catalog", self.catalog), cast("ObjectStore", self.store)
-        return Keeper(catalog, store, self.home / "repository", "m")
+        return Keeper(catalog, store, self.home / "repository", ["m", "n"])
 
     def release(
         self, version: int, files: dict[str, bytes] | None = None, previous: int | None = None
@@ -76,8 +77,12 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(keeper, "champion", lambda session, name: session.champion)
-    monkeypatch.setattr(keeper, "active_rollout", lambda session, name: session.rollout)
+    monkeypatch.setattr(
+        keeper, "champion", lambda session, name: session.champion if name == "m" else session.other
+    )
+    monkeypatch.setattr(
+        keeper, "active_rollout", lambda session, name: session.rollout if name == "m" else None
+    )
     monkeypatch.setattr(keeper, "wanted_engines", lambda session, *_: session.engines)
     return World(tmp_path)
 
@@ -100,6 +105,36 @@ def test_the_folder_follows_the_champion(world: World) -> None:
     world.catalog.champion = None
     world.keeper.run_once()
     assert world.models() == set()
+
+
+def test_an_altered_champion_of_one_model_leaves_the_other_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.release(1, one_model(1))
+    other = repository_in(world.store, "n")
+    other.publish(4, one_model(4))
+    world.catalog.other = Release(
+        model_name="n",
+        model_version=4,
+        previous_version=None,
+        manifest_sha256=other.manifest_sha256(4),
+    )
+    world.keeper.run_once()
+    assert world.models() == {"m", "n"}
+    other.publish(5, one_model(5))
+    world.catalog.other = Release(
+        model_name="n", model_version=5, previous_version=None, manifest_sha256="0" * 64
+    )
+    world.release(2, one_model(2), previous=1)
+    for _ in range(2):
+        world.keeper.run_once()
+    assert b"[2]" in world.content("m/config.pbtxt")
+    assert b"[4]" in world.content("n/config.pbtxt")
+    assert caplog.text.count("n is left to the next pass") == 1
+    world.catalog.champion = None
+    with pytest.raises((ReleaseError, UntrustedArtifactError)):
+        world.keeper.run_once()
+    assert world.models() == {"n"}
 
 
 def test_a_champion_in_an_ensemble_has_its_steps(world: World) -> None:

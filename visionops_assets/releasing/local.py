@@ -47,17 +47,19 @@ class LocalRepository:
         load, _ = engine_loads(files, "", version, engine_step, plan)
         self._put(load, config_text(load))
 
-    def keep(self, models: Collection[str], versions: Collection[int]) -> None:
-        """Remove all other models, and other versions of those that have more than one."""
+    def keep(self, whole: Collection[str], versions: Mapping[str, Collection[int]]) -> None:
+        """Remove all but what is kept whole, and these versions of models with more than one."""
         for model in self._repository.iterdir():
-            if model.name not in models:
+            if model.name not in whole and model.name not in versions:
                 # Its configuration first: without it there is no model.
                 (model / CONFIG_FILE).unlink(missing_ok=True)
                 shutil.rmtree(model)
                 continue
+            if model.name in whole:
+                continue
             found = [path for path in model.iterdir() if path.is_dir()]
             for folder in found if len(found) > 1 else []:
-                if int(folder.name) not in versions:
+                if int(folder.name) not in versions[model.name]:
                     shutil.rmtree(folder)
 
     def _put(self, load: ModelLoad, config: bytes) -> None:

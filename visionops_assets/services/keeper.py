@@ -1,12 +1,13 @@
 """The keeper: verifies the files that a Triton server may load, and lays them out beside it.
 
 `python -m visionops_assets.services.keeper`, one for each server. Triton starts after its first
-pass: with the champion that the catalog names, or with nothing if it names none. The keeper goes
-on: the folder follows the champion, and holds the steps of ensembles that are released.
+pass: with the champions that the catalog names, or with nothing if it names none. The keeper goes
+on: the folder follows the champions, and holds the steps of ensembles that are released.
 """
 
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -23,7 +24,7 @@ from visionops_assets.errors import (
     UntrustedArtifactError,
     VisionOpsError,
 )
-from visionops_assets.models import default_model
+from visionops_assets.models import load_models
 from visionops_assets.releasing.engines import Engine
 from visionops_assets.releasing.loading import ONNX_FILE, infer_step, is_ensemble, takes_engine
 from visionops_assets.releasing.local import LocalRepository
@@ -47,14 +48,15 @@ class Keeper:
     """Keeps one server's folder as the catalog and releases under way want it."""
 
     def __init__(
-        self, catalog: Catalog, store: ObjectStore, repository: Path, model_name: str
+        self, catalog: Catalog, store: ObjectStore, repository: Path, model_names: Sequence[str]
     ) -> None:
         self._catalog = catalog
         self._store = store
         self._local = LocalRepository(repository)
-        self._model_name = model_name
+        self._model_names = model_names
         # Only of this process: earlier files may come from an earlier version of this code.
-        self._champion: str | None = None
+        self._champions: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._steps: dict[_Key, list[str]] = {}
         self._engines: dict[Engine, str | None] = {}
 
@@ -82,36 +84,57 @@ class Keeper:
 
         Raises:
             ServerUnreachableError: the catalog or the object store does not answer.
-            ReleaseError: the folder of a version is not whole; the local one stays as it was.
+            ReleaseError: no champion's folder is whole; the local ones stay as they were. If only
+                some are not, that is logged, and the others serve.
             UntrustedArtifactError: it is not what we signed or released; likewise.
         """
         with self._catalog.begin() as session:
-            current = champion(session, self._model_name)
-            rollout = active_rollout(session, self._model_name)
-            engines = self._engines_to_lay_out(session, current)
-        released = (current.model_version, current.previous_version) if current else ()
-        numbers = {number for number in released if number is not None}
-        tried = {rollout.model_version} if rollout else set()
-        wanted = {(self._model_name, number) for number in numbers | tried}
+            found = [champion(session, name) for name in self._model_names]
+            champions = [release for release in found if release is not None]
+            rollouts = [active_rollout(session, name) for name in self._model_names]
+            engines = [each for it in champions for each in self._engines_to_lay_out(session, it)]
+        kept = {release.model_name: _kept_versions(release) for release in champions}
+        wanted = {(name, number) for name, numbers in kept.items() for number in numbers}
+        wanted |= {(each.model_name, each.model_version) for each in rollouts if each is not None}
         self._lay_out_steps(wanted | set(asked_versions(self._store)))
-        self._follow(current)
+        failed = self._follow_each(champions)
         self._lay_out_engines(engines)
-        models = {step for steps in self._steps.values() for step in steps}
-        models |= {step for step in self._engines.values() if step is not None}
-        if current is not None:
-            models.add(current.model_name)
-        self._local.keep(models, numbers)
+        # Nothing of a model is removed whose champion could not be laid out.
+        whole = {step for steps in self._steps.values() for step in steps} | failed.keys()
+        whole |= {step for step in self._engines.values() if step is not None}
+        self._local.keep(whole, kept)
+        if failed and len(failed) == len(champions):
+            raise next(iter(failed.values()))
+        self._log_failed(failed)
 
-    def _follow(self, current: Release | None) -> None:
-        if current is None:
-            self._champion = None
-        elif self._champion != current.manifest_sha256:
-            name, version = current.model_name, current.model_version
-            repository = ModelRepository(self._store, name)
-            files = repository.read_released(version, current.manifest_sha256)
-            self._local.put_champion(name, version, files)
-            self._champion = current.manifest_sha256
-            _log.info("laid out", extra={"fields": {"model": name, "version": version}})
+    def _log_failed(self, failed: dict[str, VisionOpsError]) -> None:
+        told = {name: str(error) for name, error in failed.items()}
+        for name, said in told.items():
+            if self._told.get(name) != said:
+                _log.warning("%s is left to the next pass: %s", name, said)
+        self._told = told
+
+    def _follow_each(self, champions: Sequence[Release]) -> dict[str, VisionOpsError]:
+        """Lay out each champion, and return by model why one could not be: it stops no other."""
+        failed: dict[str, VisionOpsError] = {}
+        names = {release.model_name for release in champions}
+        self._champions = {name: sha for name, sha in self._champions.items() if name in names}
+        for release in champions:
+            try:
+                self._follow(release)
+            except (ReleaseError, UntrustedArtifactError) as error:
+                failed[release.model_name] = error
+        return failed
+
+    def _follow(self, current: Release) -> None:
+        name, version = current.model_name, current.model_version
+        if self._champions.get(name) == current.manifest_sha256:
+            return
+        repository = ModelRepository(self._store, name)
+        files = repository.read_released(version, current.manifest_sha256)
+        self._local.put_champion(name, version, files)
+        self._champions[name] = current.manifest_sha256
+        _log.info("laid out", extra={"fields": {"model": name, "version": version}})
 
     def _lay_out_steps(self, wanted: set[tuple[str, int]]) -> None:
         """Lay out the steps of each wanted ensemble; log those that cannot be trusted.
@@ -135,9 +158,7 @@ class Keeper:
                 found[key] = []
         self._steps = found
 
-    def _engines_to_lay_out(self, session: Session, current: Release | None) -> list[Engine]:
-        if current is None:
-            return []
+    def _engines_to_lay_out(self, session: Session, current: Release) -> list[Engine]:
         name, version = current.model_name, current.model_version
         return [
             Engine(self._store, name, version, row.key or "", row.plan_sha256 or "")
@@ -172,6 +193,12 @@ class Keeper:
         return self._local.put_steps(name, version, repository.read(version))
 
 
+def _kept_versions(release: Release) -> set[int]:
+    """Return the champion's version, and the one before."""
+    numbers = (release.model_version, release.previous_version)
+    return {number for number in numbers if number is not None}
+
+
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging()
@@ -179,7 +206,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = load_settings()
-    keeper = Keeper(Catalog(), ObjectStore(), triton_repository(settings), default_model().name)
+    names = [model.name for model in load_models()]
+    keeper = Keeper(Catalog(), ObjectStore(), triton_repository(settings), names)
     _log.info("keeper started")
     keeper.run(Heartbeat(settings, "keeper"), stop)
     _log.info("keeper stopped")

@@ -1,7 +1,7 @@
 """Builds the gateway's application from its parts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
@@ -15,18 +15,18 @@ from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
 from visionops_assets.services.gateway.grpc_door import GrpcDoor
 from visionops_assets.services.gateway.grpc_methods import GrpcMethods
 from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.metrics import GatewayMetrics
-from visionops_assets.services.gateway.predictor import Predictor
-from visionops_assets.services.gateway.rollouts import RolloutWatch
+from visionops_assets.services.gateway.models import MODELS, add_model_routes
 from visionops_assets.services.gateway.routes import (
     LABELS,
     PREDICTIONS,
     add_label_route,
-    add_predict_route,
+    add_predict_routes,
 )
+from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.gateway.sessions import add_session_routes
 from visionops_assets.services.gateway.streams import Streams
-from visionops_assets.services.gateway.unserved import Unserved
 from visionops_assets.services.http.access import Access
 from visionops_assets.services.http.api_pages import create_api
 from visionops_assets.services.http.health import catalog_check, install_health, lasting
@@ -37,7 +37,7 @@ from visionops_assets.services.http.server import RequestLog
 from visionops_assets.settings import Settings
 
 DESCRIPTION = """
-Asks the served model what images show, and takes labels: what they really show.
+Asks the served models what images show, and takes labels: what they really show.
 
 **Key.** Send an API key with the scopes `predict` and `label` as `Authorization: Bearer KEY` or
 `X-API-Key: KEY`. An operator makes one by
@@ -45,13 +45,16 @@ Asks the served model what images show, and takes labels: what they really show.
 
 **In the browser**: [the page of this gateway](/) takes a picture and shows the answer.
 
+**Models**: `/v1/predict` and `/v1/stream` mean the default model, `/v1/models/{name}/predict` and
+`/v1/models/{name}/stream` the one of that name. `/v1/models` lists them.
+
 **Video**: the WebSocket `/v1/stream` takes one encoded image per binary message and answers each
 with one JSON message, in order. It takes the key as a header, and `top_k`, `timeout_ms`,
 `keep_image` and `source` in the query.
 
 **Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """
-TAGS = (PREDICTIONS, LABELS)
+TAGS = (PREDICTIONS, LABELS, MODELS)
 
 
 class Gateway:
@@ -63,26 +66,27 @@ class Gateway:
     """
 
     def __init__(
-        self, triton: TritonChannel, catalog: Catalog, settings: Settings, model: ModelDeclaration
+        self,
+        triton: TritonChannel,
+        catalog: Catalog,
+        settings: Settings,
+        models: Sequence[ModelDeclaration],
     ) -> None:
         metrics = GatewayMetrics()
         access = Access(catalog, settings, takes_cookies=True)
         admission = Admission(settings.gateway_max_in_flight, metrics.count_rejected)
         metrics.watch("in_flight", "Predictions under way.", lambda: admission.in_flight)
-        watch = RolloutWatch(catalog, model.name, metrics)
-        predictor = Predictor(
-            triton, watch, Unserved(catalog, model), metrics, settings, model.name
-        )
+        served = ServedModels(models, triton, catalog, metrics, Limits.of(settings, metrics))
         self.frames = FrameMaker(catalog, settings)
-        streams = Streams(access, predictor, admission, metrics, settings)
+        streams = Streams(access, served, admission, metrics, settings)
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            watch.start()
+            served.start()
             async with triton.connected(), self.door.open():
                 yield
-                await predictor.close()
-            watch.stop()
+                await served.close()
+            served.stop()
             self.frames.close()
 
         async def drain() -> None:
@@ -95,16 +99,18 @@ class Gateway:
         install_problem_handlers(self.app)
         self.app.add_middleware(MetricsMiddleware, metrics=metrics.requests)
         self.app.add_middleware(RequestLog)
-        add_predict_route(self.app, access, predictor, admission, settings)
+        add_predict_routes(self.app, access, served, admission, settings)
         add_frame_route(self.app, access, self.frames, admission, settings)
         add_label_route(self.app, access, catalog, settings)
-        add_session_routes(self.app, access, catalog, settings, model.name)
+        add_session_routes(self.app, access, catalog, settings, served.default.declaration.name)
         add_page(self.app)
-        self.app.add_api_websocket_route("/v1/stream", streams.serve)
+        add_model_routes(self.app, access, catalog, served)
+        for path in ("/v1/stream", "/v1/models/{name}/stream"):
+            self.app.add_api_websocket_route(path, streams.serve)
         # Without the catalog, predictions go on for as long as known keys are valid.
         keys_check = lasting(catalog_check(catalog), KEPT_WITHOUT_CATALOG_S)
         readiness = install_health(self.app, {"Triton": triton.check, "the catalog": keys_check})
-        methods = GrpcMethods(access, predictor, admission, triton, metrics, settings, model.name)
+        methods = GrpcMethods(access, served, admission, triton, metrics, settings)
         self.door = GrpcDoor(methods, readiness, metrics.requests, settings)
 
         @self.app.get("/metrics", include_in_schema=False)

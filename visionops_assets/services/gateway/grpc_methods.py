@@ -28,7 +28,7 @@ from visionops_assets.services.gateway.calls import Call, Method
 from visionops_assets.services.gateway.inference import STATUS_TIMEOUT_S, TritonChannel
 from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.gateway.kserve import (
-    check_model,
+    check_version,
     parsed,
     public_config,
     read_infer,
@@ -39,6 +39,7 @@ from visionops_assets.services.gateway.lists import outcomes_of
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER
+from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.services.http.access import Access, Principal, presented_key
 from visionops_assets.settings import Settings
@@ -58,20 +59,18 @@ class GrpcMethods:
     def __init__(
         self,
         access: Access,
-        predictor: Predictor,
+        served: ServedModels,
         admission: Admission,
         triton: TritonChannel,
         metrics: GatewayMetrics,
         settings: Settings,
-        model_name: str,
     ) -> None:
         self._access = access
-        self._predictor = predictor
+        self._served = served
         self._admission = admission
         self._triton = triton
         self._metrics = metrics
         self._settings = settings
-        self._model_name = model_name
         # A message is in memory before its length is known.
         self._reading = Line(Shares(max(2, MAX_HELD_BYTES // max_message_bytes(settings))))
 
@@ -109,7 +108,8 @@ class GrpcMethods:
         principal = await self._admit(call)
         with self._admission.held_bytes(principal.name) as held:
             request = parsed(kind, await self._message(call, principal.name, held))
-        check_model(request.name, request.version, self._model_name)
+        self._served.find(request.name)
+        check_version(request.version)
         allowed_s = min(STATUS_TIMEOUT_S, call.left_s())
         return await self._triton.describe(what, request.name, allowed_s)
 
@@ -119,7 +119,8 @@ class GrpcMethods:
         with self._admission.held_bytes(client) as held:
             message = await self._message(call, client, held)
             request = parsed(service_pb2.ModelInferRequest, message)
-            check_model(request.model_name, request.model_version, self._model_name)
+            predictor = self._served.find(request.model_name).predictor
+            check_version(request.model_version)
             asked = read_infer(request)
             allowed_s = min(self._settings.gateway_deadline_s, call.left_s())
             ask = Ask(
@@ -130,9 +131,13 @@ class GrpcMethods:
                 client=client,
                 with_embedding=EMBEDDING.name in asked.outputs,
             )
-            return write_infer(request, asked.outputs, await self._rows(asked.images, ask))
+            return write_infer(
+                request, asked.outputs, await self._rows(predictor, asked.images, ask)
+            )
 
-    async def _rows(self, images: Sequence[bytes], ask: Ask) -> list[Inference]:
+    async def _rows(
+        self, predictor: Predictor, images: Sequence[bytes], ask: Ask
+    ) -> list[Inference]:
         """Predict each image. One that cannot be predicted refuses them all, as Triton does.
 
         Raises:
@@ -144,7 +149,7 @@ class GrpcMethods:
             if failures:
                 raise failures[0]
             try:
-                return (await self._predictor.infer(image, ask)).inference
+                return (await predictor.infer(image, ask)).inference
             except VisionOpsError as error:
                 failures.append(error)
                 raise

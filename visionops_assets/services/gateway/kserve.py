@@ -14,7 +14,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import IMAGE
-from visionops_assets.errors import InvalidRequestError, NotFoundError, ServerUnreachableError
+from visionops_assets.errors import InvalidRequestError, ServerUnreachableError
 from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.tasks.signature import served_outputs
 
@@ -50,15 +50,12 @@ def parsed(kind: Any, message: bytes) -> Any:
         raise InvalidRequestError(f"The message is no {kind.DESCRIPTOR.name}.") from None
 
 
-def check_model(name: str, version: str, served: str) -> None:
-    """Refuse a request about another model, or about a version: the gateway chooses that.
+def check_version(version: str) -> None:
+    """Refuse a request about a version: the gateway chooses that.
 
     Raises:
-        NotFoundError: there is no such model.
         InvalidRequestError: a version is named.
     """
-    if name != served:
-        raise NotFoundError(f"There is no model {name[:100]!r} here. The model is {served!r}.")
     if version:
         raise InvalidRequestError(
             "model_version: leave it empty. A release, or a canary, decides which version answers; "

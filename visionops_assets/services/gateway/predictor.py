@@ -24,16 +24,15 @@ from visionops_assets.errors import (
 )
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX
 from visionops_assets.services.gateway.answers import PredictionAnswer
-from visionops_assets.services.gateway.breaker import Breakers, BreakerState, CircuitBreaker
+from visionops_assets.services.gateway.breaker import BreakerState
 from visionops_assets.services.gateway.cost import predicted_cost_s
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.inferred import Inference
-from visionops_assets.services.gateway.line import Line
+from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.rollouts import RolloutWatch, Watched
-from visionops_assets.services.gateway.shares import COSTLY_S, Windows
+from visionops_assets.services.gateway.shares import COSTLY_S
 from visionops_assets.services.gateway.unserved import Unserved
-from visionops_assets.settings import Settings, usable_cores
 from visionops_assets.tasks.registry import serving
 from visionops_assets.vision.inspection import check_image_header
 
@@ -95,7 +94,7 @@ class Predictor:
         watch: RolloutWatch,
         unserved: Unserved,
         metrics: GatewayMetrics,
-        settings: Settings,
+        limits: Limits,
         model_name: str,
         task: str = FIRST_TASK,
     ) -> None:
@@ -105,23 +104,9 @@ class Predictor:
         self._unserved = unserved
         self._metrics = metrics
         self._model = model_name
-        self._max_bytes = settings.max_predicted_image_bytes
-        self._max_pixels = settings.max_predicted_image_pixels
         self._candidate = model_name + CANDIDATE_SUFFIX
-        self._turns = Line(Windows(settings.gateway_max_costly or max(1, usable_cores() // 2)))
-        self._breakers = Breakers(
-            lambda: CircuitBreaker(
-                settings.gateway_breaker_failures,
-                settings.gateway_breaker_open_s,
-                lambda: metrics.count_rejected("breaker"),
-            )
-        )
+        self._limits = limits
         self._background: set[asyncio.Task[None]] = set()
-        metrics.watch(
-            "breaker_state",
-            "Circuit breaker before Triton: 0 closed, 1 half open, 2 open.",
-            self._breakers.worst_state,
-        )
 
     async def predict(self, image: bytes, ask: Ask) -> PredictionAnswer:
         """Predict one encoded image, as HTTP clients are answered.
@@ -144,13 +129,13 @@ class Predictor:
         """
         if not image:
             raise EmptyMediaError("The image is empty.")
-        if len(image) > self._max_bytes:
-            raise TooLargeError(f"The image has more than {self._max_bytes:,} bytes.")
+        if len(image) > self._limits.max_bytes:
+            raise TooLargeError(f"The image has more than {self._limits.max_bytes:,} bytes.")
         head = image[:HEADER_BYTES]
-        check_image_header(head, max_pixels=self._max_pixels)
-        cost_s = predicted_cost_s(head, len(image), self._max_pixels)
+        check_image_header(head, max_pixels=self._limits.max_pixels)
+        cost_s = predicted_cost_s(head, len(image), self._limits.max_pixels)
         try:
-            async with self._turns.turn(ask.client, cost_s, ask.left_s()):
+            async with self._limits.turns.turn(ask.client, cost_s, ask.left_s()):
                 return await self._answer(image, ask, is_costly=cost_s > COSTLY_S)
         except TimeoutError:
             raise DeadlineExceededError(
@@ -164,7 +149,10 @@ class Predictor:
         if watched is None:
             return Answered(await self._champion(image, ask), Role.CHAMPION)
         # Only the champion's requests find out that Triton does not answer.
-        if watched.picks(ask.key) and self._breakers.state(ask.client) is BreakerState.CLOSED:
+        if (
+            watched.picks(ask.key)
+            and self._limits.breakers.state(ask.client) is BreakerState.CLOSED
+        ):
             return await self._canary(watched, image, ask, is_costly=is_costly)
         inference = await self._compared_champion(watched, image, ask)
         if watched.shadows():
@@ -180,7 +168,7 @@ class Predictor:
     async def _champion(self, image: bytes, ask: Ask) -> Inference:
         left_s = ask.left_s()
         try:
-            with self._breakers.request(ask.client, is_patient=left_s >= PATIENT_S):
+            with self._limits.breakers.request(ask.client, is_patient=left_s >= PATIENT_S):
                 return await self._triton.infer(
                     self._model,
                     image,

@@ -1,8 +1,10 @@
 """The gateway's HTTP routes: predictions of images, and labels of predictions."""
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
@@ -26,7 +28,8 @@ from visionops_assets.services.gateway.images import (
     Source,
 )
 from visionops_assets.services.gateway.lists import predict_list
-from visionops_assets.services.gateway.predictor import Ask, Predictor
+from visionops_assets.services.gateway.predictor import Ask
+from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.http.access import PROTECTED, Access, Principal
 from visionops_assets.services.http.api_pages import Tag
 from visionops_assets.services.http.body import body_of, read_json, whole
@@ -48,6 +51,7 @@ PREDICT_PROBLEMS = PROTECTED | problems(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
+NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
 _LABEL_PROBLEMS = PROTECTED | problems(
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
@@ -112,47 +116,73 @@ class LabelAnswer(Record, json_schema_extra={"examples": [_LABELLED]}):
     label: str
 
 
-def add_predict_route(
-    app: FastAPI, access: Access, predictor: Predictor, admission: Admission, settings: Settings
+def add_predict_routes(
+    app: FastAPI, access: Access, served: ServedModels, admission: Admission, settings: Settings
 ) -> None:
-    """Add the route of predictions."""
+    """Add the routes of predictions: of the default model, and of one that is named."""
     guard = access.require(Scope.PREDICT)
     reader = ImageReader(settings.max_predicted_image_bytes, settings.body_idle_timeout_s)
 
-    async def predict(
-        request: Request,
-        query: Annotated[PredictQuery, Query()],
-        principal: Annotated[Principal, Depends(guard)],
-        sticky_key: StickyKey = None,
+    async def predicted(
+        request: Request, query: PredictQuery, client: str, name: str | None
     ) -> Response:
-        """Ask what one image shows, or each image of a list.
-
-        One image is sent raw or as the field `file` of a form; several as its fields `files`, or in
-        JSON. If an image of a list cannot be predicted, it has a refusal in place of a prediction.
-        """
-        client = principal.name
+        predictor = served.find(name).predictor
         admission.check(client)
         with admission.held_bytes(client) as held:
             received = await reader.read(request, held)
+            sticky_key = request.headers.get(STICKY_KEY_HEADER)
             ask = query.ask(client, sticky_key, settings, keep_image=received.keep_image)
             if received.is_list:
                 return _json(await predict_list(predictor, admission, received.images, ask))
             async with admission.place(client):
                 return _json(await predictor.predict(received.single(), ask))
 
+    async def predict(
+        query: Annotated[PredictQuery, Query()],
+        principal: Annotated[Principal, Depends(guard)],
+        sticky_key: StickyKey = None,
+    ) -> None:
+        """Ask what one image shows, or each image of a list.
+
+        One image is sent raw or as the field `file` of a form; several as its fields `files`, or in
+        JSON. If an image of a list cannot be predicted, it has a refusal in place of a prediction.
+        """
+
+    async def predict_by(
+        name: str,
+        query: Annotated[PredictQuery, Query()],
+        principal: Annotated[Principal, Depends(guard)],
+        sticky_key: StickyKey = None,
+    ) -> None:
+        """Ask a model by its name; see `/v1/predict`, which asks the default one."""
+
     async def answer(request: Request) -> Response:
         principal = await guard(request, None)
         query = read_query(PredictQuery, request)
-        return await predict(request, query, principal, request.headers.get(STICKY_KEY_HEADER))
+        return await predicted(request, query, principal.name, request.path_params.get("name"))
 
+    _add_predict_route(app, "/v1/predict", predict, answer, "Predict images")
+    by_name = "/v1/models/{name}/predict"
+    _add_predict_route(app, by_name, predict_by, answer, "Predict images by a model", NOT_FOUND)
+
+
+def _add_predict_route(
+    app: FastAPI,
+    path: str,
+    documented: Callable[..., Awaitable[None]],
+    answer: Callable[[Request], Awaitable[Response]],
+    summary: str,
+    further: Mapping[int | str, dict[str, Any]] = MappingProxyType({}),
+) -> None:
+    """Add a route that is documented by the signature of a function that nobody calls."""
     app.router.add_api_route(
-        "/v1/predict",
-        predict,
+        path,
+        documented,
         methods=["POST"],
         tags=[PREDICTIONS.name],
-        summary="Predict images",
+        summary=summary,
         response_model=PredictionAnswer | ListAnswer,
-        responses=PREDICT_PROBLEMS,
+        responses={**PREDICT_PROBLEMS, **further},
         openapi_extra=OPENAPI_BODY,
         route_class_override=direct(answer),
     )

@@ -27,6 +27,7 @@ from visionops_assets.services.gateway.answers import FrameResult, Refusal
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.predictor import Ask, Predictor
 from visionops_assets.services.gateway.routes import STICKY_KEY_HEADER, PredictQuery
+from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.gateway.shares import Shares
 from visionops_assets.services.gateway.stream import GOING_AWAY, POLICY_VIOLATION, Stream
 from visionops_assets.services.http.access import Access, Principal, presented_key
@@ -46,13 +47,13 @@ class Streams:
     def __init__(
         self,
         access: Access,
-        predictor: Predictor,
+        served: ServedModels,
         admission: Admission,
         metrics: GatewayMetrics,
         settings: Settings,
     ) -> None:
         self._access = access
-        self._predictor = predictor
+        self._served = served
         self._admission = admission
         self._metrics = metrics
         self._settings = settings
@@ -64,7 +65,7 @@ class Streams:
     async def serve(self, websocket: WebSocket) -> None:
         """Handle one connection, from its handshake to its end."""
         try:
-            principal, query = await self._admit(websocket)
+            predictor, principal, query = await self._admit(websocket)
         except VisionOpsError as error:
             refusal = Refusal.of(error)
             answer = problem(refusal.status, refusal.code, refusal.detail)
@@ -74,7 +75,7 @@ class Streams:
 
         async def predict(frame: bytes, sequence: int) -> FrameResult:
             ask = query.ask(principal.name, sticky_key, self._settings)
-            return await self._predict(websocket, frame, sequence, ask)
+            return await self._predict(predictor, websocket, frame, sequence, ask)
 
         stream = Stream(websocket, predict)
         self._open.add(stream)
@@ -116,7 +117,7 @@ class Streams:
         while self._open and time.monotonic() < deadline_s:
             await asyncio.sleep(0.02)
 
-    async def _admit(self, websocket: WebSocket) -> tuple[Principal, PredictQuery]:
+    async def _admit(self, websocket: WebSocket) -> tuple[Predictor, Principal, PredictQuery]:
         principal = await self._access.admit(websocket, presented_key(websocket), Scope.PREDICT)
         if self._is_draining:
             raise ServerUnreachableError("This gateway stops. Connect again.", public=True)
@@ -127,13 +128,14 @@ class Streams:
                 "taken. Close one, or come again later."
             )
         try:
-            return principal, PredictQuery.model_validate(dict(websocket.query_params))
+            query = PredictQuery.model_validate(dict(websocket.query_params))
         except ValidationError as error:
             named = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
             raise InvalidRequestError(named) from None
+        return self._served.find(websocket.path_params.get("name")).predictor, principal, query
 
     async def _predict(
-        self, websocket: WebSocket, frame: bytes, sequence: int, ask: Ask
+        self, predictor: Predictor, websocket: WebSocket, frame: bytes, sequence: int, ask: Ask
     ) -> FrameResult:
         """Predict one frame, which counts as a request of its key.
 
@@ -145,7 +147,7 @@ class Streams:
             with self._admission.held_bytes(ask.client) as held:
                 held.add(len(frame))
                 async with self._admission.place_of_stream(ask.client):
-                    prediction = await self._predictor.predict(frame, ask)
+                    prediction = await predictor.predict(frame, ask)
         except (UnauthenticatedError, ForbiddenError):
             raise
         except VisionOpsError as error:
