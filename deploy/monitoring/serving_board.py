@@ -9,7 +9,7 @@ EACH = "{{model}} {{version}}"
 NOW: list[Panel] = [
     number(
         "Predictions",
-        Query('sum(visionops:requests:rate5m{job="gateway", route=~"/v1/predict|.*/ModelInfer"})'),
+        Query('sum(visionops:requests:rate5m{job="gateway", route=~".*/predict|.*/ModelInfer"})'),
         "reqps",
         "Requests of the gateway, a second.",
     ),
@@ -24,7 +24,7 @@ NOW: list[Panel] = [
         "p99",
         Query(
             'max(visionops:request_seconds:quantile5m{job="gateway", quantile="0.99",'
-            ' route=~"/v1/predict|.*/ModelInfer"})'
+            ' route=~".*/predict|.*/ModelInfer"})'
         ),
         "s",
         "Latency of the gateway.",
@@ -67,7 +67,7 @@ GATEWAY: list[Panel] = [
         [
             Query(
                 'visionops:request_seconds:quantile5m{job="gateway",'
-                ' route=~"/v1/predict|.*/ModelInfer"}',
+                ' route=~".*/predict|.*/ModelInfer"}',
                 "p{{quantile}} {{route}}",
             )
         ],

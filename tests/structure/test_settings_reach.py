@@ -27,9 +27,9 @@ def given_settings() -> Iterator[tuple[str, str]]:
                 owner = ast.unparse(node.value.value)
                 if owner.rpartition(".")[2].strip("_") in {"settings", "load_settings()"}:
                     yield node.arg, node.value.attr
-                elif owner.partition(".")[0] == "model":
-                    section = owner.partition(".")[2].replace(".", "_")
-                    yield node.arg, f"{section}_{node.value.attr}".lstrip("_")
+                elif owner.startswith("model."):
+                    section = owner.removeprefix("model.").replace(".", "_")
+                    yield node.arg, f"{section}_{node.value.attr}"
 
 
 def test_each_argument_takes_the_one_of_its_name() -> None:

@@ -108,7 +108,7 @@ def _of_triton() -> list[Wanted]:
 
 WANTED: Mapping[str, Sequence[Wanted]] = {
     "triton": _of_triton(),
-    "gateway": _of_service("gateway", "/v1/predict|.*/ModelInfer"),
+    "gateway": _of_service("gateway", ".*/predict|.*/ModelInfer"),
     "ingest": _of_service("ingest", "/v1/media"),
     "exporter": (),
     "camera": (),
