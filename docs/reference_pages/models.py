@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 from reference_pages.fields import default_of, values
 from reference_pages.markdown import code, page, table
 from visionops_assets.models import DECLARATION_FILE, MODEL_TYPE, ModelDeclaration
+from visionops_assets.tasks.registry import TASKS
 
 _INTRODUCTION = f"""\
 A model is one file, `NAME/{DECLARATION_FILE}` in the folder that `VISIONOPS_MODELS` names, and
@@ -52,4 +53,5 @@ def _is_section(field: FieldInfo) -> bool:
 
 def _row(name: str, field: FieldInfo) -> list[str]:
     required = "required" if field.is_required() else default_of(field)
-    return [code(name), required, values(field), field.description or ""]
+    accepted = ", ".join(map(code, TASKS)) if name == "task" else values(field)
+    return [code(name), required, accepted, field.description or ""]

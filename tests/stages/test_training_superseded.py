@@ -33,8 +33,11 @@ class FakeCatalog(Catalog):
 @pytest.fixture
 def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The snapshots that were trained on; `ds-new` is newer than `ds-old`."""
-    snapshots = {name: SimpleNamespace(snapshot_id=name) for name in ("ds-old", "ds-new")}
-    monkeypatch.setattr(request, "newest_snapshot", lambda _: snapshots["ds-new"])
+    snapshots = {
+        name: SimpleNamespace(snapshot_id=name, model_name="classifier")
+        for name in ("ds-old", "ds-new")
+    }
+    monkeypatch.setattr(request, "newest_snapshot", lambda *_: snapshots["ds-new"])
     monkeypatch.setattr(request, "find_snapshot", lambda _, name: snapshots[name])
     asked: list[str] = []
 

@@ -1,8 +1,8 @@
 """The record of a declared model: all that a model is. Services read it without Dagster."""
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.contracts.base import Record
@@ -16,6 +16,16 @@ from visionops_assets.models.sections import (
     Snapshots,
     Training,
 )
+from visionops_assets.tasks.registry import TASKS
+
+
+def _is_a_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"There is no task {name!r}: choose one of {', '.join(TASKS)}.")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_is_a_task)]
 
 
 class ModelDeclaration(Record):
@@ -29,7 +39,7 @@ class ModelDeclaration(Record):
         description="Name of the model, by which clients, Triton and MLflow know it; that of its "
         "folder, too.",
     )
-    task: Literal["classification"] = Field(description="Kind of answer that it gives.")
+    task: TaskName = Field(description="Kind of answer that it gives.")
     description: str = Field("", description="One line for those who find it in a list.")
     default: bool = Field(
         False,
