@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance releases scale hosts crds second-broker mutants pictures dashboards manifests sbom clean
+.PHONY: help install lock demo drift test test-unit check lint types structure definitions up down status docs bench attacks chaos acceptance without-servers with-servers releases scale hosts crds second-broker mutants pictures dashboards manifests sbom clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,7 +59,13 @@ drift: install ## The demo, and on: images change, the model repairs itself
 
 test: install .venv/.tools ## Run every check and every test, on real servers
 	$(MAKE) --jobs 2 --output-sync check
+	$(MAKE) --jobs 2 without-servers with-servers
+
+# Both at once: tests of servers wait for them a third of their time, and the others have work for then.
+without-servers:
 	$(BIN)/pytest $(PARALLEL) -m "not integration" --ignore tests/structure
+
+with-servers:
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder \
 	  -m "integration and not rates" $(SERVERS) --ignore tests/integration/test_hosts.py
 
