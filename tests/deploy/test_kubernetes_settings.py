@@ -3,9 +3,11 @@
 import re
 from importlib.util import find_spec
 from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from fastapi import FastAPI
 
 from tests.deploy.manifests import (
@@ -14,6 +16,7 @@ from tests.deploy.manifests import (
     OVERLAYS,
     Manifest,
     config_map,
+    containers,
     matches,
     of_kind,
     pod,
@@ -22,7 +25,7 @@ from tests.deploy.manifests import (
     workloads,
 )
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.models import load_models
+from visionops_assets.models import load_models, read_models
 from visionops_assets.services.alerts import create_app as alerts_app
 from visionops_assets.services.camera.app import create_app as camera_app
 from visionops_assets.services.camera.fleet import Fleet
@@ -31,7 +34,7 @@ from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.grpc_door import SERVICE
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.ingest.app import create_app as ingest_app
-from visionops_assets.settings import Settings, secret_fields
+from visionops_assets.settings import PACKAGED_MODELS, Settings, secret_fields
 from visionops_assets.settings.servers import ServerSettings
 
 PREFIX = "VISIONOPS_"
@@ -304,3 +307,33 @@ def test_monitors_scrape_by_the_names_of_the_rules(overlay: str) -> None:
                 honours = endpoint.get("honorLabels", False)
                 assert honours is (labels[COMPONENT] == "exporter")
     assert scraped == {*SERVICES, "triton"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_declared_models_are_where_the_setting_says_in_every_deployment_and_run(
+    overlay: str, tmp_path: Path
+) -> None:
+    for name, text in config_map(overlay, "visionops-models").items():
+        (tmp_path / name).write_text(text)
+    assert read_models(tmp_path) == read_models(PACKAGED_MODELS)
+    where = config_map(overlay, "visionops")["VISIONOPS_MODELS"]
+    mount = {"name": "declared", "mountPath": where, "readOnly": True}
+    volume = {"name": "declared", "configMap": {"name": "visionops-models"}}
+    for name, workload in of_kind(overlay, "Deployment").items():
+        specification = pod(workload)
+        reading = [one for one in containers(specification) if reads_settings(one)]
+        assert all(mount in one["volumeMounts"] for one in reading), name
+        assert not reading or volume in specification["volumes"], name
+    run = yaml.safe_load(config_map(overlay, "dagster-instance")["dagster.yaml"])
+    of_runs = run["run_launcher"]["config"]["run_k8s_config"]
+    assert {"name": "declared", "mount_path": where, "read_only": True} in of_runs[
+        "container_config"
+    ]["volume_mounts"]
+    volumes = of_runs["pod_spec_config"]["volumes"]
+    assert {"name": "declared", "config_map": {"name": "visionops-models"}} in volumes
+
+
+def reads_settings(container: Manifest) -> bool:
+    """Say whether a container gets the settings of the installation."""
+    maps = [given.get("configMapRef", {}).get("name") for given in container.get("envFrom", [])]
+    return "visionops" in maps

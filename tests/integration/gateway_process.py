@@ -107,16 +107,18 @@ class GatewayProcess:
 
 
 @contextmanager
-def running_gateway(model_name: str, **settings: str) -> Iterator[GatewayProcess]:
-    """Run a gateway of a model, with these `VISIONOPS_` variables, for the length of the block."""
+def running_gateway(model_name: str, *others: str, **settings: str) -> Iterator[GatewayProcess]:
+    """Run a gateway of a model, and of others beside it, with these `VISIONOPS_` variables."""
     port, grpc_port = free_ports(2)
     address, grpc_address = ("127.0.0.1", port), f"127.0.0.1:{grpc_port}"
     url = f"http://{address[0]}:{address[1]}"
     folder = Path(tempfile.mkdtemp(prefix="visionops-"))
+    for name in (model_name, *others):
+        declare(folder, name, default=name == model_name)
     given = {
         "GATEWAY_URL": url,
         "GATEWAY_GRPC_ADDRESS": grpc_address,
-        "MODELS": str(declare(folder, model_name)),
+        "MODELS": str(folder),
         **settings,
     }
     environment = os.environ | {f"VISIONOPS_{name}": value for name, value in given.items()}

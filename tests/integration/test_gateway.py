@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, Self
 from uuid import UUID, uuid4
 
+import httpx
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
@@ -196,6 +197,33 @@ def test_a_flood_is_answered_or_told_to_come_again(gateway: GatewayProcess) -> N
     metrics = gateway.metrics()
     assert "visionops_gateway_in_flight 0.0" in metrics
     assert 'visionops_gateway_rejected_total{reason="in_flight"}' in metrics
+
+
+def test_two_models_are_asked_by_their_names_and_one_that_fails_delays_no_other(
+    stack: Settings, model: ServedModel
+) -> None:
+    other = ServedModel(stack, f"other-{uuid4().hex[:8]}")
+    other.load(2)
+    missing = f"missing-{uuid4().hex[:8]}"
+    with running_gateway(model.name, other.name, missing) as gateway:
+
+        def asked(path: str) -> httpx.Response:
+            return gateway.http.post(path, content=PNG, headers=gateway.headers)
+
+        names = [
+            each["name"]
+            for each in gateway.http.get("/v1/models", headers=gateway.headers).json()["models"]
+        ]
+        assert (names[0], set(names)) == (model.name, {model.name, other.name, missing})
+        for _ in range(20):
+            assert asked(f"/v1/models/{missing}/predict").status_code == 503
+        versions = [
+            asked(path).json()["model_version"]
+            for path in ("/v1/predict", f"/v1/models/{model.name}/predict")
+        ]
+        assert versions == [1, 1]
+        assert asked(f"/v1/models/{other.name}/predict").json()["model_version"] == 2
+    other.unload()
 
 
 def test_frames_of_a_video_are_answered_in_order(client: GatewayClient) -> None:

@@ -100,7 +100,20 @@ def test_a_file_that_is_no_declaration_is_refused(tmp_path: Path, text: str, sai
 
 def test_a_model_is_named_as_its_folder(tmp_path: Path) -> None:
     (declare(tmp_path, "birds") / "birds").rename(tmp_path / "cars")
-    with pytest.raises(SettingsError, match="name: it is birds, and its folder cars"):
+    with pytest.raises(SettingsError, match="name: it is birds, and the file is that of cars"):
+        read_models(tmp_path)
+
+
+def test_files_of_a_config_map_are_read_too_and_none_twice(tmp_path: Path) -> None:
+    declare(tmp_path / "of", "birds", default=True)
+    declare(tmp_path, "cars")
+    mounted = tmp_path / "..2026_11_30"
+    mounted.mkdir()
+    (tmp_path / "of" / "birds" / "defs.yaml").rename(mounted / "birds.yaml")
+    (tmp_path / "birds.yaml").symlink_to(mounted / "birds.yaml")
+    assert [model.name for model in read_models(tmp_path)] == ["birds", "cars"]
+    declare(tmp_path, "birds")
+    with pytest.raises(SettingsError, match="declares birds twice"):
         read_models(tmp_path)
 
 

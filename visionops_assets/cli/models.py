@@ -93,11 +93,11 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say of each declared model whether it can be used; exit 1 if one cannot."""
-    from visionops_assets.models import DECLARATION_FILE, read_model, read_models
+    from visionops_assets.models import declaration_files, read_model, read_models
 
     folder = folder or load_settings().models
     problems = []
-    for path in sorted(folder.glob(f"*/{DECLARATION_FILE}")):
+    for path in declaration_files(folder):
         try:
             model = read_model(path)
         except SettingsError as error:

@@ -38,7 +38,7 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Declare a model for the files of a folder: its classes, sizes and counts are looked at."""
-    from visionops_assets.models import DECLARATION_FILE, ModelDeclaration, read_text
+    from visionops_assets.models import DECLARATION_FILE, declaration_files, read_text
     from visionops_assets.models.drafting import draft
 
     folder = _models_folder(into)
@@ -46,9 +46,9 @@ def new(
     if target.exists():
         raise InvalidRequestError(f"{target} exists already: choose another name, or change it.")
     facts = _look_at(files)
-    is_first = not any(folder.glob(f"*/{DECLARATION_FILE}"))
+    is_first = not declaration_files(folder)
     text = draft(name, task, facts, default=is_first)
-    model: ModelDeclaration = read_text(text, target)
+    model = read_text(text, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
     counted = ", ".join(f"{label} {n:,}" for label, n in sorted(facts.images_by_class.items()))

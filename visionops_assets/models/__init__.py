@@ -4,6 +4,7 @@ from visionops_assets.models.declaration import ModelDeclaration
 from visionops_assets.models.loading import (
     DECLARATION_FILE,
     MODEL_TYPE,
+    declaration_files,
     default_model,
     find_model,
     load_models,
@@ -17,6 +18,7 @@ __all__ = [
     "DECLARATION_FILE",
     "MODEL_TYPE",
     "ModelDeclaration",
+    "declaration_files",
     "default_model",
     "find_model",
     "load_models",

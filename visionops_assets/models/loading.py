@@ -1,6 +1,7 @@
-"""Reads the declarations of a folder: `<folder>/<name>/defs.yaml`, one per model.
+"""Reads the declarations of a folder, one file per model: `NAME/defs.yaml`, or `NAME.yaml`.
 
-The file is that of a Dagster component; templates of Dagster (`{{ ... }}`) are not evaluated.
+The first is the file of a Dagster component; the second is for a ConfigMap of Kubernetes, which has
+no folders. Templates of Dagster (`{{ ... }}`) are not evaluated.
 """
 
 from functools import cache
@@ -27,12 +28,15 @@ def read_models(folder: Path) -> tuple[ModelDeclaration, ...]:
         SettingsError: a file cannot be used, none is there, or it is not clear which of them is
             the default. The message names file, field and range.
     """
-    models = [read_model(path) for path in sorted(folder.glob(f"*/{DECLARATION_FILE}"))]
+    models = [read_model(path) for path in declaration_files(folder)]
     if not models:
         raise SettingsError(
             f"VISIONOPS_MODELS: {folder} declares no model. A model is a file "
             f"{folder}/NAME/{DECLARATION_FILE}: visionops models new writes one."
         )
+    names = [model.name for model in models]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"{folder} declares {', '.join(twice)} twice.")
     if len(models) == 1:
         return tuple(models)
     marked = [model.name for model in models if model.default]
@@ -43,6 +47,11 @@ def read_models(folder: Path) -> tuple[ModelDeclaration, ...]:
             f" which answers requests that name no model. {found}"
         )
     return tuple(sorted(models, key=lambda model: (not model.default, model.name)))
+
+
+def declaration_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that declare models."""
+    return sorted([*folder.glob(f"*/{DECLARATION_FILE}"), *folder.glob("*.yaml")])
 
 
 def read_model(path: Path) -> ModelDeclaration:
@@ -77,9 +86,10 @@ def read_text(text: str, path: Path) -> ModelDeclaration:
     except ValidationError as error:
         problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"{path}: {problems}") from None
-    if model.name != path.parent.name:
+    named = path.parent.name if path.name == DECLARATION_FILE else path.stem
+    if model.name != named:
         raise SettingsError(
-            f"{path}: name: it is {model.name}, and its folder {path.parent.name}. They have to be "
+            f"{path}: name: it is {model.name}, and the file is that of {named}. They have to be "
             "the same."
         )
     return model
