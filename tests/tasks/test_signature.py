@@ -1,5 +1,8 @@
 """The tensors of a model are said once: by its task, and by what all models have."""
 
+import subprocess
+import sys
+
 import pytest
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
@@ -52,7 +55,26 @@ def test_no_two_tensors_of_a_task_have_one_name(task: str) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_each_part_of_a_task_imports_no_more_than_it_may(task: str) -> None:
+    """Triton has no pandas, SciPy or PyTorch, and sensors do not wait for PyTorch."""
+    program = (
+        "import sys; from visionops_assets.tasks import registry, signature; "
+        "registry.{part}({task!r}); signature.served_outputs({task!r}); "
+        "print(*{{name.partition('.')[0] for name in sys.modules}})"
+    )
+    refused = {"serving": {"torch", "pandas", "scipy", "cv2"}, "judging": {"torch"}}
+    for part, slow in refused.items():
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(part=part, task=task)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not set(done.stdout.split()) & slow, part
+
+
 @pytest.mark.parametrize("part", [serving, judging, learning])
 def test_an_unknown_task_is_refused_with_those_there_are(part: object) -> None:
-    with pytest.raises(ValueError, match="choose one of classification"):
+    with pytest.raises(ValueError, match="choose one of classification, multilabel"):
         part("sorcery")  # type: ignore[operator]

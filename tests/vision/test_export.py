@@ -25,7 +25,7 @@ def parity_with(path: Path, trained: TrainedModel, digits: Digits, count: int) -
     images = digits.images[:count]
     reference = run(trained.module, images, trained.card)
     answers = open_onnx(path, trained.card).predict(images)
-    return judging("classification").parity(reference, answers, digits.labels[:count])
+    return judging("classification").parity(reference, answers, digits.labels[:count], trained.card)
 
 
 @pytest.mark.parametrize("count", [1, 2, 33])

@@ -35,7 +35,7 @@ def parity_of(path: Path, trained: TrainedModel, digits: Digits) -> Parity:
     held = slice(400, None)
     reference = run(trained.module, digits.images[held], trained.card)
     answers = open_onnx(path, trained.card).predict(digits.images[held])
-    return judging("classification").parity(reference, answers, digits.labels[held])
+    return judging("classification").parity(reference, answers, digits.labels[held], trained.card)
 
 
 def types_of_constants(model: onnx.ModelProto) -> Counter[str]:

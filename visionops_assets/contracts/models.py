@@ -19,7 +19,8 @@ FIRST_TASK = "classification"
 class ModelCard(TolerantRecord):
     """The facts needed to run a model's weights; stored beside them as `model.json`.
 
-    `mean` and `std` are per channel, of pixels scaled to 0..1.
+    `mean` and `std` are per channel, of pixels scaled to 0..1. `thresholds` are by class, for tasks
+    that name a class from some probability on.
     """
 
     task: str = FIRST_TASK
@@ -31,6 +32,7 @@ class ModelCard(TolerantRecord):
     std: tuple[float, float, float]
     snapshot_id: str
     seed: int
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def sizes(self) -> Mapping[str, int]:

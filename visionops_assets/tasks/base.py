@@ -85,7 +85,9 @@ class Judging(Protocol):
     def kinds(self, targets: Targets) -> npt.NDArray[np.int64]:
         """Number the kinds of frames (N), so that some of each kind can be drawn."""
 
-    def parity(self, reference: Outputs, outputs: Outputs, targets: Targets) -> "Parity":
+    def parity(
+        self, reference: Outputs, outputs: Outputs, targets: Targets, card: ModelCard
+    ) -> "Parity":
         """Compare an artifact's outputs for N images with PyTorch's.
 
         Raises:

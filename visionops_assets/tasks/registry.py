@@ -8,7 +8,7 @@ from visionops_assets.tasks.base import Judging, Serving
 if TYPE_CHECKING:  # It imports PyTorch.
     from visionops_assets.vision.learning import Learning
 
-TASKS = ("classification",)
+TASKS = ("classification", "multilabel")
 
 
 def serving(task: str) -> Serving:

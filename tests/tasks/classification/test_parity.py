@@ -1,16 +1,21 @@
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visionops_assets.contracts import ModelCard
 from visionops_assets.tasks.registry import judging
 from visionops_assets.vision.parity import Floats, Parity
+
+CARD = cast("ModelCard", None)
 
 
 def compare(reference: Floats, found: Floats, truth: npt.NDArray[np.int64]) -> Parity:
     return judging("classification").parity(
-        {"probabilities": reference}, {"probabilities": found}, truth
+        {"probabilities": reference}, {"probabilities": found}, truth, CARD
     )
 
 

@@ -6,11 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vision.conftest import Digits
-from visionops_assets.tasks.classification.sampling import (
-    ClassSampler,
-    split_validation,
-    validation_groups,
-)
+from visionops_assets.tasks.classification.sampling import ClassSampler, split_validation
+from visionops_assets.tasks.splitting import validation_groups
 
 
 def test_validation_keeps_groups_whole_and_every_class_in_training(digits: Digits) -> None:

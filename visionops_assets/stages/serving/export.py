@@ -52,10 +52,10 @@ MAX_PROBABILITY_ERROR_FP16 = 0.05
 class Reference:
     """The reference of every artifact of a candidate: PyTorch's answers on the holdout.
 
-    `images` is uint8 (N, S, S, 3), `targets` and `outputs` are those of a task, with N rows.
+    `images` is uint8 (N, S, S, 3), `targets` and `outputs` are those of the card's task (N rows).
     """
 
-    task: str
+    card: ModelCard
     images: Frame
     targets: Targets
     outputs: Outputs
@@ -71,13 +71,15 @@ class Reference:
         if not len(holdout.images):
             raise ReleaseError(f"{card.snapshot_id} has no holdout images to compare with.")
         outputs = run(module, holdout.images, card)
-        return cls(card.task, holdout.images, targets_of(holdout, card), outputs)
+        return cls(card, holdout.images, targets_of(holdout, card), outputs)
 
     def report(
         self, artifact: Artifact, file: str, predict: Predict, bound: ParityBound
     ) -> tuple[ArtifactReport, Parity]:
         """Let an artifact answer on the same images, and compare it with its bound."""
-        parity = judging(self.task).parity(self.outputs, predict(self.images), self.targets)
+        parity = judging(self.card.task).parity(
+            self.outputs, predict(self.images), self.targets, self.card
+        )
         report = ArtifactReport(
             artifact=artifact,
             file=file,

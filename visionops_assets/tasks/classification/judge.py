@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from visionops_assets.contracts import ModelCard
 from visionops_assets.tasks.base import Judging, Outputs
 from visionops_assets.tasks.classification.serve import PROBABILITIES_OF_NETWORK
 from visionops_assets.vision.parity import Parity
@@ -25,9 +26,13 @@ class _Judging:
         return targets
 
     def parity(
-        self, reference: Outputs, outputs: Outputs, targets: npt.NDArray[np.int64]
+        self,
+        reference: Outputs,
+        outputs: Outputs,
+        targets: npt.NDArray[np.int64],
+        card: ModelCard,  # noqa: ARG002 - needs none
     ) -> Parity:
-        """See `Judging`. `targets` are indices of classes (N).
+        """See `Judging`. The score is the accuracy.
 
         An answer that is not finite agrees with nothing, is wrong, and has the largest error.
         """

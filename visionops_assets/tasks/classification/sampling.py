@@ -5,15 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from visionops_assets.tasks.splitting import validation_groups
+
 Labels = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
-
-VALIDATION_SHARE = 0.1
-SMALL_VALIDATION_SHARE = 0.2
-VALIDATION_GROUPS = 15
-"""Groups of a class that measure it well enough; with fewer, a larger share validates."""
-VALIDATION_MIN_GROUPS = 3
-"""A class with fewer groups keeps all of them for training."""
 
 
 def split_validation(
@@ -37,14 +32,6 @@ def split_validation(
         raise ValueError("Training needs a class with three groups or more, to validate on one.")
     is_chosen = np.array([group in chosen for group in groups])
     return np.flatnonzero(~is_chosen), np.flatnonzero(is_chosen)
-
-
-def validation_groups(groups: int) -> int:
-    """Return how many of a class's groups validate; none where it has fewer than three."""
-    if groups < VALIDATION_MIN_GROUPS:
-        return 0
-    wanted = min(SMALL_VALIDATION_SHARE * groups, VALIDATION_GROUPS)
-    return max(1, int(max(VALIDATION_SHARE * groups, wanted)))
 
 
 class ClassSampler:

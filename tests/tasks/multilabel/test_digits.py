@@ -1,0 +1,141 @@
+"""A multi-label model of scanned digits, from their labels to its answers as ONNX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.releasing.pipeline import PipelineOptions, pipeline_files
+from visionops_assets.settings import Settings
+from visionops_assets.tasks.multilabel.scores import f1_scores
+from visionops_assets.tasks.multilabel.serve import named
+from visionops_assets.tasks.registry import judging, serving
+from visionops_assets.tasks.running import export, lesson_of, load_network, open_onnx, run
+from visionops_assets.vision.framing import preprocess_pixels
+from visionops_assets.vision.inference import save_weights
+from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.recipe import TrainingConfig
+from visionops_assets.vision.training import TrainedModel, train
+
+CLASSES = ("above four", "even", "has a loop")
+LOOPS = {0, 6, 8, 9}
+SPEC = PreprocessingSpec(size_px=16)
+TRAINED_ON = 1_200
+TASK = "multilabel"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    images: Frame
+    labels: list[tuple[str, ...]]
+
+    @property
+    def groups(self) -> list[str]:
+        return [str(number) for number in range(len(self.images))]
+
+
+def labels_of(digit: int) -> tuple[str, ...]:
+    shows = {"above four": digit > 4, "even": digit % 2 == 0, "has a loop": digit in LOOPS}
+    return tuple(name for name, is_shown in shows.items() if is_shown)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    source = load_digits()
+    gray = np.rint(source.images * 255 / 16).astype(np.uint8)
+    images = np.stack([preprocess_pixels(np.dstack([g] * 3), SPEC) for g in gray])
+    return Pictures(images, [labels_of(int(digit)) for digit in source.target])
+
+
+@pytest.fixture(scope="module")
+def model(pictures: Pictures) -> TrainedModel:
+    return train(
+        lesson_of(TASK),
+        pictures.images[:TRAINED_ON],
+        judging(TASK).targets(pictures.labels[:TRAINED_ON], CLASSES),
+        pictures.groups[:TRAINED_ON],
+        classes=CLASSES,
+        spec=SPEC,
+        snapshot_id="ds-test",
+        config=TrainingConfig(steps=400, seed=1, threads=1),
+        on_round=lambda _: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def onnx_path(model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("multilabel") / "model.onnx"
+    export(model.module, model.card, path)
+    return path
+
+
+def test_it_names_what_unseen_digits_show(model: TrainedModel, pictures: Pictures) -> None:
+    unseen, labels = pictures.images[TRAINED_ON:], pictures.labels[TRAINED_ON:]
+    outputs = run(model.module, unseen, model.card)
+    truth = judging(TASK).targets(labels, CLASSES) > 0
+    names = named(outputs["probabilities"], model.card)
+    scores = f1_scores(truth, names, [str(number) for number in range(len(unseen))])
+    assert scores["macro_f1"].interval.low > 0.9
+    assert scores["micro_f1"].interval.low > 0.9
+    answers = serving(TASK).decode(outputs, model.card)
+    wrong = [serving(TASK).is_wrong(a, t) for a, t in zip(answers, labels, strict=True)]
+    assert np.mean(wrong) < 0.15
+    assert {len(answer.labels) for answer in answers} == {0, 1, 2, 3}
+
+
+def test_its_card_keeps_the_thresholds_and_its_rounds_the_macro_f1(model: TrainedModel) -> None:
+    assert (model.card.task, model.score) == (TASK, "macro_f1")
+    assert model.card.thresholds is not None
+    assert len(model.card.thresholds) == len(CLASSES)
+    assert all(0 < threshold < 1 for threshold in model.card.thresholds)
+    assert model.best.validation_score > 0.9
+    assert type(model.card).model_validate_json(model.card.model_dump_json()) == model.card
+
+
+def test_onnx_and_saved_weights_answer_alike(
+    model: TrainedModel, pictures: Pictures, onnx_path: Path, tmp_path: Path
+) -> None:
+    images, labels = pictures.images[-64:], pictures.labels[-64:]
+    reference = run(model.module, images, model.card)
+    targets = judging(TASK).targets(labels, CLASSES)
+    served = open_onnx(onnx_path, model.card).predict(images)
+    parity = judging(TASK).parity(reference, served, targets, model.card)
+    assert (parity.label_agreement, parity.accuracy) == (1, parity.reference_accuracy)
+    assert parity.max_probability_error < 1e-5
+    save_weights(model.module, tmp_path / "weights")
+    loaded = run(load_network(tmp_path / "weights", model.card), images, model.card)
+    np.testing.assert_allclose(loaded["probabilities"], reference["probabilities"], atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["fused", "ensemble"])
+def test_a_release_gives_triton_the_tensors_of_the_task(model: TrainedModel, layout: str) -> None:
+    templates = Settings.model_fields["project_root"].default / "triton_models" / "classifier"
+    options = PipelineOptions(1, 9, layout=layout)  # type: ignore[arg-type]
+    files = pipeline_files(templates, "m", 1, model.card, options)
+    config = files["config.pbtxt"].decode()
+    assert '{ name: "LABELS" data_type: TYPE_STRING dims: [ 1 ] }' in config
+    assert '{ name: "PROBABILITIES" data_type: TYPE_FP32 dims: [ 3 ] }' in config
+    assert '"LABEL"' not in config
+
+
+def test_what_another_model_answers_differs(model: TrainedModel, pictures: Pictures) -> None:
+    images, labels = pictures.images[-64:], pictures.labels[-64:]
+    reference = run(model.module, images, model.card)
+    turned = {"probabilities": 1 - reference["probabilities"]}
+    targets = judging(TASK).targets(labels, CLASSES)
+    parity = judging(TASK).parity(reference, turned, targets, model.card)
+    assert parity.label_agreement < 0.1
+    assert parity.accuracy < parity.reference_accuracy
+    broken = {"probabilities": np.full_like(reference["probabilities"], np.nan)}
+    parity = judging(TASK).parity(reference, broken, targets, model.card)
+    assert (parity.label_agreement, parity.max_probability_error, parity.accuracy) == (0, 1, 0)
+
+
+def test_calibration_takes_some_of_each_kind() -> None:
+    targets = judging(TASK).targets([("even",), (), ("even",), CLASSES], CLASSES)
+    kinds = judging(TASK).kinds(targets)
+    assert kinds[0] == kinds[2]
+    assert len(set(kinds.tolist())) == 3

@@ -1,0 +1,1 @@
+"""Multi-label: an image shows any number of things, and the model names each of them."""
