@@ -18,10 +18,11 @@ from tests.stacks import visionops
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.keys import bearer_header, create
-from visionops_assets.catalog.performance import error_stream, monitored_releases
+from visionops_assets.catalog.performance import monitored_releases
 from visionops_assets.catalog.schema import Decision, Label
 from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.models import default_model
+from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.settings import Settings
 from visionops_assets.stages.datasets.sensors import new_labels
 

@@ -15,7 +15,6 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import adopt, labels_to_adopt
 from visionops_assets.catalog.performance import (
     embeddings_of,
-    error_stream,
     monitored_releases,
     newest_observations,
 )
@@ -28,6 +27,7 @@ from visionops_assets.catalog.schema import (
     Release,
 )
 from visionops_assets.contracts import Role
+from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring.feedback import facts_of, feedback_media

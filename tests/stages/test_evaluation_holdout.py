@@ -101,7 +101,7 @@ def test_an_answer_is_the_likeliest_class_and_right_if_it_is_the_label(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     probabilities = np.array([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1]], np.float32)
-    card = SimpleNamespace(classes=("b", "a"))
+    card = SimpleNamespace(task="classification", classes=("b", "a"))
     monkeypatch.setattr(answering, "download_model", lambda *_: (None, card))
     monkeypatch.setattr(
         "visionops_assets.tasks.running.run",

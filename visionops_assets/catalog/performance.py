@@ -115,13 +115,12 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
     ]
 
 
-def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
-    """Return which labelled predictions of a release were wrong, bool (n,), oldest label first.
+def labelled_answers(session: Session, release: Release) -> list[tuple[str, str]]:
+    """Return the answers of a release that have a label, each with it, oldest label first.
 
     The newest label of a prediction counts, and gives it its place; of more than
     `ERROR_STREAM_LABELS` the newest are returned. A label that is no class of the version is left
-    out: a slip of the pen, or a class that nobody taught it, is no error of the model. All is read
-    anew each time, since a label may come before its prediction does, or be taken back.
+    out: a slip of the pen, or a class that nobody taught it, is no error of the model.
     """
     later = aliased(Label)
     is_newest = ~exists().where(
@@ -130,7 +129,7 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
         stands(later),
     )
     query = (
-        select(Label.label != PredictionRow.label)
+        select(PredictionRow.label, Label.label)
         .select_from(Label)
         .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
         .outerjoin(Snapshot, Snapshot.snapshot_id == PredictionRow.snapshot_id)
@@ -145,8 +144,8 @@ def error_stream(session: Session, release: Release) -> npt.NDArray[np.bool_]:
         .order_by(Label.label_id.desc())
         .limit(ERROR_STREAM_LABELS)
     )
-    newest_first = session.scalars(query).all()
-    return np.array(newest_first[::-1], dtype=np.bool_)
+    newest_first = session.execute(query).all()
+    return [(answered, label) for answered, label in reversed(newest_first)]
 
 
 def embeddings_of(

@@ -13,7 +13,7 @@ import numpy as np
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.limits import accuracy_limit
-from visionops_assets.catalog.performance import error_stream
+from visionops_assets.catalog.performance import labelled_answers
 from visionops_assets.catalog.releases import champion, newest_events, newest_verdict
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Decision, Release
@@ -250,7 +250,7 @@ class DriftDemo:
     @staticmethod
     def _labels(release: Release) -> int:
         with Catalog().begin() as session:
-            return len(error_stream(session, release))
+            return len(labelled_answers(session, release))
 
     def _note(self, what: str) -> None:
         self.figures.timeline[what] = round(self._now_s, 2)

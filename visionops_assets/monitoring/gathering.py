@@ -12,11 +12,12 @@ from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.decisions import count_retrain_decisions, newest_retraining
 from visionops_assets.catalog.labelling import Askable, BatchProgress, askable_predictions, batches
 from visionops_assets.catalog.limits import accuracy_limit
-from visionops_assets.catalog.performance import error_stream, newest_window
+from visionops_assets.catalog.performance import newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
 from visionops_assets.models import ModelDeclaration
+from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.monitoring.facts import (
     Earlier,
     Estimate,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from visionops_assets.catalog.performance import Observation
 from visionops_assets.catalog.schema import PerformanceWindow, Release
+from visionops_assets.monitoring.errors import wrong_ones
 from visionops_assets.monitoring.reference_files import Reference
 from visionops_assets.vision.monitoring.estimation import ConfidenceCalibration
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
@@ -36,7 +37,7 @@ def measure(
         predictions=len(seen),
         labelled=len(labelled),
         unknown_labels=sum(not one.is_of_a_class for one in seen),
-        correct=sum(one.answered == one.truth for one in labelled),
+        correct=int((~wrong_ones([(one.answered, str(one.truth)) for one in labelled])).sum()),
         label_lag_s=_median_lag_s(labelled),
         scores=[],
     )

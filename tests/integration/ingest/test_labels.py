@@ -20,7 +20,7 @@ from visionops_assets.catalog.datasets import (
     now,
     snapshots_newest_first,
 )
-from visionops_assets.catalog.performance import error_stream, newest_observations
+from visionops_assets.catalog.performance import newest_observations
 from visionops_assets.catalog.schema import (
     Frame,
     Label,
@@ -32,6 +32,7 @@ from visionops_assets.catalog.schema import (
 )
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import QuotaExceededError
+from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.settings import Settings
 
 MODEL = declaration(frames={"size_px": 21})

@@ -15,12 +15,14 @@ from visionops_assets.resources.snapshot_files import (
     HOLDOUT,
     TRAIN,
     SnapshotFiles,
+    labels_of,
     read_members,
     read_snapshot,
 )
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation.gate import ChampionAnswers
 from visionops_assets.stages.model_files import download_model
+from visionops_assets.tasks.registry import serving
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ def answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> An
 
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
         module, card = download_model(tracking, mlflow_run_id, Path(folder))
-    outputs = run(module, holdout.images, card)
-    probabilities, embeddings = outputs["probabilities"], outputs[NETWORK_EMBEDDING.name]
-    labels = np.asarray(card.classes)[probabilities.argmax(axis=1)]
-    correct = labels == holdout.members["label"].to_numpy()
-    return Answers(card.classes, labels, correct, probabilities, embeddings)
+    outputs, task = run(module, holdout.images, card), serving(card.task)
+    answers, truth = task.decode(outputs, card), labels_of(holdout.members)
+    wrong = [task.is_wrong(answer, said) for answer, said in zip(answers, truth, strict=True)]
+    return Answers(
+        classes=card.classes,
+        labels=np.array([answer.label for answer in answers]),
+        correct=~np.array(wrong, np.bool_),
+        probabilities=np.array([answer.probabilities for answer in answers], np.float32),
+        embeddings=outputs[NETWORK_EMBEDDING.name],
+    )

@@ -1,0 +1,31 @@
+"""The errors of a release, in the eyes of its task, by the labels that people gave."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy.orm import Session
+
+from visionops_assets.catalog.performance import labelled_answers
+from visionops_assets.catalog.schema import Release
+from visionops_assets.contracts.models import FIRST_TASK
+from visionops_assets.tasks.base import Answer
+from visionops_assets.tasks.registry import serving
+
+
+def error_stream(
+    session: Session, release: Release, task: str = FIRST_TASK
+) -> npt.NDArray[np.bool_]:
+    """Return which labelled predictions of a release were wrong, bool (n,), oldest label first.
+
+    All is read anew each time, since a label may come before its prediction does, or be taken back.
+    """
+    return wrong_ones(labelled_answers(session, release), task)
+
+
+def wrong_ones(answers: Sequence[tuple[str, str]], task: str = FIRST_TASK) -> npt.NDArray[np.bool_]:
+    """Say which of n answers are wrong, bool (n,); each comes with its label."""
+    is_wrong = serving(task).is_wrong
+    # There are many answers, and few different ones.
+    wrong = {pair: is_wrong(Answer((pair[0],)), (pair[1],)) for pair in set(answers)}
+    return np.array([wrong[pair] for pair in answers], np.bool_)
