@@ -1,4 +1,4 @@
-"""What a task brings to the training: its network, its loss, and its measure. Protocols alone."""
+"""The parts of a task that the training needs: its network, loss and measure. Protocols alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
