@@ -16,12 +16,12 @@ from visionops_assets.models.sections import (
     Snapshots,
     Training,
 )
-from visionops_assets.tasks.registry import TASKS
+from visionops_assets.tasks.registry import OFFERED
 
 
 def _is_a_task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f"There is no task {name!r}: choose one of {', '.join(TASKS)}.")
+    if name not in OFFERED:
+        raise ValueError(f"There is no task {name!r}: choose one of {', '.join(OFFERED)}.")
     return name
 
 

@@ -50,7 +50,7 @@ def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathe
         session, release.model_name, release.model_version, model.monitoring.min_accuracy
     )
     detector = ErrorDetector(min_accuracy, model.monitoring.average_run_length)
-    errors = error_stream(session, release)
+    errors = error_stream(session, release, model.task)
     detected = detector.run(errors)
     askable = askable_predictions(session, release, model.monitoring.window_predictions)
     event = event_of(session, release)
@@ -119,7 +119,7 @@ def _earlier(session: Session, release: Release, model: ModelDeclaration) -> Ear
         session, before.model_name, before.model_version, model.monitoring.min_accuracy
     )
     detector = ErrorDetector(limit, model.monitoring.average_run_length)
-    errors = error_stream(session, before)
+    errors = error_stream(session, before, model.task)
     return Earlier(before.model_version, stream_of(errors, detector.run(errors)))
 
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # It imports PyTorch.
     from visionops_assets.vision.learning import Learning
 
 TASKS = ("classification", "multilabel")
+OFFERED = ("classification",)
+"""Tasks that a model may have: the others have no way through the catalog and the APIs yet."""
 
 
 def serving(task: str) -> Serving:

@@ -14,6 +14,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import find_snapshot
 from visionops_assets.catalog.releases import champion, newest_verdict
 from visionops_assets.contracts import Record, Scope
+from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.http.access import PROTECTED, Access, Principal
@@ -24,7 +25,7 @@ MODELS = Tag("models", "The declared models, and what serves of each.")
 
 _CARD = {
     "name": "classifier",
-    "task": "classification",
+    "task": FIRST_TASK,
     "description": "",
     "default": True,
     "version": 8,

@@ -136,7 +136,7 @@ def _train(
     noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
     with training_run(tracking, context, model.name, name, noted) as run:
         run.log_dataset(*dataset_of(settings, model.name, snapshot))
-        trained = fitting.fit(context, run, snapshot, training, object_store)
+        trained = fitting.fit(context, run, snapshot, training, object_store, model.task)
         run.log_params(fitting.parameters(training, trained.budget, snapshot))
         curves = training_curves(trained.history, trained.score)
         fitting.log_model(run, trained, curves)

@@ -10,7 +10,6 @@ import numpy as np
 
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import IDENTITY
 from visionops_assets.models.sections import Training
 from visionops_assets.releasing.loading import CARD_FILE
@@ -57,12 +56,13 @@ def fit(
     snapshot: Snapshot,
     training: TrainingConfig,
     object_store: ObjectStore,
+    task: str,
 ) -> TrainedModel:
-    """Train on a snapshot's training side, with each round in the log and in MLflow."""
+    """Train a model of a task on a snapshot, with each round in the log and in MLflow."""
     data = read_snapshot(object_store, snapshot.snapshot_id)
     rows = np.flatnonzero(data.members["split"] == TRAIN)
     members = data.members.iloc[rows]
-    lesson = lesson_of(FIRST_TASK)
+    lesson = lesson_of(task)
     score = lesson.learning.score
     context.log.info("Training on %d frames of %s", len(rows), snapshot.snapshot_id)
 
