@@ -3,9 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from visionops_assets.tasks.base import Judging, Serving
-
-if TYPE_CHECKING:  # It imports PyTorch.
+if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tasks needs neither.
+    from visionops_assets.tasks.base import Judging, Serving
     from visionops_assets.vision.learning import Learning
 
 TASKS = ("classification", "multilabel")
@@ -13,7 +12,7 @@ OFFERED = ("classification",)
 """Tasks that a model may have: the others have no way through the catalog and the APIs yet."""
 
 
-def serving(task: str) -> Serving:
+def serving(task: str) -> "Serving":
     """Return how models of a task are served.
 
     Raises:
@@ -22,7 +21,7 @@ def serving(task: str) -> Serving:
     return cast("Serving", _part(task, "serve"))
 
 
-def judging(task: str) -> Judging:
+def judging(task: str) -> "Judging":
     """Return how models of a task are judged.
 
     Raises:
