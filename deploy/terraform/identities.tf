@@ -9,7 +9,7 @@ locals {
   # What programs do below which prefix of the bucket. Who reads may also list, or S3 would answer "not
   # for you" where the code asks whether there is an object.
   access = {
-    # ingest, sweep, dagster-code and `visionops` run there, mlflow, prepare, backup, and the builder of
+    # ingest, sweep, releaser, dagster-code and `visionops` run there, mlflow, prepare, backup, and the builder of
     # engines.
     object-store = {
       read = [

@@ -59,7 +59,7 @@ def test_no_object_is_there_twice(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_service_runs_in_every_overlay(overlay: str) -> None:
     """One that `visionops up` starts, and that is missing here, would be missed by nobody else."""
-    ours = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts"}
+    ours = {"ingest", "relay", "sweep", "camera", "gateway", "releaser", "exporter", "alerts"}
     servers = {"dagster-code", "dagster-webserver", "dagster-daemon", "mlflow", "triton"}
     assert ours | servers | {"prepare"} <= workloads(overlay).keys()
 

@@ -24,12 +24,12 @@ INGRESS: Rules = {
     "alerts": [({MONITORING, RUNS}, {8083})],
     "exporter": [({MONITORING, RUNS}, {9100})],
     "triton": [
-        ({RUNS, "pods of gateway", "pods of dagster-code"}, {8001}),
+        ({RUNS, "pods of gateway", "pods of releaser"}, {8001}),
         ({MONITORING, RUNS}, {8002}),
     ],
     "mlflow": [({EDGE, RUNS, "pods of dagster-code"}, {5000})],
     "dagster-code": [({RUNS, "pods of dagster-webserver", "pods of dagster-daemon"}, {4266})],
-    "dagster-webserver": [({EDGE}, {3000})],
+    "dagster-webserver": [({EDGE, "pods of releaser"}, {3000})],
 }
 
 

@@ -21,7 +21,7 @@ from tests.deploy.manifests import (
 )
 from visionops_assets.settings import Settings, heartbeat_file
 
-WITHOUT_PORT = {"relay", "sweep"}
+WITHOUT_PORT = {"relay", "releaser", "sweep"}
 REFERENCE = re.compile(r"- name: \w+\n +value_from: \{secret_key_ref: \{[^}]*\}\}")
 """A variable that is taken from a Secret, as Dagster's configuration has it."""
 WITH_TOKEN = {"dagster-daemon", "dagster-webserver"}

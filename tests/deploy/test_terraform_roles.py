@@ -24,7 +24,7 @@ from visionops_assets.resources.tables import TABLES_PREFIX
 from visionops_assets.services.sweep import PARTS_PREFIX
 
 NO_ROLE = {"no-access"}
-NO_KEYS = {"multipart", "visionops"}
+NO_KEYS = {"multipart", "stages", "visionops"}
 """What begins a text as a folder begins a key, and is none."""
 
 

@@ -1,4 +1,4 @@
-"""Releases while pods die, and what the sensor `serving_convergence` does every few seconds."""
+"""Releases while pods die, and what the releaser does every few seconds."""
 
 import threading
 import time

@@ -1,10 +1,9 @@
-"""A canary from the command line, through a running gateway, to the verdict of Dagster's sensor."""
+"""A canary from the command line, through a running gateway, to the verdict of the releaser."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from tests.declared import model_of, use
@@ -12,10 +11,12 @@ from tests.integration.released_models import IMAGE, Serving, steady_load
 from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.client import GatewayClient
+from visionops_assets.client.dagster import DagsterClient
+from visionops_assets.client.lineage import Lineage
 from visionops_assets.contracts import Scope
 from visionops_assets.releasing.audit import RULE
+from visionops_assets.services.releaser.__main__ import duties_of
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.sensors import rollout_rule
 
 MIN_REQUESTS = 40
 
@@ -35,9 +36,12 @@ def serving(
     load_settings.cache_clear()
 
 
-def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Serving) -> None:
+def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_releaser(serving: Serving) -> None:
     settings: Settings = serving.settings
     numbers = count()
+    # Of the stack that runs without Dagster: it acts all the same.
+    lineage = Lineage(DagsterClient(settings.dagster_url))
+    duties = {duty.name: duty for duty in duties_of(serving.controller, lineage)}
     with GatewayClient(settings.gateway_url, key_for(Scope.PREDICT), retry_for_s=0) as gateway:
 
         def ask() -> tuple[int, Sequence[float]]:
@@ -53,12 +57,7 @@ def test_a_canary_is_tried_by_the_gateway_and_promoted_by_the_sensor(serving: Se
             assert "Canary: version 2 with 50 % of the traffic" in started.stdout
 
             def promoted() -> bool | None:
-                rollout_rule(
-                    dg.build_sensor_context(),
-                    catalog=serving.catalog,
-                    object_store=serving.store,
-                    triton=serving.triton,
-                )
+                duties[f"rollout of {serving.model}"].turn()
                 return serving.champion() == 2 or None
 
             eventually("promotion by the rule", promoted, 120)

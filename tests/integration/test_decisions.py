@@ -58,6 +58,7 @@ from visionops_assets.contracts import (
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.models import default_model
 from visionops_assets.releasing.audit import ARBITER
+from visionops_assets.releasing.decided import roll_back_as_decided
 from visionops_assets.releasing.exports import export_prefix
 from visionops_assets.releasing.judging import RolloutRule
 from visionops_assets.resources.object_store import ObjectStore
@@ -66,7 +67,6 @@ from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.datasets.sensors import new_labels
 from visionops_assets.stages.monitoring.decision import retrain_decision
 from visionops_assets.stages.serving.assets import model_release
-from visionops_assets.stages.serving.sensors import roll_back_as_decided
 from visionops_assets.stages.training.sensors import new_snapshot
 
 MAX_S = 7_200.0

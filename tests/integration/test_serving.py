@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import dagster as dg
@@ -20,6 +22,8 @@ from tests.integration.released_models import (
     steady_load,
 )
 from tests.waiting import eventually
+from visionops_assets.client.dagster import DagsterClient
+from visionops_assets.client.lineage import Lineage
 from visionops_assets.contracts import Prediction, Role
 from visionops_assets.errors import (
     CorruptMediaError,
@@ -35,11 +39,17 @@ from visionops_assets.releasing.release import Releaser
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton_answers import ServedAnswer
+from visionops_assets.services.releaser.telling import Teller
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving import alias, sensors
+from visionops_assets.stages.serving import alias
 from visionops_assets.stages.serving.alias import champion_alias
-from visionops_assets.stages.serving.sensors import serving_convergence
 from visionops_assets.vision.preprocessing import encode_frame, to_network_input
+
+TOLD = """
+{ assetOrError(assetKey: { path: ["model_release"] }) { ... on Asset { assetMaterializations {
+  metadataEntries { label ... on IntMetadataEntry { intValue } ... on TextMetadataEntry { text } }
+} } } }
+"""
 
 
 @pytest.fixture
@@ -185,38 +195,25 @@ def recorded_ids(serving: Serving, expected: set[UUID]) -> set[UUID]:
 def test_lineage_shows_a_release_that_no_run_made_once(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_own_name = serving.settings.model_copy(update={"model_name": serving.model})
-    for module in (sensors, alias):
-        monkeypatch.setattr(module, "load_settings", lambda: with_own_name)
+    monkeypatch.setattr(alias, "default_model", lambda: SimpleNamespace(name=serving.model))
     tracking = Tracking()
     run_id = tracking.create_run("releases", "a training", {})
     version = tracking.register(serving.model, run_id, {})
     tracking.end_run(run_id, "FINISHED")
     serving.offer(version)
-    serving.releaser.promote(serving.model, version, Order("anna", "Why not."))
-    resources = {
-        "catalog": serving.catalog,
-        "object_store": serving.store,
-        "triton": serving.triton,
-    }
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance, resources=resources)
-        told = serving_convergence(context)
-        assert isinstance(told, dg.SensorResult)
-        (event,) = told.asset_events
-        again = serving_convergence(
-            dg.build_sensor_context(instance, cursor=told.cursor, resources=resources)
-        )
-    assert event.asset_key == dg.AssetKey("model_release")
-    shown = {key: value.value for key, value in event.metadata.items()}
-    assert (shown["model_version"], shown["actor"], shown["reason"], shown["outcome"]) == (
-        version,
-        "anna",
-        "Why not.",
-        "promoted",
-    )
-    assert isinstance(again, dg.SensorResult)
-    assert again.asset_events == []
+    reason = f"Why not {serving.model}."
+    serving.releaser.promote(serving.model, version, Order("anna", reason))
+    with closing(DagsterClient(serving.settings.dagster_url)) as dagster:
+        # Two of them, as after a restart.
+        for _ in range(2):
+            Teller(serving.catalog, Lineage(dagster), serving.model).tell()
+        told = dagster.query(TOLD, {})["assetOrError"]["assetMaterializations"]
+    shown = [
+        {each["label"]: each.get("text", each.get("intValue")) for each in one["metadataEntries"]}
+        for one in told
+    ]
+    [ours] = [each for each in shown if each.get("reason") == reason]
+    assert (ours["model_version"], ours["actor"], ours["outcome"]) == (version, "anna", "promoted")
     assert tracking.champion_version(serving.model) is None
     context = dg.build_sensor_context(resources={"catalog": serving.catalog, "tracking": tracking})
     champion_alias(context)

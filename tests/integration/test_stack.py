@@ -37,6 +37,7 @@ SERVERS = {
     "sweep",
     "camera",
     "gateway",
+    "releaser",
     "exporter",
     "alerts",
     "dagster-code",

@@ -58,7 +58,7 @@ def test_every_server_starts_after_what_it_needs() -> None:
         ({"alerts_url"}, {"alerts"}),
         ({"prometheus_url"}, {"prometheus"}),
         ({"alertmanager_url"}, {"alertmanager"}),
-        ({"dagster_code_host"}, {"dagster-code"}),
+        ({"dagster_code_host"}, {"dagster-code", "releaser"}),
         ({"dagster_url"}, {"dagster-webserver", "dagster-daemon"}),
     ],
 )
@@ -149,6 +149,7 @@ def test_a_service_whose_work_takes_long_is_given_more_time() -> None:
         ("sweep", {"catalog-secret", "id-secret", "key-secret"}),
         ("camera", {"catalog-secret", "client-secret"}),
         ("gateway", {"catalog-secret"}),
+        ("releaser", {"catalog-secret", "id-secret", "key-secret", "admin-secret"}),
         ("exporter", {"catalog-secret"}),
         ("alerts", {"catalog-secret", "alerts-secret"}),
         *[

@@ -51,7 +51,9 @@ MAY_IMPORT = {
 }
 SEES_EVERYTHING = {"component", "cli", "definitions", "__main__", "__init__"}
 STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
-SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "keeper"}
+SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "keeper"} | {
+    "releaser"
+}
 READS_PUBLISHED_WEIGHTS = "vision.pretrained"
 """The one file that it reads has a hash in it, and may hold tensors alone."""
 MAX_LINES = 300

@@ -11,7 +11,7 @@ SERVICES = {
     f"visionops_assets.services.{name}": set[str]()
     for name in (
         *("alerts", "camera.__main__", "exporter.__main__", "gateway.__main__"),
-        *("ingest.__main__", "keeper", "relay", "sweep"),
+        *("ingest.__main__", "keeper", "relay", "releaser.__main__", "sweep"),
     )
 }
 COMMANDS = {"visionops_assets.cli": {"boto3", "httpx", "numpy", "sqlalchemy"}}

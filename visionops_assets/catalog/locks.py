@@ -12,6 +12,7 @@ class Lock(IntEnum):
     RELEASES = 7_105
     DECISIONS = 7_106
     ADOPTIONS = 7_107
+    LINEAGE = 7_108
 
 
 def hold(session: Session, lock: Lock, name: str) -> None:

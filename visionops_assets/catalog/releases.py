@@ -193,3 +193,11 @@ def lock_releases(session: Session, model_name: str) -> None:
 def try_lock_releases(session: Session, model_name: str) -> bool:
     """Take the lock of `lock_releases` if it is free, and say whether it was."""
     return try_to_hold(session, Lock.RELEASES, model_name)
+
+
+def try_lock_lineage(session: Session, model_name: str) -> bool:
+    """Become the only one that tells Dagster of this model's releases, until the transaction ends.
+
+    Return False if another does.
+    """
+    return try_to_hold(session, Lock.LINEAGE, model_name)

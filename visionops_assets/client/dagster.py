@@ -185,7 +185,7 @@ class DagsterClient:
         body = {"query": query, "variables": variables}
         answer: dict[str, Any] = {}
         for attempt in range(ATTEMPTS):
-            answer = self._post(body)
+            answer = self.post("/graphql", body)
             if "errors" not in answer:
                 data: dict[str, Any] = answer["data"]
                 return data
@@ -193,9 +193,10 @@ class DagsterClient:
             time.sleep(attempt)
         raise VisionOpsError(f"Dagster refused a query: {answer['errors'][0]['message']}")
 
-    def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send JSON to a path, once, and return the JSON that comes back."""
         try:
-            response = self._http.post(f"{self.url}/graphql", json=body)
+            response = self._http.post(f"{self.url}{path}", json=body)
         except httpx.TransportError as error:
             raise ServerUnreachableError(
                 f"Dagster at {self.url} does not answer: {error}. See `visionops status`."

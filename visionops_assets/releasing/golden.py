@@ -14,10 +14,8 @@ from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import HOLDOUT, read_snapshot
 from visionops_assets.tasks.base import Answer
 from visionops_assets.tasks.registry import serving
-from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 MAX_IMAGES = 64
 
@@ -37,6 +35,11 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
     Raises:
         ReleaseError: the snapshot has no holdout.
     """
+    from visionops_assets.resources.snapshot_files import (  # noqa: PLC0415 - slow to import
+        HOLDOUT,
+        read_snapshot,
+    )
+
     images: npt.NDArray[np.uint8] = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
     if not len(images):
         raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
@@ -49,6 +52,11 @@ def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard
     Raises:
         ReleaseError: the ONNX model does not run.
     """
+    from visionops_assets.vision.preprocessing import (  # noqa: PLC0415 - slow to import
+        encode_frame,
+        to_network_input,
+    )
+
     inputs = {NETWORK_INPUT.name: to_network_input(images, card)}
     task = serving(card.task)
     names = [output.name for output in task.network]

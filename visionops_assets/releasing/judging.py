@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from visionops_assets.catalog.rollouts import ArmEvidence
 from visionops_assets.contracts import Arm, Rollout
 from visionops_assets.models.sections import Rollouts
-from visionops_assets.vision.metrics import wilson_interval
+
+if TYPE_CHECKING:
+    from visionops_assets.vision.metrics import Interval
 
 EARLY_CONFIDENCE = 0.999
 """Confidence of the intervals that end a rollout early, which are computed every few seconds."""
@@ -122,7 +124,7 @@ def _certain_complaints(
 ) -> list[str]:
     complaints = []
     if candidate.requests >= EARLY_MIN_SEEN:
-        low = wilson_interval(candidate.errors, candidate.requests, EARLY_CONFIDENCE).low
+        low = _interval(candidate.errors, candidate.requests, EARLY_CONFIDENCE).low
         usual = _highest_error_rate(champion)
         if low > usual + rule.max_error_increase:
             complaints.append(
@@ -130,7 +132,7 @@ def _certain_complaints(
                 f"champion's {champion.error_rate:.4f} beyond doubt"
             )
     if candidate.compared >= EARLY_MIN_SEEN:
-        high = wilson_interval(candidate.agreed, candidate.compared, EARLY_CONFIDENCE).high
+        high = _interval(candidate.agreed, candidate.compared, EARLY_CONFIDENCE).high
         if high < rule.min_agreement:
             complaints.append(
                 f"it agreed on {candidate.agreed} of {candidate.compared} images, which is below "
@@ -142,7 +144,7 @@ def _certain_complaints(
 def _highest_error_rate(champion: ArmEvidence) -> float:
     if not champion.requests:
         return 0.0
-    return wilson_interval(champion.errors, champion.requests, EARLY_CONFIDENCE).high
+    return _interval(champion.errors, champion.requests, EARLY_CONFIDENCE).high
 
 
 def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule) -> list[str]:
@@ -171,5 +173,11 @@ def _complaints(candidate: ArmEvidence, champion: ArmEvidence, rule: RolloutRule
 def _is_slower(candidate: ArmEvidence, limit_ms: float) -> bool:
     """Say whether certainly more than 1 in 20 of its answers take longer than a limit."""
     answered = sum(candidate.latency_counts)
-    slower = wilson_interval(candidate.slower_than(limit_ms), answered, LATENCY_CONFIDENCE)
+    slower = _interval(candidate.slower_than(limit_ms), answered, LATENCY_CONFIDENCE)
     return slower.low > 1 - LATENCY_QUANTILE
+
+
+def _interval(successes: int, n: int, confidence: float) -> "Interval":
+    from visionops_assets.vision.metrics import wilson_interval  # noqa: PLC0415 - slow to import
+
+    return wilson_interval(successes, n, confidence)

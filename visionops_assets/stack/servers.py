@@ -26,6 +26,7 @@ _DESCRIPTIONS: tuple[Callable[[Plan], Server | None], ...] = (
     services.sweep,
     services.camera,
     services.gateway,
+    services.releaser,
     services.exporter,
     services.alerts,
     alertmanager,

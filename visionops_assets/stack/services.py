@@ -1,4 +1,4 @@
-"""Our own services: ingest, relay, sweep, cameras, the gateway, the exporter and alerts."""
+"""Our own services: ingest, relay, sweep, cameras, the gateway, the releaser and so on."""
 
 import sys
 from dataclasses import replace
@@ -12,6 +12,7 @@ from visionops_assets.stack.server import Server
 INGEST = "ingest"
 RELAY = "relay"
 SWEEP = "sweep"
+RELEASER = "releaser"
 CAMERA = "camera"
 GATEWAY = "gateway"
 EXPORTER = "exporter"
@@ -66,6 +67,23 @@ def sweep(plan: Plan) -> Server:
     needs = (seaweedfs.NAME, postgres.NAME)
     # After a crash, a pass may have much to do, and take minutes.
     return _beside_ingest(plan, SWEEP, needs, secrets, patience_s=1_800)
+
+
+def releaser(plan: Plan) -> Server:
+    """Describe the releaser. It runs where Dagster's code does, and does not need Dagster."""
+    if plan.is_external("dagster_code_host"):
+        return Server(name=RELEASER, address="", probe=lambda _: True)
+    secrets = ("postgres_url", "s3_access_key_id", "s3_secret_access_key", "triton_admin_key")
+    return Server(
+        name=RELEASER,
+        address="",
+        command=_module(RELEASER),
+        env=secret_environment(plan.settings, *secrets),
+        needs=(seaweedfs.NAME, postgres.NAME, triton.NAME),
+        probe=beats(heartbeat_file(plan.settings, RELEASER)),
+        # It may be in the middle of a switch.
+        stop_timeout_s=20,
+    )
 
 
 def _beside_ingest(

@@ -25,7 +25,7 @@ def champion_alias(
 ) -> dg.SensorResult:
     """Compare MLflow's alias with the catalog; say what was found, and what was put right.
 
-    Apart from `serving_convergence`, which must not wait for an MLflow that hangs.
+    A sensor, and no duty of the releaser, which must not wait for an MLflow that hangs.
     """
     model_name = default_model().name
     try:

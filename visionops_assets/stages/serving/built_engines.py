@@ -66,7 +66,7 @@ def engine(
     """TensorRT engines of a version, one per kind of GPU that serves: built and compared there.
 
     A Kubernetes Job builds each on a node of its kind, compares it with PyTorch on the holdout and
-    signs it. No release waits for it: ONNX serves until `serving_convergence` takes the engine.
+    signs it. No release waits for it: ONNX serves until the releaser takes the engine.
     Where no kind of GPU is declared, this does nothing.
     """
     config.check()

@@ -1,0 +1,1 @@
+"""Acts on what serves: rolls back as decided, judges rollouts, brings Triton to the catalog."""
