@@ -94,7 +94,7 @@ def test_a_model_is_trained_by_hand_and_the_verdict_is_told(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--snapshot", "ds-none"], "There is no snapshot 'ds-none'; the newest is 'ds-"),
+        (["--snapshot", "ds-none"], "classifier has no snapshot 'ds-none'; the newest is 'ds-"),
         (["--steps", "0"], "steps is 0"),
     ],
 )
