@@ -98,15 +98,13 @@ def _look_at(path: Path) -> "FolderFacts":
     if not path.is_dir():
         raise InvalidRequestError(f"{path} is no folder.")
     images: dict[str, list[Path]] = {}
-    others = unlabelled = 0
+    others = 0
     for item in Folder(path).list_files().items:
         file = path / item.path
         label = file.parent.name if file.parent != path else ""
         if image_format(_head(file, 64)) is None:
             others += 1
-        elif not label:
-            unlabelled += 1
-        else:
+        elif label:
             images.setdefault(label, []).append(file)
     if len(images) < FEWEST_CLASSES:
         raise InvalidRequestError(
@@ -117,7 +115,7 @@ def _look_at(path: Path) -> "FolderFacts":
     every = [file for found in images.values() for file in found]
     chosen = every[:: -(-len(every) // LOOKED_AT)]
     sizes = [size for size in map(_size_px, chosen) if size]
-    return FolderFacts(counts, sizes, videos=others, unlabelled=unlabelled)
+    return FolderFacts(counts, sizes, videos=others)
 
 
 def _size_px(file: Path) -> tuple[int, int] | None:

@@ -25,7 +25,6 @@ class FolderFacts:
     images_by_class: Mapping[str, int]
     sizes_px: Sequence[tuple[int, int]]
     videos: int = 0
-    unlabelled: int = 0
 
 
 def frames_of(facts: FolderFacts) -> dict[str, object]:
