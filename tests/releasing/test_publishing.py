@@ -39,7 +39,7 @@ def test_a_release_always_serves_onnx(
 
     for name, value in {
         "load_settings": lambda: settings,
-        "find_model": lambda name: declaration(name, serving={"precision": "int8"}),
+        "model_named": lambda name: declaration(name, serving={"precision": "int8"}),
         "read_export": lambda *_: (exported, files),
         "serving_report": lambda _, asked: SimpleNamespace(file=asked, latency_ms=1.0),
         "golden_images": lambda *_: None,

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import NotFoundError, SettingsError
 from visionops_assets.models.declaration import ModelDeclaration
-from visionops_assets.models.sections import Monitoring
 from visionops_assets.settings import load_settings
 
 DECLARATION_FILE = "defs.yaml"
@@ -126,13 +126,16 @@ def find_model(name: str) -> ModelDeclaration:
     return models[name]
 
 
-def monitoring_of(name: str) -> Monitoring:
-    """Return how a model is watched: as declared, or by the defaults where it is not any more.
+def model_named(name: str) -> ModelDeclaration:
+    """Return a model as declared, or with the defaults where it is not any more.
+
+    A version that serves is watched, and can be replaced, also without a declaration.
 
     Raises:
         SettingsError: see `read_models`.
     """
-    return next((m.monitoring for m in load_models() if m.name == name), Monitoring())
+    known = {model.name: model for model in load_models()}
+    return known.get(name) or ModelDeclaration(name=name, task=FIRST_TASK)
 
 
 @cache

@@ -9,7 +9,7 @@ from visionops_assets.catalog.releases import newest_release
 from visionops_assets.catalog.rollouts import was_tried
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ModelCard
-from visionops_assets.models import find_model
+from visionops_assets.models import model_named
 from visionops_assets.releasing.exports import read_export, serving_report
 from visionops_assets.releasing.golden import golden_images, golden_set
 from visionops_assets.releasing.loading import CARD_FILE, ONNX_FILE
@@ -89,5 +89,5 @@ class Publisher:
             # INT8 ONNX is made for CPUs. An engine takes its place by `engine_following`.
             report = serving_report(exported, "fp32")
             return Network(files[report.file])
-        report = serving_report(exported, find_model(self._model_name).serving.precision)
+        report = serving_report(exported, model_named(self._model_name).serving.precision)
         return Network(files[report.file], preferred_batch_size(report.latency_ms))

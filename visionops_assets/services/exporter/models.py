@@ -12,7 +12,7 @@ from visionops_assets.catalog.engines import EngineState, engines_of
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import monitored_releases
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
-from visionops_assets.models import load_models, monitoring_of
+from visionops_assets.models import load_models, model_named
 from visionops_assets.services.exporter.families import Sample, gauges
 from visionops_assets.settings import Settings
 
@@ -44,7 +44,7 @@ def model_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
 
 
 def _limit(session: Session, release: Release) -> float:
-    declared = monitoring_of(release.model_name).min_accuracy
+    declared = model_named(release.model_name).monitoring.min_accuracy
     return accuracy_limit(session, release.model_name, release.model_version, declared)
 
 

@@ -11,7 +11,7 @@ from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.standing import model_standing
 from visionops_assets.contracts import Candidate, GateVerdict
-from visionops_assets.models import ModelDeclaration, default_model, find_model
+from visionops_assets.models import ModelDeclaration, default_model, model_named
 from visionops_assets.monitoring.reference_files import (
     Reference,
     choose_frames,
@@ -106,7 +106,7 @@ def model_evaluation(
         trained_model,
         _of_holdout(holdout, answers),
         champion_answers,
-        rule_of(find_model(trained_model.model_name)),
+        rule_of(model_named(trained_model.model_name)),
     )
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
@@ -174,7 +174,7 @@ def gate(model_evaluation: GateVerdict, catalog: dg.ResourceParam[Catalog]) -> d
 def _next_step(catalog: Catalog, verdict: GateVerdict) -> str:
     """Say what to do about a version, as `visionops models show` does."""
     with catalog.begin() as session:
-        standing = model_standing(session, find_model(verdict.model_name))
+        standing = model_standing(session, model_named(verdict.model_name))
     judged = standing.find(verdict.model_version)
     return next_step(judged, standing) if judged else "Its verdict is not in the catalog."
 

@@ -17,7 +17,7 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import DriftWindow, Release
 from visionops_assets.errors import DamagedArtifactError
-from visionops_assets.models import default_model, monitoring_of
+from visionops_assets.models import default_model, model_named
 from visionops_assets.monitoring.comparing import Compared, compare
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
@@ -103,7 +103,7 @@ def _compare(
     session: Session, object_store: ObjectStore, release: Release
 ) -> tuple[Compared | None, str]:
     """Compare a release with its reference and note the result; return it, or why not, in words."""
-    limits = monitoring_of(release.model_name)
+    limits = model_named(release.model_name).monitoring
     seen = newest_observations(session, release, limits.window_predictions)
     if len(seen) < limits.drift_min_predictions:
         least = limits.drift_min_predictions

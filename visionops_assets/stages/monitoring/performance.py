@@ -17,7 +17,7 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.errors import DamagedArtifactError
-from visionops_assets.models import default_model, monitoring_of
+from visionops_assets.models import default_model, model_named
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.monitoring.scoring import indices_of, measure
 from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
@@ -109,7 +109,7 @@ def _measure_all(session: Session, object_store: ObjectStore) -> tuple[list[Meas
     """Measure each release that has predictions; say of the others why not, and what is missing."""
     measured, notes = [], []
     for release in monitored_releases(session):
-        window = monitoring_of(release.model_name).window_predictions
+        window = model_named(release.model_name).monitoring.window_predictions
         seen = newest_observations(session, release, window)
         if not seen:
             notes.append(f"No prediction of {_named(release)} yet.")

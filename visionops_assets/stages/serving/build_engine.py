@@ -16,7 +16,7 @@ import typer
 
 from visionops_assets.contracts import Artifact, ArtifactReport, ModelCard
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.models import find_model
+from visionops_assets.models import model_named
 from visionops_assets.releasing.engines import (
     PLAN_FILE,
     RECORDS,
@@ -63,7 +63,7 @@ def build_engines(
     target, records = this_target(), []
     exported, files = read_export(object_store, model_name, model_version)
     snapshot = read_snapshot(object_store, exported.snapshot_id)
-    most = find_model(model_name).serving.max_accuracy_drop
+    most = model_named(model_name).serving.max_accuracy_drop
     run_id = tracking.version_run_id(model_name, model_version)
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)

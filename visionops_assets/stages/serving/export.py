@@ -17,7 +17,7 @@ from visionops_assets.contracts import (
     ParityBound,
 )
 from visionops_assets.errors import ReleaseError
-from visionops_assets.models import find_model
+from visionops_assets.models import model_named
 from visionops_assets.releasing.exports import EXPORT_FILE, FILE_BY_ARTIFACT, export_prefix
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import (
@@ -139,7 +139,7 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
         onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
         export(module, card, onnx_path)
         calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
-        most = find_model(candidate.model_name).serving.max_accuracy_drop
+        most = model_named(candidate.model_name).serving.max_accuracy_drop
         reports, parities = _compare_onnx(reference, card, folder, most)
         files = {file: (folder / file).read_bytes() for file in FILE_BY_ARTIFACT.values()}
         files[CARD_FILE] = card.model_dump_json(indent=2).encode()

@@ -13,7 +13,7 @@ from visionops_assets.contracts import (
     GateVerdict,
 )
 from visionops_assets.errors import GateRefusedError
-from visionops_assets.models import default_model, find_model
+from visionops_assets.models import default_model, model_named
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -101,7 +101,7 @@ def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
 
     Any other artifact that does not agree is not offered for serving, and stops nothing.
     """
-    served = Artifact(f"onnx-{find_model(exported_model.model_name).serving.precision}")
+    served = Artifact(f"onnx-{model_named(exported_model.model_name).serving.precision}")
     needed = {Artifact.ONNX_FP32, served}
     unusable = [report for report in exported_model.artifacts if not report.usable]
     present = {report.artifact for report in exported_model.artifacts}
