@@ -1,5 +1,7 @@
 """Declares models for tests: a folder as `VISIONOPS_MODELS` names one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,21 @@ def model_of(settings: Settings) -> ModelDeclaration:
     return read_models(settings.models)[0]
 
 
+@contextmanager
+def using(folder: Path, name: str = "classifier", **sections: Any) -> Iterator[None]:
+    """Let this process have one model for the length of the block; see `use`."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            use(patch, folder, name, **sections)
+            yield
+    finally:
+        load_settings.cache_clear()
+
+
 def use(patch: pytest.MonkeyPatch, folder: Path, name: str = "classifier", **sections: Any) -> None:
-    """Let this process have one model, declared in a folder that has none."""
+    """Let this process have one model, declared in a folder that has none.
+
+    After `patch` is undone, clear the cache of `load_settings`.
+    """
     patch.setenv("VISIONOPS_MODELS", str(declare(folder, name, **sections)))
     load_settings.cache_clear()

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.catalog.standings import standing, version
-from tests.declared import declare, use
+from tests.declared import declare, using
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.next_steps import Part
 from visionops_assets.cli import app, models
@@ -85,11 +85,11 @@ def test_models_are_listed_with_what_serves_of_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(tmp_path / "models", "pets")
-    use(monkeypatch, tmp_path / "models", "birds", default=True)
     champion = version(1, part=Part.CHAMPION)
     known = {"birds": standing(champion, champion=1), "pets": standing()}
     monkeypatch.setattr(models, "standing_of", known.__getitem__)
-    rows = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
+    with using(tmp_path / "models", "birds", default=True):
+        rows = [json.loads(line) for line in run("ls", "--json").stdout.splitlines()]
     assert [(row["model"], row["default"], row["champion_version"]) for row in rows] == [
         ("birds", True, 1),
         ("pets", False, None),

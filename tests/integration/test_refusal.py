@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.declared import model_of, use
+from tests.declared import declare, model_of
 from tests.integration.gateway_process import running_gateway
 from tests.stacks import visionops
 from tests.vision.corpus import picture, saved
@@ -126,7 +126,7 @@ def test_while_nothing_serves_everybody_hears_why(
     image = tmp_path / "photo.png"
     image.write_bytes(saved(picture(), "PNG"))
     model = "never-served"
-    use(monkeypatch, tmp_path / "models", model)
+    monkeypatch.setenv("VISIONOPS_MODELS", str(declare(tmp_path / "models", model)))
     verdict = GateVerdict(
         model_name=model,
         model_version=1,

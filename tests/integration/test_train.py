@@ -120,7 +120,7 @@ def config_of(step: str, **config: object) -> dict[str, object]:
     [
         ("trained_model", config_of("trained_model", steps=-3), "steps is -3, and must be from 1"),
         ("trained_model", config_of("trained_model", network="resnet-huge"), "There is no network"),
-        ("trained_model", config_of("trained_model", snapshot_id="ds-none"), "There is no snapsho"),
+        ("trained_model", config_of("trained_model", snapshot_id="ds-none"), "classifier has no s"),
         ("trained_model", config_of("model_release", canary_percent=-5), "canary_percent is -5"),
         ("engine", config_of("engine", model_version=-1), "model_version is -1, and must be"),
     ],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.declared import declaration, declare, use
+from tests.declared import declaration, declare, using
 from visionops_assets.contracts.preprocessing import BlurMask, Clahe, EveryNth
 from visionops_assets.errors import NotFoundError, SettingsError
 from visionops_assets.models import MODEL_TYPE, find_model, model_named, read_models
@@ -104,14 +104,12 @@ def test_a_model_is_named_as_its_folder(tmp_path: Path) -> None:
         read_models(tmp_path)
 
 
-def test_a_model_that_is_not_declared_any_more_has_the_defaults(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, tmp_path, "birds", serving={"precision": "int8"})
-    assert model_named("birds").serving.precision == "int8"
-    assert model_named("cats") == declaration("cats")
-    with pytest.raises(NotFoundError, match=r"No model cats is declared. There are: birds\."):
-        find_model("cats")
+def test_a_model_that_is_not_declared_any_more_has_the_defaults(tmp_path: Path) -> None:
+    with using(tmp_path, "birds", serving={"precision": "int8"}):
+        assert model_named("birds").serving.precision == "int8"
+        assert model_named("cats") == declaration("cats")
+        with pytest.raises(NotFoundError, match=r"No model cats is declared. There are: birds\."):
+            find_model("cats")
 
 
 def test_files_of_a_config_map_are_read_too_and_none_twice(tmp_path: Path) -> None:

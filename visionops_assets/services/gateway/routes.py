@@ -163,7 +163,7 @@ def add_predict_routes(
 
     _add_predict_route(app, "/v1/predict", predict, answer, "Predict images")
     by_name = "/v1/models/{name}/predict"
-    _add_predict_route(app, by_name, predict_by, answer, "Predict images by a model", NOT_FOUND)
+    _add_predict_route(app, by_name, predict_by, answer, "Ask a model by its name", NOT_FOUND)
 
 
 def _add_predict_route(

@@ -23,7 +23,7 @@ UPDATE snapshot SET model_name = coalesce(
 
 def upgrade() -> None:
     """Add the column, and fill it for the snapshots that are there."""
-    op.add_column("snapshot", sa.Column("model_name", sa.Text, nullable=True))
+    op.add_column("snapshot", sa.Column("model_name", sa.String(), nullable=True))
     op.execute(FILL)
     op.alter_column("snapshot", "model_name", nullable=False)
     op.create_index("ix_snapshot_model_name_watermark", "snapshot", ["model_name", "watermark"])
