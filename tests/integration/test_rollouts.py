@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.released_models import IMAGE, ORDER, Serving, over_grpc, steady_load
+from tests.waiting import eventually
 from visionops_assets.catalog.rollouts import ArmEvidence, active_rollout, put_evidence
 from visionops_assets.contracts import Arm, Role, Rollout
 from visionops_assets.errors import GateRefusedError, RolloutError
@@ -77,6 +78,7 @@ def test_a_good_canary_is_promoted_by_what_all_gateways_saw(
         assert "30 of 50" in judge(serving)
         see(serving, rollout, "gateway-2", answers=30)
         assert "Promoted canary version 2" in judge(serving)
+        eventually("an answer of version 2", lambda: 2 in load.versions, 30)
     assert load.errors == []
     assert set(load.versions) == {1, 2}
     assert serving.served() == [2]
