@@ -114,12 +114,8 @@ def label_backlog(session: Session, model: ModelDeclaration) -> LabelBacklog:
     New frames are found by counting, not by time: a transaction that began before the watermark and
     committed after it is not overlooked.
     """
-    snapshot = session.scalars(
-        select(Snapshot)
-        .where(Snapshot.spec_id == model.frames.spec_id, Snapshot.model_name == model.name)
-        .order_by(Snapshot.watermark.desc())
-        .limit(1)
-    ).first()
+    of_spec = _of_model(model.name).where(Snapshot.spec_id == model.frames.spec_id)
+    snapshot = session.scalars(of_spec.limit(1)).first()
     watermark = snapshot.watermark if snapshot else datetime.fromtimestamp(0, UTC)
     frames = snapshot.train_frames + snapshot.holdout_frames if snapshot else 0
     known = frames + snapshot.left_out_frames if snapshot else 0

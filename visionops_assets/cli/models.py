@@ -65,7 +65,7 @@ _MODELS: Columns = {
 def ls(as_json: AsJson = False) -> None:
     """List the declared models, the default one first."""
     from visionops_assets.catalog.next_steps import in_one_sentence as said_of
-    from visionops_assets.models import load_models
+    from visionops_assets.models import default_model, load_models
 
     facts = []
     for model in load_models():
@@ -75,7 +75,7 @@ def ls(as_json: AsJson = False) -> None:
                 "model": model.name,
                 "task": model.task,
                 "description": model.description,
-                "default": model is load_models()[0],
+                "default": model is default_model(),
                 "champion_version": standing.champion_version,
                 "versions": len(standing.versions),
                 "said": said_of(standing),

@@ -120,10 +120,10 @@ def find_model(name: str) -> ModelDeclaration:
         NotFoundError: none of this name is declared.
         SettingsError: see `read_models`.
     """
-    models = {model.name: model for model in load_models()}
-    if name not in models:
-        raise NotFoundError(f"No model {name} is declared. There are: {', '.join(sorted(models))}.")
-    return models[name]
+    known = _by_name()
+    if name not in known:
+        raise NotFoundError(f"No model {name} is declared. There are: {', '.join(sorted(known))}.")
+    return known[name]
 
 
 def model_named(name: str) -> ModelDeclaration:
@@ -134,8 +134,11 @@ def model_named(name: str) -> ModelDeclaration:
     Raises:
         SettingsError: see `read_models`.
     """
-    known = {model.name: model for model in load_models()}
-    return known.get(name) or ModelDeclaration(name=name, task=FIRST_TASK)
+    return _by_name().get(name) or ModelDeclaration(name=name, task=FIRST_TASK)
+
+
+def _by_name() -> dict[str, ModelDeclaration]:
+    return {model.name: model for model in load_models()}
 
 
 @cache
