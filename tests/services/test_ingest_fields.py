@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.text import MAX_TEXT_CHARACTERS, PlainText, is_unseen
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.services.http.access import Principal
-from visionops_assets.services.http.text import MAX_TEXT_CHARACTERS, PlainText, is_unseen
 from visionops_assets.services.ingest.fields import (
     MAX_FILENAME_CHARACTERS,
     MediaFields,

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tasks needs neither.
+    from visionops_assets.tasks.annotations import Annotating
     from visionops_assets.tasks.base import Judging, Serving
     from visionops_assets.vision.learning import Learning
 
@@ -19,6 +20,15 @@ def serving(task: str) -> "Serving":
         ValueError: there is no such task.
     """
     return cast("Serving", _part(task, "serve"))
+
+
+def annotating(task: str) -> "Annotating":
+    """Return how annotations of a task are read and written. Imports no NumPy.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("Annotating", _part(task, "annotate"))
 
 
 def judging(task: str) -> "Judging":

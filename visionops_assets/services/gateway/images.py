@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from visionops_assets.contracts import Record
+from visionops_assets.contracts.text import PlainText
 from visionops_assets.errors import (
     InvalidRequestError,
     TooLargeError,
@@ -24,7 +25,6 @@ from visionops_assets.services.gateway.admission import HeldBytes
 from visionops_assets.services.http.body import body_of, read_json, whole
 from visionops_assets.services.http.forms import FormReader, is_form
 from visionops_assets.services.http.server import FORM_OVERHEAD_BYTES, FORM_TYPE
-from visionops_assets.services.http.text import PlainText
 
 MAX_LIST_BODIES = 2
 """A list may have this many times the bytes of the largest image."""

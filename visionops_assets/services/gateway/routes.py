@@ -15,6 +15,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
+from visionops_assets.contracts.text import PlainText
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
 from visionops_assets.services.gateway.direct import direct, read_query
@@ -34,7 +35,6 @@ from visionops_assets.services.http.access import PROTECTED, Access, Principal
 from visionops_assets.services.http.api_pages import Tag
 from visionops_assets.services.http.body import body_of, read_json, whole
 from visionops_assets.services.http.problems import problems
-from visionops_assets.services.http.text import PlainText
 from visionops_assets.settings import Settings
 
 PREDICTIONS = Tag("predictions", "Answers of the model that serves.")

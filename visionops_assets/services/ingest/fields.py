@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
+from visionops_assets.contracts.text import PlainText, composed, is_unseen
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.services.http.access import Principal
-from visionops_assets.services.http.text import PlainText, composed, is_unseen
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from tests.services.http.test_api_pages import APPS
-from visionops_assets.services.http.text import PlainText
+from visionops_assets.contracts.text import PlainText
 
 TEXT = TypeAdapter[str](PlainText)
 PATTERN: str = TEXT.json_schema()["pattern"]

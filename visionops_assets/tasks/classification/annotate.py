@@ -1,0 +1,38 @@
+"""Annotations of classifiers: one label, `{"label": "car"}`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.text import PlainText
+from visionops_assets.tasks.annotations import Annotating, Annotation, parsed
+
+NAME = "classification"
+
+
+class _Payload(Record):
+    label: PlainText
+
+
+class _Annotating:
+    """See `Annotating`."""
+
+    def parse(self, payload: object) -> Annotation:
+        """See `Annotating`."""
+        return Annotation(NAME, (parsed(_Payload, payload).label,))
+
+    def read(self, text: str) -> Annotation:
+        """See `Annotating`. The text is the label."""
+        return self.parse({"label": text})
+
+    def payload(self, annotation: Annotation) -> dict[str, Any]:
+        """See `Annotating`."""
+        [label] = annotation.labels
+        return {"label": label}
+
+    def recall(self, payload: Mapping[str, Any]) -> Annotation:
+        """See `Annotating`."""
+        return Annotation(NAME, (payload["label"],))
+
+
+TASK: Annotating = _Annotating()

@@ -1,0 +1,57 @@
+"""Annotations of several labels: `{"labels": ["car", "van"]}`; an empty list shows nothing."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.text import PlainText
+from visionops_assets.tasks.annotations import SEPARATOR, Annotating, Annotation, parsed
+
+NAME = "multilabel"
+MAX_LABELS = 100
+COMMA = SEPARATOR.strip()
+
+
+def _without_comma(label: str) -> str:
+    if COMMA in label:
+        raise ValueError("must not contain a comma, which separates labels")
+    return label
+
+
+def _different(labels: list[str]) -> list[str]:
+    if len(set(labels)) < len(labels):
+        raise ValueError("must not name one label twice")
+    return labels
+
+
+class _Payload(Record):
+    labels: Annotated[
+        list[Annotated[PlainText, AfterValidator(_without_comma)]],
+        Field(max_length=MAX_LABELS),
+        AfterValidator(_different),
+    ]
+
+
+class _Annotating:
+    """See `Annotating`."""
+
+    def parse(self, payload: object) -> Annotation:
+        """See `Annotating`. Labels are sorted: their order says nothing."""
+        return Annotation(NAME, tuple(sorted(parsed(_Payload, payload).labels)))
+
+    def read(self, text: str) -> Annotation:
+        """See `Annotating`. Labels are separated by commas."""
+        return self.parse({"labels": text.split(COMMA) if text.strip() else []})
+
+    def payload(self, annotation: Annotation) -> dict[str, Any]:
+        """See `Annotating`."""
+        return {"labels": list(annotation.labels)}
+
+    def recall(self, payload: Mapping[str, Any]) -> Annotation:
+        """See `Annotating`."""
+        return Annotation(NAME, tuple(payload["labels"]))
+
+
+TASK: Annotating = _Annotating()
