@@ -32,6 +32,7 @@ def reference() -> Reference:
         labels=np.array(["a"] * FRAMES),
         answered=np.array(["a"] * FRAMES),
         probabilities=np.array([[0.8, 0.1, 0.1]] * FRAMES, np.float32),
+        confidence=np.full(FRAMES, 0.8, np.float32),
         embeddings=np.zeros((FRAMES, 1), np.float32),
         quality=np.zeros((FRAMES, 4), np.float32),
     )

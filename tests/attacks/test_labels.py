@@ -49,7 +49,7 @@ def taken_back(name: str) -> dict[str, int]:
 def errors_seen(serving: Serving) -> Counter[bool]:
     with serving.catalog.begin() as session:
         (release,) = (r for r in monitored_releases(session) if r.model_name == serving.model)
-        return Counter(error_stream(session, release).tolist())
+        return Counter(error_stream(session, release, "classification").tolist())
 
 
 def is_alarmed(decision: Decision) -> bool:

@@ -202,7 +202,7 @@ def test_the_error_stream_is_that_of_the_newest_release_by_newest_labels() -> No
         assert {r.model_version for r in monitored_releases(session) if r.model_name == model} == {
             2
         }
-        errors = error_stream(session, newest)
+        errors = error_stream(session, newest, "classification")
         seen = newest_observations(session, newest, limit=3)
         embeddings = embeddings_of(session, [unlabelled.prediction_id], 2)
     assert errors.dtype == np.bool_

@@ -52,6 +52,7 @@ def reference_of(serving: Serving, files: Sequence[DemoFile]) -> Reference:
         labels=np.array([answer.label for answer in answers]),
         answered=np.array([answer.label for answer in answers]),
         probabilities=np.array([answer.probabilities for answer in answers], np.float32),
+        confidence=np.array([answer.answer.confidence for answer in answers], np.float32),
         embeddings=np.array([answer.embedding for answer in answers], np.float32),
         quality=np.array([quality_of(f.data, serving.settings) for f in files], np.float32),
     )

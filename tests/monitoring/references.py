@@ -21,6 +21,7 @@ def reference(
         labels=np.array(labels, dtype=np.str_),
         answered=np.array(answered, dtype=np.str_),
         probabilities=np.array(probabilities, dtype=np.float32),
+        confidence=np.array(probabilities, dtype=np.float32).max(axis=1),
         embeddings=np.array(embeddings or [[0.0]] * count, dtype=np.float32),
         quality=np.array(quality or [[0.5] * 4] * count, dtype=np.float32),
     )

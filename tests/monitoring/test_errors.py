@@ -7,8 +7,13 @@ from visionops_assets.monitoring.errors import wrong_ones
 
 
 def test_each_answer_is_compared_with_its_own_label_in_their_order() -> None:
-    wrong = wrong_ones([("a", "a"), ("a", "b"), ("b", "a"), ("a", "a")])
+    wrong = wrong_ones([("a", "a"), ("a", "b"), ("b", "a"), ("a", "a")], "classification")
     assert wrong.tolist() == [False, True, True, False]
+
+
+def test_a_set_is_wrong_by_one_label() -> None:
+    pairs = [("a, b", "a, b"), ("a", "a, b"), ("", ""), ("a, b", "b, a")]
+    assert wrong_ones(pairs, "multilabel").tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel"])

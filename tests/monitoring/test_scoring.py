@@ -17,13 +17,14 @@ from visionops_assets.monitoring.scoring import (
     EVERYTHING,
     SLICED_MEASURES,
     TERCILES,
-    indices_of,
+    both_of,
     measure,
     scores_of,
 )
 from visionops_assets.resources.columns import names
 from visionops_assets.stages.monitoring.performance import COLUMNS, table_of
 
+TASK = "classification"
 RELEASE = Release(model_name="m", model_version=2)
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -47,7 +48,7 @@ def test_accuracy_is_of_the_labelled_and_coverage_of_all() -> None:
         *[observation("a", "b")] * 10,
         *[observation("b", None)] * 150,
     ]
-    window = measure(RELEASE, seen, None)
+    window = measure(RELEASE, seen, None, TASK)
     assert (window.model_name, window.model_version) == ("m", 2)
     assert (window.predictions, window.labelled, window.correct) == (250, 100, 90)
     assert window.accuracy == pytest.approx(0.9)
@@ -59,7 +60,7 @@ def test_accuracy_is_of_the_labelled_and_coverage_of_all() -> None:
 
 def test_a_label_that_is_no_class_is_counted_apart() -> None:
     slip = replace(observation("a", "aa"), is_of_a_class=False)
-    window = measure(RELEASE, [*[observation("a", "a")] * 3, slip], None)
+    window = measure(RELEASE, [*[observation("a", "a")] * 3, slip], None, TASK)
     assert (window.labelled, window.correct, window.unknown_labels) == (3, 3, 1)
     assert window.accuracy == 1
     assert "aa" not in {row["class"] for row in window.scores}
@@ -73,7 +74,7 @@ def test_without_labels_there_is_an_estimate_alone() -> None:
         probabilities=[[0.9, 0.1]] * 200 + [[0.6, 0.4]] * 200,
     )
     seen = [observation("a", None, confidence=c) for c in [0.9] * 50 + [0.6] * 50]
-    window = measure(RELEASE, seen, known)
+    window = measure(RELEASE, seen, known, TASK)
     assert (window.accuracy, window.label_lag_s, window.scores) == (None, None, [])
     assert window.estimated_accuracy == pytest.approx(0.75)
     assert window.estimated_low is not None
@@ -84,20 +85,20 @@ def test_without_labels_there_is_an_estimate_alone() -> None:
 
 def test_a_confidence_that_rounding_put_above_one_is_estimated_too() -> None:
     known = reference(labels=["a", "b"], answered=["a", "a"], probabilities=[[1.0000001, 0]] * 2)
-    window = measure(RELEASE, [observation("a", None, confidence=1.0000001192)], known)
+    window = measure(RELEASE, [observation("a", None, confidence=1.0000001192)], known, TASK)
     assert window.estimated_accuracy == pytest.approx(0.5)
 
 
 def test_label_lag_is_the_median_and_never_negative() -> None:
     seen = [observation("a", "a", lag_s=lag_s) for lag_s in (10, 30, 3_000)]
-    assert measure(RELEASE, seen, None).label_lag_s == 30
-    assert measure(RELEASE, [observation("a", "a", lag_s=-0.5)], None).label_lag_s == 0
-    assert measure(RELEASE, [observation("a", "a", lag_s=0.5)], None).label_lag_s == 0.5
+    assert measure(RELEASE, seen, None, TASK).label_lag_s == 30
+    assert measure(RELEASE, [observation("a", "a", lag_s=-0.5)], None, TASK).label_lag_s == 0
+    assert measure(RELEASE, [observation("a", "a", lag_s=0.5)], None, TASK).label_lag_s == 0.5
 
 
 def test_a_truth_that_the_model_does_not_know_counts_as_wrong() -> None:
     known = reference(labels=["a", "b"], answered=["a", "b"], probabilities=[[1, 0], [0, 1]])
-    window = measure(RELEASE, [observation("a", "a"), observation("a", "zebra")], known)
+    window = measure(RELEASE, [observation("a", "a"), observation("a", "zebra")], known, TASK)
     assert window.accuracy == 0.5
     recalls = {s["class"]: s["value"] for s in window.scores if s["measure"] == "recall"}
     assert recalls["zebra"] == 0
@@ -113,7 +114,7 @@ def test_slices_are_the_terciles_of_the_reference() -> None:
     )
     dark = [observation("a", "b", quality=(0.1, 0.5, 0.5, 0.5))] * 4
     bright = [observation("a", "a", quality=(0.9, 0.5, 0.5, 0.5))] * 6
-    scores = scores_of([*dark, *bright], known)
+    scores = scores_of([*dark, *bright], known, TASK)
     overall = scores[scores["measure"] == "accuracy"]
     accuracies = dict(zip(overall["slice"], overall["value"], strict=True))
     supports = dict(zip(overall["slice"], overall["support"], strict=True))
@@ -126,7 +127,7 @@ def test_slices_are_the_terciles_of_the_reference() -> None:
 
 def test_what_was_not_measured_is_not_sliced() -> None:
     known = reference(labels=["a"], answered=["a"], probabilities=[[1, 0]])
-    scores = scores_of([observation("a", "a"), observation("a", "a", quality=())], known)
+    scores = scores_of([observation("a", "a"), observation("a", "a", quality=())], known, TASK)
     assert set(scores["slice"]) == {"all"}
 
 
@@ -154,7 +155,7 @@ def test_a_window_holds_numbers_that_json_and_people_can_read(
         quality=np.linspace(0, 1, 12).reshape(3, 4).tolist(),
     )
     seen = [observation(a, t, confidence=c, quality=(q, q, q, q)) for a, t, c, q in cases]
-    window = measure(RELEASE, seen, known)
+    window = measure(RELEASE, seen, known, TASK)
     assert window.correct <= window.labelled <= window.predictions == len(cases)
     assert (window.accuracy is None) == (window.labelled == 0)
     numbers = [row[name] for row in window.scores for name in ("low", "value", "high")]
@@ -172,16 +173,23 @@ def test_a_table_of_no_windows_has_its_columns() -> None:
     assert list(table_of([]).columns) == names(COLUMNS)
 
 
-def test_classes_stand_as_the_reference_has_them_and_then_by_name() -> None:
-    made = reference(labels=["z"], answered=["z"], probabilities=[[0.9, 0.1]])
-    known = replace(made, classes=np.array(["z", "a"]))
-    seen = [observation("y", "z"), observation("z", "a"), observation("b", "y")]
-    classes, truth, answered = indices_of(seen, known)
-    order = [*map(str, known.classes), "b", "y"]
-    assert list(classes) == order
-    assert [order[i] for i in truth] == ["z", "a", "y"]
-    assert [order[i] for i in answered] == ["y", "z", "b"]
-    assert indices_of(seen)[0] == ("a", "b", "y", "z")
+def test_answers_and_labels_are_read_as_their_task_writes_them() -> None:
+    seen = [observation("a, b", "b"), observation("", "a, c", confidence=0.5)]
+    answers, truth = both_of(seen, "multilabel")
+    assert [answer.labels for answer in answers] == [("a", "b"), ()]
+    assert [answer.confidence for answer in answers] == [0.9, 0.5]
+    assert truth == [("b",), ("a", "c")]
+    assert both_of(seen, TASK)[1] == [("b",), ("a, c",)]
+
+
+def test_sets_of_labels_are_measured_as_sets() -> None:
+    seen = [observation("a, b", "a, b"), observation("a", "a, b"), observation("", "")]
+    window = measure(RELEASE, seen, None, "multilabel")
+    assert window.correct == 2
+    assert window.accuracy == pytest.approx(2 / 3)
+    values = {(row["measure"], row["class"]): row["value"] for row in window.scores}
+    assert values["recall", "b"] == 0.5
+    assert values["micro_f1", ""] == pytest.approx(6 / 7)
 
 
 def test_slices_are_the_thirds_of_the_reference() -> None:
@@ -198,7 +206,7 @@ def test_slices_are_the_thirds_of_the_reference() -> None:
         observation("a", "a", quality=(level,) * 4)
         for level in (0.0, third - 0.01, third + 0.01, two_thirds - 0.01, two_thirds + 0.01)
     ]
-    table = scores_of(seen, known)
+    table = scores_of(seen, known, TASK)
     slices = table[(table["measure"] == "accuracy") & (table["slice"] != EVERYTHING)]
     of_one = slices[slices["slice"].str.startswith(SLICED_MEASURES[0])]
     assert dict(zip(of_one["slice"], of_one["support"], strict=True)) == {

@@ -82,7 +82,7 @@ def test_the_champion_answers_unless_it_is_the_candidate(monkeypatch: pytest.Mon
 
     def answers(_: object, run_id: str, holdout: SnapshotFiles) -> SimpleNamespace:
         asked.append(run_id)
-        return SimpleNamespace(correct=np.array([True, False, True]))
+        return SimpleNamespace(evaluation=run_id)
 
     monkeypatch.setattr(answering, "answer", answers)
     holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
@@ -93,7 +93,7 @@ def test_the_champion_answers_unless_it_is_the_candidate(monkeypatch: pytest.Mon
     assert asked == []
     found = champion_answers_of(runs, champion_of("new"), CANDIDATE, holdout)
     assert found is not None
-    assert (found.model_version, found.correct.tolist()) == (1, [True, False, True])
+    assert (found.model_version, str(found.evaluation)) == (1, "m/1")
     assert asked == ["m/1"]
 
 
@@ -109,5 +109,5 @@ def test_an_answer_is_the_likeliest_class_and_right_if_it_is_the_label(
     )
     holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
     found = answering.answer(cast("Tracking", Runs()), "run", holdout)
-    assert found.labels.tolist() == ["a", "b", "b"]
-    assert found.correct.tolist() == [True, False, False], "all are of class a"
+    assert found.texts == ["a", "b", "b"]
+    assert found.evaluation.correct.tolist() == [True, False, False], "all are of class a"

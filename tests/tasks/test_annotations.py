@@ -28,6 +28,7 @@ def test_an_annotation_is_read_and_written_again(
     found = task.parse(payload)
     assert (found.labels, found.text) == (labels, text)
     assert task.parse(task.payload(found)) == found == task.read(text)
+    assert task.labels(text) == labels
     assert task.recall({**task.payload(found), "newer": 1}) == found
 
 

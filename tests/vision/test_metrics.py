@@ -6,13 +6,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
+from visionops_assets.tasks.classification.scores import confusion_matrix, per_class
 from visionops_assets.vision.metrics import (
     MIN_GROUPS,
     Flags,
-    confusion_matrix,
     grouped_difference,
     grouped_share,
-    per_class,
     wilson_interval,
 )
 

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from visionops_assets.tasks.classification.scores import score
+from visionops_assets.tasks.plots import score_bars
 from visionops_assets.vision import monitoring_plots as plots
 from visionops_assets.vision.monitoring.drift import TestResult
-from visionops_assets.vision.monitoring.scores import score
 from visionops_assets.vision.monitoring.sequential import ErrorDetector
 from visionops_assets.vision.monitoring_plots import TimelineEvent
 from visionops_assets.vision.preprocessing import Frame, decode_frame
@@ -32,7 +33,7 @@ def colours(png: bytes) -> list[list[int]]:
     [
         partial(plots.evidence_over_labels, CALM.log_evidence, CALM.log_threshold),
         partial(plots.evidence_over_labels, CALM.log_evidence[:1], 8.0, HEALTHY[:1], 0.9),
-        partial(plots.score_bars, SCORES),
+        partial(score_bars, SCORES),
         partial(plots.drift_overview, {"embeddings": TestResult(-0.001, 1.0)}),
         partial(plots.distribution_shift, np.ones(3), np.ones(1), "brightness"),
         partial(plots.timeline, [], {"version 1": [(0.0, 0.9)], "version 2": []}),
@@ -76,9 +77,7 @@ def test_both_samples_and_every_class_are_drawn() -> None:
     assert ORANGE in shift
     few, many = (
         decode_frame(
-            plots.score_bars(
-                score(np.arange(count), np.arange(count), tuple("abcdefgh")[:count]).table
-            )
+            score_bars(score(np.arange(count), np.arange(count), tuple("abcdefgh")[:count]).table)
         )
         for count in (2, 8)
     )
@@ -98,7 +97,7 @@ def test_events_of_a_timeline_are_listed_below_it() -> None:
     "draw",
     [
         partial(plots.evidence_over_labels, np.zeros(0), 8.0),
-        partial(plots.score_bars, pd.DataFrame(SCORES.iloc[:1])),
+        partial(score_bars, pd.DataFrame(SCORES.iloc[:1])),
         partial(plots.drift_overview, {}),
         partial(plots.distribution_shift, np.zeros(0), np.ones(3), "noise"),
         partial(plots.timeline, [CHANGED], {"version 1": []}),

@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from visionops_assets.tasks.classification.plots import confusion
 from visionops_assets.vision import plots
 from visionops_assets.vision.preprocessing import Frame, decode_frame
 from visionops_assets.vision.recipe import RoundResult
@@ -51,8 +52,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
     [
         partial(plots.training_curves, rounds(1)),
         partial(plots.training_curves, rounds(12)),
-        partial(plots.confusion, np.array([[3, 1], [0, 0]]), ["cat", "dog"]),
-        partial(plots.confusion, np.eye(40, dtype=np.int64), [f"class {i}" for i in range(40)]),
+        partial(confusion, np.array([[3, 1], [0, 0]]), ["cat", "dog"]),
+        partial(confusion, np.eye(40, dtype=np.int64), [f"class {i}" for i in range(40)]),
         partial(plots.accuracy_over_time, [START], [0.9], [0.8], [1.0]),
         partial(
             plots.accuracy_over_time,
@@ -69,7 +70,7 @@ def test_every_plot_draws_without_a_warning(draw: "partial[bytes]") -> None:
 
 def test_right_answers_are_blue_and_wrong_ones_red() -> None:
     blue, red = (
-        ink(plots.confusion(np.array(matrix), ["a", "b"])).astype(int)
+        ink(confusion(np.array(matrix), ["a", "b"])).astype(int)
         for matrix in ([[5, 0], [0, 5]], [[0, 5], [5, 0]])
     )
     assert (blue[:, 2] - blue[:, 0]).max() > 80

@@ -90,7 +90,7 @@ def compare(
 def _samples(reference: Reference, seen: Sequence[Observation]) -> dict[str, tuple[Floats, Floats]]:
     samples = {
         CONFIDENCE: (
-            reference.probabilities.max(axis=1).astype(np.float64),
+            reference.confidence.astype(np.float64),
             np.array([one.confidence for one in seen]),
         )
     }

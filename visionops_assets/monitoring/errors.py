@@ -8,14 +8,11 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.performance import labelled_answers
 from visionops_assets.catalog.schema import Release
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.tasks.base import Answer
-from visionops_assets.tasks.registry import serving
+from visionops_assets.tasks.registry import annotating, serving
 
 
-def error_stream(
-    session: Session, release: Release, task: str = FIRST_TASK
-) -> npt.NDArray[np.bool_]:
+def error_stream(session: Session, release: Release, task: str) -> npt.NDArray[np.bool_]:
     """Return which labelled predictions of a release were wrong, bool (n,), oldest label first.
 
     All is read anew each time, since a label may come before its prediction does, or be taken back.
@@ -23,9 +20,12 @@ def error_stream(
     return wrong_ones(labelled_answers(session, release), task)
 
 
-def wrong_ones(answers: Sequence[tuple[str, str]], task: str = FIRST_TASK) -> npt.NDArray[np.bool_]:
-    """Say which of n answers are wrong, bool (n,); each comes with its label."""
-    is_wrong = serving(task).is_wrong
+def wrong_ones(answers: Sequence[tuple[str, str]], task: str) -> npt.NDArray[np.bool_]:
+    """Say which of n answers are wrong, bool (n,); each comes with its label.
+
+    Both are texts, as `Answer.label` and `Annotation.text` have them.
+    """
+    is_wrong, read = serving(task).is_wrong, annotating(task).labels
     # There are many answers, and few different ones.
-    wrong = {pair: is_wrong(Answer((pair[0],)), (pair[1],)) for pair in set(answers)}
+    wrong = {pair: is_wrong(Answer(read(pair[0])), read(pair[1])) for pair in set(answers)}
     return np.array([wrong[pair] for pair in answers], np.bool_)

@@ -24,14 +24,16 @@ class Reference:
     """N frames of a holdout, and the model's answers to them.
 
     `classes` (C,) are in the order of `probabilities`, float32 (N, C). `labels` (N,) are by people,
-    `answered` (N,) by the model. `embeddings` are float32 (N, E), `quality` float32 (N, 4), the
-    `QUALITY_MEASURES` of each frame.
+    `answered` (N,) by the model, whose `confidence` (N,) is its own estimate that it is right: the
+    largest probability in references of versions before. `embeddings` are float32 (N, E), `quality`
+    float32 (N, 4), the `QUALITY_MEASURES` of each frame.
     """
 
     classes: Names
     labels: Names
     answered: Names
     probabilities: Floats
+    confidence: Floats
     embeddings: Floats
     quality: Floats
 
@@ -88,11 +90,13 @@ def _parsed(content: bytes) -> Reference:
         Exception: they are no reference. NumPy, zipfile and zlib have many errors for that.
     """
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        found = Reference(**{field.name: arrays[field.name] for field in fields(Reference)})
+        kept = dict(arrays)
+    kept.setdefault("confidence", kept["probabilities"].max(axis=1))
+    found = Reference(**{field.name: kept[field.name] for field in fields(Reference)})
     frames, classes = found.probabilities.shape
     is_whole = (
         found.classes.shape == (classes,)
-        and found.labels.shape == found.answered.shape == (frames,)
+        and found.labels.shape == found.answered.shape == found.confidence.shape == (frames,)
         and all(
             numbers.ndim == MATRIX and len(numbers) == frames
             for numbers in (found.embeddings, found.quality)

@@ -1,6 +1,7 @@
 """Measures and estimates the accuracy of a release: overall, by class and by slice."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any, cast
 
 import numpy as np
@@ -11,22 +12,24 @@ from visionops_assets.catalog.performance import Observation
 from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.monitoring.errors import wrong_ones
 from visionops_assets.monitoring.reference_files import Reference
+from visionops_assets.tasks.base import Answer, Labels
+from visionops_assets.tasks.class_scores import OVERALL
+from visionops_assets.tasks.registry import annotating, judging
 from visionops_assets.vision.monitoring.estimation import ConfidenceCalibration
 from visionops_assets.vision.monitoring.quality import QUALITY_MEASURES
-from visionops_assets.vision.monitoring.scores import OVERALL, score
 
 EVERYTHING = "all"
+"""The slice of all predictions."""
 SLICED_MEASURES = ("brightness", "contrast", "sharpness")
 TERCILES = ("low", "middle", "high")
 
-Indices = npt.NDArray[np.int64]
 Masks = Iterator[tuple[str, npt.NDArray[np.bool_]]]
 
 
 def measure(
-    release: Release, seen: Sequence[Observation], reference: Reference | None
+    release: Release, seen: Sequence[Observation], reference: Reference | None, task: str
 ) -> PerformanceWindow:
-    """Measure a release by some of its predictions, at least one.
+    """Measure a release of a model of a task by some of its predictions, at least one.
 
     Accuracy is None without labels, the estimate without a reference. The limits are at 95 %.
     """
@@ -37,19 +40,21 @@ def measure(
         predictions=len(seen),
         labelled=len(labelled),
         unknown_labels=sum(not one.is_of_a_class for one in seen),
-        correct=int((~wrong_ones([(one.answered, str(one.truth)) for one in labelled])).sum()),
+        correct=int(
+            (~wrong_ones([(one.answered, str(one.truth)) for one in labelled], task)).sum()
+        ),
         label_lag_s=_median_lag_s(labelled),
         scores=[],
     )
     if labelled:
-        scores = scores_of(labelled, reference)
+        scores = scores_of(labelled, reference, task)
         overall = scores[scores["measure"] == "accuracy"].iloc[0]
         window.accuracy = float(overall["value"])
         window.accuracy_low, window.accuracy_high = float(overall["low"]), float(overall["high"])
         window.scores = cast("list[dict[str, Any]]", scores.to_dict(orient="records"))
     if reference is not None:
         calibration = ConfidenceCalibration.fit(
-            _as_confidence(reference.probabilities.max(axis=1)),
+            _as_confidence(reference.confidence),
             reference.answered == reference.labels,
         )
         estimate = calibration.estimate_accuracy(_as_confidence([one.confidence for one in seen]))
@@ -58,39 +63,31 @@ def measure(
     return window
 
 
-def scores_of(labelled: Sequence[Observation], reference: Reference | None) -> pd.DataFrame:
+def scores_of(
+    labelled: Sequence[Observation], reference: Reference | None, task: str
+) -> pd.DataFrame:
     """Score labelled predictions: all of them by class, and each slice of image quality by itself.
 
     The rows have `slice`, `measure`, `class`, `value`, `low`, `high`, `support`. A measure without
     a value, such as the precision of a class that was never answered, has no row.
     """
-    classes, truth, answered = indices_of(labelled, reference)
-    tables = [score(truth, answered, classes).table.assign(slice=EVERYTHING)]
+    scores = judging(task).scores
+    answers, truth = both_of(labelled, task)
+    classes = [str(name) for name in reference.classes] if reference else []
+    tables = [scores(answers, truth, classes).assign(slice=EVERYTHING)]
     for name, mask in _slices(labelled, reference):
-        of_slice = score(truth[mask], answered[mask], classes).table
+        of_slice = scores(list(compress(answers, mask)), list(compress(truth, mask)), classes)
         # By class and slice there would be few labels left, and many numbers.
         tables.append(of_slice[of_slice["class"] == OVERALL].assign(slice=name))
     columns = ["slice", "measure", "class", "value", "low", "high", "support"]
     return pd.concat(tables, ignore_index=True)[columns].dropna()
 
 
-def indices_of(
-    labelled: Sequence[Observation], reference: Reference | None = None
-) -> tuple[tuple[str, ...], Indices, Indices]:
-    """Return the classes, and labels and answers as indices into them, both (n,).
-
-    Classes are those of the reference, in its order, then other answers and labels.
-    """
-    known = [str(name) for name in reference.classes] if reference else []
-    truth = [str(one.truth) for one in labelled]
-    answered = [one.answered for one in labelled]
-    classes = (*known, *sorted({*truth, *answered} - set(known)))
-    index = {name: i for i, name in enumerate(classes)}
-    return (
-        classes,
-        np.array([index[name] for name in truth], np.int64),
-        np.array([index[name] for name in answered], np.int64),
-    )
+def both_of(labelled: Sequence[Observation], task: str) -> tuple[list[Answer], list[Labels]]:
+    """Return n answers, as far as the catalog has them, and the labels that people gave."""
+    read = annotating(task).labels
+    answers = [Answer(read(one.answered), confidence=one.confidence) for one in labelled]
+    return answers, [read(str(one.truth)) for one in labelled]
 
 
 def _slices(labelled: Sequence[Observation], reference: Reference | None) -> Masks:

@@ -18,6 +18,7 @@ from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.resources.checksums import sha256_of
 from visionops_assets.resources.columns import TEXT, columns, names
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.tasks.registry import annotating
 
 TRAIN = "train"
 HOLDOUT = "holdout"
@@ -25,7 +26,7 @@ MEMBERS = columns(
     ("frame_id", TEXT, "Id of the frame."),
     ("media_id", TEXT, "File it was decoded from."),
     ("group_id", TEXT, "Group that stays on one side: one video, one clip, near duplicates."),
-    ("label", TEXT, "Class of the frame."),
+    ("label", TEXT, "Class of the frame; of several, all in one text."),
     ("label_index", "int64", "Place of the class among all classes in alphabetical order."),
     ("split", TEXT, "`train` or `holdout`."),
 )
@@ -55,9 +56,10 @@ class SnapshotFiles:
         return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
 
 
-def labels_of(members: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the labels of each member."""
-    return [(label,) for label in members["label"]]
+def labels_of(members: pd.DataFrame, task: str) -> list[tuple[str, ...]]:
+    """Return the labels of each member, as a task writes them into one text."""
+    read = annotating(task).labels
+    return [read(str(text)) for text in members["label"]]
 
 
 def snapshot_prefix(snapshot_id: str) -> str:

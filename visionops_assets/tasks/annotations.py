@@ -49,6 +49,9 @@ class Annotating(Protocol):
     def payload(self, annotation: Annotation) -> dict[str, Any]:
         """Return the JSON that `parse` reads."""
 
+    def labels(self, text: str) -> tuple[str, ...]:
+        """Return the labels of a text that `Annotation.text` or `Answer.label` made."""
+
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """Read what `payload` wrote, maybe in a newer version: unknown fields are ignored."""
 

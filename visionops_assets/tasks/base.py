@@ -12,12 +12,18 @@ import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import TensorSpec
+from visionops_assets.tasks.annotations import SEPARATOR
 
-if TYPE_CHECKING:  # It imports OpenCV.
+if TYPE_CHECKING:  # Triton has neither pandas nor what parity needs.
+    import pandas as pd
+
+    from visionops_assets.tasks.evaluation import Evaluation
     from visionops_assets.vision.parity import Parity
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 """Arrays by name, with one row per image."""
+Labels = tuple[str, ...]
+"""The labels that people gave one image."""
 Targets = npt.NDArray[Any]
 """The target of each image in one row; only its task knows more."""
 
@@ -37,7 +43,7 @@ class Answer:
     @property
     def label(self) -> str:
         """Return the labels as one text."""
-        return ", ".join(self.labels)
+        return SEPARATOR.join(self.labels)
 
 
 class Serving(Protocol):
@@ -77,7 +83,42 @@ class Serving(Protocol):
 
 
 class Judging(Protocol):
-    """How models of a task are judged by what people said. Needs no PyTorch."""
+    """How models of a task are judged by what people said. Needs no PyTorch.
+
+    `answers` and `labels` are those of n images, `classes` in the order in which they are shown;
+    classes that are named besides stand last.
+    """
+
+    def evaluate(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> "Evaluation":
+        """Evaluate a model's answers for the gate.
+
+        Raises:
+            ValueError: there are no answers, or not one per label.
+        """
+
+    def scores(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> "pd.DataFrame":
+        """Score answers: the columns `measure`, `class`, `value`, `low`, `high` and `support`.
+
+        `class` is empty in rows over all classes, and `accuracy` is among those. A score without
+        items to take it over is NaN. Errors are those of `evaluate`.
+        """
+
+    def by_class(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> "pd.DataFrame":
+        """Return the scores of each class in one row, which the class names."""
+
+    def draw_errors(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> tuple[str, bytes]:
+        """Draw which answers were given where which labels are true: a caption, and a PNG."""
+
+    def draw_scores(self, scores: "pd.DataFrame") -> bytes:
+        """Draw what `scores` returned, class by class, as PNG."""
 
     def targets(self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Targets:
         """Return the target of each of N frames with these labels, all of them among `classes`."""

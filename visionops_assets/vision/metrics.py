@@ -1,20 +1,23 @@
-"""Measures of a classifier, with confidence intervals. Pure arithmetic."""
+"""Shares and their differences, with confidence intervals. Pure arithmetic."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import scipy  # Its parts are imported when they are used.
 
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+"""Turns sums over items, (..., *parts), into values, (...)."""
 
 CONFIDENCE = 0.95
 RESAMPLES = 4_000
+RESAMPLES_AT_ONCE = 500
 MIN_GROUPS = 6
 """Fewest groups that can show a difference: 5 of 5 against one have a chance of 3 %."""
 
@@ -27,11 +30,14 @@ class Interval(NamedTuple):
 
 
 class GroupedShare(NamedTuple):
-    """A share of grouped items, and the number of single items that would be as informative."""
+    """A share of grouped items, and the number of single items that would be as informative.
+
+    Of another statistic than a share, that number is not known.
+    """
 
     value: float
     interval: Interval
-    effective_n: float
+    effective_n: float | None
     groups: int
 
 
@@ -118,11 +124,82 @@ def grouped_difference(
     kinds, counts = np.unique(np.array([sums.values, sums.sizes]), axis=1, return_counts=True)
     drawn = np.random.default_rng(0).multinomial(k, counts / k, size=RESAMPLES)
     resampled = (drawn @ kinds[0]) / (drawn @ kinds[1])
+    return GroupedDifference(value, _limits_of(resampled, k), k)
+
+
+def grouped_statistic(
+    parts: Floats, of: Statistic, groups: Sequence[str] | npt.NDArray[np.str_]
+) -> GroupedShare:
+    """Estimate a statistic, 0..1, of the summed parts of items, (n, ...), by their groups.
+
+    The interval is that of `grouped_difference`, but no narrower than Wilson's for as many single
+    items as there are groups: a sample without an error would have an interval without a width.
+
+    Raises:
+        ValueError: no items, or not one group per item.
+    """
+    sums = _sums_of(parts, groups)
+    k, value = len(sums), float(of(sums.sum(axis=0)))
+    if k < MIN_GROUPS:
+        return GroupedShare(value, Interval(0.0, 1.0), None, k)
+    drawn, single = _limits_of(_resampled(sums, of), k), _wilson(value, k, CONFIDENCE)
+    limits = Interval(min(drawn.low, single.low), max(drawn.high, single.high))
+    return GroupedShare(value, limits, None, k)
+
+
+def grouped_statistic_difference(
+    parts_a: Floats, parts_b: Floats, of: Statistic, groups: Sequence[str] | npt.NDArray[np.str_]
+) -> GroupedDifference:
+    """Estimate statistic(a) - statistic(b) of parts of the same items; see `grouped_difference`.
+
+    Raises:
+        ValueError: no items, or not two parts and one group per item.
+    """
+    if parts_a.shape != parts_b.shape:
+        raise ValueError(f"{parts_a.shape} and {parts_b.shape} parts cannot be paired.")
+    sums = _sums_of(np.stack([parts_a, parts_b], axis=1), groups)
+
+    def difference(summed: Floats) -> Floats:
+        a, b = np.moveaxis(summed, summed.ndim - parts_a.ndim, 0)
+        return np.asarray(of(a) - of(b))
+
+    k, value = len(sums), float(difference(sums.sum(axis=0)))
+    if (sums[:, 0] == sums[:, 1]).all():
+        return GroupedDifference(0.0, Interval(0.0, 0.0), k)
+    if k < MIN_GROUPS:
+        return GroupedDifference(value, Interval(-1.0, 1.0), k)
+    return GroupedDifference(value, _limits_of(_resampled(sums, difference), k), k)
+
+
+def _resampled(sums: Floats, of: Statistic) -> Floats:
+    """Return the statistic of each resample of groups, whose sums are (k, ...)."""
+    k, shape = len(sums), sums.shape[1:]
+    kinds, counts = np.unique(sums.reshape(k, -1), axis=0, return_counts=True)
+    rng = np.random.default_rng(0)
+    drawn = (
+        rng.multinomial(k, counts / k, size=RESAMPLES_AT_ONCE)
+        for _ in range(RESAMPLES // RESAMPLES_AT_ONCE)
+    )
+    return np.concatenate([of((each @ kinds).reshape(-1, *shape)) for each in drawn])
+
+
+def _limits_of(resampled: Floats, k: int) -> Interval:
+    """Return the percentiles of resamples of k groups, expanded for few groups."""
     expanded = sqrt(k / (k - 1)) * float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, k - 1))
     tail = NormalDist().cdf(-expanded)
     low = float(np.quantile(resampled, tail, method="lower"))
     high = float(np.quantile(resampled, 1 - tail, method="higher"))
-    return GroupedDifference(value, Interval(low, high), k)
+    return Interval(low, high)
+
+
+def _sums_of(parts: Floats, groups: Sequence[str] | npt.NDArray[np.str_]) -> Floats:
+    """Return the summed parts of each group, (k, ...)."""
+    if not len(parts) or len(parts) != len(groups):
+        raise ValueError(f"{len(parts)} answers in the groups of {len(groups)} cannot be counted.")
+    _, index = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    sums = np.zeros((int(index.max()) + 1, *parts.shape[1:]))
+    np.add.at(sums, index, parts)
+    return sums
 
 
 class _GroupSums(NamedTuple):
@@ -148,31 +225,3 @@ def _group_sums(
 def normal_quantile(confidence: float) -> float:
     """Return how many standard deviations enclose a normal value with this confidence."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
-
-
-def confusion_matrix(y_true: Indices, y_pred: Indices, n_classes: int) -> Indices:
-    """Count (truth, prediction) pairs: int64 (n_classes, n_classes), truth by row."""
-    counts = np.bincount(y_true * n_classes + y_pred, minlength=n_classes**2)
-    return counts.reshape(n_classes, n_classes).astype(np.int64)
-
-
-def per_class(y_true: Indices, y_pred: Indices, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Return precision, recall, f1 (0..1) and support (items), one row per class, in its order.
-
-    A ratio without items to take it over is NaN, never a made-up 0 or 1.
-    """
-    matrix = confusion_matrix(y_true, y_pred, len(classes))
-    right, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    columns = {
-        "precision": _ratio(right, predicted),
-        "recall": _ratio(right, support),
-        "f1": _ratio(2 * right, support + predicted),
-        "support": support,
-    }
-    return pd.DataFrame(columns, index=pd.Index(classes, name="class"))
-
-
-def _ratio(part: Indices, whole: Indices) -> npt.NDArray[np.float64]:
-    ratio = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio

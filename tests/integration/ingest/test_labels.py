@@ -245,11 +245,11 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
         session.add(prediction(key, name, snapshot_id, at, number))
         session.flush()
         labels.add_prediction_label(session, key, label, "feedback", who)
-    assert error_stream(session, release).tolist() == [False, True, True]
+    assert error_stream(session, release, "classification").tolist() == [False, True, True]
     seen = newest_observations(session, release, 10)
     assert [one.is_labelled for one in seen] == [True, True, False, True]
     assert labels.revoke(session, author) == (0, 1)
-    assert error_stream(session, release).tolist() == [False, True]
+    assert error_stream(session, release, "classification").tolist() == [False, True]
     seen = newest_observations(session, release, 10)
     assert [one.truth for one in seen] == ["cat", None, "dgo", "dog"]
 

@@ -10,8 +10,6 @@ from sklearn.datasets import load_digits
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.releasing.pipeline import PipelineOptions, pipeline_files
 from visionops_assets.settings import Settings
-from visionops_assets.tasks.multilabel.scores import f1_scores
-from visionops_assets.tasks.multilabel.serve import named
 from visionops_assets.tasks.registry import judging, serving
 from visionops_assets.tasks.running import export, lesson_of, load_network, open_onnx, run
 from visionops_assets.vision.framing import preprocess_pixels
@@ -75,14 +73,13 @@ def onnx_path(model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_it_names_what_unseen_digits_show(model: TrainedModel, pictures: Pictures) -> None:
     unseen, labels = pictures.images[TRAINED_ON:], pictures.labels[TRAINED_ON:]
     outputs = run(model.module, unseen, model.card)
-    truth = judging(TASK).targets(labels, CLASSES) > 0
-    names = named(outputs["probabilities"], model.card)
-    scores = f1_scores(truth, names, [str(number) for number in range(len(unseen))])
-    assert scores["macro_f1"].interval.low > 0.9
-    assert scores["micro_f1"].interval.low > 0.9
-    answers = serving(TASK).decode(outputs, model.card)
+    answers, groups = serving(TASK).decode(outputs, model.card), list(map(str, range(len(unseen))))
+    found = judging(TASK).evaluate(answers, labels, CLASSES)
+    for name in ("macro_f1", "micro_f1"):
+        assert found.score(name).estimate(groups).interval.low > 0.9 > found.score(name).trivial
     wrong = [serving(TASK).is_wrong(a, t) for a, t in zip(answers, labels, strict=True)]
     assert np.mean(wrong) < 0.15
+    assert found.correct.tolist() == [not each for each in wrong]
     assert {len(answer.labels) for answer in answers} == {0, 1, 2, 3}
 
 

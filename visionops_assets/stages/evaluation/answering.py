@@ -1,7 +1,9 @@
 """Holdout frames to judge a candidate on, and its and the champion's answers to them."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +24,38 @@ from visionops_assets.resources.snapshot_files import (
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation.gate import ChampionAnswers
 from visionops_assets.stages.model_files import download_model
-from visionops_assets.tasks.registry import serving
+from visionops_assets.tasks.base import Answer, Labels
+from visionops_assets.tasks.evaluation import Evaluation
+from visionops_assets.tasks.registry import judging, serving
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's answers to N holdout frames: the class, and whether it was right (both N).
+    """A model's answers to N holdout frames, beside the labels of people (N).
 
-    `probabilities` are float32 (N, C), in the order of `classes`, `embeddings` float32 (N, E).
+    `embeddings` are float32 (N, E).
     """
 
+    task: str
     classes: tuple[str, ...]
-    labels: np.ndarray
-    correct: np.ndarray
-    probabilities: np.ndarray
+    given: Sequence[Answer]
+    truth: Sequence[Labels]
     embeddings: np.ndarray
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Return how the task judges them."""
+        return judging(self.task).evaluate(self.given, self.truth, self.classes)
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the labels of each answer as one text (N)."""
+        return [answer.label for answer in self.given]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Return float32 (N, C), in the order of `classes`."""
+        return np.array([answer.probabilities for answer in self.given], np.float32)
 
 
 def holdout_of(
@@ -65,23 +84,22 @@ def champion_answers_of(
     if current is None or current.model_version == candidate.model_version:
         return None
     run_id = tracking.version_run_id(current.model_name, current.model_version)
-    return ChampionAnswers(current.model_version, answer(tracking, run_id, holdout).correct)
+    answers = answer(tracking, run_id, holdout)
+    return ChampionAnswers(current.model_version, answers.evaluation)
 
 
 def answer(tracking: Tracking, mlflow_run_id: str, holdout: SnapshotFiles) -> Answers:
-    """Label the holdout with a registered model; a class it does not know counts as wrong."""
+    """Let a registered model answer to the holdout; a class it does not know counts as wrong."""
     # PyTorch takes two seconds to import, and most runs evaluate nothing.
     from visionops_assets.tasks.running import run  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
         module, card = download_model(tracking, mlflow_run_id, Path(folder))
-    outputs, task = run(module, holdout.images, card), serving(card.task)
-    answers, truth = task.decode(outputs, card), labels_of(holdout.members)
-    wrong = [task.is_wrong(answer, said) for answer, said in zip(answers, truth, strict=True)]
+    outputs = run(module, holdout.images, card)
     return Answers(
+        task=card.task,
         classes=card.classes,
-        labels=np.array([answer.label for answer in answers]),
-        correct=~np.array(wrong, np.bool_),
-        probabilities=np.array([answer.probabilities for answer in answers], np.float32),
+        given=serving(card.task).decode(outputs, card),
+        truth=labels_of(holdout.members, card.task),
         embeddings=outputs[NETWORK_EMBEDDING.name],
     )

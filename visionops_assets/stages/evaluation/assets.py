@@ -33,9 +33,9 @@ from visionops_assets.stages.evaluation.answering import (
 from visionops_assets.stages.evaluation.gate import GateRule, HoldoutAnswers, judge
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
-from visionops_assets.vision.metrics import confusion_matrix, per_class
+from visionops_assets.tasks.registry import judging
 from visionops_assets.vision.monitoring.quality import measure_quality
-from visionops_assets.vision.plots import confusion, montage
+from visionops_assets.vision.plots import montage
 
 FIELDS = fields_of(
     GateVerdict,
@@ -104,7 +104,7 @@ def model_evaluation(
     champion_answers = champion_answers_of(tracking, current, trained_model, holdout)
     verdict = judge(
         trained_model,
-        _of_holdout(holdout, answers),
+        HoldoutAnswers(answers.evaluation, holdout.members["group_id"].to_numpy(dtype=np.str_)),
         champion_answers,
         rule_of(model_named(trained_model.model_name)),
     )
@@ -179,20 +179,14 @@ def _next_step(catalog: Catalog, verdict: GateVerdict) -> str:
     return next_step(judged, standing) if judged else "Its verdict is not in the catalog."
 
 
-def _of_holdout(holdout: SnapshotFiles, answers: Answers) -> HoldoutAnswers:
-    labels, groups = (
-        holdout.members[name].to_numpy(dtype=np.str_) for name in ("label", "group_id")
-    )
-    return HoldoutAnswers(labels, groups, answers.correct)
-
-
 def reference_of(holdout: SnapshotFiles, answers: Answers) -> Reference:
     """Keep labels, answers and image quality of the holdout; monitoring compares with them."""
     chosen = choose_frames(len(holdout.images))
     return Reference(
         classes=np.array(answers.classes, dtype=np.str_),
         labels=holdout.members["label"].to_numpy(dtype=np.str_)[chosen],
-        answered=answers.labels[chosen].astype(np.str_),
+        answered=np.array(answers.texts, np.str_)[chosen],
+        confidence=np.array([answer.confidence for answer in answers.given], np.float32)[chosen],
         probabilities=answers.probabilities[chosen],
         embeddings=answers.embeddings[chosen],
         quality=np.array([measure_quality(holdout.images[i]) for i in chosen], dtype=np.float32),
@@ -200,18 +194,16 @@ def reference_of(holdout: SnapshotFiles, answers: Answers) -> Reference:
 
 
 def _pictures(holdout: SnapshotFiles, answers: Answers) -> dict[str, Any]:
-    index = {name: i for i, name in enumerate(answers.classes)}
-    truth = np.array([index[label] for label in holdout.members["label"]], dtype=np.int64)
-    answered = np.array([index[label] for label in answers.labels], dtype=np.int64)
-    matrix = confusion_matrix(truth, answered, len(answers.classes))
-    scores = per_class(truth, answered, answers.classes)
+    task, compared = judging(answers.task), (answers.given, answers.truth, answers.classes)
+    caption, errors = task.draw_errors(*compared)
     metadata: dict[str, Any] = {
-        "confusion_matrix": picture(confusion(matrix, answers.classes), "confusion matrix"),
-        "per_class": table(scores.round(4).reset_index()),
+        caption.replace(" ", "_"): picture(errors, caption),
+        "per_class": table(task.by_class(*compared).round(4).reset_index()),
     }
-    wrong = np.flatnonzero(~answers.correct)
+    wrong = np.flatnonzero(~answers.evaluation.correct)
     if len(wrong):
-        titles = [f"{holdout.members['label'][i]} as {answers.labels[i]}" for i in wrong]
+        texts = answers.texts
+        titles = [f"{holdout.members['label'][i]} as {texts[i]}" for i in wrong]
         commonest = dict(Counter(titles).most_common(MISTAKES_SHOWN))
         metadata["commonest_mistakes"] = bars(commonest, "label as answer", "frames")
         shown = list(holdout.images[wrong[:MISTAKES_SHOWN]])

@@ -14,20 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import Candidate, GateState, GateVerdict
+from visionops_assets.tasks.evaluation import ACCURACY, Evaluation, Score
 from visionops_assets.vision.metrics import (
     CONFIDENCE,
     MIN_GROUPS,
     GroupedDifference,
     GroupedShare,
     Interval,
-    grouped_difference,
-    grouped_share,
     normal_quantile,
 )
 
 Texts = npt.NDArray[np.str_]
-Flags = npt.NDArray[np.bool_]
-
 
 SENSIBLE_TIMES = 10
 """The gate asks for no holdout that would have to be larger than this many times itself."""
@@ -35,35 +32,36 @@ SENSIBLE_TIMES = 10
 
 @dataclass(frozen=True)
 class GateRule:
-    """The limits.
+    """The limits of the score that it names; of the task's first, if it names none.
 
     `min_margin` is the share of the trivial answer's errors that a first model must save;
-    `max_regression` how much accuracy a later one may lose to the champion on the same frames;
-    `min_accuracy` binds every model, None no model. `holdout_percent` of all groups are in the
-    holdout.
+    `max_regression` how much of the score a later one may lose to the champion on the same frames.
+    `min_score` binds every model, None no model, and so does `min_accuracy`, whatever the score.
+    `holdout_percent` of all groups are in the holdout.
     """
 
+    score: str = ""
     min_margin: float = 0.1
     max_regression: float = 0.02
+    min_score: float | None = None
     min_accuracy: float | None = None
     holdout_percent: int = 20
 
 
 @dataclass(frozen=True)
 class HoldoutAnswers:
-    """Label and group of each holdout frame, and whether the candidate was right (all N)."""
+    """The candidate's answers to the N holdout frames, evaluated, and the groups of the frames."""
 
-    labels: Texts
+    evaluation: Evaluation
     groups: Texts
-    correct: Flags
 
 
 @dataclass(frozen=True)
 class ChampionAnswers:
-    """The champion's version, and whether it was right on each holdout frame (bool, N)."""
+    """The champion's version, and its answers to the same frames, evaluated."""
 
     model_version: int
-    correct: Flags
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,10 @@ def judge(
 
     One refusing rule is enough to refuse it; else one undecided rule leaves it undecided.
     """
-    share = grouped_share(answers.correct, answers.groups)
-    trivial = trivial_accuracy(answers.labels)
-    findings = list(_findings(answers, share, champion, rule))
+    evaluation = answers.evaluation
+    accuracy = evaluation.score(ACCURACY)
+    share = accuracy.estimate(answers.groups)
+    findings = list(_findings(answers, champion, rule))
     found = {finding.state for finding in findings}
     by_weight = (GateState.REFUSED, GateState.UNDECIDED, GateState.PASSED)
     state = next(state for state in by_weight if state in found)
@@ -99,23 +98,18 @@ def judge(
         model_version=candidate.model_version,
         champion_version=champion.model_version if champion else None,
         snapshot_id=candidate.snapshot_id,
-        holdout_size=len(answers.correct),
+        holdout_size=len(evaluation.correct),
         holdout_groups=share.groups,
         accuracy=share.value,
         accuracy_low=share.interval.low,
         accuracy_high=share.interval.high,
-        trivial_accuracy=trivial,
-        champion_accuracy=float(champion.correct.mean()) if champion else None,
+        trivial_accuracy=accuracy.trivial,
+        champion_accuracy=champion.evaluation.score(ACCURACY).value if champion else None,
         passed=state is GateState.PASSED,
         state=state,
         groups_needed=groups_needed,
         reason=_reason(state, deciding, groups_needed, rule),
     )
-
-
-def trivial_accuracy(labels: Texts) -> float:
-    """Return the accuracy of always naming the commonest class of the holdout."""
-    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
 def limit_of_first(trivial: float, min_margin: float) -> float:
@@ -145,68 +139,74 @@ def groups_of_a_failed_class(classes: int) -> int:
 
 
 def _findings(
-    answers: HoldoutAnswers, share: GroupedShare, champion: ChampionAnswers | None, rule: GateRule
+    answers: HoldoutAnswers, champion: ChampionAnswers | None, rule: GateRule
 ) -> Iterator[Finding]:
+    score, groups = answers.evaluation.score(rule.score), answers.groups
     if champion is None:
-        trivial = trivial_accuracy(answers.labels)
-        limit = limit_of_first(trivial, rule.min_margin)
-        trivially = f"the commonest class alone would give {trivial:.4f}"
-        yield _by_accuracy(share, limit, f"at least {limit:.4f} is needed, since {trivially}")
-        yield from _failed_classes(answers, None)
+        limit = limit_of_first(score.trivial, rule.min_margin)
+        trivially = f"{score.trivially} would give {score.trivial:.4f}"
+        asked = f"at least {limit:.4f} is needed, since {trivially}"
+        yield _by_score(score, groups, limit, asked)
     else:
-        yield _by_champion(
-            grouped_difference(answers.correct, champion.correct, answers.groups), champion, rule
-        )
-        yield from _failed_classes(answers, champion.correct)
+        yield _by_champion(score, groups, champion, rule)
+    yield from _failed_classes(answers, champion)
+    if rule.min_score is not None:
+        asked = f"gate.min_score asks for at least {rule.min_score:g}"
+        yield _by_score(score, groups, rule.min_score, asked)
     if rule.min_accuracy is not None:
         asked = f"gate.min_accuracy asks for at least {rule.min_accuracy:g}"
-        yield _by_accuracy(share, rule.min_accuracy, asked)
+        accuracy = answers.evaluation.score(ACCURACY)
+        yield _by_score(accuracy, groups, rule.min_accuracy, asked)
 
 
-def _by_accuracy(share: GroupedShare, limit: float, asked: str) -> Finding:
+def _by_score(score: Score, groups: Texts, limit: float, asked: str) -> Finding:
+    share = score.estimate(groups)
+    found = f"{score.words} is {share.value:.4f} ({_words(share.interval)}, {share.groups} groups)"
     return Finding(
-        state_by(share.interval, limit),
-        f"accuracy is {share.value:.4f} ({_words(share.interval)}, {share.groups} groups); {asked}",
-        _groups_to_tell_share(share, limit),
+        state_by(share.interval, limit), f"{found}; {asked}", _groups_to_tell_share(share, limit)
     )
 
 
-def _by_champion(
-    difference: GroupedDifference, champion: ChampionAnswers, rule: GateRule
-) -> Finding:
+def _by_champion(score: Score, groups: Texts, champion: ChampionAnswers, rule: GateRule) -> Finding:
+    difference = score.minus(champion.evaluation.score(score.name), groups)
     return Finding(
         state_by(difference.interval, -rule.max_regression),
-        f"accuracy differs from that of champion version {champion.model_version} by "
+        f"{score.words} differs from that of champion version {champion.model_version} by "
         f"{difference.value:+.4f} ({_words(difference.interval, '+')}, {difference.groups} "
         f"groups); at least {-rule.max_regression:+g} is needed",
         _groups_to_tell_difference(difference, -rule.max_regression),
     )
 
 
-def _failed_classes(answers: HoldoutAnswers, champion_correct: Flags | None) -> Iterator[Finding]:
+def _failed_classes(answers: HoldoutAnswers, champion: ChampionAnswers | None) -> Iterator[Finding]:
     """Find the classes without a right answer; for a later model, only those the champion knew."""
-    classes = np.unique(answers.labels)
-    enough = groups_of_a_failed_class(len(classes))
-    for name in classes:
-        of_class = answers.labels == name
-        if answers.correct[of_class].any():
+    evaluation = answers.evaluation
+    shown = {name: its for name, its in sorted(evaluation.shown.items()) if its.any()}
+    enough = groups_of_a_failed_class(len(shown))
+    for name, of_class in shown.items():
+        if evaluation.found[name].any():
             continue
-        if champion_correct is not None and not champion_correct[of_class].any():
+        if champion is not None and not champion.evaluation.found[name].any():
             continue
         groups = len(np.unique(answers.groups[of_class]))
         text = f'no frame of class "{name}" was answered right ({groups} groups)'
         if groups >= enough:
             yield Finding(GateState.REFUSED, text)
-        elif champion_correct is None:
+        elif champion is None:
             text += f", and {enough} are needed to blame the model"
             yield Finding(GateState.UNDECIDED, text, enough - groups)
 
 
 def _groups_to_tell_share(share: GroupedShare, limit: float) -> int | None:
-    """Return how many more groups would separate a share that stays the same from a limit.
+    """Return how many more groups would separate a score that stays the same from a limit.
 
-    Wilson's interval leaves a limit L out from n = z^2 L (1 - L) / (share - L)^2 items on.
+    Wilson's interval leaves a limit L out from n = z^2 L (1 - L) / (share - L)^2 items on. Of a
+    score that is no share, the interval narrows with the root of the groups.
     """
+    if share.effective_n is None:
+        return _groups_to_tell_difference(
+            GroupedDifference(share.value, share.interval, share.groups), limit
+        )
     if share.value == limit:
         return None
     z = normal_quantile(CONFIDENCE)

@@ -19,17 +19,15 @@ from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.errors import DamagedArtifactError
 from visionops_assets.models import default_model, model_named
 from visionops_assets.monitoring.reference_files import read_reference
-from visionops_assets.monitoring.scoring import indices_of, measure
+from visionops_assets.monitoring.scoring import both_of, measure
 from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
-from visionops_assets.vision.metrics import confusion_matrix
-from visionops_assets.vision.monitoring.scores import score
-from visionops_assets.vision.monitoring_plots import score_bars
-from visionops_assets.vision.plots import accuracy_over_time, confusion
+from visionops_assets.tasks.registry import judging
+from visionops_assets.vision.plots import accuracy_over_time
 
 WINDOWS_SHOWN = 500
 SCORES_SHOWN = 200
@@ -109,8 +107,8 @@ def _measure_all(session: Session, object_store: ObjectStore) -> tuple[list[Meas
     """Measure each release that has predictions; say of the others why not, and what is missing."""
     measured, notes = [], []
     for release in monitored_releases(session):
-        window = model_named(release.model_name).monitoring.window_predictions
-        seen = newest_observations(session, release, window)
+        model = model_named(release.model_name)
+        seen = newest_observations(session, release, model.monitoring.window_predictions)
         if not seen:
             notes.append(f"No prediction of {_named(release)} yet.")
             continue
@@ -121,7 +119,7 @@ def _measure_all(session: Session, object_store: ObjectStore) -> tuple[list[Meas
             reference, missing = None, str(error)
         if missing:
             notes.append(f"Nothing is estimated: {missing}")
-        measured.append(Measured(measure(release, seen, reference), seen))
+        measured.append(Measured(measure(release, seen, reference, model.task), seen))
     return measured, notes
 
 
@@ -156,14 +154,16 @@ def _drawn(shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, A
     labelled = [one for one in shown.seen if one.is_labelled]
     if not labelled:
         return {}
-    classes, truth, answered = indices_of(labelled)
-    matrix = confusion_matrix(truth, answered, len(classes))
-    scores = score(truth, answered, classes).table
+    name = model_named(shown.window.model_name).task
+    task, (answers, truth) = judging(name), both_of(labelled, name)
+    classes = sorted({label for each in (*truth, *(a.labels for a in answers)) for label in each})
+    compared = answers, truth, classes
+    caption, errors = task.draw_errors(*compared)
     past = pd.DataFrame([{name: getattr(w, name) for name in DRAWN_COLUMNS} for w in history])
     curves = (past[name].tolist() for name in DRAWN_COLUMNS)
     return {
-        "confusion_matrix": picture(confusion(matrix, classes), "confusion matrix"),
-        "by_class": picture(score_bars(scores), "scores by class"),
+        caption.replace(" ", "_"): picture(errors, caption),
+        "by_class": picture(task.draw_scores(task.scores(*compared)), "scores by class"),
         "over_time": picture(accuracy_over_time(*curves), "accuracy over time"),
     }
 

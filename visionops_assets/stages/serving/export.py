@@ -104,7 +104,7 @@ class Export:
 
 def targets_of(side: SnapshotFiles, card: ModelCard) -> Targets:
     """Return the targets of one side's frames, as the card's task has them."""
-    return judging(card.task).targets(labels_of(side.members), card.classes)
+    return judging(card.task).targets(labels_of(side.members, card.task), card.classes)
 
 
 def bound_of(artifact: Artifact, most: float) -> ParityBound:

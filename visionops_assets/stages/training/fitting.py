@@ -78,7 +78,7 @@ def fit(
     return train(
         lesson,
         data.images,
-        judging(lesson.task).targets(labels_of(members), classes),
+        judging(lesson.task).targets(labels_of(members, lesson.task), classes),
         groups=list(members["group_id"]),
         classes=classes,
         spec=PreprocessingSpec.model_validate(snapshot.spec),

@@ -30,6 +30,10 @@ class _Annotating:
         [label] = annotation.labels
         return {"label": label}
 
+    def labels(self, text: str) -> tuple[str, ...]:
+        """See `Annotating`."""
+        return (text,)
+
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""
         return Annotation(NAME, (payload["label"],))

@@ -49,6 +49,10 @@ class _Annotating:
         """See `Annotating`."""
         return {"labels": list(annotation.labels)}
 
+    def labels(self, text: str) -> tuple[str, ...]:
+        """See `Annotating`."""
+        return tuple(text.split(SEPARATOR)) if text else ()
+
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""
         return Annotation(NAME, tuple(payload["labels"]))

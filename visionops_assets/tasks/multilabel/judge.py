@@ -4,18 +4,72 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.tasks.base import Judging, Outputs
-from visionops_assets.tasks.multilabel.scores import counts_of, macro_f1
+from visionops_assets.tasks.annotations import SEPARATOR
+from visionops_assets.tasks.base import Answer, Judging, Labels, Outputs
+from visionops_assets.tasks.class_scores import COLUMNS, Counts, class_rows, per_class, share_row
+from visionops_assets.tasks.evaluation import Evaluation, accuracy
+from visionops_assets.tasks.f1 import MICRO_F1, counts_of, macro_f1
+from visionops_assets.tasks.multilabel.scores import f1_scores
 from visionops_assets.tasks.multilabel.serve import PROBABILITIES_OF_NETWORK, named
+from visionops_assets.tasks.plots import errors_of_classes, score_bars
 from visionops_assets.vision.parity import Parity
 
 Targets = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+TRIVIALLY = "the commonest labels alone"
 
 
 class _Judging:
     """See `Judging`."""
+
+    def evaluate(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> Evaluation:
+        """See `Judging`: macro F1, micro F1, and the share of images with all labels right."""
+        known, truth, names = _flags(answers, labels, classes)
+        correct = np.asarray((truth == names).all(axis=1))
+        texts = [SEPARATOR.join(sorted(each)) for each in labels]
+        return Evaluation(
+            correct=correct,
+            scores=(*f1_scores(truth, names), accuracy(correct, texts, TRIVIALLY)),
+            shown={name: truth[:, i] for i, name in enumerate(known)},
+            found={name: (truth & names)[:, i] for i, name in enumerate(known)},
+        )
+
+    def scores(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> pd.DataFrame:
+        """See `Judging`: accuracy of whole sets, micro F1, and precision, recall and F1."""
+        known, truth, names = _flags(answers, labels, classes)
+        n, right = len(truth), int((truth == names).all(axis=1).sum())
+        micro = f1_scores(truth, names)[1].estimate([str(number) for number in range(n)])
+        rows = [
+            share_row("accuracy", right, n),
+            (MICRO_F1, "", micro.value, *micro.interval, n),
+            *class_rows(_counts(truth, names), known, n),
+        ]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def by_class(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> pd.DataFrame:
+        """See `Judging`."""
+        known, truth, names = _flags(answers, labels, classes)
+        return per_class(_counts(truth, names), known)
+
+    def draw_errors(
+        self, answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+    ) -> tuple[str, bytes]:
+        """See `Judging`."""
+        known, truth, names = _flags(answers, labels, classes)
+        return "errors by class", errors_of_classes(_counts(truth, names), known)
+
+    def draw_scores(self, scores: pd.DataFrame) -> bytes:
+        """See `Judging`."""
+        return score_bars(scores)
 
     def targets(self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Targets:
         """See `Judging`. Targets are float32 (N, classes): 1 for what an image shows, else 0."""
@@ -52,6 +106,25 @@ class _Judging:
             accuracy=float(macro_f1(counts_of(shown, theirs).sum(axis=0))),
             reference_accuracy=float(macro_f1(counts_of(shown, ours).sum(axis=0))),
         )
+
+
+def _flags(
+    answers: Sequence[Answer], labels: Sequence[Labels], classes: Sequence[str]
+) -> tuple[tuple[str, ...], Flags, Flags]:
+    """Return all classes (C), and what is shown and what is named, both bool (N, C).
+
+    Classes that are only answered or labelled stand last, by name.
+    """
+    sets = [answer.labels for answer in answers]
+    if not sets or len(sets) != len(labels):
+        raise ValueError(f"{len(labels)} labels and {len(sets)} answers cannot be scored.")
+    known = (*classes, *sorted({name for each in (*sets, *labels) for name in each} - {*classes}))
+    truth, names = (TASK.targets(each, known) > 0 for each in (labels, sets))
+    return known, truth, names
+
+
+def _counts(truth: Flags, names: Flags) -> Counts:
+    return Counts(*(each.sum(axis=0) for each in (truth & names, names, truth)))
 
 
 TASK: Judging = _Judging()

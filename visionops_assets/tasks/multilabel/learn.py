@@ -9,13 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visionops_assets.contracts import ModelCard
+from visionops_assets.tasks.f1 import MACRO_F1, counts_of, macro_f1
 from visionops_assets.tasks.multilabel.sampling import LabelSampler, split_validation
-from visionops_assets.tasks.multilabel.scores import (
-    MACRO_F1,
-    choose_thresholds,
-    counts_of,
-    macro_f1,
-)
+from visionops_assets.tasks.multilabel.scores import choose_thresholds
 from visionops_assets.tasks.multilabel.serve import PROBABILITIES_OF_NETWORK
 from visionops_assets.vision.architectures import EmbeddingNetwork, build
 from visionops_assets.vision.augmentation import augment

@@ -1,94 +1,45 @@
-"""F1 of multi-label answers, with intervals that count groups, and thresholds that reach it."""
-
-from collections.abc import Callable, Sequence
-from math import sqrt
-from statistics import NormalDist
-from typing import NamedTuple
+"""F1 of multi-label answers, trivial ones beside them, and thresholds that reach it."""
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # Its parts are imported when they are used.
 
+from visionops_assets.tasks.evaluation import Score
+from visionops_assets.tasks.f1 import MACRO_F1, MICRO_F1, counts_of, macro_f1, micro_f1
 from visionops_assets.tasks.multilabel.serve import DEFAULT_THRESHOLD
-from visionops_assets.vision.metrics import CONFIDENCE, MIN_GROUPS, RESAMPLES, Interval
 
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
-Statistic = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
-
-MACRO_F1, MICRO_F1 = "macro_f1", "micro_f1"
 
 
-class F1(NamedTuple):
-    """A score, 0..1, with its 95 % limits, and the groups that they count."""
+def f1_scores(truth: Flags, named: Flags) -> tuple[Score, Score]:
+    """Score named classes against those that people gave, both bool (N, C): macro and micro F1.
 
-    value: float
-    interval: Interval
-    groups: int
-
-
-def counts_of(truth: Flags, named: Flags) -> npt.NDArray[np.float64]:
-    """Count per image and class: (N, 3, C), right names, wrong names, and missing names."""
-    parts = [truth & named, ~truth & named, truth & ~named]
-    return np.stack(parts, axis=1).astype(np.float64)
-
-
-def macro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the mean F1 of the classes that are shown or named, for counts (..., 3, C).
-
-    It is 1 where there is no such class: then nothing was missed.
-    """
-    right, wrong, missing = np.moveaxis(counts, -2, 0)
-    whole = 2 * right + wrong + missing
-    known = whole > 0
-    f1 = np.divide(2 * right, whole, out=np.zeros_like(whole), where=known)
-    classes = known.sum(axis=-1)
-    mean = np.divide(f1.sum(axis=-1), classes, out=np.ones(classes.shape), where=classes > 0)
-    return np.asarray(mean)
-
-
-def micro_f1(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the F1 of all names together, for counts (..., 3, C); see `macro_f1`."""
-    return macro_f1(counts.sum(axis=-1, keepdims=True))
-
-
-def f1_scores(truth: Flags, named: Flags, groups: Sequence[str]) -> dict[str, F1]:
-    """Score named classes against those that people gave, both bool (N, C).
-
-    The interval is a percentile bootstrap (B. Efron, R. J. Tibshirani, "An Introduction to the
-    Bootstrap", 1993, chapter 13) that draws groups with all their images, expanded for few groups
-    (T. C. Hesterberg, American Statistician 69:371-386, 2015, section 4.4). Each call gives the
-    same interval. Below `MIN_GROUPS` groups it is 0..1. Without any error in the sample it has no
-    width: it then says that nothing was seen, and not that there is nothing.
+    The trivial answer names the same classes for each image. Of macro F1 the best one names all
+    that are ever shown, of micro F1 the commonest of them.
 
     Raises:
-        ValueError: there are no images, or the lengths differ.
+        ValueError: there are no images, or the shapes differ.
     """
-    if not len(groups) or not truth.shape == named.shape or len(truth) != len(groups):
-        raise ValueError(f"{truth.shape} labels, {named.shape} names, {len(groups)} groups.")
-    _, index = np.unique(np.asarray(groups, np.str_), return_inverse=True)
-    per_image = counts_of(truth, named)
-    sums = np.zeros((int(index.max()) + 1, *per_image.shape[1:]))
-    np.add.at(sums, index, per_image)
-    statistics: dict[str, Statistic] = {MACRO_F1: macro_f1, MICRO_F1: micro_f1}
-    return {
-        name: F1(float(of(sums.sum(axis=0))), _interval(sums, of), len(sums))
-        for name, of in statistics.items()
-    }
+    if not len(truth) or truth.shape != named.shape:
+        raise ValueError(f"{truth.shape} labels cannot be scored by {named.shape} names.")
+    counts = counts_of(truth, named)
+    trivial_macro, trivial_micro = _trivial(truth)
+    return (
+        Score(MACRO_F1, counts, trivial_macro, "naming every class always", macro_f1),
+        Score(MICRO_F1, counts, trivial_micro, "naming the commonest classes always", micro_f1),
+    )
 
 
-def _interval(sums: npt.NDArray[np.float64], of: Statistic) -> Interval:
-    """Return the limits of a statistic of the sums of groups, (k, 3, C)."""
-    k = len(sums)
-    if k < MIN_GROUPS:
-        return Interval(0.0, 1.0)
-    drawn = np.random.default_rng(0).multinomial(k, np.full(k, 1 / k), size=RESAMPLES)
-    resampled = of(np.tensordot(drawn.astype(np.float64), sums, axes=1))
-    expanded = sqrt(k / (k - 1)) * float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, k - 1))
-    tail = NormalDist().cdf(-expanded)
-    low = float(np.quantile(resampled, tail, method="lower"))
-    high = float(np.quantile(resampled, 1 - tail, method="higher"))
-    return Interval(low, high)
+def _trivial(truth: Flags) -> tuple[float, float]:
+    """Return macro and micro F1 of the best answers that are the same for each image."""
+    shown = np.sort(truth.sum(axis=0))[::-1].astype(np.float64)
+    shown = shown[shown > 0]
+    if not len(shown):
+        return 1.0, 1.0
+    each = 2 * shown / (len(truth) + shown)
+    named = np.arange(1, len(shown) + 1)
+    together = 2 * np.cumsum(shown) / (named * len(truth) + shown.sum())
+    return float(each.mean()), float(together.max())
 
 
 def choose_thresholds(probabilities: Floats, truth: Flags) -> tuple[float, ...]:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from visionops_assets.tasks.class_scores import COLUMNS
+from visionops_assets.tasks.classification.scores import Measure, Score, score
 from visionops_assets.vision.metrics import Indices, wilson_interval
-from visionops_assets.vision.monitoring.scores import COLUMNS, Measure, Score, score
 
 CLASSES = ("cat", "dog", "fox")
 TRUTH = np.array([0] * 10 + [1] * 10 + [2] * 20)
