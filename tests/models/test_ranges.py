@@ -26,6 +26,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "training.augment.colour": (0.1, ">= 0 <= 1"),
     "gate.min_margin": (0.1, ">= 0 < 1"),
     "gate.max_regression": (0.02, ">= 0 <= 1"),
+    "gate.min_score": (None, ">= 0 < 1"),
     "gate.min_accuracy": (None, ">= 0 < 1"),
     "frames.size_px": (64, ">= 8 <= 4096"),
     "frames.jpeg_quality": (None, ">= 50 <= 100"),

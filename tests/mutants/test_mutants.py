@@ -16,7 +16,7 @@ from tests.mutants.__main__ import (
 from tests.mutants.changes import Mutant, changes
 from tests.mutants.choosing import ROOT, nearest_tests, pure_modules
 
-GATE = "visionops_assets/stages/evaluation/gate.py"
+GATE = "visionops_assets/stages/evaluation/rules.py"
 
 
 def made(source: str) -> set[str]:

@@ -11,14 +11,14 @@ from visionops_assets.monitoring.reference_files import MAX_FRAMES, choose_frame
 from visionops_assets.resources.snapshot_files import SnapshotFiles
 from visionops_assets.stages.evaluation.answering import Answers
 from visionops_assets.stages.evaluation.assets import reference_of
-from visionops_assets.stages.evaluation.gate import (
+from visionops_assets.stages.evaluation.gate import judge
+from visionops_assets.stages.evaluation.rules import (
     ChampionAnswers,
     GateRule,
     HoldoutAnswers,
     _groups_to_tell_difference,
     _missing,
     groups_of_a_failed_class,
-    judge,
     limit_of_first,
     state_by,
 )
@@ -376,6 +376,10 @@ def test_sets_are_judged_by_the_score_that_the_rule_names() -> None:
     assert verdict.reason.startswith("Passed: macro F1 is ")
     assert "naming every class always would give" in verdict.reason
     assert verdict.accuracy == good.evaluation.correct.mean(), "monitoring counts whole sets"
+    macro = good.evaluation.score("macro_f1")
+    assert verdict.score == pytest.approx(macro.value)
+    shown = (verdict.score_name, verdict.trivial_score, verdict.champion_score)
+    assert shown == ("macro_f1", macro.trivial, None)
     micro = judge(CANDIDATE, good, None, replace(RULE, score="micro_f1"))
     assert micro.reason.startswith("Passed: micro F1 is ")
     champion = ChampionAnswers(2, good.evaluation)

@@ -68,10 +68,11 @@ def _state_of_old_verdicts(fields: dict[str, Any]) -> GateState:
 class GateVerdict(TolerantRecord):
     """The gate's verdict on one candidate, by one frozen holdout.
 
-    The limits of accuracy are at 95 % and count groups. `trivial_accuracy` is that of always naming
-    the commonest class. `groups_needed` is the number of further holdout groups that an undecided
-    verdict lacks, None where no number would help. Older verdicts lack the fields that have
-    defaults.
+    The limits of accuracy are at 95 % and count groups. `trivial_accuracy` is that of the best
+    answer that looks at no image. Where another score than accuracy judged, `score_name` names it,
+    and its fields are those of accuracy. `groups_needed` is the number of further holdout groups
+    that an undecided verdict lacks, None where no number would help. Older verdicts lack the fields
+    that have defaults.
     """
 
     model_name: str
@@ -89,6 +90,12 @@ class GateVerdict(TolerantRecord):
     groups_needed: int | None = Field(None, gt=0)
     holdout_groups: int | None = Field(None, gt=0)
     trivial_accuracy: float | None = Field(None, ge=0, le=1)
+    score_name: str | None = None
+    score: float | None = Field(None, ge=0, le=1)
+    score_low: float | None = Field(None, ge=0, le=1)
+    score_high: float | None = Field(None, ge=0, le=1)
+    trivial_score: float | None = Field(None, ge=0, le=1)
+    champion_score: float | None = Field(None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.contracts.base import Record
@@ -16,7 +16,7 @@ from visionops_assets.models.sections import (
     Snapshots,
     Training,
 )
-from visionops_assets.tasks.registry import OFFERED
+from visionops_assets.tasks.registry import OFFERED, scores_of
 
 
 def _is_a_task(name: str) -> str:
@@ -55,3 +55,11 @@ class ModelDeclaration(Record):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     labelling: Labelling = Labelling()
+
+    @field_validator("gate")
+    @classmethod
+    def _by_a_score_of_the_task(cls, gate: Gate, info: ValidationInfo) -> Gate:
+        task = info.data.get("task")
+        if gate.score is None or task is None or gate.score in (known := scores_of(task)):
+            return gate
+        raise ValueError(f"score: {task} has no {gate.score!r}: choose one of {', '.join(known)}.")

@@ -78,21 +78,33 @@ class Training(Record):
 class Gate(Record):
     """The limits that a candidate must certainly keep on the holdout."""
 
+    score: str | None = Field(
+        None,
+        description="Score by which candidates are judged, such as `accuracy`, `macro_f1` or "
+        "`micro_f1`. Left out: the first one of the task.",
+    )
     min_margin: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the errors of the trivial answer (always the commonest class) that a "
+        description="Share of the errors of the trivial answer (always the same classes) that a "
         "first model must certainly save.",
     )
     max_regression: float = Field(
-        0.02, ge=0, le=1, description="Accuracy that a candidate may lose to the champion."
+        0.02, ge=0, le=1, description="How much of the score a candidate may lose to the champion."
+    )
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Score that every version must certainly reach. Left out: none.",
     )
     min_accuracy: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Accuracy that every version must certainly reach. Left out: none.",
+        description="Accuracy that every version must certainly reach, whatever the score. Left "
+        "out: none.",
     )
 
 

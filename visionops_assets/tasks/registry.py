@@ -1,6 +1,7 @@
 """The tasks by name. A room of its own and one line here add a task."""
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tasks needs neither.
@@ -11,6 +12,15 @@ if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tas
 TASKS = ("classification", "multilabel")
 OFFERED = ("classification",)
 """Tasks that a model may have: the others have no way through the catalog and the APIs yet."""
+
+
+def scores_of(task: str) -> tuple[str, ...]:
+    """Return the names of a task's scores: first that by which its models are compared.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("tuple[str, ...]", _room(task).SCORES)
 
 
 def serving(task: str) -> "Serving":
@@ -51,6 +61,10 @@ def learning(task: str) -> "Learning":
 
 def _part(task: str, module: str) -> object:
     """Return `TASK` of a task's module. What is not asked for is not imported."""
+    return _room(task, f".{module}").TASK
+
+
+def _room(task: str, module: str = "") -> ModuleType:
     if task not in TASKS:
         raise ValueError(f"There is no task {task!r}: choose one of {', '.join(TASKS)}.")
-    return import_module(f"visionops_assets.tasks.{task}.{module}").TASK
+    return import_module(f"visionops_assets.tasks.{task}{module}")

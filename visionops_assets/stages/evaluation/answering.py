@@ -22,7 +22,7 @@ from visionops_assets.resources.snapshot_files import (
     read_snapshot,
 )
 from visionops_assets.resources.tracking import Tracking
-from visionops_assets.stages.evaluation.gate import ChampionAnswers
+from visionops_assets.stages.evaluation.rules import ChampionAnswers
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.tasks.base import Answer, Labels
 from visionops_assets.tasks.evaluation import Evaluation

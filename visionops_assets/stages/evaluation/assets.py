@@ -30,7 +30,8 @@ from visionops_assets.stages.evaluation.answering import (
     champion_answers_of,
     holdout_of,
 )
-from visionops_assets.stages.evaluation.gate import GateRule, HoldoutAnswers, judge
+from visionops_assets.stages.evaluation.gate import judge
+from visionops_assets.stages.evaluation.rules import GateRule, HoldoutAnswers
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.tasks.registry import judging
@@ -50,7 +51,13 @@ FIELDS = fields_of(
         "accuracy_low": "Lower limit of its 95 % interval.",
         "accuracy_high": "Upper limit of its 95 % interval.",
         "champion_accuracy": "Accuracy of the champion on the same frames.",
-        "trivial_accuracy": "Accuracy of always naming the commonest class.",
+        "trivial_accuracy": "Accuracy of the best answer that looks at no image.",
+        "score_name": "Score that judged; empty where that is the accuracy.",
+        "score": "That score of the holdout.",
+        "score_low": "Lower limit of its 95 % interval.",
+        "score_high": "Upper limit of its 95 % interval.",
+        "trivial_score": "That score of the best answer that looks at no image.",
+        "champion_score": "That score of the champion on the same frames.",
         "state": "`passed`, `refused` or `undecided`.",
         "passed": "Whether the version may be released.",
         "groups_needed": "Further holdout groups that would decide; only if undecided.",
@@ -66,8 +73,10 @@ MISTAKES_SHOWN = 24
 def rule_of(model: ModelDeclaration) -> GateRule:
     """Return the limits that are declared."""
     return GateRule(
+        score=model.gate.score or "",
         min_margin=model.gate.min_margin,
         max_regression=model.gate.max_regression,
+        min_score=model.gate.min_score,
         min_accuracy=model.gate.min_accuracy,
         holdout_percent=model.snapshots.holdout_percent,
     )
@@ -128,6 +137,7 @@ def model_evaluation(
             "holdout_frames": verdict.holdout_size,
             "holdout_groups": verdict.holdout_groups,
             "trivial_accuracy": verdict.trivial_accuracy,
+            **_scored(verdict),
             "model_version": version,
             "gate": verdict.state.value,
             "verdict": verdict.reason,
@@ -136,6 +146,16 @@ def model_evaluation(
             **_pictures(holdout, answers),
         },
     )
+
+
+def _scored(verdict: GateVerdict) -> dict[str, Any]:
+    """Return the score that judged, where that is not the accuracy."""
+    if verdict.score_name is None:
+        return {}
+    return {
+        f"holdout_{verdict.score_name}": verdict.score,
+        f"{verdict.score_name}_95": f"{verdict.score_low:.4f} .. {verdict.score_high:.4f}",
+    }
 
 
 def _told(settings: Settings, verdict: GateVerdict, dagster_run_id: str) -> str:
