@@ -109,7 +109,9 @@ def _verdicts() -> list[GateVerdict]:
 
 def _accuracy(model: str, pictures: list[Picture]) -> float:
     """Ask the served model over gRPC. An image that it cannot use counts as wrong."""
-    answers = TritonServer().predict_each(model, [picture.data for picture in pictures])
+    answers = TritonServer().predict_each(
+        model, [picture.data for picture in pictures], task="classification"
+    )
     right = [
         isinstance(answer, ServedAnswer) and answer.label == picture.label
         for answer, picture in zip(answers, pictures, strict=True)

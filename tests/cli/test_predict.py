@@ -43,7 +43,8 @@ REFUSED = standing(version(2, GateState.REFUSED))
 class FakeTriton:
     """Answers with the bytes of the image, or with the error that they stand for."""
 
-    def predict_one(self, model: str, image: bytes) -> ServedAnswer:
+    def predict_one(self, model: str, image: bytes, *, task: str) -> ServedAnswer:
+        assert task == "classification"
         if image in ERRORS:
             raise ERRORS[image]
         return ServedAnswer(Answer((image.decode(),), (0.1, 0.9), 0.9), (), UUID(int=7), 3, "ds-1")
@@ -189,7 +190,7 @@ def test_once_no_server_answers_files_that_wait_are_not_asked_about(
 ) -> None:
     asked, may_go_on = [], threading.Event()
 
-    def refuse_the_first(_: FakeTriton, __: str, image: bytes) -> ServedAnswer:
+    def refuse_the_first(_: FakeTriton, __: str, image: bytes, **___: str) -> ServedAnswer:
         asked.append(image)
         if image == b"nobody":
             raise ERRORS[image]

@@ -127,7 +127,7 @@ class TritonDoor:
             self._note(began_at_s, str(error))
             raise TemporaryError(str(error)) from error
         self._note(began_at_s, None)
-        return read_answer(result.as_numpy)
+        return read_answer(result.as_numpy, "classification")
 
     def close(self) -> None:
         """Close the channel."""

@@ -137,7 +137,9 @@ class Releasing:
 
     def _answer_of(self, server: TritonServer) -> tuple[int, Probabilities] | None:
         try:
-            (answer,) = server.predict(self.serving.model, [IMAGE], record=False)
+            (answer,) = server.predict(
+                self.serving.model, [IMAGE], record=False, task="classification"
+            )
         except VisionOpsError:
             return None
         return answer.model_version, answer.probabilities

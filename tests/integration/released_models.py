@@ -159,7 +159,7 @@ class Serving:
 
     def predict(self, *images: bytes) -> list[ServedAnswer]:
         """Ask by gRPC."""
-        return self.triton.predict(self.model, images)
+        return self.triton.predict(self.model, images, task="classification")
 
     def champion(self) -> int | None:
         """Version that the catalog names."""
@@ -285,7 +285,7 @@ def over_grpc(serving: Serving, server: TritonServer | None = None) -> Ask:
     asked = server or serving.triton
 
     def ask() -> tuple[int, Sequence[float]]:
-        (answer,) = asked.predict(serving.model, [IMAGE], record=False)
+        (answer,) = asked.predict(serving.model, [IMAGE], record=False, task="classification")
         return answer.model_version, answer.probabilities
 
     return ask

@@ -87,7 +87,7 @@ def test_hostile_images_get_the_same_codes_by_http_and_grpc_and_harm_no_other(
     with ThreadPoolExecutor(1) as pool:
         background = pool.submit(predict_good_ones)
         by_http = client.predict_many(images)
-        by_grpc = TritonServer().predict_each(model.name, images)
+        by_grpc = TritonServer().predict_each(model.name, images, task="classification")
         from_outside = [code_by_grpc(gateway, image) for image in images]
         ending.set()
         background.result()

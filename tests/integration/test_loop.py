@@ -208,7 +208,9 @@ def test_triton_serves_the_champion_and_predictions_come_back(
             select(Release).where(Release.model_name == model_of(stack).name)
         ).one()
     assert triton.served_version(model_of(stack).name) == champion.model_version
-    answers = triton.predict(model_of(stack).name, [file.data for file in loop.held_back])
+    answers = triton.predict(
+        model_of(stack).name, [file.data for file in loop.held_back], task="classification"
+    )
     right = [a.label == f.label for a, f in zip(answers, loop.held_back, strict=True)]
     assert np.mean(right) > 0.7  # 300 digits and 8 epochs; chance is 0.1
     assert {answer.model_version for answer in answers} == {champion.model_version}
@@ -258,7 +260,9 @@ def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path)
         )
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.split())
-    (expected,) = TritonServer().predict(model_of(stack).name, [loop.files[0].data], record=False)
+    (expected,) = TritonServer().predict(
+        model_of(stack).name, [loop.files[0].data], record=False, task="classification"
+    )
     label = expected.label
     assert printed[0] == [label, "1"]
     assert printed[1][:2] == [label, "0"]
@@ -270,7 +274,9 @@ def test_a_folder_is_predicted_from_the_shell(loop: Loop, stack: Settings, tmp_p
     done = visionops("predict", str(tmp_path), "--json")
     good, bad = map(json.loads, done.stdout.splitlines())
     assert (done.returncode, done.stderr) == (2, "")
-    (expected,) = TritonServer().predict(model_of(stack).name, [loop.files[0].data], record=False)
+    (expected,) = TritonServer().predict(
+        model_of(stack).name, [loop.files[0].data], record=False, task="classification"
+    )
     assert (good["file"], good["label"]) == (str(tmp_path / "a.png"), expected.label)
     assert (bad["file"], bad["code"]) == (str(tmp_path / "junk.png"), "unsupported_media_type")
 

@@ -46,7 +46,9 @@ def quality_of(image: bytes, settings: Settings) -> tuple[float, ...]:
 
 def reference_of(serving: Serving, files: Sequence[DemoFile]) -> Reference:
     """Let the served model itself have been evaluated on these files."""
-    answers = serving.triton.predict(serving.model, [file.data for file in files], record=False)
+    answers = serving.triton.predict(
+        serving.model, [file.data for file in files], record=False, task="classification"
+    )
     return Reference(
         classes=np.array(CARD.classes),
         labels=np.array([answer.label for answer in answers]),
@@ -65,7 +67,8 @@ def ask_to_keep(serving: Serving, files: Sequence[DemoFile]) -> list[ServedAnswe
             read_answer(
                 triton.infer(
                     serving.model, [image_input(file.data)], parameters={"keep_image": True}
-                ).as_numpy
+                ).as_numpy,
+                "classification",
             )
             for file in files
         ]

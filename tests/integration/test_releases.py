@@ -223,7 +223,7 @@ def test_a_server_that_starts_has_the_champion_though_nobody_releases(
     second.forget()
     second.start()
     assert server.served_version(served.model) == served.champion()
-    assert len(server.predict(served.model, [IMAGE], record=False)) == 1
+    assert len(server.predict(served.model, [IMAGE], record=False, task="classification")) == 1
 
 
 @contextmanager
@@ -235,7 +235,7 @@ def over_channel(serving: Serving, *addresses: str) -> Iterator[Ask]:
     connected = channel.connected()
 
     def ask() -> tuple[int, Sequence[float]]:
-        asked = channel.infer(serving.model, IMAGE, 30.0, record=False)
+        asked = channel.infer(serving.model, IMAGE, 30.0, record=False, task="classification")
         answer = asyncio.run_coroutine_threadsafe(asked, loop).result()
         return answer.model_version, answer.answer.probabilities
 

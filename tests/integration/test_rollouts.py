@@ -72,7 +72,9 @@ def test_a_good_canary_is_promoted_by_what_all_gateways_saw(
     with steady_load(over_grpc(serving)) as load:
         rollout = start(serving, Role.CANARY)
         assert under_way(serving) == rollout
-        (answer,) = serving.triton.predict(f"{serving.model}-candidate", [IMAGE], record=False)
+        (answer,) = serving.triton.predict(
+            f"{serving.model}-candidate", [IMAGE], record=False, task="classification"
+        )
         assert answer.model_version == 2
         see(serving, rollout, "gateway-1", answers=30)
         assert "30 of 50" in judge(serving)

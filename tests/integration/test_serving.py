@@ -160,14 +160,16 @@ def test_a_server_that_lost_the_champion_gets_it_back(serving: Serving) -> None:
 
 
 def test_a_bad_image_fails_alone(served: Serving) -> None:
-    outcomes = served.triton.predict_each(served.model, [IMAGE, b"junk", IMAGE, IMAGE[:50]])
+    outcomes = served.triton.predict_each(
+        served.model, [IMAGE, b"junk", IMAGE, IMAGE[:50]], task="classification"
+    )
     kinds = [type(outcome) for outcome in outcomes]
     assert kinds == [ServedAnswer, UnsupportedMediaError, ServedAnswer, CorruptMediaError]
 
 
 def test_predictions_are_recorded_and_smoke_tests_are_not(served: Serving) -> None:
     images = [encode_frame(image) for image in IMAGES]
-    unrecorded = served.triton.predict(served.model, images, record=False)
+    unrecorded = served.triton.predict(served.model, images, record=False, task="classification")
     answers = served.predict(*images)
     recorded = recorded_ids(served, {answer.prediction_id for answer in answers})
     assert recorded >= {answer.prediction_id for answer in answers}
@@ -250,7 +252,9 @@ def test_an_ensemble_answers_like_its_network_and_is_released_like_any_model(
     for answer, expected in zip(answers, session.run(["probabilities"], inputs)[0], strict=True):
         assert answer.probabilities == pytest.approx(expected.tolist(), abs=1e-5)
         assert (answer.model_version, answer.snapshot_id) == (2, CARD.snapshot_id)
-    outcomes = serving.triton.predict_each(serving.model, [images[0], b"junk"], record=False)
+    outcomes = serving.triton.predict_each(
+        serving.model, [images[0], b"junk"], record=False, task="classification"
+    )
     assert [type(outcome) for outcome in outcomes] == [ServedAnswer, UnsupportedMediaError]
     ids = {answer.prediction_id for answer in answers}
     assert ids <= recorded_ids(serving, ids)

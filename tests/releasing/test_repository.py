@@ -133,6 +133,8 @@ def test_steps_are_asked_for_by_name_and_version(
 
 def test_a_golden_set_reads_back() -> None:
     golden = GoldenSet(
-        images=(b"\x00png", b""), answers=(Answer(("a",)), Answer(('quoted "b"', "c")))
+        images=(b"\x00png", b""),
+        answers=(Answer(("a",)), Answer(('quoted "b"', "c"))),
+        task="multilabel",
     )
     assert read_golden({GOLDEN_FILE: write_golden(golden)}) == golden

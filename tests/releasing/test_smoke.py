@@ -78,6 +78,7 @@ def test_a_golden_set_reads_back(items: list[tuple[bytes, str]]) -> None:
     golden = GoldenSet(
         images=tuple(image for image, _ in items),
         answers=tuple(Answer((label,)) for _, label in items),
+        task="classification",
     )
     assert read_golden({"golden.json": write_golden(golden)}) == golden
 

@@ -46,4 +46,5 @@ def golden(**label_by_image: str) -> GoldenSet:
     return GoldenSet(
         images=tuple(image.encode() for image in label_by_image),
         answers=tuple(Answer((label,)) for label in label_by_image.values()),
+        task="classification",
     )

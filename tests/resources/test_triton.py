@@ -84,7 +84,7 @@ def test_an_answer_is_read_from_the_outputs() -> None:
         "MODEL_VERSION": np.array([[7]], dtype=np.int64),
         "SNAPSHOT_ID": np.array([[b"snapshot-1"]], dtype=np.object_),
     }
-    answer = read_answer(outputs.__getitem__)
+    answer = read_answer(outputs.__getitem__, "classification")
     assert answer.label == "café"
     assert answer.probabilities == (0.25, 0.75)
     assert answer.embedding == (1.0, 2.0, 3.0)
@@ -100,14 +100,14 @@ def test_a_server_that_is_down_is_named_with_its_address(monkeypatch: pytest.Mon
         load_settings.cache_clear()
         try:
             with pytest.raises(ServerUnreachableError, match=address):
-                TritonServer().predict("classifier", [b"image"])
+                TritonServer().predict("classifier", [b"image"], task="classification")
         finally:
             load_settings.cache_clear()
 
 
 def test_a_model_of_an_earlier_pipeline_is_to_be_released_again() -> None:
     with pytest.raises(NoModelServedError, match="release it again"):
-        read_answer(lambda _: None)
+        read_answer(lambda _: None, "classification")
 
 
 def test_each_address_that_a_name_stands_for_is_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,11 +72,13 @@ class FakeTriton:
         image: bytes,
         timeout_s: float,
         *,
+        task: str,
         record: bool = True,
         keep_image: bool = False,
         source: str = "",
         with_embedding: bool = False,
     ) -> Inference:
+        assert task == "classification"
         self.asked.append((model, image, record))
         self.kept += [image] if keep_image else []
         self.sources.append(source)

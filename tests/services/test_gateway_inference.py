@@ -49,6 +49,7 @@ class FakeStub:
         self.configs_asked_for = 0
         self.requests: list[Any] = []
         self.timeouts_s: list[float] = []
+        self.said = {"PROBABILITIES": struct.pack("<2f", 0.25, 0.75), "LABEL": text("bé")}
 
     async def ModelInfer(self, request: Any, timeout: float) -> Any:  # noqa: N802 - gRPC's name
         self.requests.append(request)
@@ -61,8 +62,7 @@ class FakeStub:
             "SNAPSHOT_ID": text("snapshot-1"),
             "MODEL_VERSION": struct.pack("<q", version),
             "PREDICTION_ID": text(str(UUID(int=version))),
-            "PROBABILITIES": struct.pack("<2f", 0.25, 0.75),
-            "LABEL": text("bé"),
+            **self.said,
         }
         answer = service_pb2.ModelInferResponse(raw_output_contents=list(contents.values()))
         for name in contents:
@@ -88,12 +88,14 @@ def rpc_error(status: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
     return grpc.aio.AioRpcError(status, grpc.aio.Metadata(), grpc.aio.Metadata(), details)
 
 
-def infer(stub: FakeStub, times: int = 1, **options: Any) -> Inference:
+def infer(
+    stub: FakeStub, times: int = 1, *, task: str = "classification", **options: Any
+) -> Inference:
     channel = TritonChannel("127.0.0.1:8001")
     channel._stub = stub
 
     async def run() -> list[Inference]:
-        return [await channel.infer("m", b"image", 2.5, **options) for _ in range(times)]
+        return [await channel.infer("m", b"image", 2.5, task=task, **options) for _ in range(times)]
 
     return asyncio.run(run())[-1]
 
@@ -110,6 +112,19 @@ def test_an_answer_is_read_by_the_names_of_its_outputs() -> None:
         snapshot_id="snapshot-1",
     )
     assert stub.configs_asked_for == 1
+
+
+def test_models_of_several_tasks_answer_over_one_channel() -> None:
+    stub = FakeStub([1])
+    assert infer(stub).answer == Answer(("bé",), (0.25, 0.75), 0.75)
+    stub.said = {
+        "LABELS": text('["a", "bé"]'),
+        "CONFIDENCE": struct.pack("<f", 0.5),
+        "PROBABILITIES": struct.pack("<2f", 1.0, 0.5),
+    }
+    assert infer(stub, task="multilabel").answer == Answer(("a", "bé"), (1.0, 0.5), 0.5)
+    of_one, of_several = ({each.name for each in sent.outputs} for sent in stub.requests)
+    assert of_one ^ of_several == {"LABEL", "LABELS", "CONFIDENCE"}
 
 
 @pytest.mark.parametrize("record", [True, False])
@@ -248,9 +263,9 @@ def test_a_model_that_answered_a_moment_ago_is_asked_for_until_one_has_it(
     channel._stub = stub
 
     async def run() -> Inference:
-        await channel.infer("m", b"image", 2.5)
+        await channel.infer("m", b"image", 2.5, task="classification")
         stub.errors = [missed] * 20
-        return await channel.infer("m", b"image", 2.5)
+        return await channel.infer("m", b"image", 2.5, task="classification")
 
     assert asyncio.run(run()).model_version == 1
     assert len(stub.requests) == 22
@@ -274,12 +289,12 @@ def test_a_model_that_did_not_answer_for_5_s_is_asked_for_seldom(
 
     async def run() -> None:
         nonlocal now_s
-        await channel.infer("m", b"image", 2.5)
+        await channel.infer("m", b"image", 2.5, task="classification")
         stub.requests.clear()
         stub.errors = [NONE_HERE] * 40
         now_s += silent_s
         with pytest.raises(NoModelServedError):
-            await channel.infer("m", b"image", 2.5)
+            await channel.infer("m", b"image", 2.5, task="classification")
 
     asyncio.run(run())
     assert len(stub.requests) == asked
@@ -325,7 +340,9 @@ def test_of_two_replicas_the_one_without_the_model_is_never_heard() -> None:
         channel = TritonChannel("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports))
         async with channel.connected():
             for _ in range(10):
-                await asyncio.gather(*(channel.infer("m", b"image", 30.0) for _ in range(20)))
+                await asyncio.gather(
+                    *(channel.infer("m", b"image", 30.0, task="classification") for _ in range(20))
+                )
         await asyncio.gather(*(server.stop(None) for server in servers))
         return tritons[0].missed
 

@@ -48,7 +48,7 @@ def asked_for(images: list[bytes], outputs: tuple[str, ...] = (), **parameters: 
 
 @given(IMAGES)
 def test_a_request_of_tritonclient_is_read_as_it_was_meant(images: list[bytes]) -> None:
-    read = read_infer(asked_for(images))
+    read = read_infer(asked_for(images), "classification")
     assert read.images == tuple(images)
     assert (read.outputs, read.keep_image, read.timeout_s) == (ALL, False, None)
 
@@ -58,7 +58,7 @@ def test_typed_contents_are_read_as_raw_ones(images: list[bytes]) -> None:
     request = asked_for(images)
     del request.raw_input_contents[:]
     request.inputs[0].contents.bytes_contents.extend(images)
-    assert read_infer(request).images == tuple(images)
+    assert read_infer(request, "classification").images == tuple(images)
 
 
 @given(st.binary(max_size=200), st.integers(1, MAX_IMAGES))
@@ -67,7 +67,7 @@ def test_whatever_the_content_it_is_read_or_refused(content: bytes, count: int) 
     request.inputs[0].shape[0] = count
     request.raw_input_contents[0] = content
     try:
-        images = read_infer(request).images
+        images = read_infer(request, "classification").images
     except InvalidRequestError:
         return
     assert len(images) == count
@@ -78,7 +78,7 @@ def test_millions_of_empty_images_are_not_looked_at() -> None:
     request = asked_for([b"x"])
     request.raw_input_contents[0] = bytes(32 * 1024**2)
     with pytest.raises(InvalidRequestError):
-        read_infer(request)
+        read_infer(request, "classification")
     assert kserve._unpacked(bytes(8), 2) == (b"", b"")
     assert kserve._unpacked(bytes(8), 1) == ()
 
@@ -88,7 +88,7 @@ def test_outputs_and_wishes() -> None:
     asked.parameters["timeout"].int64_param = 2_500_000
     asked.parameters["of_somebody_else"].string_param = "x"
     asked.outputs.add(name="LABEL")
-    read = read_infer(asked)
+    read = read_infer(asked, "classification")
     assert (read.outputs, read.keep_image, read.timeout_s) == (("EMBEDDING", "LABEL"), True, 2.5)
 
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_answered_is_refused(change: str) -> None:
     request = asked_for([b"x"])
     SPOILED[change](request)
     with pytest.raises(InvalidRequestError):
-        read_infer(request)
+        read_infer(request, "classification")
 
 
 def test_the_limit_of_a_request_is_that_of_the_served_model() -> None:
@@ -142,7 +142,7 @@ def test_the_gateway_chooses_the_version() -> None:
 def test_an_answer_is_what_tritonclient_reads() -> None:
     rows = [inference("7", 3), inference("ü", 4)]
     request = asked_for([b"x", b"y"])
-    answer = write_infer(request, ALL, rows)
+    answer = write_infer(request, ALL, rows, "classification")
     assert (answer.model_name, answer.model_version, answer.id) == ("classifier", "4", "7")
     result = InferResult(answer)
     assert [label.decode() for label in result.as_numpy("LABEL")[:, 0]] == ["7", "ü"]
@@ -156,7 +156,7 @@ def test_an_answer_is_what_tritonclient_reads() -> None:
 
 @given(st.lists(st.sampled_from(ALL), min_size=1, unique=True))
 def test_an_answer_has_the_outputs_that_were_asked_for(outputs: list[str]) -> None:
-    answer = write_infer(asked_for([b"x"]), outputs, [inference()])
+    answer = write_infer(asked_for([b"x"]), outputs, [inference()], "classification")
     assert [output.name for output in answer.outputs] == outputs
     assert len(answer.raw_output_contents) == len(outputs)
 
@@ -166,8 +166,8 @@ def test_versions_of_other_classes_are_not_one_tensor() -> None:
     other = replace(other, tensors={**other.tensors, "PROBABILITIES": bytes(8)})
     rows = [inference(), other]
     with pytest.raises(ServerUnreachableError, match="Ask again"):
-        write_infer(asked_for([b"x"] * 2), ("PROBABILITIES",), rows)
-    answer = write_infer(asked_for([b"x"] * 2), ("LABEL", "MODEL_VERSION"), rows)
+        write_infer(asked_for([b"x"] * 2), ("PROBABILITIES",), rows, "classification")
+    answer = write_infer(asked_for([b"x"] * 2), ("LABEL", "MODEL_VERSION"), rows, "classification")
     assert InferResult(answer).as_numpy("MODEL_VERSION").tolist() == [[3], [4]]
 
 

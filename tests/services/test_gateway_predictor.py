@@ -75,6 +75,7 @@ class Bench:
             self.metrics,
             Limits.of(Settings(gateway_max_costly=1), self.metrics),
             CHAMPION,
+            "classification",
         )
 
     def predict(

@@ -63,3 +63,19 @@ def test_how_a_task_learns_and_decides_is_not_known_outside(module: str) -> None
         and node.keywords
     ]
     assert not likeliest, "the likeliest class of each row is an answer: leave it to `decode`"
+
+
+READS_OLD_RECORDS = {"releasing.smoke", "models.loading"}
+"""Records that name no task, and versions whose model is declared no more."""
+SHOWS_AN_EXAMPLE = {"services.gateway.models"}
+
+
+def test_no_task_is_taken_for_granted_where_it_can_be_asked_for() -> None:
+    users = {
+        module
+        for module, tree in (OUTSIDE | MODULES).items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == "FIRST_TASK"
+    }
+    assert users == READS_OLD_RECORDS | SHOWS_AN_EXAMPLE | {NAMES_THE_FIRST}
+    assert FIRST_TASK in TASKS

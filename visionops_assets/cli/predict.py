@@ -104,11 +104,11 @@ def _outcomes(
     """
     from visionops_assets.resources.triton import CONCURRENT_REQUESTS, TritonServer
 
-    server = TritonServer()
+    server, model = TritonServer(), default_model()
 
     def ask(path: Path) -> "ServedAnswer | Failure":
         try:
-            return server.predict_one(default_model().name, _content(path, settings))
+            return server.predict_one(model.name, _content(path, settings), task=model.task)
         except (NoModelServedError, ServerUnreachableError):
             raise
         except (VisionOpsError, OSError) as error:

@@ -217,7 +217,8 @@ class Demo:
     def _predict(self) -> None:
         with self._stages.stage("predict") as done:
             images = [file.data for file in self._held_back]
-            self._answers = self._triton.predict(default_model().name, images)
+            model = default_model()
+            self._answers = self._triton.predict(model.name, images, task=model.task)
             right = sum(
                 answer.label == file.label
                 for answer, file in zip(self._answers, self._held_back, strict=True)

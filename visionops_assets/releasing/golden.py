@@ -10,7 +10,6 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.errors import ReleaseError
 from visionops_assets.resources.object_store import ObjectStore
@@ -26,7 +25,7 @@ class GoldenSet:
 
     images: tuple[bytes, ...]
     answers: tuple[Answer, ...]
-    task: str = FIRST_TASK
+    task: str
 
 
 def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,6 @@ from functools import cache
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import (
     MediaError,
     NoModelServedError,
@@ -154,7 +153,7 @@ class TritonServer:
         timeout_s: float = 10.0,
         *,
         record: bool = True,
-        task: str = FIRST_TASK,
+        task: str,
     ) -> list[ServedAnswer]:
         """Predict encoded images; answers are in the order of the images.
 
@@ -181,7 +180,7 @@ class TritonServer:
         timeout_s: float = 10.0,
         *,
         record: bool = True,
-        task: str = FIRST_TASK,
+        task: str,
     ) -> list[ServedAnswer | MediaError]:
         """Predict like `predict`, with the error of an unusable image in place of its answer."""
 
@@ -201,7 +200,7 @@ class TritonServer:
         timeout_s: float = 10.0,
         *,
         record: bool = True,
-        task: str = FIRST_TASK,
+        task: str,
     ) -> ServedAnswer:
         """Predict one encoded image. Arguments and errors are those of `predict`."""
         with self._errors(model):

@@ -8,7 +8,6 @@ from uuid import UUID
 import numpy as np
 from tritonclient.grpc import InferInput
 
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import (
     EMBEDDING,
     IMAGE,
@@ -51,7 +50,7 @@ def image_input(image: bytes) -> InferInput:
     return tensor
 
 
-def read_answer(output: Callable[[str], Any], task: str = FIRST_TASK) -> ServedAnswer:
+def read_answer(output: Callable[[str], Any], task: str) -> ServedAnswer:
     """Read the outputs of a task's pipeline for a batch of one; `output` gives an array by name.
 
     Raises:

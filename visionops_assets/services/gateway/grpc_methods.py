@@ -121,7 +121,7 @@ class GrpcMethods:
             request = parsed(service_pb2.ModelInferRequest, message)
             predictor = self._served.find(request.model_name).predictor
             check_version(request.model_version)
-            asked = read_infer(request)
+            asked = read_infer(request, predictor.task)
             allowed_s = min(self._settings.gateway_deadline_s, call.left_s())
             ask = Ask(
                 key=call.connection.headers.get(STICKY_KEY_HEADER) or client,
@@ -131,9 +131,8 @@ class GrpcMethods:
                 client=client,
                 with_embedding=EMBEDDING.name in asked.outputs,
             )
-            return write_infer(
-                request, asked.outputs, await self._rows(predictor, asked.images, ask)
-            )
+            rows = await self._rows(predictor, asked.images, ask)
+            return write_infer(request, asked.outputs, rows, predictor.task)
 
     async def _rows(
         self, predictor: Predictor, images: Sequence[bytes], ask: Ask

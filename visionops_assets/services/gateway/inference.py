@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import math
-import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,12 +19,6 @@ from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from tritonclient.utils import InferenceServerException
 
-from visionops_assets.contracts.models import FIRST_TASK
-from visionops_assets.contracts.tensors import (
-    EMBEDDING,
-    IDENTITY,
-    IMAGE,
-)
 from visionops_assets.errors import (
     DeadlineExceededError,
     NoModelServedError,
@@ -40,6 +33,7 @@ from visionops_assets.services.gateway.inferred import (
     tensors_of,
     version_of,
 )
+from visionops_assets.services.gateway.requests import infer_request
 from visionops_assets.tasks.registry import serving
 
 STATUS_TIMEOUT_S = 5.0
@@ -60,7 +54,6 @@ _STOPPING = "Server is stopping"
 _SILENT = "The model server does not answer. Try again soon."
 _TOO_LATE = "The model server did not answer in time. Allow it more time, or try again later."
 _log = logging.getLogger(__name__)
-_LENGTH = struct.Struct("<I")
 _OPTIONS = [
     *CHANNEL_OPTIONS,
     # A name may resolve to several servers: these are replicas.
@@ -71,21 +64,16 @@ _OPTIONS = [
 
 
 class TritonChannel:
-    """A channel to Triton, whose models are of one task.
+    """A channel to Triton, whose models are of any task.
 
     It must be made and used within one event loop.
     """
 
-    def __init__(self, address: str, task: str = FIRST_TASK) -> None:
+    def __init__(self, address: str) -> None:
         self._address = address
-        self._serving = serving(task)
         self._stub: Any = None
         self._classes: dict[tuple[str, int], tuple[str, ...]] = {}
         self._answered_at_s: dict[str, float] = {}
-        self._template = service_pb2.ModelInferRequest()
-        self._template.inputs.add(name=IMAGE.name, datatype=IMAGE.datatype, shape=[1, 1])
-        for output in (*self._serving.answers, *IDENTITY):
-            self._template.outputs.add(name=output.name)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -110,6 +98,7 @@ class TritonChannel:
         image: bytes,
         timeout_s: float,
         *,
+        task: str,
         record: bool = True,
         keep_image: bool = False,
         source: str = "",
@@ -119,8 +108,8 @@ class TritonChannel:
 
         Another server is asked where one has no version of the model. A prediction changes nothing:
         a dying server may leave one more record of it, and no more.
-        With `record` off it is not published, since nobody gets it. With `keep_image` on it is
-        published with its image. `source` decides which filters hold for it.
+        `task` is the model's. With `record` off it is not published, since nobody gets it. With
+        `keep_image` on it is published with its image. `source` decides which filters hold for it.
 
         Raises:
             MediaError: the image cannot be used.
@@ -134,8 +123,8 @@ class TritonChannel:
             answer = await self._of_any(
                 model,
                 self._stub.ModelInfer,
-                lambda left_s: self._request(
-                    model, image, left_s, record, keep_image, source, with_embedding
+                lambda left_s: infer_request(
+                    model, image, task, left_s, record, keep_image, source, with_embedding
                 ),
                 due_at_s,
             )
@@ -145,7 +134,7 @@ class TritonChannel:
             if classes is not None:
                 break
             # The version was replaced a moment ago: its successor names its classes.
-        return inference_of(self._serving, tensors, classes)
+        return inference_of(serving(task), tensors, classes)
 
     async def describe(
         self, what: Literal["ModelMetadata", "ModelConfig"], model: str, timeout_s: float
@@ -158,32 +147,6 @@ class TritonChannel:
         request = getattr(service_pb2, f"{what}Request")(name=model)
         due_at_s = time.monotonic() + timeout_s
         return await self._of_any(model, getattr(self._stub, what), lambda _: request, due_at_s)
-
-    def _request(
-        self,
-        model: str,
-        image: bytes,
-        timeout_s: float,
-        record: bool,
-        keep_image: bool,
-        source: str,
-        with_embedding: bool,
-    ) -> Any:
-        request = service_pb2.ModelInferRequest()
-        request.CopyFrom(self._template)
-        request.model_name = model
-        # Triton drops requests that still wait when their time is over: the client is gone then.
-        request.parameters["timeout"].int64_param = int(timeout_s * 1e6)
-        if not record:
-            request.parameters["record"].bool_param = False
-        if keep_image:
-            request.parameters["keep_image"].bool_param = True
-        if source:
-            request.parameters["source"].string_param = source
-        if with_embedding:
-            request.outputs.add(name=EMBEDDING.name)
-        request.raw_input_contents.append(_LENGTH.pack(len(image)) + image)
-        return request
 
     async def _classes_of(
         self, model: str, version: int, due_at_s: float

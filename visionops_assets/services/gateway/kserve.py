@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.contracts.tensors import IMAGE
 from visionops_assets.errors import InvalidRequestError, ServerUnreachableError
 from visionops_assets.services.gateway.inferred import Inference
@@ -63,7 +62,7 @@ def check_version(version: str) -> None:
         )
 
 
-def read_infer(request: Any, task: str = FIRST_TASK) -> Asked:
+def read_infer(request: Any, task: str) -> Asked:
     """Read a ModelInferRequest for a model of a task.
 
     Raises:
@@ -150,9 +149,7 @@ def _unpacked(content: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(images) if start == len(content) else ()
 
 
-def write_infer(
-    request: Any, outputs: Sequence[str], rows: Sequence[Inference], task: str = FIRST_TASK
-) -> Any:
+def write_infer(request: Any, outputs: Sequence[str], rows: Sequence[Inference], task: str) -> Any:
     """Write the ModelInferResponse of a task's model, with a row per image.
 
     While one version replaces another, rows may be of both: MODEL_VERSION says which.

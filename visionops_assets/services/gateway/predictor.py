@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visionops_assets.contracts import Arm, Role
-from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import (
     DeadlineExceededError,
     EmptyMediaError,
@@ -96,8 +95,9 @@ class Predictor:
         metrics: GatewayMetrics,
         limits: Limits,
         model_name: str,
-        task: str = FIRST_TASK,
+        task: str,
     ) -> None:
+        self.task = task
         self._serving = serving(task)
         self._triton = triton
         self._watch = watch
@@ -173,6 +173,7 @@ class Predictor:
                     self._model,
                     image,
                     left_s,
+                    task=self.task,
                     keep_image=ask.keep_image,
                     source=ask.source,
                     with_embedding=ask.with_embedding,
@@ -206,6 +207,7 @@ class Predictor:
                 self._candidate,
                 image,
                 left_s / 2,
+                task=self.task,
                 keep_image=ask.keep_image,
                 source=ask.source,
                 with_embedding=ask.with_embedding,
@@ -225,7 +227,7 @@ class Predictor:
     ) -> None:
         """Ask the champion for the answer that a canary gave, only to compare."""
         champion = await self._triton.infer(
-            self._model, image, COMPARISON_S, record=False, source=ask.source
+            self._model, image, COMPARISON_S, task=self.task, record=False, source=ask.source
         )
         watched.compare(agreed=self._serving.agrees(champion.answer, candidate.answer))
 
@@ -234,7 +236,7 @@ class Predictor:
         started_s = time.monotonic()
         try:
             candidate = await self._triton.infer(
-                self._candidate, image, COMPARISON_S, source=ask.source
+                self._candidate, image, COMPARISON_S, task=self.task, source=ask.source
             )
         except VisionOpsError:
             watched.fail(Arm.CANDIDATE)
