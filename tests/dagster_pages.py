@@ -40,7 +40,9 @@ def lineage(browser: Browser, url: str) -> bytes:
 
 def snapshot(browser: Browser, url: str) -> bytes:
     """See that the page of an asset shows columns with meanings, and a chart without a click."""
-    with _opened(browser, url, "/assets/dataset_snapshot?view=overview", TALL_WINDOW) as page:
+    with _opened(
+        browser, url, "/assets/classifier/dataset_snapshot?view=overview", TALL_WINDOW
+    ) as page:
         for text in ("Frozen dataset", "near duplicates", "class_counts", "\N{FULL BLOCK}" * 5):
             _see(page, text)
         return page.screenshot()
@@ -49,7 +51,7 @@ def snapshot(browser: Browser, url: str) -> bytes:
 def runs(browser: Browser, url: str) -> bytes:
     """See that the list of runs tells what they were about."""
     with _opened(browser, url, "/runs") as page:
-        for text in ("process_media", "train_and_release", "visionops/snapshot_id"):
+        for text in ("process_media", "classifier__train_and_release", "visionops/snapshot_id"):
             _see(page, text)
         return page.screenshot()
 
@@ -57,10 +59,10 @@ def runs(browser: Browser, url: str) -> bytes:
 def sensor(browser: Browser, url: str) -> bytes:
     """See that sensors and schedules are listed, and that one says what starts it."""
     with _opened(browser, url, "/automation") as page:
-        for text in ("new_snapshot", "health_schedule"):
+        for text in ("classifier__new_snapshot", "health_schedule"):
             _see(page, text)
-        page.get_by_text("new_labels", exact=True).first.click()
-        _see(page, "Starts build_dataset when")
+        page.get_by_text("classifier__new_labels", exact=True).first.click()
+        _see(page, "Starts classifier__build_dataset when")
         return page.screenshot()
 
 

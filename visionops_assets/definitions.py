@@ -1,13 +1,17 @@
-"""The table of contents: every stage in the order data flows, and the stages' resources."""
+"""The table of contents: what all models share, what each has of its own, and the resources."""
 
 import gc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import yaml
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.component import definitions_of
 from visionops_assets.errors import SettingsError
+from visionops_assets.models import ModelDeclaration, load_models
+from visionops_assets.models.naming import dagster_name
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
 from visionops_assets.resources.object_store import ObjectStore
@@ -15,21 +19,11 @@ from visionops_assets.resources.tables import RecordIOManager, TableIOManager, T
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings, let_waiting_threads_sleep, load_settings
-from visionops_assets.stages import (
-    datasets,
-    evaluation,
-    frames,
-    labels,
-    media,
-    monitoring,
-    serving,
-    surroundings,
-    training,
-)
+from visionops_assets.stages import frames, media, monitoring, surroundings
 
+PER_STEP = "per_step_k8s_config"
 TRAINER_IMAGE = "$(VISIONOPS_K8S_TRAINER_IMAGE)"
 """Stands for that setting in the file of `k8s_steps_file`, as in Kubernetes' own fields."""
-STAGES = (media, frames, labels, datasets, training, evaluation, serving, monitoring)
 
 
 def executor_of(settings: Settings) -> dg.ExecutorDefinition:
@@ -57,7 +51,16 @@ def _of_steps(settings: Settings) -> dict[str, Any]:
             "to the image of deploy/images/trainer.Dockerfile."
         )
     found: dict[str, Any] = yaml.safe_load(text.replace(TRAINER_IMAGE, settings.k8s_trainer_image))
-    return found
+    return found | {PER_STEP: _of_each_model(found.get(PER_STEP, {}))}
+
+
+def _of_each_model(by_asset: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the steps of all models: the file names assets without a model."""
+    steps = [(model, asset) for model in load_models() for asset in by_asset]
+    return {
+        **by_asset,
+        **{dagster_name(model.name, asset): by_asset[asset] for model, asset in steps},
+    }
 
 
 def _resources() -> dict[str, object]:
@@ -74,14 +77,22 @@ def _resources() -> dict[str, object]:
     }
 
 
+def definitions_for(models: Sequence[ModelDeclaration]) -> dg.Definitions:
+    """Return all that Dagster is given, for some declared models."""
+    return dg.Definitions.merge(
+        media.definitions,
+        frames.shared(models),
+        *map(definitions_of, models),
+        monitoring.shared(models),
+        surroundings.shared(models),
+        dg.Definitions(resources=_resources(), executor=executor_of(load_settings())),
+    )
+
+
 # No run has imported PyTorch yet.
 let_waiting_threads_sleep()
 
-definitions = dg.Definitions.merge(
-    *(stage.definitions for stage in STAGES),
-    surroundings.definitions,
-    dg.Definitions(resources=_resources(), executor=executor_of(load_settings())),
-)
+definitions = definitions_for(load_models())
 
 # Each run imports all of this and drops none of it. Looking for garbage in it took a second, most
 # of it at the run's end.

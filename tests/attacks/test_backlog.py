@@ -19,6 +19,7 @@ from dagster._core.test_utils import create_run_for_test, instance_for_test
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from tests.declared import model_of
+from tests.defined import asset_of, sensor_of, step_of
 from tests.integration.decided_rows import label_frames, snapshot_row
 from tests.stacks import running_stack
 from visionops_assets.catalog.connection import Catalog
@@ -29,11 +30,6 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings
 from visionops_assets.stages.attempts import BUILD_DATASET, SUPERSEDED_TAG, TRAIN_AND_RELEASE
-from visionops_assets.stages.datasets.sensors import new_labels
-from visionops_assets.stages.serving.alias import champion_alias
-from visionops_assets.stages.serving.engine_requests import build_engines
-from visionops_assets.stages.training.assets import trained_model
-from visionops_assets.stages.training.sensors import new_snapshot
 
 MANY = 60
 WAITING, QUEUED = dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED
@@ -65,10 +61,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def asked(sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+def asked(sensor: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     resources = {"catalog": Catalog()}
     with dg.build_sensor_context(instance=instance, resources=resources) as context:
-        return list(sensor.evaluate_tick(context).run_requests or [])
+        return list(sensor_of(sensor).evaluate_tick(context).run_requests or [])
 
 
 def is_there(
@@ -78,7 +74,7 @@ def is_there(
     status: dg.DagsterRunStatus = WAITING,
 ) -> None:
     """Let there be a run as it was asked for."""
-    create_run_for_test(instance, job_name=job, tags=dict(request.tags), status=status)
+    create_run_for_test(instance, job_name=step_of(job), tags=dict(request.tags), status=status)
 
 
 def test_labels_that_come_faster_than_snapshots(
@@ -86,15 +82,15 @@ def test_labels_that_come_faster_than_snapshots(
 ) -> None:
     """Labels for five snapshots at once: one is pending, and none beside a training."""
     label_frames(MANY)
-    (cut,) = asked(new_labels, instance)
+    (cut,) = asked("new_labels", instance)
     is_there(instance, BUILD_DATASET, cut)
     for _ in range(4):
         label_frames(MANY)
-        assert asked(new_labels, instance) == []
+        assert asked("new_labels", instance) == []
     with dg.DagsterInstance.ephemeral() as training:
-        (train,) = asked(new_snapshot, training)
+        (train,) = asked("new_snapshot", training)
         is_there(training, TRAIN_AND_RELEASE, train)
-        assert asked(new_labels, training) == []
+        assert asked("new_labels", training) == []
 
 
 def test_a_training_whose_snapshot_is_old(
@@ -110,13 +106,13 @@ def test_a_training_whose_snapshot_is_old(
     }
     config = {"snapshot_id": old, "only_if_newest": True}
     run = dg.materialize(
-        [trained_model],
+        [asset_of("trained_model")],
         instance=instance,
-        run_config={"ops": {"trained_model": {"config": config}}},
+        run_config={"ops": {step_of("trained_model"): {"config": config}}},
         resources=resources,
     )
     assert run.success
-    assert run.asset_materializations_for_node("trained_model") == []
+    assert run.asset_materializations_for_node(step_of("trained_model")) == []
     kept = instance.get_run_by_id(run.run_id)
     assert kept is not None
     assert kept.tags[SUPERSEDED_TAG] == newest
@@ -131,7 +127,7 @@ def test_learning_that_is_queued_before_media() -> None:
     # What a person materializes by hand has a job that Dagster makes.
     jobs = [job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")]
     # Engines are built on a cluster alone, which has room for more.
-    jobs = [job for job in jobs if job.name != build_engines.name]
+    jobs = [job for job in jobs if job.name != step_of("build_engines")]
     with instance_for_test({n: rules[n] for n in ("run_coordinator", "concurrency")}) as queue:
         for job in [job for job in jobs for _ in range(4) if job.name != MEDIA]:
             is_queued(queue, job)
@@ -162,13 +158,13 @@ def started(queue: dg.DagsterInstance) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("job", "sensor"), [(BUILD_DATASET, new_labels), (TRAIN_AND_RELEASE, new_snapshot)]
+    ("job", "sensor"), [(BUILD_DATASET, "new_labels"), (TRAIN_AND_RELEASE, "new_snapshot")]
 )
 def test_a_run_that_a_person_cancelled(
     snapshots: list[str],
     instance: dg.DagsterInstance,
     job: str,
-    sensor: dg.SensorDefinition,
+    sensor: str,
 ) -> None:
     """A run that a person cancelled is not asked for again, though its work is not done."""
     label_frames(MANY)
@@ -194,7 +190,7 @@ def test_an_alias_that_somebody_moved(stack_of_backlog: Settings, snapshots: lis
     tracking.set_champion(model, second)
     resources = {"catalog": Catalog(), "tracking": tracking}
     with dg.build_sensor_context(resources=resources) as context:
-        result = champion_alias(context)
+        result = sensor_of("champion_alias")(context)
     assert isinstance(result, dg.SensorResult)
     assert f"named version {second}" in str(result.asset_events[0].description)
     assert tracking.champion_version(model) == first

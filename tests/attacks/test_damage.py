@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from tests.defined import asset_of
 from tests.integration.decided_rows import predict
 from tests.integration.released_models import CARD, Serving, decided_model
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow
 from visionops_assets.monitoring.reference_files import Reference, write_reference
 from visionops_assets.settings import Settings
-from visionops_assets.stages.monitoring.drift import data_drift
-from visionops_assets.stages.monitoring.performance import model_performance
 
 FRAMES = 100
 
@@ -38,15 +37,16 @@ def reference() -> Reference:
     )
 
 
-def told_by(asset: dg.AssetsDefinition, serving: Serving) -> dict[str, Any]:
-    """Metadata of the asset, which is materialized."""
+def told_by(name: str, serving: Serving) -> dict[str, Any]:
+    """Metadata of an asset of the model, which is materialized."""
+    asset = asset_of(name)
     resources = {
         "catalog": serving.catalog,
         "object_store": serving.store,
         "tables": dg.mem_io_manager,
     }
     run = dg.materialize([asset], resources=resources)
-    (event,) = run.asset_materializations_for_node(asset.key.path[-1])
+    (event,) = run.asset_materializations_for_node(asset.op.name)
     return {name: said.value for name, said in event.metadata.items()}
 
 
@@ -54,14 +54,14 @@ def test_a_reference_that_was_altered(serving: Serving) -> None:
     """A flipped bit in what monitoring compares with: it is said, and accuracy is measured on."""
     predict(serving, FRAMES, right=True)
     key = write_reference(serving.store, serving.model, 1, reference())
-    sound = told_by(data_drift, serving)["models"][serving.model]
+    sound = told_by("data_drift", serving)["result"]
     assert sound.endswith(f"in {FRAMES} predictions.")
     data = bytearray(serving.store.get(key))
     data[len(data) // 2] ^= 1
     serving.store.put(key, bytes(data))
     said = f"The reference {key} is not what was written"
-    assert told_by(data_drift, serving)["models"][serving.model].startswith(said)
-    assert any(said in note for note in told_by(model_performance, serving)["notes"])
+    assert told_by("data_drift", serving)["result"].startswith(said)
+    assert any(said in note for note in told_by("model_performance", serving)["notes"])
     with serving.catalog.begin() as session:
         measured = session.scalars(
             select(PerformanceWindow).where(PerformanceWindow.model_name == serving.model)

@@ -24,7 +24,6 @@ from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.models import default_model
 from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.settings import Settings
-from visionops_assets.stages.datasets.sensors import new_labels
 
 
 @pytest.fixture
@@ -89,11 +88,11 @@ def test_wrong_labels_of_media(serving: Serving, liar: str) -> None:
     label_frames(3, author=liar)
     assert newly_labelled() == before + 3
     assert decide(serving).outcome == Outcome.RETRAIN
-    assert len(requests_of(new_labels)) == 1
+    assert len(requests_of("new_labels")) == 1
     assert taken_back(liar) == {"by": liar, "media": 3, "predictions": 0}
     assert newly_labelled() == before
     if not before:
-        assert requests_of(new_labels) == []
+        assert requests_of("new_labels") == []
 
 
 def test_labels_of_predictions_that_only_look_alike(quiet_stack: Settings, liar: str) -> None:

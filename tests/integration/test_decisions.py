@@ -19,6 +19,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tests.declared import use
+from tests.defined import asset_of, sensor_of, step_of
 from tests.integration.decided_rows import label_frames, measured, predict, snapshot_row
 from tests.integration.released_models import CARD, IMAGE, ORDER, Serving, decided_model
 from tests.stacks import QUIET_MODEL, visionops
@@ -64,10 +65,6 @@ from visionops_assets.releasing.judging import RolloutRule
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.datasets.sensors import new_labels
-from visionops_assets.stages.monitoring.decision import retrain_decision
-from visionops_assets.stages.serving.assets import model_release
-from visionops_assets.stages.training.sensors import new_snapshot
 
 MAX_S = 7_200.0
 
@@ -80,9 +77,9 @@ def serving(quiet_stack: Settings) -> Iterator[Serving]:
 
 def decide(serving: Serving) -> Decision:
     """Run the asset, and return the row that it added."""
-    result = dg.materialize([retrain_decision], resources={"catalog": serving.catalog})
+    result = dg.materialize([asset_of("retrain_decision")], resources={"catalog": serving.catalog})
     assert result.success
-    (materialization,) = result.asset_materializations_for_node("retrain_decision")
+    (materialization,) = result.asset_materializations_for_node(step_of("retrain_decision"))
     with serving.catalog.begin() as session:
         decision = newest_decision(session, serving.model)
     assert decision is not None
@@ -140,8 +137,8 @@ def test_a_bad_release_is_rolled_back_once_and_by_the_arbiter(serving: Serving) 
 
 def data_version_decided(serving: Serving) -> str:
     """Run the asset, and return the version by which Dagster tells what is out of date."""
-    result = dg.materialize([retrain_decision], resources={"catalog": serving.catalog})
-    (materialization,) = result.asset_materializations_for_node("retrain_decision")
+    result = dg.materialize([asset_of("retrain_decision")], resources={"catalog": serving.catalog})
+    (materialization,) = result.asset_materializations_for_node(step_of("retrain_decision"))
     return (materialization.tags or {})["dagster/data_version"]
 
 
@@ -245,13 +242,15 @@ def test_another_champion_or_its_age_closes_a_batch(
     assert all(batch.closed_at for batch in both)
 
 
-def requests_of(sensor: dg.SensorDefinition, *waiting: str) -> list[dg.RunRequest]:
-    """Evaluate a sensor once, on an instance that has no runs but those that wait."""
+def requests_of(sensor: str, *waiting: str) -> list[dg.RunRequest]:
+    """Evaluate a sensor of the model once, on an instance that has no runs but those that wait."""
     with dg.DagsterInstance.ephemeral() as instance:
         for job in waiting:
-            create_run_for_test(instance, job_name=job, status=dg.DagsterRunStatus.NOT_STARTED)
+            create_run_for_test(
+                instance, job_name=step_of(job), status=dg.DagsterRunStatus.NOT_STARTED
+            )
         context = dg.build_sensor_context(instance=instance, resources={"catalog": Catalog()})
-        return list(sensor.evaluate_tick(context).run_requests or [])
+        return list(sensor_of(sensor).evaluate_tick(context).run_requests or [])
 
 
 def retraining_of(serving: Serving) -> Retraining:
@@ -275,17 +274,17 @@ def test_frames_that_the_alarm_waits_for_are_left_to_the_arbiter(
     assert (waiting.outcome, waiting.evidence["guards"]["new_labels"]) == (Outcome.WAIT, False)
 
     label_frames(3)
-    assert requests_of(new_labels) == []
+    assert requests_of("new_labels") == []
     decision = decide(serving)
     assert decision.outcome == Outcome.RETRAIN
-    (cut,) = requests_of(new_labels)
+    (cut,) = requests_of("new_labels")
     assert f"decision-{decision.decision_id}" in str(cut.run_key)
 
 
 def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> None:
     predict(serving, 60, right=False)
     label_frames(3)
-    assert requests_of(new_labels) == []
+    assert requests_of("new_labels") == []
     decision = decide(serving)
     assert decision.outcome == Outcome.RETRAIN
     assert "label" in decision.reason
@@ -293,18 +292,18 @@ def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> Non
     assert again.outcome == Outcome.WAIT
     assert "a retraining is under way: a snapshot is awaited" in again.reason
 
-    (cut,) = requests_of(new_labels)
+    (cut,) = requests_of("new_labels")
     assert cut.run_key
     assert f"decision-{decision.decision_id}" in cut.run_key
-    assert len(requests_of(new_labels, "train_and_release")) == 1
-    assert requests_of(new_labels, "build_dataset") == []
+    assert len(requests_of("new_labels", "train_and_release")) == 1
+    assert requests_of("new_labels", "build_dataset") == []
     with serving.catalog.begin() as session:
         snapshot = snapshot_row(now(session))
         session.add(snapshot)
-    assert requests_of(new_labels) == []
-    (training,) = requests_of(new_snapshot)
+    assert requests_of("new_labels") == []
+    (training,) = requests_of("new_snapshot")
     assert training.tags["visionops/decision_id"] == str(decision.decision_id)
-    config = training.run_config["ops"]["model_release"]["config"]
+    config = training.run_config["ops"][step_of("model_release")]["config"]
     assert config == {"canary_percent": 20.0}
 
     serving.offer(2)
@@ -322,7 +321,7 @@ def test_a_retraining_is_cut_trained_tried_and_promoted(serving: Serving) -> Non
     assert (rollout.share_percent, rollout.min_agreement, rollout.role) == (20, 0, Role.CANARY)
     assert "is trained or tried" in retraining_of(serving).stage
     assert "canary of version 2 is being tried" in decide(serving).reason
-    assert requests_of(new_snapshot) == []  # Else another model would be released meanwhile.
+    assert requests_of("new_snapshot") == []  # Else another model would be released meanwhile.
 
     # It agrees with the champion on nothing, which is why it was trained.
     seen = {arm: ArmEvidence() for arm in Arm}
@@ -349,13 +348,13 @@ def release(serving: Serving, version: int, config: dict[str, Any]) -> dict[str,
         sha256_by_file={},
     )
 
-    @dg.asset(name="exported_model", io_manager_key="records")
+    @dg.asset(key=[serving.model, "exported_model"], io_manager_key="records")
     def given() -> ExportedModel:
         return exported
 
     result = dg.materialize(
-        [given, model_release],
-        run_config={"ops": {"model_release": {"config": config}}},
+        [given, asset_of("model_release")],
+        run_config={"ops": {step_of("model_release"): {"config": config}}},
         resources={
             "catalog": serving.catalog,
             "object_store": serving.store,
@@ -364,7 +363,7 @@ def release(serving: Serving, version: int, config: dict[str, Any]) -> dict[str,
             "records": dg.mem_io_manager,
         },
     )
-    (materialization,) = result.asset_materializations_for_node("model_release")
+    (materialization,) = result.asset_materializations_for_node(step_of("model_release"))
     return {name: value.value for name, value in materialization.metadata.items()}
 
 
@@ -439,10 +438,10 @@ def test_the_snapshot_of_the_champion_is_not_trained_on_again(serving: Serving) 
         of_champion.snapshot_id = current.snapshot_id
         session.add(of_champion)
     try:
-        assert requests_of(new_snapshot) == []
+        assert requests_of("new_snapshot") == []
         with serving.catalog.begin() as session:
             session.add(newer)
-        assert len(requests_of(new_snapshot)) == 1
+        assert len(requests_of("new_snapshot")) == 1
     finally:
         with serving.catalog.begin() as session:
             ids = [of_champion.snapshot_id, newer.snapshot_id]

@@ -54,12 +54,12 @@ LOOP_TIMEOUT_S = 450
 EIGHT_ASSETS = [
     "raw_media",
     "processed_frames",
-    "labels",
-    "dataset_snapshot",
-    "trained_model",
-    "model_evaluation",
-    "exported_model",
-    "model_release",
+    "classifier/labels",
+    "classifier/dataset_snapshot",
+    "classifier/trained_model",
+    "classifier/model_evaluation",
+    "classifier/exported_model",
+    "classifier/model_release",
 ]
 
 
@@ -290,10 +290,10 @@ def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
     materialized = eventually("materializations", all_of_them, 30)
     pictures = {
         "processed_frames": "montage",
-        "labels": "class_counts",
-        "dataset_snapshot": "sample",
-        "trained_model": "training_curves",
-        "model_evaluation": "confusion_matrix",
+        "classifier/labels": "class_counts",
+        "classifier/dataset_snapshot": "sample",
+        "classifier/trained_model": "training_curves",
+        "classifier/model_evaluation": "confusion_matrix",
     }
     for asset, picture in pictures.items():
         assert picture in materialized[asset].metadata

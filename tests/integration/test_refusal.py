@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.declared import declare, model_of
+from tests.defined import step_of
 from tests.integration.gateway_process import running_gateway
 from tests.stacks import visionops
 from tests.vision.corpus import picture, saved
@@ -21,11 +22,11 @@ from visionops_assets.settings import Settings
 
 DIGITS = 300
 TIMEOUT_S = 450
-JOB = "train_and_release"
+JOB = "classifier__train_and_release"
 
 RUN = """
 query Run {
-  runsOrError(filter: {pipelineName: "train_and_release"}, limit: 1) {
+  runsOrError(filter: {pipelineName: "classifier__train_and_release"}, limit: 1) {
     ... on Runs { results { runId status } }
   }
 }
@@ -80,7 +81,7 @@ def test_a_refused_model_leaves_a_green_run_and_says_what_to_do(
     serving_version: int, stack: Settings, api: PublicApi
 ) -> None:
     before = eventually("the run of the champion", lambda: finished_run(stack, None), TIMEOUT_S)
-    api.launch(JOB, {"ops": {"trained_model": {"config": USELESS_RECIPE}}})
+    api.launch(JOB, {"ops": {step_of("trained_model"): {"config": USELESS_RECIPE}}})
     run = eventually("its run", lambda: finished_run(stack, before["runId"]), TIMEOUT_S)
     assert run["status"] == "SUCCESS"
 
@@ -91,9 +92,9 @@ def test_a_refused_model_leaves_a_green_run_and_says_what_to_do(
     (check,) = (event["evaluation"] for event in by_type["AssetCheckEvaluationEvent"])
     assert (check["checkName"], check["success"]) == ("gate", False)
     materialized = {event["stepKey"] for event in by_type["MaterializationEvent"]}
-    assert materialized == {"trained_model", "model_evaluation"}
+    assert materialized == {step_of("trained_model"), step_of("model_evaluation")}
     skipped = {event["stepKey"] for event in by_type["ExecutionStepSkippedEvent"]}
-    assert "model_release" in skipped
+    assert step_of("model_release") in skipped
     assert "ExecutionStepFailureEvent" not in by_type
     assert "Traceback" not in " ".join(str(event.get("message")) for event in events)
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from tests.declared import model_of
+from tests.defined import asset_of
 from tests.engine_records import message_of, record_of_plan
 from tests.integration.released_models import (
     IMAGE,
@@ -45,7 +46,6 @@ from visionops_assets.releasing.engines import write_engine
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving.built_engines import engine
 
 CONVERGED_WITHIN_S = 60
 KILLED_AT = [
@@ -404,7 +404,7 @@ def build_engine_of(served: Serving, version: int, plan: bytes) -> None:
 
         cluster.node = node
         resources = {"catalog": served.catalog, "kubernetes_jobs": jobs}
-        assert dg.materialize([engine], resources=resources).success
+        assert dg.materialize([asset_of("engine")], resources=resources).success
 
 
 def networks(served: Serving) -> set[str]:

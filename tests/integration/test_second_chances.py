@@ -20,6 +20,7 @@ from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from tests.declared import use
+from tests.defined import asset_of, step_of
 from tests.integration.media_rows import look, png, store
 from tests.services.asgi_client import AsgiClient
 from tests.stacks import running_stack, visionops
@@ -45,10 +46,8 @@ from visionops_assets.resources.snapshot_files import (
 )
 from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.datasets.assets import dataset_snapshot
-from visionops_assets.stages.frames.assets import processed_frames
-from visionops_assets.stages.frames.checks import sources
-from visionops_assets.stages.labels.assets import labels
+from visionops_assets.stages import frames
+from visionops_assets.stages.frames.assets import processed_frames_of
 from visionops_assets.stages.media.assets import raw_media
 from visionops_assets.vision.crop_hashes import CROPS, cut
 from visionops_assets.vision.headers import ImageFormat, image_format
@@ -101,7 +100,7 @@ def run_batch(offsets: OffsetRange) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("media_batches", [offsets.batch_key])
         dg.materialize(
-            [raw_media, processed_frames],
+            [raw_media, processed_frames_of(default_model().frames)],
             partition_key=offsets.batch_key,
             instance=instance,
             resources=resources,
@@ -308,8 +307,9 @@ def cut_snapshot() -> pd.DataFrame:
         "tables": dg.mem_io_manager,
     }
     with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.materialize([labels, dataset_snapshot], instance=instance, resources=resources)
-        members: pd.DataFrame = run.output_for_node("dataset_snapshot")
+        cut = [asset_of("labels"), asset_of("dataset_snapshot")]
+        run = dg.materialize(cut, instance=instance, resources=resources)
+        members: pd.DataFrame = run.output_for_node(step_of("dataset_snapshot"))
     return members
 
 
@@ -385,6 +385,8 @@ def test_how_a_file_was_processed_is_on_record_and_another_spec_adds_to_it(
 
 def checked() -> dict[str | None, dg.AssetCheckResult]:
     """Evaluate the checks of frames on the catalog."""
+    (sources,) = frames.shared([default_model()]).asset_checks or []
+    assert isinstance(sources, dg.AssetChecksDefinition)
     results = cast("Iterator[dg.AssetCheckResult]", sources(catalog=Catalog()))
     return {result.check_name: result for result in results}
 

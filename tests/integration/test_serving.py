@@ -12,6 +12,7 @@ import dagster as dg
 import onnxruntime as ort
 import pytest
 
+from tests.defined import sensor_of
 from tests.integration.released_models import (
     CARD,
     IMAGE,
@@ -42,11 +43,10 @@ from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.services.releaser.telling import Teller
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.serving import alias
-from visionops_assets.stages.serving.alias import champion_alias
 from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 TOLD = """
-{ assetOrError(assetKey: { path: ["model_release"] }) { ... on Asset { assetMaterializations {
+{ assetOrError(assetKey: { path: ["%s", "model_release"] }) { ... on Asset { assetMaterializations {
   metadataEntries { label ... on IntMetadataEntry { intValue } ... on TextMetadataEntry { text } }
 } } } }
 """
@@ -209,7 +209,7 @@ def test_lineage_shows_a_release_that_no_run_made_once(
         # Two of them, as after a restart.
         for _ in range(2):
             Teller(serving.catalog, Lineage(dagster), serving.model).tell()
-        told = dagster.query(TOLD, {})["assetOrError"]["assetMaterializations"]
+        told = dagster.query(TOLD % serving.model, {})["assetOrError"]["assetMaterializations"]
     shown = [
         {each["label"]: each.get("text", each.get("intValue")) for each in one["metadataEntries"]}
         for one in told
@@ -218,7 +218,7 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     assert (ours["model_version"], ours["actor"], ours["outcome"]) == (version, "anna", "promoted")
     assert tracking.champion_version(serving.model) is None
     context = dg.build_sensor_context(resources={"catalog": serving.catalog, "tracking": tracking})
-    champion_alias(context)
+    sensor_of("champion_alias")(context)
     assert tracking.champion_version(serving.model) == version
 
 

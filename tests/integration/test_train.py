@@ -20,8 +20,10 @@ from visionops_assets.settings import Settings
 
 DIGITS = 300
 TIMEOUT_S = 450
-JOB = "train_and_release"
-JOB_OF = {"trained_model": JOB, "raw_media": "process_media", "engine": "build_engines"}
+JOB = "classifier__train_and_release"
+TRAINED, RELEASED = "classifier__trained_model", "classifier__model_release"
+ENGINE = "classifier__engine"
+JOB_OF = {TRAINED: JOB, "raw_media": "process_media", ENGINE: "classifier__build_engines"}
 EVENTS = """
 query Events($run: ID!) {
   logsForRun(runId: $run, limit: 1000) {
@@ -35,7 +37,7 @@ query Events($run: ID!) {
 }
 """
 RUNS = """
-query Runs { runsOrError(filter: {pipelineName: "train_and_release"}) {
+query Runs { runsOrError(filter: {pipelineName: "classifier__train_and_release"}) {
   ... on Runs { results { runId } }
 } }
 """
@@ -118,11 +120,11 @@ def config_of(step: str, **config: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("first_step", "config", "told"),
     [
-        ("trained_model", config_of("trained_model", steps=-3), "steps is -3, and must be from 1"),
-        ("trained_model", config_of("trained_model", network="resnet-huge"), "There is no network"),
-        ("trained_model", config_of("trained_model", snapshot_id="ds-none"), "classifier has no s"),
-        ("trained_model", config_of("model_release", canary_percent=-5), "canary_percent is -5"),
-        ("engine", config_of("engine", model_version=-1), "model_version is -1, and must be"),
+        (TRAINED, config_of(TRAINED, steps=-3), "steps is -3, and must be from 1"),
+        (TRAINED, config_of(TRAINED, network="resnet-huge"), "There is no network"),
+        (TRAINED, config_of(TRAINED, snapshot_id="ds-none"), "classifier has no s"),
+        (TRAINED, config_of(RELEASED, canary_percent=-5), "canary_percent is -5"),
+        (ENGINE, config_of(ENGINE, model_version=-1), "model_version is -1, and must be"),
     ],
     ids=["steps", "network", "snapshot", "canary", "engine"],
 )

@@ -13,10 +13,10 @@ from visionops_assets.stages.attempts import (
     MAX_ATTEMPTS,
     MAX_BACK_OFF_S,
     SUPERSEDED_TAG,
-    TRAINING,
     UNDER_WAY,
     due_attempt,
     is_under_way,
+    training,
     was_cancelled,
 )
 
@@ -105,4 +105,4 @@ def test_the_newest_run_tells_whether_a_job_was_cancelled(instance: dg.DagsterIn
 
 
 def test_a_training_that_hangs_gives_its_place_back_after_a_week() -> None:
-    assert int(TRAINING["dagster/max_runtime"]) == timedelta(weeks=1).total_seconds()
+    assert int(training("classifier")["dagster/max_runtime"]) == timedelta(weeks=1).total_seconds()

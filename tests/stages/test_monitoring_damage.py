@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 from unittest.mock import MagicMock
 
@@ -10,14 +9,14 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from tests.declared import use
+from tests.declared import declaration
+from tests.defined import asset_of
 from tests.monitoring.references import reference
 from tests.monitoring.test_scoring import observation
 from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
 from visionops_assets.monitoring.reference_files import reference_key, write_reference
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring import drift as drift_module
 from visionops_assets.stages.monitoring import performance as performance_module
 
@@ -25,7 +24,7 @@ COUNT = 100
 SAID = "The reference models/damaged/1/reference.npz is not what was written"
 
 
-class CatalogOfTwo:
+class NotedCatalog:
     """Gives sessions that note what is added."""
 
     def __init__(self) -> None:
@@ -40,21 +39,20 @@ class CatalogOfTwo:
 
 
 @pytest.fixture
-def catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CatalogOfTwo]:
-    """A damaged model before a sound one, whose predictions are all labelled."""
-    releases = [Release(model_name=name, model_version=1) for name in ("damaged", "sound")]
+def catalog(monkeypatch: pytest.MonkeyPatch) -> NotedCatalog:
+    """Releases whose predictions are all labelled."""
     seen = [observation("a", "a")] * COUNT
-    use(monkeypatch, tmp_path / "models", "damaged")
     for module in (drift_module, performance_module):
-        monkeypatch.setattr(module, "monitored_releases", lambda _: releases)
+        monkeypatch.setattr(
+            module, "champion", lambda _, name: Release(model_name=name, model_version=1)
+        )
         monkeypatch.setattr(module, "newest_observations", lambda *_: seen)
     embeddings = np.random.default_rng(0).normal(size=(COUNT, 1)).astype(np.float32)
     monkeypatch.setattr(drift_module, "embeddings_of", lambda *_: embeddings)
     # Pictures take a second.
     for module in (drift_module, performance_module):
         monkeypatch.setattr(module, "_drawn", lambda *_: {})
-    yield CatalogOfTwo()
-    load_settings.cache_clear()
+    return NotedCatalog()
 
 
 @pytest.fixture
@@ -71,46 +69,46 @@ def store() -> ObjectStore:
     return store
 
 
-def materialized(asset: dg.AssetsDefinition, catalog: CatalogOfTwo, store: ObjectStore) -> Any:
-    """Rows and metadata of an asset."""
+def materialized(name: str, model: str, catalog: NotedCatalog, store: ObjectStore) -> Any:
+    """Rows and metadata of an asset of a model."""
+    asset = asset_of(name, declaration(model))
     resources = {"catalog": catalog, "object_store": store, "tables": dg.mem_io_manager}
     run = dg.materialize([asset], resources=resources)
-    (event,) = run.asset_materializations_for_node(asset.key.path[-1])
-    return run.output_for_node(asset.key.path[-1]), event.metadata
+    (event,) = run.asset_materializations_for_node(asset.op.name)
+    return run.output_for_node(asset.op.name), event.metadata
 
 
-def test_drift_of_the_others_is_looked_for(catalog: CatalogOfTwo, store: ObjectStore) -> None:
-    rows, said = materialized(drift_module.data_drift, catalog, store)
+def test_drift_is_not_looked_for_and_that_is_said(
+    catalog: NotedCatalog, store: ObjectStore
+) -> None:
+    rows, said = materialized("data_drift", "damaged", catalog, store)
+    assert catalog.added == []
+    assert rows.empty
+    assert said["result"].value.startswith(SAID)
+
+
+def test_drift_of_another_model_is_looked_for(catalog: NotedCatalog, store: ObjectStore) -> None:
+    rows, _ = materialized("data_drift", "sound", catalog, store)
     assert [(type(row), row.model_name) for row in catalog.added] == [(DriftWindow, "sound")]
     assert set(rows["model_name"]) == {"sound"}
-    assert said["result"].value.startswith(SAID)
-    assert set(said["models"].value) == {"damaged", "sound"}
 
 
-def test_accuracy_is_measured_without_an_estimate(
-    catalog: CatalogOfTwo, store: ObjectStore
+@pytest.mark.parametrize(("model", "estimated"), [("damaged", None), ("sound", 1)])
+def test_accuracy_is_measured_also_without_an_estimate(
+    model: str, estimated: int | None, catalog: NotedCatalog, store: ObjectStore
 ) -> None:
-    _, said = materialized(performance_module.model_performance, catalog, store)
-    damaged, sound = catalog.added
-    assert isinstance(damaged, PerformanceWindow)
-    assert (damaged.model_name, damaged.accuracy, damaged.estimated_accuracy) == (
-        "damaged",
-        1,
-        None,
-    )
-    assert (sound.accuracy, sound.estimated_accuracy) == (1, 1)
-    (note,) = said["notes"].value
-    assert SAID in note
-    assert "Restore the object" in note
+    _, said = materialized("model_performance", model, catalog, store)
+    (row,) = catalog.added
+    assert isinstance(row, PerformanceWindow)
+    assert (row.model_name, row.accuracy, row.estimated_accuracy) == (model, 1, estimated)
+    notes = " ".join(said["notes"].value)
+    assert (SAID in notes) == ("Restore the object" in notes) == (model == "damaged")
 
 
-def test_a_release_without_predictions_hides_no_other(
-    catalog: CatalogOfTwo, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+def test_a_release_without_predictions_has_no_row(
+    catalog: NotedCatalog, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of(_session: object, release: Release, _count: int) -> list[Any]:
-        return [observation("a", "a")] * COUNT if release.model_name == "sound" else []
-
-    monkeypatch.setattr(performance_module, "newest_observations", of)
-    _, said = materialized(performance_module.model_performance, catalog, store)
-    assert [row.model_name for row in catalog.added] == ["sound"]
-    assert said["notes"].value == ["No prediction of version 1 of damaged yet."]
+    monkeypatch.setattr(performance_module, "newest_observations", lambda *_: [])
+    _, said = materialized("model_performance", "sound", catalog, store)
+    assert catalog.added == []
+    assert said["notes"].value == ["No prediction of version 1 of sound yet."]

@@ -11,6 +11,7 @@ import dagster as dg
 import httpx
 import pytest
 
+from tests.declared import declaration
 from visionops_assets.catalog.health import Handled, Measurement
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.errors import LogTruncatedError, ServerUnreachableError
@@ -24,7 +25,7 @@ from visionops_assets.monitoring.server_health import measure_servers
 from visionops_assets.resources.topic_reader import TopicReader
 from visionops_assets.settings import Settings
 from visionops_assets.stages.monitoring import alert_sensors
-from visionops_assets.stages.monitoring.alert_sensors import alert_calls
+from visionops_assets.stages.monitoring.alert_sensors import alert_calls_of
 from visionops_assets.stages.monitoring.health import (
     _metadata,
     as_table,
@@ -41,6 +42,7 @@ visionops_gateway_requests_total{{route="/healthz",status="200"}} {requests}
 visionops_gateway_request_seconds_bucket{{route="/v1/predict",le="0.1"}} {requests}
 visionops_gateway_request_seconds_bucket{{route="/v1/predict",le="+Inf"}} {requests}
 """
+MODELS = [declaration(name) for name in ("classifier", "signs")]
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -294,7 +296,7 @@ def alert(name: str, **labels: str) -> Alert:
 def called(monkeypatch: pytest.MonkeyPatch, *firing: Alert) -> dg.SensorResult:
     monkeypatch.setattr(alert_sensors, "firing_alerts", lambda _: firing)
     with dg.build_sensor_context(resources={"catalog": CatalogStub()}) as context:
-        result = alert_calls(context)
+        result = alert_calls_of(MODELS)(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -308,8 +310,17 @@ def test_an_alert_starts_the_job_that_it_calls_for(monkeypatch: pytest.MonkeyPat
         alert("D", calls_for="rm -rf"),
     )
     requests = result.run_requests or []
-    assert [request.job_name for request in requests] == ["monitor", "check_health"]
-    assert [request.tags["visionops/alert"] for request in requests] == ["A", "B"]
+    assert [request.job_name for request in requests] == [
+        "classifier__monitor",
+        "signs__monitor",
+        "check_health",
+    ]
+    assert [request.tags["visionops/alert"] for request in requests] == ["A", "A", "B"]
+
+
+def test_an_alert_about_a_model_calls_for_its_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = called(monkeypatch, alert("A", calls_for="monitor", model="signs"))
+    assert [request.job_name for request in result.run_requests or []] == ["signs__monitor"]
 
 
 def test_each_time_that_an_alert_fires_has_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,8 +329,9 @@ def test_each_time_that_an_alert_fires_has_one_key(monkeypatch: pytest.MonkeyPat
     later.starts_at += timedelta(hours=1)
     keys = []
     for firing in (first, again, later):
-        (request,) = called(monkeypatch, firing).run_requests or []
-        keys.append(request.run_key)
+        requests = called(monkeypatch, firing).run_requests or []
+        keys.append({request.run_key for request in requests})
+        assert len(keys[-1]) == len(MODELS)
     assert keys[0] == keys[1] != keys[2]
 
 

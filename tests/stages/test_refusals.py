@@ -7,19 +7,16 @@ import pandas as pd
 import pytest
 
 from tests.catalog.standings import standing, version
+from tests.defined import asset_of, check_of, step_of
 from tests.stages.memory_logs import CutCatalog
 from tests.stages.serving_exports import CANDIDATE
 from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.contracts import Candidate, GateState, GateVerdict
 from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN
-from visionops_assets.stages.datasets.assets import every_class_is_held_out, no_group_on_both_sides
 from visionops_assets.stages.evaluation import assets as evaluation
-from visionops_assets.stages.evaluation.assets import gate
-from visionops_assets.stages.serving.assets import model_release
-from visionops_assets.stages.serving.exported import exported_model, onnx_matches_pytorch
 
 GIVEN = [
-    dg.AssetSpec(name).with_io_manager_key("records")
+    dg.AssetSpec(["classifier", name]).with_io_manager_key("records")
     for name in ("trained_model", "model_evaluation")
 ]
 
@@ -46,12 +43,14 @@ class Untouched:
 
 def run_after(verdict: GateVerdict) -> dg.ExecuteInProcessResult:
     """Run what comes after the gate."""
+    after = [asset_of(name) for name in ("exported_model", "model_release")]
+    after = [*after, check_of("onnx_matches_pytorch")]
     resources: dict[str, Any] = {
         name: Untouched() for name in ("catalog", "object_store", "tracking", "triton")
     }
     return dg.materialize(
-        [*GIVEN, exported_model, model_release, onnx_matches_pytorch],
-        selection=[exported_model, model_release, onnx_matches_pytorch],
+        [*GIVEN, *after],
+        selection=after,
         resources=resources | {"records": Given(verdict)},
         raise_on_error=False,
     )
@@ -65,7 +64,7 @@ def test_after_a_verdict_that_does_not_pass_nothing_is_made_and_no_run_fails(
     assert result.success
     assert result.get_asset_materialization_events() == []
     happened = {(event.step_key, event.event_type_value) for event in result.all_events}
-    assert ("model_release", "STEP_SKIPPED") in happened
+    assert (step_of("model_release"), "STEP_SKIPPED") in happened
     assert not {kind for _, kind in happened} & {"STEP_FAILURE", "STEP_UP_FOR_RETRY"}
 
 
@@ -81,7 +80,7 @@ def test_the_check_says_what_the_gate_said_and_what_to_do(
     judged = version(3, state, groups_needed=4)
     now = standing(judged, champion=2)
     monkeypatch.setattr(evaluation, "model_standing", lambda *_: now)
-    result = cast("dg.AssetCheckResult", gate(judged.verdict, catalog=CutCatalog()))
+    result = cast("dg.AssetCheckResult", check_of("gate")(judged.verdict, catalog=CutCatalog()))
     assert result.passed == (state is GateState.PASSED)
     said = judged.verdict.reason
     assert result.description == (said if result.passed else f"{said} {next_step(judged, now)}")
@@ -91,7 +90,7 @@ def test_the_check_says_what_the_gate_said_and_what_to_do(
 def test_a_verdict_that_the_catalog_lost_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "model_standing", lambda *_: standing())
     lost = version(3, GateState.REFUSED).verdict
-    result = cast("dg.AssetCheckResult", gate(lost, catalog=CutCatalog()))
+    result = cast("dg.AssetCheckResult", check_of("gate")(lost, catalog=CutCatalog()))
     assert result.description == f"{lost.reason} Its verdict is not in the catalog."
 
 
@@ -104,7 +103,7 @@ def test_a_verdict_that_the_catalog_lost_is_told_of(monkeypatch: pytest.MonkeyPa
 )
 def test_a_leak_is_told_in_words(sides: tuple[str, str], said: str) -> None:
     members = pd.DataFrame([("g", side) for side in sides], columns=["group_id", "split"])
-    result = cast("dg.AssetCheckResult", no_group_on_both_sides(members))
+    result = cast("dg.AssetCheckResult", check_of("no_group_on_both_sides")(members))
     assert result.passed == (sides[0] == sides[1])
     assert str(result.description).startswith(said)
 
@@ -117,7 +116,7 @@ def test_too_few_labels_are_told_by_class(held: int, passes: bool) -> None:
         + [("cat", HOLDOUT)] * held,
         columns=["label", "split"],
     )
-    result = cast("dg.AssetCheckResult", every_class_is_held_out(members))
+    result = cast("dg.AssetCheckResult", check_of("every_class_is_held_out")(members))
     assert result.passed == passes
     assert (f"counted: cat ({held})." in str(result.description)) == (not passes)
     assert "dog (" not in str(result.description)

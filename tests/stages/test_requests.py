@@ -6,10 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from visionops_assets.definitions import definitions
+from tests.defined import asset_of, step_of
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.stages.requests import REQUEST_OF, EngineRequest, ReleaseRequest, check_run
-from visionops_assets.stages.training.assets import trained_model
 
 BAD: Mapping[str, dict[str, Any]] = {
     "trained_model": {"steps": -3},
@@ -25,14 +24,14 @@ def test_every_request_is_refused_in_one_sentence_by_its_step_and_by_the_first_o
 ) -> None:
     ((field, value),) = BAD[step].items()
     said = rf"^{field} is {value}, and must be [^\n]+\.$"
-    compute: Any = definitions.resolve_assets_def(step).op.compute_fn
+    compute: Any = asset_of(step).op.compute_fn
     with pytest.raises(dg.Failure) as failed:
         # Nothing else is touched before.
         list(called(compute.decorated_fn, REQUEST_OF[step](**BAD[step])))
     assert failed.value.metadata["code"].value == InvalidRequestError.code
     assert failed.value.description is not None
     with pytest.raises(InvalidRequestError, match=said) as refused:
-        check_run({"ops": {step: {"config": BAD[step]}}})
+        check_run({"ops": {step_of(step): {"config": BAD[step]}}})
     assert failed.value.description == str(refused.value)
 
 
@@ -60,9 +59,9 @@ def test_bounds_belong_to_the_range(request_: Any, percent: float) -> None:
     [
         {},
         {"ops": None},
-        {"ops": {"trained_model": None, "labels": {"config": {"steps": -3}}}},
-        {"ops": {"trained_model": {"config": {"steps": {"env": "STEPS"}}}}},
-        {"ops": {"trained_model": {"config": {"steps": 3}}, "model_release": {}}},
+        {"ops": {"a__trained_model": None, "a__labels": {"config": {"steps": -3}}}},
+        {"ops": {"a__trained_model": {"config": {"steps": {"env": "STEPS"}}}}},
+        {"ops": {"a__trained_model": {"config": {"steps": 3}}, "a__model_release": {}}},
     ],
     ids=str,
 )
@@ -71,19 +70,19 @@ def test_a_run_without_a_wrong_value_is_not_refused(run_config: dict[str, Any]) 
 
 
 def test_the_first_step_refuses_what_the_last_one_could_not_do() -> None:
-    run_config = {"ops": {"model_release": {"config": {"canary_percent": 200}}}}
+    run_config = {"ops": {step_of("model_release"): {"config": {"canary_percent": 200}}}}
     result = dg.materialize(
-        [trained_model, NEXT],
+        [asset_of("trained_model"), NEXT],
         run_config=run_config,
         resources=dict.fromkeys(("catalog", "object_store", "tracking"), object())
         | {"records": dg.mem_io_manager},
         raise_on_error=False,
     )
     (failure,) = (event for event in result.all_events if event.is_step_failure)
-    assert failure.step_key == "trained_model"
+    assert failure.step_key == step_of("trained_model")
     assert "canary_percent is 200, and must be from 0 to 100." in str(failure.event_specific_data)
 
 
-@dg.asset(name="model_release", deps=["trained_model"])
+@dg.asset(key=["classifier", "model_release"], deps=[dg.AssetKey(["classifier", "trained_model"])])
 def NEXT(config: ReleaseRequest) -> None:  # noqa: N802 - stands in for the last step
     raise AssertionError("It ran.")

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from tests.defined import sensor_of
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
@@ -46,7 +47,7 @@ def tick(
     release = champion and SimpleNamespace(model_version=champion)
     monkeypatch.setattr(alias, "champion", lambda *_: release)
     resources = {"catalog": FakeCatalog(), "tracking": tracking}
-    result = alias.champion_alias(dg.build_sensor_context(resources=resources))
+    result = sensor_of("champion_alias")(dg.build_sensor_context(resources=resources))
     assert isinstance(result, dg.SensorResult)
     assert isinstance(result.skip_reason, dg.SkipReason)
     said = [str(event.description) for event in result.asset_events]

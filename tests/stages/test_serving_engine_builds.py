@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from tests.declared import declaration
+from tests.defined import asset_of, sensor_of, step_of
 from tests.engine_records import KEY, message_of, record_of_plan
 from tests.kubernetes_api import Cluster, kubernetes_api
 from visionops_assets.catalog.connection import Catalog
@@ -23,7 +24,6 @@ from visionops_assets.stages.serving import (
     engine_builds,
     engine_requests,
 )
-from visionops_assets.stages.serving.built_engines import engine
 from visionops_assets.stages.serving.engine_builds import (
     build_all,
     is_missing,
@@ -32,7 +32,7 @@ from visionops_assets.stages.serving.engine_builds import (
     recipe_of,
     result_of,
 )
-from visionops_assets.stages.serving.engine_requests import build_engines, missing_engines
+from visionops_assets.stages.serving.engine_requests import build_engines_of
 
 MODEL = declaration()
 SETTINGS = Settings(engine_gpus="NVIDIA-L4, NVIDIA-A10G,NVIDIA-L4", k8s_trainer_image="trainer:1")
@@ -171,8 +171,8 @@ def test_of_a_long_message_the_end_is_kept() -> None:
 
 def test_no_gpu_is_a_sentence_and_costs_nothing(known: Known) -> None:
     resources = {"catalog": FakeCatalog(), "kubernetes_jobs": KubernetesJobs()}
-    result = dg.materialize([engine], resources=resources)
-    (made,) = result.asset_materializations_for_node("engine")
+    result = dg.materialize([asset_of("engine")], resources=resources)
+    (made,) = result.asset_materializations_for_node(step_of("engine"))
     assert "No kind of GPU is declared" in str(made.metadata["outcome"].value)
     assert known.rows == {}
 
@@ -180,17 +180,17 @@ def test_no_gpu_is_a_sentence_and_costs_nothing(known: Known) -> None:
 def test_it_waits_for_a_first_release(known: Known, two_gpus: None) -> None:
     known.champion = None
     resources = {"catalog": FakeCatalog(), "kubernetes_jobs": KubernetesJobs()}
-    (made,) = dg.materialize([engine], resources=resources).asset_materializations_for_node(
-        "engine"
-    )
+    (made,) = dg.materialize(
+        [asset_of("engine")], resources=resources
+    ).asset_materializations_for_node(step_of("engine"))
     assert "was released yet" in str(made.metadata["outcome"].value)
 
 
 def materialized(jobs: KubernetesJobs, **config: Any) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [engine],
+        [asset_of("engine")],
         resources={"catalog": FakeCatalog(), "kubernetes_jobs": jobs},
-        run_config={"ops": {"engine": {"config": config}}},
+        run_config={"ops": {step_of("engine"): {"config": config}}},
         raise_on_error=False,
     )
 
@@ -200,13 +200,13 @@ def test_a_job_per_kind_of_gpu_is_started_and_its_result_noted(
 ) -> None:
     cluster, jobs = api
     cluster.node = lambda job: cluster.end(job, "Complete", GOOD)
-    (made,) = materialized(jobs).asset_materializations_for_node("engine")
+    (made,) = materialized(jobs).asset_materializations_for_node(step_of("engine"))
     assert {gpu: (r.state, r.key) for gpu, r in known.rows.items()} == {
         "NVIDIA-L4": ("ready", KEY),
         "NVIDIA-A10G": ("ready", KEY),
     }
     assert made.metadata["outcome"].value == "Built for NVIDIA-L4, NVIDIA-A10G."
-    (again,) = materialized(jobs).asset_materializations_for_node("engine")
+    (again,) = materialized(jobs).asset_materializations_for_node(step_of("engine"))
     assert again.metadata["outcome"].value == "Nothing was missing."
     assert len(cluster.jobs) == 2
 
@@ -225,7 +225,7 @@ def test_one_kind_that_fails_keeps_nothing_from_the_others_and_says_why(
     cluster.node = node
     result = materialized(jobs)
     assert not result.success
-    failure = result.failure_data_for_node("engine")
+    failure = result.failure_data_for_node(step_of("engine"))
     assert failure is not None
     assert "no engine for NVIDIA-A10G, and ONNX serves there" in str(failure.error)
     assert "longer than specified deadline" in str(failure.error)
@@ -287,7 +287,7 @@ def test_progress_is_said_when_it_changes_and_kubernetes_may_be_away_meanwhile(
 
 def tick(instance: dg.DagsterInstance) -> dg.SensorResult | str:
     context = dg.build_sensor_context(instance=instance, resources={"catalog": FakeCatalog()})
-    result = missing_engines(context)
+    result = sensor_of("missing_engines")(context)
     if isinstance(result, dg.SkipReason):
         return str(result.skip_message)
     assert isinstance(result, dg.SensorResult)
@@ -301,7 +301,8 @@ def test_the_sensor_asks_for_what_champion_and_candidate_lack(known: Known, two_
         assert isinstance(asked, dg.SensorResult)
         requests = asked.run_requests or []
         versions = [
-            request.run_config["ops"]["engine"]["config"]["model_version"] for request in requests
+            request.run_config["ops"][step_of("engine")]["config"]["model_version"]
+            for request in requests
         ]
         assert versions == [3, 4]
         assert len({request.run_key for request in requests}) == 2
@@ -322,4 +323,4 @@ def test_the_sensor_says_why_it_asks_for_nothing(
 
 def test_engines_are_built_in_the_pod_of_the_run() -> None:
     """That of a step may not start Jobs."""
-    assert build_engines.executor_def is dg.in_process_executor
+    assert build_engines_of(MODEL).executor_def is dg.in_process_executor

@@ -5,15 +5,14 @@ import dagster as dg
 import pytest
 
 from tests.declared import use
+from tests.defined import check_of
 from tests.stages.serving_exports import CANDIDATE, CARD, NAME, Workshop
 from visionops_assets.contracts import Artifact, ExportedModel
 from visionops_assets.errors import ReleaseError, UntrustedArtifactError
 from visionops_assets.releasing.exports import read_export, serving_report
 from visionops_assets.releasing.manifest import write_folder
 from visionops_assets.settings import load_settings
-from visionops_assets.stages import serving
 from visionops_assets.stages.serving.export import export_candidate
-from visionops_assets.stages.serving.exported import onnx_matches_pytorch
 
 FILES = {"model.onnx", "model.int8.onnx", "model.json"}
 
@@ -41,7 +40,7 @@ def ruined(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
 
 
 def checked(exported: ExportedModel) -> dg.AssetCheckResult:
-    result = onnx_matches_pytorch(exported)
+    result = check_of("onnx_matches_pytorch")(exported)
     assert isinstance(result, dg.AssetCheckResult)
     return result
 
@@ -147,6 +146,5 @@ def test_a_record_of_an_earlier_version_is_read_but_not_served(exported: Exporte
 
 
 def test_the_comparison_stops_a_release() -> None:
-    (spec,) = onnx_matches_pytorch.check_specs
+    (spec,) = check_of("onnx_matches_pytorch").check_specs
     assert spec.blocking
-    assert onnx_matches_pytorch in (serving.definitions.asset_checks or [])

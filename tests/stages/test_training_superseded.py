@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from tests.defined import asset_of, step_of
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.resources.object_store import ObjectStore
@@ -41,11 +42,11 @@ def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(request, "find_snapshot", lambda _, name: snapshots[name])
     asked: list[str] = []
 
-    def train(context: Any, config: Any, snapshot: Any, *given: Any) -> Any:
+    def train(_training: Any, snapshot: Any, *given: Any) -> Any:
         asked.append(snapshot.snapshot_id)
         raise VisionOpsError("Enough is seen.")
 
-    monkeypatch.setattr(assets, "_train", train)
+    monkeypatch.setattr(assets._Training, "_train", train)
     return asked
 
 
@@ -70,9 +71,9 @@ def run(
 
     def with_config(config: dict[str, Any]) -> dg.ExecuteInProcessResult:
         return dg.materialize(
-            [assets.trained_model],
+            [asset_of("trained_model")],
             instance=instance,
-            run_config={"ops": {"trained_model": {"config": config}}},
+            run_config={"ops": {step_of("trained_model"): {"config": config}}},
             resources=resources,
             raise_on_error=False,
         )
@@ -82,7 +83,9 @@ def run(
 
 
 def asked_by_sensor(snapshot_id: str) -> dict[str, Any]:
-    config: dict[str, Any] = run_config_of(snapshot_id)["ops"]["trained_model"]["config"]
+    config: dict[str, Any] = run_config_of("classifier", snapshot_id)["ops"][
+        step_of("trained_model")
+    ]["config"]
     return config
 
 
@@ -92,14 +95,14 @@ def test_it_ends_green_and_says_so(
     ended = run(asked_by_sensor("ds-old"))
     assert ended.success
     assert trained_on == []
-    assert ended.asset_materializations_for_node("trained_model") == []
+    assert ended.asset_materializations_for_node(step_of("trained_model")) == []
     kept = instance.get_run_by_id(ended.run_id)
     assert kept is not None
     assert kept.tags["visionops/superseded_by"] == "ds-new"
     (said,) = [event for event in ended.all_events if event.is_asset_observation]
     told = said.asset_observation_data.asset_observation.description or ""
     assert "Nothing is trained on ds-old" in told
-    assert "visionops train --snapshot ds-old" in told
+    assert "visionops train classifier --snapshot ds-old" in told
 
 
 def test_the_newest_snapshot_is_trained_on(run: Run, trained_on: list[str]) -> None:

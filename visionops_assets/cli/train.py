@@ -10,7 +10,8 @@ from rich.console import Console
 from visionops_assets.cli.root import CHECK_SAYS_NO, INTERRUPTED
 from visionops_assets.cli.screen import AsJson, print_fact
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
-from visionops_assets.models import default_model
+from visionops_assets.models import default_model, find_model
+from visionops_assets.models.naming import asset_of, dagster_name
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _side_console = Console(stderr=True, highlight=False)
 
 
 def train(
+    name: Annotated[
+        str | None, typer.Argument(help="Model to train.", show_default="the default one")
+    ] = None,
     snapshot: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Snapshot to train on.", show_default="the newest"),
@@ -50,12 +54,13 @@ def train(
     from visionops_assets.client.dagster import DagsterClient
     from visionops_assets.stages.training.sensors import SNAPSHOT_TAG
 
-    config = _checked(snapshot, steps, learning_rate, network)
-    run_config = {"ops": {"trained_model": {"config": config}}}
+    model = default_model() if name is None else find_model(name)
+    config = _checked(model.name, snapshot, steps, learning_rate, network)
+    run_config = {"ops": {dagster_name(model.name, "trained_model"): {"config": config}}}
     # The tag of the snapshot tells the sensor that it need not ask for a training itself.
     tags = {"visionops/started_by": "visionops train", SNAPSHOT_TAG: config["snapshot_id"]}
     with closing(DagsterClient(load_settings().dagster_url)) as dagster:
-        run_id = dagster.launch(JOB, run_config, tags)
+        run_id = dagster.launch(dagster_name(model.name, JOB), run_config, tags)
         fact = {
             "run_id": run_id,
             "run_url": dagster.run_url(run_id),
@@ -75,7 +80,11 @@ def train(
 
 
 def _checked(
-    snapshot: str | None, steps: int | None, learning_rate: float | None, network: str | None
+    model_name: str,
+    snapshot: str | None,
+    steps: int | None,
+    learning_rate: float | None,
+    network: str | None,
 ) -> dict[str, Any]:
     """Check the whole request before anything runs; return the configuration of the asset."""
     from visionops_assets.catalog.connection import Catalog
@@ -89,7 +98,7 @@ def _checked(
     )
     request.check()
     with Catalog().begin() as session:
-        found = wanted_snapshot(session, default_model().name, snapshot).snapshot_id
+        found = wanted_snapshot(session, model_name, snapshot).snapshot_id
     given = request.model_dump() | {"snapshot_id": found}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -102,7 +111,7 @@ def _followed(dagster: "DagsterClient", run_id: str) -> "RunState":
             state = dagster.run_state(run_id)
             for step, status in state.steps.items():
                 if told.get(step) != status:
-                    _side_console.print(f"  {step}: {status.lower().replace('_', ' ')}")
+                    _side_console.print(f"  {asset_of(step)}: {status.lower().replace('_', ' ')}")
             told = state.steps
             if state.has_ended:
                 return state
@@ -134,6 +143,6 @@ def _tell(fact: dict[str, Any], as_json: bool) -> bool:
         "serves": serves,
     }
     so = "It serves now." if serves else "It does not serve."
-    next_ = f"More: visionops models show --version {version}"
+    next_ = f"More: visionops models show {verdict.model_name} --version {version}"
     print_fact(fact | judged, as_json, f"Version {version}: {verdict.reason} {so}", next_)
     return verdict.passed

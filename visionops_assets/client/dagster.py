@@ -146,7 +146,7 @@ class DagsterClient:
 
         Partitions that were dropped are added again.
         """
-        known = self.query(PARTITIONS, {"path": [asset]})["assetNodeOrError"]
+        known = self.query(PARTITIONS, {"path": asset.split("/")})["assetNodeOrError"]
         if known["__typename"] != "AssetNode":
             raise VisionOpsError(f"Dagster knows no asset {asset}.")
         target = {"repository": REPOSITORY, "location": LOCATION}
@@ -157,7 +157,7 @@ class DagsterClient:
             if added["__typename"] not in {"AddDynamicPartitionSuccess", _ALREADY_THERE}:
                 raise VisionOpsError(f"Dagster did not add {key}: {_complaint(added)}")
         params = {
-            "assetSelection": [{"path": [asset]}],
+            "assetSelection": [{"path": asset.split("/")}],
             "partitionNames": list(keys),
             "title": title,
             "tags": [{"key": key, "value": value} for key, value in tags.items()],

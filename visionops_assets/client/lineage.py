@@ -18,7 +18,10 @@ query Told($path: [String!]!) {
 
 
 class Lineage:
-    """The materializations of assets, on one Dagster webserver; errors are those of its client."""
+    """The materializations of assets, on one Dagster webserver; errors are those of its client.
+
+    Assets are named as Dagster shows them: `classifier/model_release`.
+    """
 
     def __init__(self, dagster: DagsterClient) -> None:
         self._dagster = dagster
@@ -29,7 +32,7 @@ class Lineage:
 
     def numbers(self, asset: str, label: str) -> set[int]:
         """Return the whole numbers that the asset's materializations have as this metadata."""
-        found = self._dagster.query(TOLD, {"path": [asset]})["assetOrError"]
+        found = self._dagster.query(TOLD, {"path": asset.split("/")})["assetOrError"]
         entries = [
             entry
             for materialization in found.get("assetMaterializations", [])

@@ -135,11 +135,14 @@ class PublicApi:
         self._call("POST", url, json={"label": label})
 
     def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
-        """Return the newest materialization of each asset that has one."""
-        keys = [{"path": [name]} for name in assets]
+        """Return the newest materialization of each asset that has one, by the asset's name.
+
+        Assets are named as Dagster shows them: `classifier/labels`.
+        """
+        keys = [{"path": name.split("/")} for name in assets]
         data = self._dagster.query(MATERIALIZATIONS, {"keys": keys})
         return {
-            node["assetKey"]["path"][-1]: _materialization(node["assetMaterializations"][0])
+            "/".join(node["assetKey"]["path"]): _materialization(node["assetMaterializations"][0])
             for node in data["assetNodes"]
             if node["assetMaterializations"]
         }

@@ -26,6 +26,7 @@ from visionops_assets.demo.media import DemoFile
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.models import default_model
+from visionops_assets.models.naming import dagster_name
 from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
 
 ACCURACY_OVER = 100
@@ -151,8 +152,9 @@ class DriftDemo:
         with self._stages.stage("bad model") as done:
             self._stages.screen.detail("trained by a useless recipe")
             before = self._champion()
-            recipe = {"ops": {"trained_model": {"config": USELESS_RECIPE}}}
-            self._stages.api.launch("train_and_release", recipe)
+            step = dagster_name(self._model, "trained_model")
+            recipe = {"ops": {step: {"config": USELESS_RECIPE}}}
+            self._stages.api.launch(dagster_name(self._model, "train_and_release"), recipe)
             version = self.figures.new_version + 1
             verdict = self._stages.until("bad model", lambda: self._verdict(version))
             if verdict.passed or self._champion().release_id != before.release_id:

@@ -33,6 +33,7 @@ from visionops_assets.demo.screen import (
 from visionops_assets.demo.stages import Stages
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.models import default_model
+from visionops_assets.models.naming import asset_name
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, mlflow_page
@@ -150,7 +151,7 @@ class Demo:
         Raises:
             VisionOpsError: a step failed or took too long; the message says where to look.
         """
-        before = self._api.materializations(["model_release"]).get("model_release")
+        before = self._newest("model_release")
         uploaded, self._held_back = digits()
         self._upload([*uploaded, *videos()])
         self._wait_for_frames()
@@ -206,13 +207,19 @@ class Demo:
             raise VisionOpsError(f"{verdict.reason} `visionops models show` says what to do.")
 
     def _newer(self, asset: str, than_s: float) -> Materialization | None:
-        found = self._api.materializations([asset]).get(asset)
+        found = self._newest(asset)
         return found if found and found.timestamp_s > than_s else None
 
+    def _newest(self, asset: str) -> Materialization | None:
+        name = asset_name(default_model().name, asset)
+        return self._api.materializations([name]).get(name)
+
     def _read_model_figures(self) -> None:
-        found = self._api.materializations(["dataset_snapshot", "model_release"])
-        self.figures.train_images = found["dataset_snapshot"].metadata["train_frames"]
-        self.figures.model_version = found["model_release"].metadata["model_version"]
+        snapshot, release = map(self._newest, ("dataset_snapshot", "model_release"))
+        if snapshot is None or release is None:
+            raise VisionOpsError("Dagster knows of no snapshot, or of no release.")
+        self.figures.train_images = snapshot.metadata["train_frames"]
+        self.figures.model_version = release.metadata["model_version"]
 
     def _predict(self) -> None:
         with self._stages.stage("predict") as done:

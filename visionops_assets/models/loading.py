@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from visionops_assets.contracts.models import FIRST_TASK
 from visionops_assets.errors import NotFoundError, SettingsError
 from visionops_assets.models.declaration import ModelDeclaration
+from visionops_assets.models.naming import identifier_of
 from visionops_assets.settings import load_settings
 
 DECLARATION_FILE = "defs.yaml"
@@ -37,6 +38,12 @@ def read_models(folder: Path) -> tuple[ModelDeclaration, ...]:
     names = [model.name for model in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"{folder} declares {', '.join(twice)} twice.")
+    alike = [name for name in names if [*map(identifier_of, names)].count(identifier_of(name)) > 1]
+    if alike:
+        raise SettingsError(
+            f"{folder} declares {' and '.join(alike)}. Dagster does not tell `-` from `_`: name "
+            "one of them otherwise."
+        )
     if len(models) == 1:
         return tuple(models)
     marked = [model.name for model in models if model.default]

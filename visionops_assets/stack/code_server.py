@@ -15,6 +15,9 @@ from dagster._cli.api import grpc_command
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc import server
 
+from visionops_assets.models import default_model
+from visionops_assets.stack.earlier_names import carry_over
+
 # This module is imported again by each run, as that of its parent; the storages once they are used.
 PRELOADED = (
     "visionops_assets.stack.code_server",
@@ -60,6 +63,7 @@ def main() -> None:
     forkserver.ensure_running()
     with dg.DagsterInstance.get() as instance:
         fail_lost_runs(instance)
+        carry_over(instance, default_model().name)
     server.DagsterApiServer = ForkingCodeServer  # type: ignore[misc]
     grpc_command()
 

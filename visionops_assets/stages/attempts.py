@@ -4,8 +4,9 @@ Dagster never repeats a run key, not even of a run that failed. So each attempt 
 own, and the tags of the runs say how many there were. Runs whose worker died are retried by
 Dagster itself (`run_retries` in dagster.yaml), under the same tags.
 
-Learning takes one slot of the queue at most, and so does watching. There are more than two
-(`max_concurrent_runs`), so that media always have one.
+The slots of the queue are shared out among cutting, training, watching and media, so that none of
+them waits for another. Of a model, one run cuts or trains at a time, and no two are asked for; so
+models take turns, in the order in which they asked.
 """
 
 from collections.abc import Mapping
@@ -15,23 +16,47 @@ from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 EXCLUSIVE_TAG = "visionops/exclusive"
 """Runs with an equal value of this tag wait for each other (`concurrency` in dagster.yaml)."""
+SHARE_TAG = "visionops/share"
+"""Names the work of a run: dagster.yaml says how many runs of each may go on at a time."""
 PRIORITY_TAG = "dagster/priority"
 """Waiting runs with the greatest value start first; 0 is the default."""
 BUILD_DATASET = "build_dataset"
 TRAIN_AND_RELEASE = "train_and_release"
-# A snapshot comes before a training that waits: it may be of an older one, and end at its start.
-CUTTING = {EXCLUSIVE_TAG: "learning", PRIORITY_TAG: "2"}
 TRAINING_MAX_RUNTIME_S = 7 * 86_400
 """Of a run that trains: it ends by its budget. What hangs beyond a week gives its place back."""
-TRAINING = {
-    EXCLUSIVE_TAG: "learning",
+WATCHING_MAX_RUNTIME_S = 1800
+"""Of a run that measures, which takes seconds: one that hangs must not keep others waiting."""
+
+
+def cutting(model_name: str) -> dict[str, str]:
+    """Return the tags of the job that cuts a model's snapshots.
+
+    Like the tags of the job that trains on them: they run once at a time per model, since a
+    candidate is compared with one champion, and ahead of media, that may come for hours while the
+    model is wrong. A snapshot comes before a training that waits: that may be of an older one, and
+    end at its start.
+    """
+    return {EXCLUSIVE_TAG: f"learning {model_name}", SHARE_TAG: "cutting", PRIORITY_TAG: "2"}
+
+
+def training(model_name: str) -> dict[str, str]:
+    """Return the tags of the job that trains and releases a model."""
+    return {
+        EXCLUSIVE_TAG: f"learning {model_name}",
+        SHARE_TAG: "training",
+        PRIORITY_TAG: "1",
+        MAX_RUNTIME_SECONDS_TAG: str(TRAINING_MAX_RUNTIME_S),
+    }
+
+
+WATCHING = {
+    EXCLUSIVE_TAG: "watching",
     PRIORITY_TAG: "1",
-    MAX_RUNTIME_SECONDS_TAG: str(TRAINING_MAX_RUNTIME_S),
+    MAX_RUNTIME_SECONDS_TAG: str(WATCHING_MAX_RUNTIME_S),
 }
-"""Tags of the jobs that a repair is made by. They run once at a time, since a candidate is compared
-with one champion, and ahead of media, that may come for hours while the model is wrong."""
-WATCHING = {EXCLUSIVE_TAG: "watching", PRIORITY_TAG: "1"}
-"""Tags of the jobs that measure: media that wait must not hide that the model is wrong."""
+"""Tags of the jobs that measure: media that wait must not hide that a model is wrong. They run one
+at a time, since those of all models take predictions from one queue."""
+MEDIA = {SHARE_TAG: "media"}
 SUPERSEDED_TAG = "visionops/superseded_by"
 """On a run that did nothing since its snapshot was no longer the newest: the id of that one."""
 _ENDED = (

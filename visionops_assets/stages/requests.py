@@ -12,6 +12,7 @@ import dagster as dg
 
 from visionops_assets.contracts import Network
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.models.naming import asset_of
 
 NETWORKS: tuple[str, ...] = get_args(Network)
 MAX_STEPS = 1_000_000
@@ -103,7 +104,7 @@ REQUEST_OF: Mapping[str, type[Request]] = {
     "model_release": ReleaseRequest,
     "engine": EngineRequest,
 }
-"""The request of each asset that takes one."""
+"""The request of each asset that takes one, by its name without the model."""
 
 
 def check_run(run_config: Mapping[str, Any]) -> None:
@@ -114,8 +115,10 @@ def check_run(run_config: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequestError: a value is out of its range.
     """
-    steps = run_config.get("ops") or {}
-    for name, request in REQUEST_OF.items():
-        given = (steps.get(name) or {}).get("config") or {}
+    for step, given_to_step in (run_config.get("ops") or {}).items():
+        request = REQUEST_OF.get(asset_of(step))
+        given = (given_to_step or {}).get("config") or {}
+        if request is None:
+            continue
         values = {field: value for field, value in given.items() if not isinstance(value, Mapping)}
         request(**values).check()

@@ -11,7 +11,9 @@ import dagster as dg
 
 from visionops_assets.catalog.schema import Label
 from visionops_assets.contracts import DeadLetter, MediaEvent, Prediction
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import fields_of, rows_of, shown
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import OWNERS
 
 MEDIA_EVENTS = fields_of(
@@ -81,7 +83,7 @@ def _external(
     group: str,
     kinds: set[str],
     description: str,
-    deps: Sequence[str] = (),
+    deps: Sequence[str | dg.AssetKey] = (),
     schema: dg.TableSchema | None = None,
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
@@ -138,25 +140,29 @@ _DATA = [
     ),
 ]
 
-_SERVING = [
-    _external(
-        "triton",
-        "serving",
-        {"triton"},
-        "Triton servers. They serve the champion, by its engines where they match, and record each "
-        "answer in `predictions_topic`.",
-        # No arrow from `engine` to `model_release`: a release waits for no engine.
-        ["model_release", "engine"],
-    ),
-    _external(
-        "applications",
-        "serving",
-        {"grpc", "http"},
-        "Applications that send images and get answers. The loop goes on at `predictions_topic`. "
-        "No arrow shows that: a graph may not go in a circle.",
-        ["triton"],
-    ),
-]
+
+def _serving(models: Sequence[ModelDeclaration]) -> list[dg.AssetSpec]:
+    # No arrow from an `engine` to its `model_release`: a release waits for no engine.
+    served = [key_of(model, asset) for model in models for asset in ("model_release", "engine")]
+    return [
+        _external(
+            "triton",
+            "serving",
+            {"triton"},
+            "Triton servers. They serve the champion of each model, by its engines where they "
+            "match, and record each answer in `predictions_topic`.",
+            served,
+        ),
+        _external(
+            "applications",
+            "serving",
+            {"grpc", "http"},
+            "Applications that send images and get answers. The loop goes on at "
+            "`predictions_topic`. No arrow shows that: a graph may not go in a circle.",
+            ["triton"],
+        ),
+    ]
+
 
 _MONITORING = [
     _external(
@@ -175,4 +181,7 @@ _MONITORING = [
     ),
 ]
 
-definitions = dg.Definitions(assets=[*_MEDIA, *_DATA, *_SERVING, *_MONITORING])
+
+def shared(models: Sequence[ModelDeclaration]) -> dg.Definitions:
+    """Return the external assets around some models."""
+    return dg.Definitions(assets=[*_MEDIA, *_DATA, *_serving(models), *_MONITORING])

@@ -9,6 +9,7 @@ import sys
 
 from visionops_assets.catalog import migrate
 from visionops_assets.errors import VisionOpsError
+from visionops_assets.models import default_model
 from visionops_assets.settings import load_settings
 
 
@@ -30,12 +31,15 @@ def _prepare_mlflow(url: str) -> None:
 
 
 def _prepare_dagster() -> None:
-    """Do what `dagster instance migrate` does."""
+    """Do what `dagster instance migrate` does, and carry over what had other names."""
     from dagster import DagsterInstance  # noqa: PLC0415
+
+    from visionops_assets.stack.earlier_names import carry_over  # noqa: PLC0415
 
     # Its tables are made when it is first connected to.
     with DagsterInstance.get() as instance:
         instance.upgrade(print)
+        carry_over(instance, default_model().name)
 
 
 if __name__ == "__main__":

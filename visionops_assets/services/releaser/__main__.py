@@ -11,7 +11,7 @@ from threading import Event
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.client.dagster import DagsterClient
 from visionops_assets.client.lineage import Lineage
-from visionops_assets.models import ModelDeclaration, default_model, load_models
+from visionops_assets.models import ModelDeclaration, load_models
 from visionops_assets.releasing.controller import Controller
 from visionops_assets.releasing.convergence import converge
 from visionops_assets.releasing.decided import roll_back_as_decided
@@ -31,19 +31,19 @@ _log = logging.getLogger("visionops_assets.services.releaser")
 
 
 def duties_of(controller: Controller, lineage: Lineage) -> list[Duty]:
-    """Return what a releaser does: for each declared model by itself, and for Dagster."""
-    teller = Teller(controller.catalog, lineage, default_model().name)
-    duties = [duty for model in load_models() for duty in _duties_for(model, controller)]
-    return [*duties, Duty("lineage", teller.tell, PAUSE_S, may_hang=True)]
+    """Return what a releaser does, for each declared model by itself."""
+    return [duty for model in load_models() for duty in _duties_for(model, controller, lineage)]
 
 
-def _duties_for(model: ModelDeclaration, controller: Controller) -> list[Duty]:
+def _duties_for(model: ModelDeclaration, controller: Controller, lineage: Lineage) -> list[Duty]:
     name, rule = model.name, RolloutRule.of(model.serving.rollouts)
     rollouts = Rollouts(controller)
+    teller = Teller(controller.catalog, lineage, name)
     return [
         Duty(f"rollback of {name}", lambda: roll_back_as_decided(controller, name), PAUSE_S),
         Duty(f"rollout of {name}", lambda: rollouts.apply_rule(name, rule), PAUSE_S),
         Duty(f"convergence of {name}", lambda: converge(controller, name), PAUSE_S),
+        Duty(f"lineage of {name}", teller.tell, PAUSE_S, may_hang=True),
     ]
 
 

@@ -6,6 +6,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import event_of, releases_without_run, try_lock_lineage
 from visionops_assets.catalog.schema import Release, ReleaseEvent
 from visionops_assets.client.lineage import Lineage
+from visionops_assets.models.naming import asset_name
 
 ASSET = "model_release"
 ID = "release_id"
@@ -23,6 +24,7 @@ class Teller:
         self._catalog = catalog
         self._lineage = lineage
         self._model_name = model_name
+        self._asset = asset_name(model_name, ASSET)
         self._told_id = 0
         """Up to which release this process has asked or told Dagster."""
 
@@ -39,10 +41,12 @@ class Teller:
                 return "Dagster knows of every release."
             if not try_lock_lineage(session, self._model_name):
                 return "Another releaser tells Dagster."
-            known = self._lineage.numbers(ASSET, ID)
+            known = self._lineage.numbers(self._asset, ID)
             for release in releases:
                 if release.release_id not in known:
-                    self._lineage.report(ASSET, metadata_of(release, event_of(session, release)))
+                    self._lineage.report(
+                        self._asset, metadata_of(release, event_of(session, release))
+                    )
                 self._told_id = release.release_id
         return f"Dagster knows of every release, up to {self._told_id}."
 

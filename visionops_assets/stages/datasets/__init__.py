@@ -2,16 +2,17 @@
 
 import dagster as dg
 
-from visionops_assets.stages.datasets.assets import (
-    dataset_snapshot,
-    every_class_is_held_out,
-    no_group_on_both_sides,
-)
-from visionops_assets.stages.datasets.sensors import build_dataset, new_labels
+from visionops_assets.models import ModelDeclaration
+from visionops_assets.stages.datasets.assets import checks_of, snapshot_of
+from visionops_assets.stages.datasets.sensors import build_dataset_of, new_labels_of
 
-definitions = dg.Definitions(
-    assets=[dataset_snapshot],
-    asset_checks=[no_group_on_both_sides, every_class_is_held_out],
-    jobs=[build_dataset],
-    sensors=[new_labels],
-)
+
+def stage(model: ModelDeclaration) -> dg.Definitions:
+    """Return what this stage has of a model."""
+    snapshot, build_dataset = snapshot_of(model), build_dataset_of(model)
+    return dg.Definitions(
+        assets=[snapshot],
+        asset_checks=checks_of(model, snapshot),
+        jobs=[build_dataset],
+        sensors=[new_labels_of(model, build_dataset)],
+    )

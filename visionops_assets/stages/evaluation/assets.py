@@ -11,7 +11,7 @@ from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.standing import model_standing
 from visionops_assets.contracts import Candidate, GateVerdict
-from visionops_assets.models import ModelDeclaration, default_model, model_named
+from visionops_assets.models import ModelDeclaration, model_named
 from visionops_assets.monitoring.reference_files import (
     Reference,
     choose_frames,
@@ -32,6 +32,7 @@ from visionops_assets.stages.evaluation.answering import (
 )
 from visionops_assets.stages.evaluation.gate import judge
 from visionops_assets.stages.evaluation.rules import GateRule, HoldoutAnswers
+from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table
 from visionops_assets.tasks.registry import judging
@@ -82,40 +83,58 @@ def rule_of(model: ModelDeclaration) -> GateRule:
     )
 
 
-@dg.asset(
-    group_name="model",
-    io_manager_key="records",
-    metadata=shown(FIELDS),
-    code_version=code_version("evaluation", rule_of(default_model())),
-    kinds={"pytorch", "mlflow", "postgres"},
-    owners=OWNERS,
-)
-@fail_in_words
-def model_evaluation(
-    context: dg.AssetExecutionContext,
-    trained_model: Candidate,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-    tracking: dg.ResourceParam[Tracking],
-) -> dg.MaterializeResult[GateVerdict]:
-    """Verdict of the gate: candidate and champion on the same frozen holdout.
+def evaluation_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the verdicts on a model's candidates."""
 
-    It is `passed`, `refused` or, if the holdout is too small to tell, `undecided`. The holdout is
-    the snapshot's, without media that the champion was trained on. The verdict is a row of the
-    catalog, which a release reads again. The candidate's answers are kept under
-    `models/<name>/<version>/reference.npz`; monitoring compares with them.
-    """
+    @dg.asset(
+        key=key_of(model, "model_evaluation"),
+        ins=input_of(model, "trained_model"),
+        group_name="model",
+        io_manager_key="records",
+        metadata=shown(FIELDS),
+        code_version=code_version("evaluation", rule_of(model)),
+        kinds={"pytorch", "mlflow", "postgres"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def model_evaluation(
+        context: dg.AssetExecutionContext,
+        trained_model: Candidate,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.MaterializeResult[GateVerdict]:
+        """Verdict of the gate: candidate and champion on the same frozen holdout.
+
+        It is `passed`, `refused` or, if the holdout is too small to tell, `undecided`. The holdout
+        is the snapshot's, without media that the champion was trained on. The verdict is a row of
+        the catalog, which a release reads again. The candidate's answers are kept under
+        `models/<name>/<version>/reference.npz`; monitoring compares with them.
+        """
+        return _judge(context, model, trained_model, catalog, object_store, tracking)
+
+    return model_evaluation
+
+
+def _judge(
+    context: dg.AssetExecutionContext,
+    model: ModelDeclaration,
+    candidate: Candidate,
+    catalog: Catalog,
+    object_store: ObjectStore,
+    tracking: Tracking,
+) -> dg.MaterializeResult[GateVerdict]:
     settings = load_settings()
     with catalog.begin() as session:
-        current = champion(session, trained_model.model_name)
-    holdout = holdout_of(object_store, trained_model, current)
-    answers = answer(tracking, trained_model.mlflow_run_id, holdout)
-    champion_answers = champion_answers_of(tracking, current, trained_model, holdout)
+        current = champion(session, candidate.model_name)
+    holdout = holdout_of(object_store, candidate, current)
+    answers = answer(tracking, candidate.mlflow_run_id, holdout)
+    champion_answers = champion_answers_of(tracking, current, candidate, holdout)
     verdict = judge(
-        trained_model,
+        candidate,
         HoldoutAnswers(answers.evaluation, holdout.members["group_id"].to_numpy(dtype=np.str_)),
         champion_answers,
-        rule_of(model_named(trained_model.model_name)),
+        rule_of(model),
     )
     name, version = verdict.model_name, verdict.model_version
     context.log.info("Version %d: %s", version, verdict.reason)
@@ -167,26 +186,37 @@ def _told(settings: Settings, verdict: GateVerdict, dagster_run_id: str) -> str:
     )
 
 
-@dg.asset_check(asset=model_evaluation)
-@fail_in_words
-def gate(model_evaluation: GateVerdict, catalog: dg.ResourceParam[Catalog]) -> dg.AssetCheckResult:
-    """Say whether the candidate may be released: good enough, and no worse than the champion.
+def gate_of(evaluation: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """Define the check that shows the verdicts of an evaluation."""
 
-    A failed check is an answer and does not stop the run: it says why and what to do next, and
-    `exported_model` exports nothing.
-    """
-    said = model_evaluation.reason
-    if not model_evaluation.passed:
-        said = f"{said} {_next_step(catalog, model_evaluation)}"
+    @dg.asset_check(asset=evaluation)
+    @fail_in_words
+    def gate(
+        model_evaluation: GateVerdict, catalog: dg.ResourceParam[Catalog]
+    ) -> dg.AssetCheckResult:
+        """Say whether the candidate may be released: good enough, and no worse than the champion.
+
+        A failed check is an answer and does not stop the run: it says why and what to do next, and
+        `exported_model` exports nothing.
+        """
+        return _shown(model_evaluation, catalog)
+
+    return gate
+
+
+def _shown(verdict: GateVerdict, catalog: Catalog) -> dg.AssetCheckResult:
+    said = verdict.reason
+    if not verdict.passed:
+        said = f"{said} {_next_step(catalog, verdict)}"
     return dg.AssetCheckResult(
-        passed=model_evaluation.passed,
+        passed=verdict.passed,
         description=said,
         metadata={
-            "state": model_evaluation.state.value,
-            "accuracy": model_evaluation.accuracy,
-            "accuracy_low": model_evaluation.accuracy_low,
-            "groups_needed": model_evaluation.groups_needed,
-            "champion_version": model_evaluation.champion_version,
+            "state": verdict.state.value,
+            "accuracy": verdict.accuracy,
+            "accuracy_low": verdict.accuracy_low,
+            "groups_needed": verdict.groups_needed,
+            "champion_version": verdict.champion_version,
         },
     )
 

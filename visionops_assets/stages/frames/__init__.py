@@ -1,8 +1,16 @@
 """Media to frames: decoded in a sandbox, preprocessed by the spec, packed into shards."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from visionops_assets.stages.frames.assets import processed_frames
-from visionops_assets.stages.frames.checks import sources
+from visionops_assets.models import ModelDeclaration
+from visionops_assets.stages.frames.assets import processed_frames_of
+from visionops_assets.stages.frames.checks import sources_of
 
-definitions = dg.Definitions(assets=[processed_frames], asset_checks=[sources])
+
+def shared(models: Sequence[ModelDeclaration]) -> dg.Definitions:
+    """Return what this stage has of all models together."""
+    spec = models[0].frames
+    frames = processed_frames_of(spec)
+    return dg.Definitions(assets=[frames], asset_checks=[sources_of(frames, spec)])

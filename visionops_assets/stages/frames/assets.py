@@ -15,7 +15,6 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.processing import FrameRecord, Processed, commit_frames
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.models import default_model
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -52,31 +51,45 @@ COLUMNS = columns(
 )
 
 
-@dg.asset(
-    group_name="media",
-    partitions_def=media_batches,
-    io_manager_key="tables",
-    metadata=shown(COLUMNS),
-    code_version=code_version("frames", default_model().frames),
-    kinds={"opencv", "ffmpeg", "s3", "postgres"},
-    owners=OWNERS,
-)
-@fail_in_words
-def processed_frames(
-    context: dg.AssetExecutionContext,
-    raw_media: pd.DataFrame,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-) -> dg.MaterializeResult[pd.DataFrame]:
-    """Frames of one batch: decoded in a sandbox, preprocessed by one spec; one row per frame.
+def processed_frames_of(spec: PreprocessingSpec) -> dg.AssetsDefinition:
+    """Define the frames of a spec."""
 
-    Pixels are packed into shards first; then frames and the state of their media are committed in
-    one transaction. A file that does not decode, that is gone or that has other bytes than were
-    acknowledged is quarantined with its reason and does not stop the others.
-    """
+    @dg.asset(
+        group_name="media",
+        partitions_def=media_batches,
+        io_manager_key="tables",
+        metadata=shown(COLUMNS),
+        code_version=code_version("frames", spec),
+        kinds={"opencv", "ffmpeg", "s3", "postgres"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def processed_frames(
+        context: dg.AssetExecutionContext,
+        raw_media: pd.DataFrame,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Frames of one batch: decoded in a sandbox, preprocessed by one spec; one row per frame.
+
+        Pixels are packed into shards first; then frames and the state of their media are committed
+        in one transaction. A file that does not decode, that is gone or that has other bytes than
+        were acknowledged is quarantined with its reason and does not stop the others.
+        """
+        return _process(context, spec, raw_media, catalog, object_store)
+
+    return processed_frames
+
+
+def _process(
+    context: dg.AssetExecutionContext,
+    spec: PreprocessingSpec,
+    raw_media: pd.DataFrame,
+    catalog: Catalog,
+    object_store: ObjectStore,
+) -> dg.MaterializeResult[pd.DataFrame]:
     started = time.monotonic()
     settings = load_settings()
-    spec = default_model().frames
     writer = ShardWriter(object_store, spec, context.partition_key, settings.shard_max_bytes)
     shown: list[bytes] = []
     processed: list[Processed] = []

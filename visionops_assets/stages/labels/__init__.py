@@ -1,7 +1,11 @@
-"""Reads the labels: the newest one of each labelled frame."""
+"""Reads the labels: the newest one of each frame that a model learns from."""
 
 import dagster as dg
 
-from visionops_assets.stages.labels.assets import labels
+from visionops_assets.models import ModelDeclaration
+from visionops_assets.stages.labels.assets import labels_of
 
-definitions = dg.Definitions(assets=[labels])
+
+def stage(model: ModelDeclaration) -> dg.Definitions:
+    """Return what this stage has of a model."""
+    return dg.Definitions(assets=[labels_of(model)])

@@ -1,6 +1,7 @@
 """`labels`: the newest label of each labelled frame, at one watermark."""
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -8,9 +9,10 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import labelled_frames, now
-from visionops_assets.models import default_model
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.resources.sentences import fail_in_words
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, table
 
@@ -29,30 +31,42 @@ COLUMNS = columns(
 )
 
 
-@dg.asset(
-    group_name="data",
-    io_manager_key="tables",
-    metadata=shown(COLUMNS),
-    # This reads the catalog at a watermark instead of loading every batch: one missing batch must
-    # not stop the others.
-    deps=["processed_frames", "label_table"],
-    kinds={"postgres", "parquet"},
-    owners=OWNERS,
-)
-@fail_in_words
-def labels(
-    context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
+def labels_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the labels of a model."""
+
+    @dg.asset(
+        key=key_of(model, "labels"),
+        group_name="data",
+        io_manager_key="tables",
+        metadata=shown(COLUMNS),
+        # This reads the catalog at a watermark instead of loading every batch: one missing batch
+        # must not stop the others.
+        deps=["processed_frames", "label_table"],
+        kinds={"postgres", "parquet"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def labels(
+        context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Newest label of every frame that the model learns from, as of one watermark."""
+        with catalog.begin() as session:
+            watermark = now(session)
+            rows = labelled_frames(session, model, watermark)
+        labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
+        context.log_event(
+            dg.AssetObservation("label_table", metadata={"watermark": watermark.isoformat()})
+        )
+        return _result(context, labelled, watermark)
+
+    return labels
+
+
+def _result(
+    context: dg.AssetExecutionContext, labelled: pd.DataFrame, watermark: datetime
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """Newest label of every labelled frame, as of one watermark; one row per frame."""
-    with catalog.begin() as session:
-        watermark = now(session)
-        rows = labelled_frames(session, default_model(), watermark)
-    labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
     counts = dict(sorted(Counter(labelled["label"]).items()))
     context.log.info("%d labelled frames in %d classes", len(labelled), len(counts))
-    context.log_event(
-        dg.AssetObservation("label_table", metadata={"watermark": watermark.isoformat()})
-    )
     metadata: dict[str, Any] = {
         "labelled_frames": len(labelled),
         "classes": len(counts),

@@ -16,7 +16,7 @@ from visionops_assets.errors import InvalidRequestError
 from visionops_assets.resources.broker import Broker
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.settings import load_settings
-from visionops_assets.stages.attempts import due_attempt
+from visionops_assets.stages.attempts import MEDIA, due_attempt
 from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.media.batching import BatchRule, cut_batches
 from visionops_assets.stages.partitions import MEDIA_BATCHES, media_batch, media_batches
@@ -30,6 +30,7 @@ process_media = dg.define_asset_job(
     selection=dg.AssetSelection.assets("raw_media", "processed_frames"),
     description="Turns one batch of announced media into frames. Started by `media_events`, and "
     "again by `unfinished_batches` if its run died.",
+    tags=MEDIA,
 )
 
 

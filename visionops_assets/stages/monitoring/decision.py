@@ -18,14 +18,13 @@ from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
 from visionops_assets.contracts import Outcome
-from visionops_assets.models import ModelDeclaration, default_model
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring import arbiter
 from visionops_assets.monitoring.asking import choose
 from visionops_assets.monitoring.gathering import Gathered, gather
 from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.stages.monitoring.drift import data_drift
-from visionops_assets.stages.monitoring.performance import model_performance
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
@@ -51,24 +50,35 @@ DECISION_TAG = "visionops/decision"
 """Tag of the run: its decision, so that the list of runs shows it."""
 
 
-@dg.asset(
-    group_name="monitoring",
-    deps=[model_performance, data_drift],
-    metadata=shown(COLUMNS),
-    freshness_policy=HOURLY,
-    kinds={"postgres"},
-    owners=OWNERS,
-)
-@fail_in_words
-def retrain_decision(
-    context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
-) -> dg.MaterializeResult[None]:
-    """Decision of the retrain arbiter: wait, ask for labels, retrain or roll back.
+def retrain_decision_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the decisions about a model."""
 
-    Each decision is a row of the catalog with its reason and evidence, and never changes. Without a
-    champion there is nothing to decide, and no row.
-    """
-    model = default_model()
+    @dg.asset(
+        key=key_of(model, "retrain_decision"),
+        group_name="monitoring",
+        deps=[key_of(model, "model_performance"), key_of(model, "data_drift")],
+        metadata=shown(COLUMNS),
+        freshness_policy=HOURLY,
+        kinds={"postgres"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def retrain_decision(
+        context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
+    ) -> dg.MaterializeResult[None]:
+        """Decision of the retrain arbiter: wait, ask for labels, retrain or roll back.
+
+        Each decision is a row of the catalog with its reason and evidence, and never changes.
+        Without a champion there is nothing to decide, and no row.
+        """
+        return _decide_about(context, model, catalog)
+
+    return retrain_decision
+
+
+def _decide_about(
+    context: dg.AssetExecutionContext, model: ModelDeclaration, catalog: Catalog
+) -> dg.MaterializeResult[None]:
     with catalog.begin() as session:
         lock_decisions(session, model.name)
         release = champion(session, model.name)

@@ -1,6 +1,5 @@
 """`data_drift`: the distance of new images from the holdout of the served model."""
 
-from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -12,18 +11,20 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.performance import (
     Observation,
     embeddings_of,
-    monitored_releases,
     newest_observations,
 )
+from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import DriftWindow, Release
 from visionops_assets.errors import DamagedArtifactError
-from visionops_assets.models import default_model, model_named
+from visionops_assets.models import ModelDeclaration
+from visionops_assets.models.sections import Monitoring
 from visionops_assets.monitoring.comparing import Compared, compare
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.monitoring.drift import TestResult
@@ -42,48 +43,51 @@ COLUMNS = columns(
 )
 
 
-@dg.asset(
-    deps=[prediction_log],
-    group_name="monitoring",
-    io_manager_key="tables",
-    metadata=shown(COLUMNS),
-    freshness_policy=HOURLY,
-    kinds={"numpy", "postgres", "parquet"},
-    owners=OWNERS,
-)
-@fail_in_words
-def data_drift(
-    context: dg.AssetExecutionContext,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-) -> dg.MaterializeResult[pd.DataFrame]:
-    """Newest predictions of each release compared with the holdout its model was judged on.
+def data_drift_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the drift of a model's input."""
 
-    One row per model and kind of comparison. Drift alone says nothing about accuracy: the arbiter
-    may ask for labels, and never retrains because of it. With too few predictions, without a
-    reference, or with a damaged one, a model has no rows, and `models` says why.
-    """
-    model_name = default_model().name
-    rows, notes = [], {}
-    shown: Compared | None = None
-    with catalog.begin() as session:
-        for release in monitored_releases(session):
-            compared, note = _compare(session, object_store, release)
-            notes[release.model_name] = note
-            context.log.info("%s, version %d: %s", release.model_name, release.model_version, note)
-            if compared is None:
-                continue
-            rows.append(_rows_of(release, compared))
-            if shown is None or release.model_name == model_name:
-                shown = compared
-    results = frame_of(chain.from_iterable(rows), COLUMNS)
-    metadata: dict[str, Any] = {
-        "result": notes.get(model_name, "Nothing is released."),
-        "models": dg.MetadataValue.json(notes),
-        "tests": table(results),
-    }
-    if shown is not None:
-        metadata |= _drawn(shown)
+    @dg.asset(
+        key=key_of(model, "data_drift"),
+        deps=[prediction_log],
+        group_name="monitoring",
+        io_manager_key="tables",
+        metadata=shown(COLUMNS),
+        freshness_policy=HOURLY,
+        kinds={"numpy", "postgres", "parquet"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def data_drift(
+        context: dg.AssetExecutionContext,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Newest predictions of the champion compared with the holdout it was judged on.
+
+        One row per kind of comparison. Drift alone says nothing about accuracy: the arbiter may ask
+        for labels, and never retrains because of it. With too few predictions, without a reference,
+        or with a damaged one, there are no rows, and `result` says why.
+        """
+        with catalog.begin() as session:
+            release = champion(session, model.name)
+            if release is None:
+                compared, note = None, "Nothing is released."
+            else:
+                compared, note = _compare(session, object_store, release, model.monitoring)
+        context.log.info("%s", note)
+        return _result(release, compared, note)
+
+    return data_drift
+
+
+def _result(
+    release: Release | None, compared: Compared | None, note: str
+) -> dg.MaterializeResult[pd.DataFrame]:
+    rows = _rows_of(release, compared) if release and compared else []
+    results = frame_of(rows, COLUMNS)
+    metadata: dict[str, Any] = {"result": note, "tests": table(results)}
+    if compared is not None:
+        metadata |= _drawn(compared)
     return dg.MaterializeResult(value=results, metadata=metadata)
 
 
@@ -100,10 +104,9 @@ def choose(seen: list[Observation], most: int) -> list[Observation]:
 
 
 def _compare(
-    session: Session, object_store: ObjectStore, release: Release
+    session: Session, object_store: ObjectStore, release: Release, limits: Monitoring
 ) -> tuple[Compared | None, str]:
     """Compare a release with its reference and note the result; return it, or why not, in words."""
-    limits = model_named(release.model_name).monitoring
     seen = newest_observations(session, release, limits.window_predictions)
     if len(seen) < limits.drift_min_predictions:
         least = limits.drift_min_predictions

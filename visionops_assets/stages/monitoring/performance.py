@@ -12,18 +12,19 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.performance import (
     Observation,
     accuracy_history,
-    monitored_releases,
     newest_observations,
 )
+from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import PerformanceWindow, Release
 from visionops_assets.errors import DamagedArtifactError
-from visionops_assets.models import default_model, model_named
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring.reference_files import read_reference
 from visionops_assets.monitoring.scoring import both_of, measure
 from visionops_assets.resources.columns import TEXT, columns, frame_of, names, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.tasks.registry import judging
@@ -57,70 +58,71 @@ class Measured:
     seen: Sequence[Observation]
 
 
-@dg.asset(
-    # Accuracy is measured by labels, which are read from the catalog. That arrow loads nothing.
-    deps=[prediction_log, "label_table"],
-    group_name="monitoring",
-    io_manager_key="tables",
-    metadata=shown(COLUMNS),
-    freshness_policy=HOURLY,
-    kinds={"numpy", "postgres", "parquet"},
-    owners=OWNERS,
-)
-@fail_in_words
-def model_performance(
-    context: dg.AssetExecutionContext,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-) -> dg.MaterializeResult[pd.DataFrame]:
-    """Accuracy of the newest release of each model on its newest predictions, one row per model.
+def model_performance_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the measured performance of a model."""
 
-    It is measured where people gave labels, and estimated from the confidence where they did not.
-    The row in the catalog also has the scores by class and by slice of image quality. A release
-    without predictions has no row; one without a reference, or with a damaged one, has no estimate,
-    and `notes` says so.
-    """
-    model_name = default_model().name
-    with catalog.begin() as session:
-        measured, notes = _measure_all(session, object_store)
+    @dg.asset(
+        key=key_of(model, "model_performance"),
+        # Accuracy is measured by labels, which are read from the catalog. That arrow loads nothing.
+        deps=[prediction_log, "label_table"],
+        group_name="monitoring",
+        io_manager_key="tables",
+        metadata=shown(COLUMNS),
+        freshness_policy=HOURLY,
+        kinds={"numpy", "postgres", "parquet"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def model_performance(
+        context: dg.AssetExecutionContext,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+    ) -> dg.MaterializeResult[pd.DataFrame]:
+        """Accuracy of the champion on its newest predictions; one row.
+
+        It is measured where people gave labels, and estimated from the confidence where they did
+        not. The row in the catalog also has the scores by class and by slice of image quality.
+        Without predictions there is no row; without a reference, or with a damaged one, there is no
+        estimate, and `notes` says so.
+        """
+        with catalog.begin() as session:
+            measured, notes = _measure(session, object_store, model)
+            windows = [measured.window] if measured else []
+            session.add_all(windows)
+            session.flush()
+            metadata: dict[str, Any] = {
+                "labelled_predictions": 0,
+                "models": table(table_of(windows)),
+                "notes": dg.MetadataValue.json(notes),
+            }
+            if measured:
+                history = accuracy_history(session, model.name, WINDOWS_SHOWN)
+                metadata |= _described(measured.window) | _drawn(model.task, measured, history)
         for note in notes:
             context.log.info("%s", note)
-        windows = [one.window for one in measured]
-        session.add_all(windows)
-        session.flush()
-        metadata: dict[str, Any] = {
-            "labelled_predictions": 0,
-            "models": table(table_of(windows)),
-            "notes": dg.MetadataValue.json(notes),
-        }
-        if measured:
-            shown = next(
-                (one for one in measured if one.window.model_name == model_name),
-                measured[0],
-            )
-            history = accuracy_history(session, shown.window.model_name, WINDOWS_SHOWN)
-            metadata |= _described(shown.window) | _drawn(shown, history)
-    return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
+        return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
+
+    return model_performance
 
 
-def _measure_all(session: Session, object_store: ObjectStore) -> tuple[list[Measured], list[str]]:
-    """Measure each release that has predictions; say of the others why not, and what is missing."""
-    measured, notes = [], []
-    for release in monitored_releases(session):
-        model = model_named(release.model_name)
-        seen = newest_observations(session, release, model.monitoring.window_predictions)
-        if not seen:
-            notes.append(f"No prediction of {_named(release)} yet.")
-            continue
-        try:
-            reference = read_reference(object_store, release.model_name, release.model_version)
-            missing = "" if reference else f"{_named(release)} has no reference."
-        except DamagedArtifactError as error:
-            reference, missing = None, str(error)
-        if missing:
-            notes.append(f"Nothing is estimated: {missing}")
-        measured.append(Measured(measure(release, seen, reference, model.task), seen))
-    return measured, notes
+def _measure(
+    session: Session, object_store: ObjectStore, model: ModelDeclaration
+) -> tuple[Measured | None, list[str]]:
+    """Measure the champion if it has predictions; say if not, and what is missing."""
+    release = champion(session, model.name)
+    if release is None:
+        return None, []
+    seen = newest_observations(session, release, model.monitoring.window_predictions)
+    if not seen:
+        return None, [f"No prediction of {_named(release)} yet."]
+    reference, missing = None, ""
+    try:
+        reference = read_reference(object_store, release.model_name, release.model_version)
+        missing = "" if reference else f"{_named(release)} has no reference."
+    except DamagedArtifactError as error:
+        missing = str(error)
+    notes = [f"Nothing is estimated: {missing}"] if missing else []
+    return Measured(measure(release, seen, reference, model.task), seen), notes
 
 
 def table_of(windows: Sequence[PerformanceWindow]) -> pd.DataFrame:
@@ -149,12 +151,13 @@ def _described(window: PerformanceWindow) -> dict[str, Any]:
     return metadata
 
 
-def _drawn(shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, Any]:
-    """Draw the pictures; without labels, return no pictures."""
+def _drawn(
+    name: str, shown: Measured, history: Sequence[PerformanceWindow]
+) -> dict[str, Any]:
+    """Draw the pictures as a task does; without labels, return no pictures."""
     labelled = [one for one in shown.seen if one.is_labelled]
     if not labelled:
         return {}
-    name = model_named(shown.window.model_name).task
     task, (answers, truth) = judging(name), both_of(labelled, name)
     classes = sorted({label for each in (*truth, *(a.labels for a in answers)) for label in each})
     compared = answers, truth, classes

@@ -5,29 +5,45 @@ import dagster as dg
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.errors import NotFoundError
-from visionops_assets.models import default_model
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.sentences import skip_without_servers
 from visionops_assets.resources.tracking import CHAMPION_ALIAS, Tracking
+from visionops_assets.stages.of_model import key_of, name_of, selection_of
 
 
-@dg.sensor(
-    description="Brings the alias `champion` of MLflow back to the version that serves, when it "
-    "was moved by hand, or a release did not get to move it. Starts no runs.",
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    asset_selection=dg.AssetSelection.assets("model_release"),
-)
-@skip_without_servers
-def champion_alias(
+def champion_alias_of(model: ModelDeclaration) -> dg.SensorDefinition:
+    """Define the sensor that watches a model's alias."""
+
+    @dg.sensor(
+        name=name_of(model, "champion_alias"),
+        description="Brings the alias `champion` of MLflow back to the version that serves, when "
+        "it was moved by hand, or a release did not get to move it. Starts no runs.",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        asset_selection=selection_of(model, "model_release"),
+    )
+    @skip_without_servers
+    def champion_alias(
+        context: dg.SensorEvaluationContext,
+        catalog: dg.ResourceParam[Catalog],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.SensorResult:
+        """Compare MLflow's alias with the catalog; say what was found, and what was put right.
+
+        A sensor, and no duty of the releaser, which must not wait for an MLflow that hangs.
+        """
+        return _put_right(context, model, catalog, tracking)
+
+    return champion_alias
+
+
+def _put_right(
     context: dg.SensorEvaluationContext,
-    catalog: dg.ResourceParam[Catalog],
-    tracking: dg.ResourceParam[Tracking],
+    model: ModelDeclaration,
+    catalog: Catalog,
+    tracking: Tracking,
 ) -> dg.SensorResult:
-    """Compare MLflow's alias with the catalog; say what was found, and what was put right.
-
-    A sensor, and no duty of the releaser, which must not wait for an MLflow that hangs.
-    """
-    model_name = default_model().name
+    model_name = model.name
     try:
         # First the alias: a release between the two questions is then told of, and not undone.
         named = tracking.champion_version(model_name)
@@ -45,7 +61,7 @@ def champion_alias(
         "serves, use `visionops releases`."
     )
     context.log.warning("%s", said)
-    seen = dg.AssetObservation("model_release", description=said)
+    seen = dg.AssetObservation(key_of(model, "model_release"), description=said)
     return dg.SensorResult(asset_events=[seen], skip_reason=said)
 
 

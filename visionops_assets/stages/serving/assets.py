@@ -8,6 +8,7 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import ExportedModel, ReleasedModel
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.releasing.audit import Order
 from visionops_assets.releasing.controller import Controller
 from visionops_assets.releasing.release import ReleaseOutcome, Releaser, as_record
@@ -18,6 +19,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
+from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.requests import ReleaseRequest
 
@@ -34,41 +36,56 @@ FIELDS = fields_of(
 )
 
 
-@dg.asset(
-    group_name="serving",
-    # A decision to roll back leads to a release. This arrow loads nothing.
-    deps=["retrain_decision"],
-    io_manager_key="records",
-    metadata=shown(FIELDS),
-    kinds={"triton", "s3", "postgres"},
-    owners=OWNERS,
-)
-@fail_in_words
-def model_release(
-    context: dg.AssetExecutionContext,
-    config: ReleaseRequest,
-    exported_model: ExportedModel,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-    tracking: dg.ResourceParam[Tracking],
-    triton: dg.ResourceParam[TritonServer],
-) -> dg.MaterializeResult[ReleasedModel]:
-    """Version that Triton serves: rehearsed on every server, then switched without a gap.
+def model_release_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the releases of a model."""
 
-    The release reads the gate's verdict from the catalog, since a materialization by hand bypasses
-    checks. If it fails, the version before goes on serving. While a canary is tried, the champion
-    stays.
-    """
-    config.check()
-    controller = Controller.of(catalog, object_store, triton)
-    with catalog.begin() as session:
-        current = champion(session, exported_model.model_name)
-    if config.canary_percent and current and current.model_version != exported_model.model_version:
-        return _try(context, controller, current, exported_model, config.canary_percent)
-    order = Order.of_run(context.run.run_id, "The newest candidate that passed the gate.")
-    outcome = Releaser(controller).promote(
-        exported_model.model_name, exported_model.model_version, order
+    @dg.asset(
+        key=key_of(model, "model_release"),
+        ins=input_of(model, "exported_model"),
+        group_name="serving",
+        # A decision to roll back leads to a release. This arrow loads nothing.
+        deps=[key_of(model, "retrain_decision")],
+        io_manager_key="records",
+        metadata=shown(FIELDS),
+        kinds={"triton", "s3", "postgres"},
+        owners=OWNERS,
     )
+    @fail_in_words
+    def model_release(
+        context: dg.AssetExecutionContext,
+        config: ReleaseRequest,
+        exported_model: ExportedModel,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+        tracking: dg.ResourceParam[Tracking],
+        triton: dg.ResourceParam[TritonServer],
+    ) -> dg.MaterializeResult[ReleasedModel]:
+        """Version that Triton serves: rehearsed on every server, then switched without a gap.
+
+        The release reads the gate's verdict from the catalog, since a materialization by hand
+        bypasses checks. If it fails, the version before goes on serving. While a canary is tried,
+        the champion stays.
+        """
+        config.check()
+        controller = Controller.of(catalog, object_store, triton)
+        with catalog.begin() as session:
+            current = champion(session, exported_model.model_name)
+        is_other = current and current.model_version != exported_model.model_version
+        if config.canary_percent and current and is_other:
+            return _try(context, controller, current, exported_model, config.canary_percent)
+        return _release(context, controller, exported_model, tracking)
+
+    return model_release
+
+
+def _release(
+    context: dg.AssetExecutionContext,
+    controller: Controller,
+    exported: ExportedModel,
+    tracking: Tracking,
+) -> dg.MaterializeResult[ReleasedModel]:
+    order = Order.of_run(context.run.run_id, "The newest candidate that passed the gate.")
+    outcome = Releaser(controller).promote(exported.model_name, exported.model_version, order)
     released = outcome.released
     tracking.set_champion(released.model_name, released.model_version)
     context.log.info("Version %d is champion", released.model_version)
@@ -81,13 +98,14 @@ def model_release(
 def _metadata(outcome: ReleaseOutcome) -> dict[str, Any]:
     settings, released = load_settings(), outcome.released
     folder = f"s3://{settings.s3_bucket}/{outcome.folder}"
+    predict_url = f"{settings.gateway_url}/v1/models/{released.model_name}/predict"
     metadata: dict[str, Any] = {
         "model_version": released.model_version,
         "previous_version": released.previous_version,
         "folder": dg.MetadataValue.path(folder),
         "manifest": dg.MetadataValue.json(outcome.sha256_by_file),
         "bytes_by_file": dg.MetadataValue.json(outcome.bytes_by_file),
-        "predict_url": dg.MetadataValue.url(f"{settings.gateway_url}/v1/predict"),
+        "predict_url": dg.MetadataValue.url(predict_url),
     }
     if outcome.smoke_test is None:
         return metadata | {"outcome": "It was champion already: nothing changed."}

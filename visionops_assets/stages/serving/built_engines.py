@@ -11,12 +11,13 @@ from visionops_assets.catalog.engines import EngineState, engines_of, note_engin
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import EngineRow
 from visionops_assets.errors import ReleaseError
-from visionops_assets.models import default_model
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.kubernetes_jobs import KubernetesJobs
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.code_versions import code_version
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import table
 from visionops_assets.stages.requests import EngineRequest
@@ -45,32 +46,48 @@ COLUMNS = rows_of(
 NO_GPU = "No kind of GPU is declared (VISIONOPS_ENGINE_GPUS): ONNX is served."
 
 
-@dg.asset(
-    group_name="model",
-    # The export is read by the Jobs. This arrow loads nothing.
-    deps=["exported_model"],
-    metadata=shown(COLUMNS),
-    code_version=code_version(
-        "serving", load_settings().k8s_trainer_image, default_model().serving.engine_precision
-    ),
-    kinds={"tensorrt", "kubernetes"},
-    owners=OWNERS,
-)
-@fail_in_words
-def engine(
+def engine_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the TensorRT engines of a model."""
+
+    @dg.asset(
+        key=key_of(model, "engine"),
+        group_name="model",
+        # The export is read by the Jobs. This arrow loads nothing.
+        deps=[key_of(model, "exported_model")],
+        metadata=shown(COLUMNS),
+        code_version=code_version(
+            "serving", load_settings().k8s_trainer_image, model.serving.engine_precision
+        ),
+        kinds={"tensorrt", "kubernetes"},
+        owners=OWNERS,
+    )
+    @fail_in_words
+    def engine(
+        context: dg.AssetExecutionContext,
+        config: EngineRequest,
+        catalog: dg.ResourceParam[Catalog],
+        kubernetes_jobs: KubernetesJobs,
+    ) -> dg.MaterializeResult[None]:
+        """TensorRT engines of a version, one per kind of GPU that serves: built and compared there.
+
+        A Kubernetes Job builds each on a node of its kind, compares it with PyTorch on the holdout
+        and signs it. No release waits for it: ONNX serves until the releaser takes the engine.
+        Where no kind of GPU is declared, this does nothing.
+        """
+        config.check()
+        return _build(context, model, config, catalog, kubernetes_jobs)
+
+    return engine
+
+
+def _build(
     context: dg.AssetExecutionContext,
+    model: ModelDeclaration,
     config: EngineRequest,
-    catalog: dg.ResourceParam[Catalog],
+    catalog: Catalog,
     kubernetes_jobs: KubernetesJobs,
 ) -> dg.MaterializeResult[None]:
-    """TensorRT engines of a version, one per kind of GPU that serves: built and compared there.
-
-    A Kubernetes Job builds each on a node of its kind, compares it with PyTorch on the holdout and
-    signs it. No release waits for it: ONNX serves until the releaser takes the engine.
-    Where no kind of GPU is declared, this does nothing.
-    """
-    config.check()
-    settings, model = load_settings(), default_model()
+    settings = load_settings()
     if not settings.gpu_kinds:
         return dg.MaterializeResult(metadata={"outcome": NO_GPU})
     version = config.model_version or _champion(catalog, model.name)

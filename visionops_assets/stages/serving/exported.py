@@ -13,13 +13,14 @@ from visionops_assets.contracts import (
     GateVerdict,
 )
 from visionops_assets.errors import GateRefusedError
-from visionops_assets.models import default_model, model_named
+from visionops_assets.models import ModelDeclaration, model_named
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.code_versions import code_version
+from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.vision.plots import error_distributions
@@ -37,40 +38,47 @@ FIELDS = fields_of(
 )
 
 
-@dg.asset(
-    group_name="model",
-    io_manager_key="records",
-    metadata=shown(FIELDS),
-    code_version=code_version("serving", default_model().serving.max_accuracy_drop),
-    kinds={"onnx", "s3", "mlflow"},
-    owners=OWNERS,
-    # An asset without an output is not materialized, and Dagster skips those that need it.
-    output_required=False,
-)
-@fail_in_words
-def exported_model(
-    context: dg.AssetExecutionContext,
-    trained_model: Candidate,
-    model_evaluation: GateVerdict,
-    tracking: dg.ResourceParam[Tracking],
-    object_store: dg.ResourceParam[ObjectStore],
-) -> Iterator[dg.MaterializeResult[ExportedModel]]:
-    """Candidate as ONNX in float32 and INT8, signed, each compared with PyTorch on the holdout.
+def exported_model_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the exports of a model."""
 
-    A candidate that the gate did not pass is neither exported nor released. That is an answer: the
-    run succeeds.
-    """
-    if model_evaluation.model_version != trained_model.model_version:
-        raise GateRefusedError(
-            f"The newest verdict is on version {model_evaluation.model_version}, not on "
-            f"{trained_model.model_version}: materialize model_evaluation again."
-        )
-    if not model_evaluation.passed:
-        context.log.info(
-            "Version %d is not exported: %s", trained_model.model_version, model_evaluation.reason
-        )
-        return
-    yield _exported(trained_model, tracking, object_store)
+    @dg.asset(
+        key=key_of(model, "exported_model"),
+        ins=input_of(model, "trained_model") | input_of(model, "model_evaluation"),
+        group_name="model",
+        io_manager_key="records",
+        metadata=shown(FIELDS),
+        code_version=code_version("serving", model.serving.max_accuracy_drop),
+        kinds={"onnx", "s3", "mlflow"},
+        owners=OWNERS,
+        # An asset without an output is not materialized, and Dagster skips those that need it.
+        output_required=False,
+    )
+    @fail_in_words
+    def exported_model(
+        context: dg.AssetExecutionContext,
+        trained_model: Candidate,
+        model_evaluation: GateVerdict,
+        tracking: dg.ResourceParam[Tracking],
+        object_store: dg.ResourceParam[ObjectStore],
+    ) -> Iterator[dg.MaterializeResult[ExportedModel]]:
+        """Candidate as ONNX in float32 and INT8, signed, each compared with PyTorch on the holdout.
+
+        A candidate that the gate did not pass is neither exported nor released. That is an answer:
+        the run succeeds.
+        """
+        version = trained_model.model_version
+        if model_evaluation.model_version != version:
+            raise GateRefusedError(
+                f"The newest verdict is on version {model_evaluation.model_version}, not on "
+                f"{version}: materialize model_evaluation again."
+            )
+        if not model_evaluation.passed:
+            said = model_evaluation.reason
+            context.log.info("Version %d is not exported: %s", version, said)
+            return
+        yield _exported(trained_model, tracking, object_store)
+
+    return exported_model
 
 
 def _exported(
@@ -95,22 +103,27 @@ def _exported(
     )
 
 
-@dg.asset_check(asset=exported_model, blocking=True)
-def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
-    """Check on the holdout that float32 and the artifact to be served agree with PyTorch.
+def onnx_matches_pytorch_of(exported: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """Define the check of a model's exports."""
 
-    Any other artifact that does not agree is not offered for serving, and stops nothing.
-    """
-    served = Artifact(f"onnx-{model_named(exported_model.model_name).serving.precision}")
-    needed = {Artifact.ONNX_FP32, served}
-    unusable = [report for report in exported_model.artifacts if not report.usable]
-    present = {report.artifact for report in exported_model.artifacts}
-    failed = [report for report in unusable if report.artifact in needed]
-    return dg.AssetCheckResult(
-        passed=not failed and needed <= present,
-        description=_description(unusable, needed - present, served),
-        metadata={"served": served.value, "artifacts": table(_rows(exported_model))},
-    )
+    @dg.asset_check(asset=exported, blocking=True)
+    def onnx_matches_pytorch(exported_model: ExportedModel) -> dg.AssetCheckResult:
+        """Check on the holdout that float32 and the artifact to be served agree with PyTorch.
+
+        Any other artifact that does not agree is not offered for serving, and stops nothing.
+        """
+        served = Artifact(f"onnx-{model_named(exported_model.model_name).serving.precision}")
+        needed = {Artifact.ONNX_FP32, served}
+        unusable = [report for report in exported_model.artifacts if not report.usable]
+        present = {report.artifact for report in exported_model.artifacts}
+        failed = [report for report in unusable if report.artifact in needed]
+        return dg.AssetCheckResult(
+            passed=not failed and needed <= present,
+            description=_description(unusable, needed - present, served),
+            metadata={"served": served.value, "artifacts": table(_rows(exported_model))},
+        )
+
+    return onnx_matches_pytorch
 
 
 def _description(unusable: list[ArtifactReport], missing: set[Artifact], served: Artifact) -> str:

@@ -1,6 +1,7 @@
 """`trained_model`: a model version trained on one snapshot, registered in MLflow."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import Candidate
-from visionops_assets.models import default_model
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
@@ -19,6 +20,7 @@ from visionops_assets.resources.training_run import training_run
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import SUPERSEDED_TAG
 from visionops_assets.stages.code_versions import code_version
+from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import picture, table
 from visionops_assets.stages.requests import TrainingRequest, check_run
@@ -50,110 +52,125 @@ FIELDS = fields_of(
 ROOT_RUN_TAG = "dagster_root_run_id"
 
 
-@dg.asset(
-    group_name="model",
-    io_manager_key="records",
-    metadata=shown(FIELDS),
-    code_version=code_version("training", default_model().training),
-    deps=["dataset_snapshot"],
-    kinds={"pytorch", "mlflow"},
-    owners=OWNERS,
-    # An asset without an output is not materialized, and Dagster skips those that need it.
-    output_required=False,
-)
-@fail_in_words
-def trained_model(
-    context: dg.AssetExecutionContext,
-    config: TrainingRequest,
-    catalog: dg.ResourceParam[Catalog],
-    object_store: dg.ResourceParam[ObjectStore],
-    tracking: dg.ResourceParam[Tracking],
-) -> Iterator[dg.MaterializeResult[Candidate]]:
-    """Model version trained on a snapshot's training side, registered in MLflow.
+def trained_model_of(model: ModelDeclaration) -> dg.AssetsDefinition:
+    """Define the trained versions of a model."""
 
-    A training that waited while a newer snapshot came ends here: the sensor asks for one on that.
-    Its MLflow run holds parameters, curves, `model/model.safetensors` and `model/model.json`, whose
-    checksums are tags; the version is tagged with snapshot, spec, seed, code version and Dagster
-    run. A retried run takes the version that its first attempt registered.
-    """
-    model_name = default_model().name
-    config.check()
-    check_run(context.run.run_config)
-    with catalog.begin() as session:
-        snapshot = wanted_snapshot(session, model_name, config.snapshot_id)
-        newer = newer_snapshot(session, model_name, config)
-    origin = {
-        ROOT_RUN_TAG: context.run.root_run_id or context.run.run_id,
-        "snapshot_id": snapshot.snapshot_id,
-    }
-    registered = tracking.find_version(model_name, origin)
-    if registered:
-        context.log.info("Version %d was registered by an earlier attempt", registered[0])
-        yield _result(tracking, _candidate(snapshot, *registered), {})
-        return
-    if newer is not None:
-        _end_superseded(context, snapshot, newer)
-        return
-    if lost := tracking.end_lost_runs(model_name, origin):
-        context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
-    yield _train(context, config, snapshot, object_store, tracking, origin)
-
-
-def _end_superseded(context: dg.AssetExecutionContext, snapshot: Snapshot, newer: Snapshot) -> None:
-    """Say in the run, and where the asset's events are shown, why nothing is trained."""
-    said = (
-        f"Nothing is trained on {snapshot.snapshot_id}: while this run waited, {newer.snapshot_id} "
-        "was cut, and is trained on in its place. For a model of the older one: "
-        f"visionops train --snapshot {snapshot.snapshot_id}"
+    @dg.asset(
+        key=key_of(model, "trained_model"),
+        group_name="model",
+        io_manager_key="records",
+        metadata=shown(FIELDS),
+        code_version=code_version("training", model.training),
+        deps=[key_of(model, "dataset_snapshot")],
+        kinds={"pytorch", "mlflow"},
+        owners=OWNERS,
+        # An asset without an output is not materialized, and Dagster skips those that need it.
+        output_required=False,
     )
-    context.log.warning("%s", said)
-    context.instance.add_run_tags(context.run.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
-    context.log_event(dg.AssetObservation("trained_model", description=said))
+    @fail_in_words
+    def trained_model(
+        context: dg.AssetExecutionContext,
+        config: TrainingRequest,
+        catalog: dg.ResourceParam[Catalog],
+        object_store: dg.ResourceParam[ObjectStore],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Iterator[dg.MaterializeResult[Candidate]]:
+        """Model version trained on a snapshot's training side, registered in MLflow.
+
+        A training that waited while a newer snapshot came ends here: the sensor asks for one on
+        that. Its MLflow run holds parameters, curves, `model/model.safetensors` and
+        `model/model.json`, whose checksums are tags; the version is tagged with snapshot, spec,
+        seed, code version and Dagster run. A retried run takes the version that its first attempt
+        registered.
+        """
+        config.check()
+        check_run(context.run.run_config)
+        yield from _Training(context, model, config, object_store, tracking).results(catalog)
+
+    return trained_model
 
 
-def _train(
-    context: dg.AssetExecutionContext,
-    config: TrainingRequest,
-    snapshot: Snapshot,
-    object_store: ObjectStore,
-    tracking: Tracking,
-    origin: dict[str, str],
-) -> dg.MaterializeResult[Candidate]:
-    """Train within an MLflow run, and register the resulting version."""
-    # Importing PyTorch takes two seconds, and most runs do not train.
-    from visionops_assets.stages.training import fitting  # noqa: PLC0415
+@dataclass(frozen=True)
+class _Training:
+    """A run that trains a model: what it was asked for, and what it works with."""
 
-    settings, model = load_settings(), default_model()
-    training = fitting.training_recipe(model.training, config)
-    tags = origin | {
-        "spec_id": snapshot.spec_id,
-        "seed": str(training.seed),
-        "code_version": version("visionops"),
-        "dagster_run_id": context.run.run_id,
-    }
-    told = origin_of(settings, snapshot, context.run.run_id)
-    name = run_name(model.name, snapshot, context.run.run_id)
-    noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
-    with training_run(tracking, context, model.name, name, noted) as run:
-        run.log_dataset(*dataset_of(settings, model.name, snapshot))
-        trained = fitting.fit(context, run, snapshot, training, object_store, model.task)
-        run.log_params(fitting.parameters(training, trained.budget, snapshot))
-        curves = training_curves(trained.history, trained.score)
-        fitting.log_model(run, trained, curves)
-    score = trained.best.validation_score
-    told = f"{told} Validation {trained.score} {score:.4f}."
-    model_version = tracking.register(model.name, run.run_id, tags, told)
-    return _result(
-        tracking,
-        _candidate(snapshot, model_version, run.run_id),
-        {
-            "rounds": table(_rounds(trained)),
-            "training_curves": picture(curves, "training curves"),
-            f"validation_{trained.score}": score,
-            "steps": trained.history[-1].step,
-            "train_frames": snapshot.train_frames,
-        },
-    )
+    context: dg.AssetExecutionContext
+    model: ModelDeclaration
+    config: TrainingRequest
+    object_store: ObjectStore
+    tracking: Tracking
+
+    def results(self, catalog: Catalog) -> Iterator[dg.MaterializeResult[Candidate]]:
+        """Train, if nothing stands against it, and yield the candidate."""
+        context, tracking, model_name = self.context, self.tracking, self.model.name
+        with catalog.begin() as session:
+            snapshot = wanted_snapshot(session, model_name, self.config.snapshot_id)
+            newer = newer_snapshot(session, model_name, self.config)
+        origin = {
+            ROOT_RUN_TAG: context.run.root_run_id or context.run.run_id,
+            "snapshot_id": snapshot.snapshot_id,
+        }
+        registered = tracking.find_version(model_name, origin)
+        if registered:
+            context.log.info("Version %d was registered by an earlier attempt", registered[0])
+            yield _result(tracking, _candidate(model_name, snapshot, *registered), {})
+            return
+        if newer is not None:
+            self._end_superseded(snapshot, newer)
+            return
+        if lost := tracking.end_lost_runs(model_name, origin):
+            context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
+        yield self._train(snapshot, origin)
+
+    def _end_superseded(self, snapshot: Snapshot, newer: Snapshot) -> None:
+        """Say in the run, and where the asset's events are shown, why nothing is trained."""
+        said = (
+            f"Nothing is trained on {snapshot.snapshot_id}: while this run waited, "
+            f"{newer.snapshot_id} was cut, and is trained on in its place. For a model of the "
+            f"older one: visionops train {self.model.name} --snapshot {snapshot.snapshot_id}"
+        )
+        context = self.context
+        context.log.warning("%s", said)
+        context.instance.add_run_tags(context.run.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
+        context.log_event(dg.AssetObservation(context.asset_key, description=said))
+
+    def _train(self, snapshot: Snapshot, origin: dict[str, str]) -> dg.MaterializeResult[Candidate]:
+        """Train within an MLflow run, and register the resulting version."""
+        # Importing PyTorch takes two seconds, and most runs do not train.
+        from visionops_assets.stages.training import fitting  # noqa: PLC0415
+
+        context, tracking, model = self.context, self.tracking, self.model
+        settings = load_settings()
+        training = fitting.training_recipe(model.training, self.config)
+        tags = origin | {
+            "spec_id": snapshot.spec_id,
+            "seed": str(training.seed),
+            "code_version": version("visionops"),
+            "dagster_run_id": context.run.run_id,
+        }
+        told = origin_of(settings, snapshot, context.run.run_id)
+        name = run_name(model.name, snapshot, context.run.run_id)
+        noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
+        with training_run(tracking, context, model.name, name, noted) as run:
+            run.log_dataset(*dataset_of(settings, model.name, snapshot))
+            trained = fitting.fit(context, run, snapshot, training, self.object_store, model.task)
+            run.log_params(fitting.parameters(training, trained.budget, snapshot))
+            curves = training_curves(trained.history, trained.score)
+            fitting.log_model(run, trained, curves)
+        score = trained.best.validation_score
+        told = f"{told} Validation {trained.score} {score:.4f}."
+        registered = tracking.register(model.name, run.run_id, tags, told)
+        return _result(
+            tracking,
+            _candidate(model.name, snapshot, registered, run.run_id),
+            {
+                "rounds": table(_rounds(trained)),
+                "training_curves": picture(curves, "training curves"),
+                f"validation_{trained.score}": score,
+                "steps": trained.history[-1].step,
+                "train_frames": snapshot.train_frames,
+            },
+        )
 
 
 def _rounds(trained: "TrainedModel") -> pd.DataFrame:
@@ -161,9 +178,11 @@ def _rounds(trained: "TrainedModel") -> pd.DataFrame:
     return pd.DataFrame(rows).round(4)
 
 
-def _candidate(snapshot: Snapshot, model_version: int, mlflow_run_id: str) -> Candidate:
+def _candidate(
+    model_name: str, snapshot: Snapshot, model_version: int, mlflow_run_id: str
+) -> Candidate:
     return Candidate(
-        model_name=default_model().name,
+        model_name=model_name,
         model_version=model_version,
         mlflow_run_id=mlflow_run_id,
         snapshot_id=snapshot.snapshot_id,

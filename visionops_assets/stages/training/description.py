@@ -21,13 +21,14 @@ def run_name(model_name: str, snapshot: Snapshot, dagster_run_id: str) -> str:
 def origin_of(settings: Settings, snapshot: Snapshot, dagster_run_id: str) -> str:
     """Describe the training data and the Dagster run in Markdown, with links."""
     dagster = settings.dagster_url.rstrip("/")
+    assets = f"{dagster}/assets/{snapshot.model_name}"
     spec = snapshot.spec
     return (
-        f"Trained on [{snapshot.snapshot_id}]({dagster}/assets/dataset_snapshot): "
+        f"Trained on [{snapshot.snapshot_id}]({assets}/dataset_snapshot): "
         f"{snapshot.train_frames:,} frames of {spec['size_px']} px in {len(snapshot.classes)} "
         f"classes ({_listed(snapshot.classes)}), {snapshot.holdout_frames:,} more in the "
         f"holdout. By [Dagster run {dagster_run_id[:8]}]({dagster}/runs/{dagster_run_id}) of the "
-        f"asset [trained_model]({dagster}/assets/trained_model)."
+        f"asset [trained_model]({assets}/trained_model)."
     )
 
 

@@ -1,0 +1,42 @@
+"""`VisionModel`: a declared model as a component of Dagster, whose tools read the same file."""
+
+from typing import Any
+
+import dagster as dg
+
+from visionops_assets.models import ModelDeclaration
+from visionops_assets.stages import datasets, evaluation, labels, monitoring, serving, training
+
+STAGES = (labels, datasets, training, evaluation, serving, monitoring)
+"""The stages that each model has of its own, in the order data flows."""
+
+
+def definitions_of(model: ModelDeclaration) -> dg.Definitions:
+    """Return the assets, checks, jobs and sensors that a model has of its own.
+
+    They refer to those that all models share, which `visionops_assets.definitions` has.
+    """
+    return dg.Definitions.merge(*(stage.stage(model) for stage in STAGES))
+
+
+class VisionModel(dg.Component):
+    """A declared model: its file says all that it is, and its stages follow from that."""
+
+    def __init__(self, model: ModelDeclaration) -> None:
+        self.model = model
+
+    @classmethod
+    def get_model_cls(cls) -> type[ModelDeclaration]:
+        """Return the record of the file's attributes."""
+        return ModelDeclaration
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "VisionModel":
+        """Make the component of the attributes of a file."""
+        del context
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return what the model has of its own; see `definitions_of`."""
+        del context
+        return definitions_of(self.model)
