@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from operator import itemgetter
 
-_WIDTH_PX, _HEIGHT_PX, _GAP_X_PX, _GAP_Y_PX, _MARGIN_PX = 150, 30, 16, 30, 6
+_WIDTH_PX, _HEIGHT_PX, _GAP_X_PX, _GAP_Y_PX, _MARGIN_PX = 190, 30, 16, 30, 6
 _COLOURS = ("#3f6fb5", "#3a8f6a", "#8a5fb0", "#b5703f", "#a84a64", "#5c6b7a")
 
 Place = tuple[float, float]

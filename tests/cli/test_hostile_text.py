@@ -48,7 +48,7 @@ def hostile_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_releases, "champion", lambda *_: None)
     monkeypatch.setattr(catalog_releases, "newest_events", lambda *_: [EVENT])
     monkeypatch.setattr(catalog_rollouts, "active_rollout", lambda *_: None)
-    monkeypatch.setattr(releases, "in_one_sentence", lambda: "Nothing serves.")
+    monkeypatch.setattr(releases, "in_one_sentence", lambda *_: "Nothing serves.")
 
 
 @pytest.mark.parametrize(

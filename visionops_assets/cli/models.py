@@ -159,11 +159,11 @@ def show(
     print_fields(fact if as_json else _readable(fact), as_json)
 
 
-def in_one_sentence() -> str:
-    """Say what serves of the default model, and what the next version waits for."""
+def in_one_sentence(name: str | None = None) -> str:
+    """Say what serves of a model, by default of the default one, or what it waits for."""
     from visionops_assets.catalog import next_steps
 
-    return next_steps.in_one_sentence(standing_of(None))
+    return next_steps.in_one_sentence(standing_of(name))
 
 
 def standing_of(name: str | None) -> "ModelStanding":

@@ -8,7 +8,7 @@ import typer
 from visionops_assets.cli.models import in_one_sentence
 from visionops_assets.cli.screen import AsJson, moment, print_fact, print_rows
 from visionops_assets.contracts import Role
-from visionops_assets.models import default_model
+from visionops_assets.models import default_model, find_model
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import ReleaseEvent
@@ -36,6 +36,10 @@ Actor = Annotated[
         "--as", metavar="NAME", show_default="user@host", help="Your name, for the audit."
     ),
 ]
+Named = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Model.", show_default="the default one"),
+]
 Share = Annotated[
     float,
     typer.Option(min=0.01, max=100, metavar="PERCENT", help="Share of the traffic that it gets."),
@@ -54,6 +58,7 @@ _COLUMNS = {
 @app.command()
 def ls(
     limit: Annotated[int, typer.Option(min=1, help="Number of lines of the audit.")] = 20,
+    model: Named = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the champion, the canary or shadow, and the audit: newest first. JSON has the audit."""
@@ -61,7 +66,7 @@ def ls(
     from visionops_assets.catalog.releases import champion, newest_events
     from visionops_assets.catalog.rollouts import active_rollout
 
-    model_name = default_model().name
+    model_name = _name(model)
     with Catalog().begin() as session:
         current = champion(session, model_name)
         rollout = active_rollout(session, model_name)
@@ -72,19 +77,25 @@ def ls(
     if not as_json and rollout is not None:
         typer.echo(_describe(rollout))
     if not as_json and current is None:
-        typer.echo(in_one_sentence())
+        typer.echo(in_one_sentence(model_name))
     nothing = "Nothing was released, tried or refused yet."
     print_rows([_public(event) for event in events], _COLUMNS, as_json, nothing)
 
 
 @app.command()
-def promote(version: Version, reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
+def promote(
+    version: Version,
+    reason: Reason,
+    actor: Actor = "",
+    model: Named = None,
+    as_json: AsJson = False,
+) -> None:
     """Make an exported version that passed the gate the champion."""
     from visionops_assets.releasing.release import Releaser
 
     order = _order(actor, reason)
     releaser = Releaser(_controller())
-    _tell(releaser.promote(default_model().name, version, order), as_json)
+    _tell(releaser.promote(_name(model), version, order), as_json)
 
 
 @app.command()
@@ -100,43 +111,61 @@ def rollback(
         ),
     ] = None,
     actor: Actor = "",
+    model: Named = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a version that served before the champion again, within seconds."""
     from visionops_assets.releasing.release import Releaser
 
     order = _order(actor, reason)
-    _tell(Releaser(_controller()).roll_back(default_model().name, order, to), as_json)
+    _tell(Releaser(_controller()).roll_back(_name(model), order, to), as_json)
 
 
 @app.command()
 def canary(
-    version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
+    version: Version,
+    share: Share,
+    reason: Reason,
+    actor: Actor = "",
+    model: Named = None,
+    as_json: AsJson = False,
 ) -> None:
     """Try a version on a share of the traffic; a rule promotes or ends it."""
-    _start(version, Role.CANARY, share, _order(actor, reason), as_json)
+    _start(_name(model), version, Role.CANARY, share, _order(actor, reason), as_json)
 
 
 @app.command()
 def shadow(
-    version: Version, share: Share, reason: Reason, actor: Actor = "", as_json: AsJson = False
+    version: Version,
+    share: Share,
+    reason: Reason,
+    actor: Actor = "",
+    model: Named = None,
+    as_json: AsJson = False,
 ) -> None:
     """Try a version unseen on a share of the traffic; a rule judges it and never promotes it."""
-    _start(version, Role.SHADOW, share, _order(actor, reason), as_json)
+    _start(_name(model), version, Role.SHADOW, share, _order(actor, reason), as_json)
 
 
 @app.command()
-def stop(reason: Reason, actor: Actor = "", as_json: AsJson = False) -> None:
+def stop(
+    reason: Reason, actor: Actor = "", model: Named = None, as_json: AsJson = False
+) -> None:
     """End the canary or shadow that runs, without a judgement."""
     from visionops_assets.releasing.rollouts import Rollouts
 
     order = _order(actor, reason)
-    rollout = Rollouts(_controller()).stop(default_model().name, order)
+    rollout = Rollouts(_controller()).stop(_name(model), order)
     said = f"Ended the {rollout.role.value} of version {rollout.model_version}."
     print_fact(rollout, as_json, said)
 
 
+def _name(model: str | None) -> str:
+    return (default_model() if model is None else find_model(model)).name
+
+
 def _start(
+    model_name: str,
     version: int,
     role: Literal[Role.CANARY, Role.SHADOW],
     share_percent: float,
@@ -146,7 +175,7 @@ def _start(
     from visionops_assets.releasing.rollouts import Rollouts
 
     rollouts = Rollouts(_controller())
-    rollout = rollouts.start(default_model().name, version, role, share_percent, order)
+    rollout = rollouts.start(model_name, version, role, share_percent, order)
     print_fact(rollout, as_json, _describe(rollout))
 
 
