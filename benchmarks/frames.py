@@ -180,7 +180,7 @@ def _decode_sandboxed(decoders: Decoders, files: Files) -> int:
         Fetched(StoredFile(str(uuid4()), "", "", path.stat().st_size, files.kind, ""), path, None)
         for path in files.paths
     ]
-    return sum(len(frames) for _, frames in decoders.decode(grouped(fetched, files.spec)))
+    return sum(len(frames) for _, frames in decoders.decode(grouped(fetched, [files.spec])))
 
 
 def _decode_bare(pool: Pool, files: Files) -> int:

@@ -100,7 +100,7 @@ def run_batch(offsets: OffsetRange) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("media_batches", [offsets.batch_key])
         dg.materialize(
-            [raw_media, processed_frames_of(default_model().frames)],
+            [raw_media, processed_frames_of([default_model().frames])],
             partition_key=offsets.batch_key,
             instance=instance,
             resources=resources,

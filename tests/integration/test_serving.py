@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import dagster as dg
 import onnxruntime as ort
 import pytest
 
+from tests.declared import declaration
 from tests.defined import sensor_of
 from tests.integration.released_models import (
     CARD,
@@ -42,7 +42,6 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.services.releaser.telling import Teller
 from visionops_assets.settings import Settings, load_settings
-from visionops_assets.stages.serving import alias
 from visionops_assets.vision.preprocessing import encode_frame, to_network_input
 
 TOLD = """
@@ -195,9 +194,8 @@ def recorded_ids(serving: Serving, expected: set[UUID]) -> set[UUID]:
 
 
 def test_lineage_shows_a_release_that_no_run_made_once(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
+    serving: Serving,
 ) -> None:
-    monkeypatch.setattr(alias, "default_model", lambda: SimpleNamespace(name=serving.model))
     tracking = Tracking()
     run_id = tracking.create_run("releases", "a training", {})
     version = tracking.register(serving.model, run_id, {})
@@ -218,7 +216,7 @@ def test_lineage_shows_a_release_that_no_run_made_once(
     assert (ours["model_version"], ours["actor"], ours["outcome"]) == (version, "anna", "promoted")
     assert tracking.champion_version(serving.model) is None
     context = dg.build_sensor_context(resources={"catalog": serving.catalog, "tracking": tracking})
-    sensor_of("champion_alias")(context)
+    sensor_of("champion_alias", declaration(serving.model))(context)
     assert tracking.champion_version(serving.model) == version
 
 

@@ -73,7 +73,7 @@ class Sandbox(OpenSandbox):
     """Stands in for the decoder: a file is one frame, of its own bytes."""
 
     def decode_each(
-        self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
+        self, paths: Sequence[Path], _kind: MediaKind, _specs: Sequence[PreprocessingSpec]
     ) -> list[DecodedFile]:
         frames = [EncodedFrame(0, 0.0, path.read_bytes(), "0" * 16, QUALITY, b"") for path in paths]
         return [DecodedFile([frame], None, 1.5) for frame in frames]
@@ -102,7 +102,7 @@ def test_a_file_that_is_gone_or_altered_leaves_its_batch_alone(
         key: result.error.code if result.error else its_frames[0].encoded
         for key, (result, its_frames) in zip(
             files,
-            assets._decode_all(media, cast("ObjectStore", store), PreprocessingSpec()),
+            assets._decode_all(media, cast("ObjectStore", store), [PreprocessingSpec()]),
             strict=True,
         )
     }

@@ -49,18 +49,18 @@ FILES = st.lists(
 def test_groups_are_of_small_images_with_the_same_filters_and_keep_the_order(
     files: list[Fetched],
 ) -> None:
-    groups = list(grouped(files, SPEC))
+    groups = list(grouped(files, [SPEC]))
     assert [each for group in groups for each in group.files] == files
     for group in groups:
         assert 1 <= len(group.files) <= decoding.GROUP_FILES
-        assert {SPEC.for_source(each.file.source) for each in group.files} == {group.spec}
+        assert {SPEC.for_source(each.file.source) for each in group.files} == set(group.specs)
         if len(group.files) > 1:
             assert {each.file.kind for each in group.files} == {"image"}
             assert max(each.file.bytes for each in group.files) <= SMALL
 
 
 def test_small_images_of_one_source_fill_groups() -> None:
-    sizes = [len(group.files) for group in grouped([fetched(i) for i in range(40)], SPEC)]
+    sizes = [len(group.files) for group in grouped([fetched(i) for i in range(40)], [SPEC])]
     assert sizes == [16, 16, 8]
 
 
@@ -71,7 +71,7 @@ class Sandbox(OpenSandbox):
     asked: list[list[str]] = []  # noqa: RUF012
 
     def decode_each(
-        self, paths: Sequence[Path], _kind: MediaKind, _spec: PreprocessingSpec
+        self, paths: Sequence[Path], _kind: MediaKind, _specs: Sequence[PreprocessingSpec]
     ) -> list[DecodedFile]:
         self.asked.append([path.name for path in paths])
         return [self._decode(path.name) for path in paths]
@@ -102,7 +102,7 @@ def decode(groups: Iterator[Group], files: int) -> list[tuple[int, int, str | No
 
 def test_results_come_in_the_order_of_the_files() -> None:
     files = [fetched(i, size=SMALL * (1 + i % 3)) for i in range(50)]
-    assert decode(grouped(files, SPEC), 50) == [(i, 1, None) for i in range(50)]
+    assert decode(grouped(files, [SPEC]), 50) == [(i, 1, None) for i in range(50)]
 
 
 def test_one_bad_file_of_a_group_is_alone(sandbox: type[Sandbox]) -> None:
@@ -112,7 +112,7 @@ def test_one_bad_file_of_a_group_is_alone(sandbox: type[Sandbox]) -> None:
     files = [gone if number == 3 else fetched(number) for number in range(6)]
     codes = {3: "missing", 4: "decoder_crashed"}
     expected = [(i, int(i not in codes), codes.get(i)) for i in range(6)]
-    assert decode(grouped(files, SPEC), 6) == expected
+    assert decode(grouped(files, [SPEC]), 6) == expected
     assert sandbox.asked == [
         [str(UUID(int=i)) for i in (0, 1, 2, 4, 5)],
         [once],
@@ -130,7 +130,7 @@ def test_files_are_read_ahead_only_as_far_as_the_disk_allows() -> None:
 
     ahead = []
     with Decoders(Settings(), 8) as decoders:
-        for number, _ in enumerate(decoders.decode(grouped(large(), SPEC))):
+        for number, _ in enumerate(decoders.decode(grouped(large(), [SPEC]))):
             ahead.append(len(read) - number)
     assert len(ahead) == 8
     assert max(ahead) == 3
@@ -142,4 +142,4 @@ def test_a_decoder_that_does_not_start_ends_the_batch(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Sandbox, "decode_each", fail)
     with pytest.raises(RuntimeError, match="does not start"):
-        decode(grouped([fetched(i) for i in range(99)], SPEC), 99)
+        decode(grouped([fetched(i) for i in range(99)], [SPEC]), 99)

@@ -6,7 +6,9 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,8 +25,9 @@ from visionops_assets.errors import (
     TooManyPixelsError,
 )
 from visionops_assets.settings import Settings
+from visionops_assets.vision import images, preprocessing
 from visionops_assets.vision.crop_hashes import crop_hashes
-from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.decoding import decode_for_each, decode_media
 from visionops_assets.vision.inspection import VideoFacts
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import decode_frame, perceptual_hash
@@ -92,6 +95,47 @@ def test_frames_are_those_of_a_decode_in_process(
             assert frame.perceptual_hash == perceptual_hash(original.pixels)
             assert frame.quality == pytest.approx(measure_frame(original.pixels))
             assert frame.crop_hashes == crop_hashes(original.pixels) != b""
+
+
+SEVERAL = [
+    SPEC,
+    PreprocessingSpec(size_px=24, jpeg_quality=90),
+    PreprocessingSpec(size_px=16, colour="gray"),
+    PreprocessingSpec(size_px=16, video_sample_interval_s=0.5),
+    PreprocessingSpec(size_px=16, max_frames_per_video=1),
+]
+
+
+def test_frames_of_a_spec_are_the_same_whichever_others_are_asked_for(
+    sandbox: DecoderSandbox, tmp_path: Path, picture: Path
+) -> None:
+    video = write_video(tmp_path / "video.mp4", [i / 5 for i in range(12)])
+    for path, kind in ((picture, MediaKind.IMAGE), (video, MediaKind.VIDEO)):
+        [together] = sandbox.decode_each([path], kind, SEVERAL)
+        assert together.error is None
+        for place, spec in enumerate(SEVERAL):
+            alone = sandbox.decode(path, kind, spec)
+            own = [frame for frame in together.frames if frame.spec == place]
+            assert [replace(frame, spec=0) for frame in own] == alone
+    counts = [sum(frame.spec == place for frame in together.frames) for place in range(5)]
+    assert counts == [3, 3, 3, 5, 1]
+
+
+def test_specs_that_see_the_same_pictures_share_a_decoding(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[float] = []
+    real = images.decode_image
+
+    def decode(data: bytes, needed_px: float, **given: Any) -> Any:
+        decoded.append(needed_px)
+        return real(data, needed_px, **given)
+
+    monkeypatch.setattr(preprocessing, "decode_image", decode)
+    limits = {"max_pixels": MAX_PIXELS, "max_video_duration_s": 60}
+    frames = list(decode_for_each(picture, MediaKind.IMAGE, SEVERAL, **limits))
+    assert sorted(place for place, _ in frames) == [0, 1, 2, 3, 4]
+    assert sorted(decoded) == [16, 24]
 
 
 def test_a_bad_file_has_its_own_error_and_costs_no_child(
@@ -269,15 +313,15 @@ def test_files_of_one_request_have_results_of_their_own_and_cost_no_child(
     truncated, big = tmp_path / "truncated", tmp_path / "big.bmp"
     truncated.write_bytes(picture.read_bytes()[:-40])
     big.write_bytes(header_of_a_big_bitmap())
-    [first] = sandbox.decode_each([picture], MediaKind.IMAGE, SPEC)
+    [first] = sandbox.decode_each([picture], MediaKind.IMAGE, [SPEC])
     pid = child_pid(sandbox)
-    results = sandbox.decode_each([picture, truncated, picture], MediaKind.IMAGE, SPEC)
+    results = sandbox.decode_each([picture, truncated, picture], MediaKind.IMAGE, [SPEC])
     assert [len(each.frames) for each in results] == [1, 0, 1]
     assert [type(each.error) for each in results] == [type(None), CorruptMediaError, type(None)]
     assert results[2].frames == first.frames
     assert all(each.milliseconds > 0 for each in (first, *results))
     assert child_pid(sandbox) == pid
-    results = sandbox.decode_each([picture, big, picture, truncated], MediaKind.IMAGE, SPEC)
+    results = sandbox.decode_each([picture, big, picture, truncated], MediaKind.IMAGE, [SPEC])
     assert [each.error and each.error.code for each in results] == [
         None,
         "decoder_crashed",
@@ -296,7 +340,7 @@ def test_each_file_of_a_request_has_the_whole_time(tmp_path: Path, picture: Path
     ) as sandbox:
         sandbox.decode(picture, MediaKind.IMAGE, SPEC)
         paths = [endless, picture, endless, picture]
-        results = sandbox.decode_each(paths, MediaKind.IMAGE, SPEC)
+        results = sandbox.decode_each(paths, MediaKind.IMAGE, [SPEC])
     assert [len(each.frames) for each in results] == [0, 1, 0, 1]
 
 
@@ -313,7 +357,7 @@ def test_a_decoder_of_many_videos_keeps_nothing_of_them(tmp_path: Path, threads:
     ) as sandbox:
         sandbox.decode(path, MediaKind.VIDEO, SPEC)
         before = address_space_kb(child_pid(sandbox))
-        results = sandbox.decode_each([path] * 40, MediaKind.VIDEO, SPEC)
+        results = sandbox.decode_each([path] * 40, MediaKind.VIDEO, [SPEC])
         grown_kb = address_space_kb(child_pid(sandbox)) - before
     assert {(result.error, len(result.frames)) for result in results} == {(None, 3)}
     assert grown_kb < 150_000

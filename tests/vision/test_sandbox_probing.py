@@ -88,7 +88,9 @@ def test_a_child_that_hangs_keeps_nobody() -> None:
     "reply",
     [
         DoneReply(milliseconds=1),
-        FrameReply(index=0, time_s=0, perceptual_hash="0" * 16, quality=(0,) * 5, crop_hashes=""),
+        FrameReply(
+            spec=0, index=0, time_s=0, perceptual_hash="0" * 16, quality=(0,) * 5, crop_hashes=""
+        ),
         ReadyReply(),
     ],
 )

@@ -148,9 +148,7 @@ def shadow(
 
 
 @app.command()
-def stop(
-    reason: Reason, actor: Actor = "", model: Named = None, as_json: AsJson = False
-) -> None:
+def stop(reason: Reason, actor: Actor = "", model: Named = None, as_json: AsJson = False) -> None:
     """End the canary or shadow that runs, without a judgement."""
     from visionops_assets.releasing.rollouts import Rollouts
 

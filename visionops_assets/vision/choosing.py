@@ -39,6 +39,15 @@ def choice_of(spec: PreprocessingSpec) -> Choice:
             return _ByTime(spec.video_sample_interval_s)
 
 
+def choice_alike(spec: PreprocessingSpec) -> object:
+    """Return all of a spec that decides which frames of a video are taken, to compare specs by."""
+    return (
+        spec.video_sampling or spec.video_sample_interval_s,
+        spec.max_frames_per_video,
+        spec.deinterlace,
+    )
+
+
 def evenly(items: Iterable[_Item], most: int, make: Callable[[_Item], _Made]) -> list[_Made]:
     """Return what is made of up to `most` items, evenly spread over all, the first among them.
 

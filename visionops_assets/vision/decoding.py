@@ -1,6 +1,6 @@
 """Turns a media file into preprocessed frames. Runs inside the sandbox; files are not trusted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,15 @@ from visionops_assets.errors import (
     UnsupportedMediaError,
 )
 from visionops_assets.vision.checksums import check_checksums
-from visionops_assets.vision.choosing import choice_of, evenly
+from visionops_assets.vision.choosing import choice_alike, choice_of, evenly
 from visionops_assets.vision.deinterlacing import Picture, whole_ones
 from visionops_assets.vision.display import Display
 from visionops_assets.vision.framing import preprocess_pixels
-from visionops_assets.vision.preprocessing import Frame, preprocess_image
+from visionops_assets.vision.preprocessing import (
+    Frame,
+    needed_picture,
+    preprocess_image_for_each,
+)
 from visionops_assets.vision.second_decoder import decode_by_pillow
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 from visionops_assets.vision.timing import StreamTimes
@@ -38,6 +42,10 @@ MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 # are held in memory and committed at once. This limit is more than five hours at one frame per
 # second.
 MAX_FRAMES = 20_000
+
+
+Shown = tuple[float, list[Frame]]
+"""A picture: its time in seconds, and its frame by each of some specs."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,33 @@ def decode_media(
 ) -> Iterator[DecodedFrame]:
     """Decode an image into one frame, or a video into the frames that the spec chooses.
 
+    See `decode_for_each`.
+    """
+    found = decode_for_each(
+        path,
+        kind,
+        [spec],
+        max_pixels=max_pixels,
+        max_video_duration_s=max_video_duration_s,
+        threads=threads,
+    )
+    return (frame for _, frame in found)
+
+
+def decode_for_each(
+    path: Path,
+    kind: MediaKind,
+    specs: Sequence[PreprocessingSpec],
+    *,
+    max_pixels: int,
+    max_video_duration_s: float,
+    threads: int = 1,
+) -> Iterator[tuple[int, DecodedFrame]]:
+    """Decode a file by several specs; yield each frame with the place of its spec.
+
+    A spec's frames are the same whichever others are asked for. Specs that see the same pictures
+    (images of one size, or videos sampled in one way) share a decoding.
+
     A video is shown as by a player. A truncated or damaged file ends in an error: no frame counts
     until the last has come. More `threads` decode one video sooner, for some 20 % more work.
 
@@ -70,20 +105,41 @@ def decode_media(
         found, _ = sniff(file.read(SNIFF_BYTES))
     if found is not kind:
         raise UnsupportedMediaError(f"The file is a {found}, but was announced as a {kind}.")
-    if kind is MediaKind.IMAGE:
-        data = path.read_bytes()
-        pixels = preprocess_image(
-            data, spec, max_pixels=max_pixels, second_decoder=decode_by_pillow
-        )
-        check_checksums(data)
-        yield DecodedFrame(0, 0.0, pixels)
-        return
-    yield from _decode_video(path, spec, max_pixels, max_video_duration_s, threads)
+    seen_alike: dict[object, list[int]] = {}
+    for place, spec in enumerate(specs):
+        needs = needed_picture(spec) if kind is MediaKind.IMAGE else choice_alike(spec)
+        seen_alike.setdefault(needs, []).append(place)
+    for places in seen_alike.values():
+        alike = [specs[place] for place in places]
+        if kind is MediaKind.IMAGE:
+            shown = _decode_image(path, alike, max_pixels)
+        else:
+            shown = _decode_video(path, alike, max_pixels, max_video_duration_s, threads)
+        for index, (time_s, frames) in enumerate(shown):
+            for place, pixels in zip(places, frames, strict=True):
+                yield place, DecodedFrame(index, time_s, pixels)
+
+
+def _decode_image(
+    path: Path, specs: Sequence[PreprocessingSpec], max_pixels: int
+) -> Iterator[Shown]:
+    data = path.read_bytes()
+    frames = preprocess_image_for_each(
+        data, specs, max_pixels=max_pixels, second_decoder=decode_by_pillow
+    )
+    check_checksums(data)
+    yield 0.0, frames
 
 
 def _decode_video(
-    path: Path, spec: PreprocessingSpec, max_pixels: int, max_duration_s: float, threads: int
-) -> Iterator[DecodedFrame]:
+    path: Path,
+    specs: Sequence[PreprocessingSpec],
+    max_pixels: int,
+    max_duration_s: float,
+    threads: int,
+) -> Iterator[Shown]:
+    """Decode a video once, for specs that choose the same of its frames."""
+    spec = specs[0]
     with path.open("rb") as file:
         check_whole(file)
     with open_video(path, will_decode=True) as container:
@@ -95,19 +151,20 @@ def _decode_video(
         display = Display(stream, max_pixels)
         choice, most = choice_of(spec), spec.max_frames_per_video
 
-        def preprocessed(picture: Picture) -> tuple[float, Frame]:
+        def preprocessed(picture: Picture) -> Shown:
             time_s, frame = picture
             check_duration(time_s, max_duration_s)
-            return time_s, preprocess_pixels(display.picture(frame, "rgb24"), spec)
+            pixels = display.picture(frame, "rgb24")
+            return time_s, [preprocess_pixels(pixels, each) for each in specs]
 
         pictures = _sound_frames(container, stream, StreamTimes(stream))
         chosen = whole_ones(pictures, choice, deinterlaces=spec.deinterlace)
         frames = evenly(chosen, most, preprocessed) if most else map(preprocessed, chosen)
         count = 0
-        for count, (time_s, pixels) in enumerate(frames, start=1):
+        for count, shown in enumerate(frames, start=1):
             if count > MAX_FRAMES:
                 raise TooLargeError(f"The video gives more than {MAX_FRAMES:,} frames. Cut it.")
-            yield DecodedFrame(count - 1, time_s, pixels)
+            yield shown
     if not count:
         raise NoFramesError("The video has no frame that decodes.")
 

@@ -4,11 +4,14 @@ Frames stage, training and serving all import this module, so it must stay impor
 Triton's environment: numpy and OpenCV only. `images.py` says what any image becomes as RGB.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
+from visionops_assets.contracts.preprocessing import ColourProfile
 from visionops_assets.vision.framing import least_part, preprocess_pixels
 from visionops_assets.vision.images import SecondDecoder, decode_by_opencv, decode_image
 
@@ -30,15 +33,33 @@ def preprocess_image(
     Raises:
         MediaError: see `decode_image`.
     """
-    needed_px = spec.size_px / least_part(spec)
-    pixels = decode_image(
-        data,
-        needed_px,
-        max_pixels=max_pixels,
-        profile=spec.colour_profile,
-        second_decoder=second_decoder,
+    [frame] = preprocess_image_for_each(
+        data, [spec], max_pixels=max_pixels, second_decoder=second_decoder
     )
-    return preprocess_pixels(pixels, spec)
+    return frame
+
+
+def needed_picture(spec: PreprocessingSpec) -> tuple[float, ColourProfile]:
+    """Return the pixels that a spec needs of an image's width, and its colours.
+
+    Specs with equal needs see the same picture.
+    """
+    return spec.size_px / least_part(spec), spec.colour_profile
+
+
+def preprocess_image_for_each(
+    data: bytes,
+    specs: Sequence[PreprocessingSpec],
+    *,
+    max_pixels: int,
+    second_decoder: SecondDecoder | None = None,
+) -> list[Frame]:
+    """Decode an image once, for specs with equal needs; see `preprocess_image`."""
+    needed_px, profile = needed_picture(specs[0])
+    pixels = decode_image(
+        data, needed_px, max_pixels=max_pixels, profile=profile, second_decoder=second_decoder
+    )
+    return [preprocess_pixels(pixels, spec) for spec in specs]
 
 
 def to_network_input(frames: Frame, card: ModelCard) -> npt.NDArray[np.float32]:

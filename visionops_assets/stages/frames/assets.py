@@ -4,7 +4,8 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ PROGRESS_EVERY = 200
 COLUMNS = columns(
     ("frame_id", TEXT, "Id of the frame; it follows from file, spec and place."),
     ("media_id", TEXT, "File it was decoded from."),
+    ("spec_id", TEXT, "Spec that it follows."),
     ("frame_index", "int64", "Place among the frames kept of the file, from 0."),
     ("time_s", "float64", "Seconds from the start of the video; 0 for an image."),
     ("perceptual_hash", TEXT, "Hash by which near duplicates are found, in hexadecimal."),
@@ -51,15 +53,15 @@ COLUMNS = columns(
 )
 
 
-def processed_frames_of(spec: PreprocessingSpec) -> dg.AssetsDefinition:
-    """Define the frames of a spec."""
+def processed_frames_of(specs: Sequence[PreprocessingSpec]) -> dg.AssetsDefinition:
+    """Define the frames of all specs that some model asks for."""
 
     @dg.asset(
         group_name="media",
         partitions_def=media_batches,
         io_manager_key="tables",
         metadata=shown(COLUMNS),
-        code_version=code_version("frames", spec),
+        code_version=code_version("frames", *specs),
         kinds={"opencv", "ffmpeg", "s3", "postgres"},
         owners=OWNERS,
     )
@@ -70,68 +72,94 @@ def processed_frames_of(spec: PreprocessingSpec) -> dg.AssetsDefinition:
         catalog: dg.ResourceParam[Catalog],
         object_store: dg.ResourceParam[ObjectStore],
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        """Frames of one batch: decoded in a sandbox, preprocessed by one spec; one row per frame.
+        """Frames of one batch: decoded in a sandbox, preprocessed by each spec; one row per frame.
 
-        Pixels are packed into shards first; then frames and the state of their media are committed
-        in one transaction. A file that does not decode, that is gone or that has other bytes than
-        were acknowledged is quarantined with its reason and does not stop the others.
+        A file is read once, for the specs of all models. Pixels are packed into shards first; then
+        frames and the state of their media are committed in one transaction. A file that does not
+        decode, that is gone or that has other bytes than were acknowledged is quarantined with its
+        reason and does not stop the others.
         """
-        return _process(context, spec, raw_media, catalog, object_store)
+        return _process(context, specs, raw_media, catalog, object_store)
 
     return processed_frames
 
 
 def _process(
     context: dg.AssetExecutionContext,
-    spec: PreprocessingSpec,
+    specs: Sequence[PreprocessingSpec],
     raw_media: pd.DataFrame,
     catalog: Catalog,
     object_store: ObjectStore,
 ) -> dg.MaterializeResult[pd.DataFrame]:
     started = time.monotonic()
-    settings = load_settings()
-    writer = ShardWriter(object_store, spec, context.partition_key, settings.shard_max_bytes)
+    key, most_bytes = context.partition_key, load_settings().shard_max_bytes
+    writers = [ShardWriter(object_store, spec, key, most_bytes) for spec in specs]
     shown: list[bytes] = []
     processed: list[Processed] = []
     for done, (result, its_frames) in enumerate(
-        _decode_all(raw_media, object_store, spec), start=1
+        _decode_all(raw_media, object_store, specs), start=1
     ):
         processed.append(result)
         if result.error:
             context.log.warning("Quarantined %s: %s", result.media_id, result.error)
-        else:
-            writer.add(result.media_id, its_frames)
-            shown += montage_sample(its_frames, done, len(raw_media))
+        for place, writer in enumerate(writers):
+            writer.add(result.media_id, [frame for frame in its_frames if frame.spec == place])
+        of_first = [frame for frame in its_frames if frame.spec == 0]
+        shown += montage_sample(of_first, done, len(raw_media))
         if done % PROGRESS_EVERY == 0:
             context.log.info("%d of %d media files decoded", done, len(raw_media))
-    frames = writer.finish()
+    of_spec = {writer.spec: writer.finish() for writer in writers}
     crash_point(CrashPoint.FRAMES_SHARDED)
-    with catalog.begin() as session:
-        commit_frames(session, context.partition_key, spec, frames, processed)
+    _commit(catalog, key, of_spec, processed)
     crash_point(CrashPoint.FRAMES_COMMITTED)
-    manifest = _manifest(frames, raw_media)
-    refused = [each.error.code for each in processed if each.error]
-    metadata: dict[str, Any] = {
-        "frames": len(frames),
-        "media": len(raw_media),
-        "quarantined": len(refused),
-        "quarantined_by_code": dg.MetadataValue.json(dict(Counter(refused))),
-        "spec": dg.MetadataValue.json(spec.model_dump() | {"spec_id": spec.spec_id}),
-        "frames_per_second": len(frames) / (time.monotonic() - started),
-        "first_rows": table(manifest, max_rows=5),
-    }
+    manifest = _manifest(of_spec, raw_media)
+    metadata = _described(manifest, specs, processed, time.monotonic() - started)
     if shown:
         metadata["montage"] = picture(montage(list(map(decode_frame, shown))), "frames")
         metadata["quality"] = picture(quality_by_source(manifest), "quality of frames")
     return dg.MaterializeResult(value=manifest, metadata=metadata)
 
 
-def _manifest(frames: Sequence[FrameRecord], media: pd.DataFrame) -> pd.DataFrame:
+def _commit(
+    catalog: Catalog,
+    batch_key: str,
+    of_spec: Mapping[PreprocessingSpec, Sequence[FrameRecord]],
+    processed: Sequence[Processed],
+) -> None:
+    with catalog.begin() as session:
+        for spec, frames in of_spec.items():
+            count = Counter(frame.media_id for frame in frames)
+            by_spec = [replace(each, frames=count[each.media_id]) for each in processed]
+            commit_frames(session, batch_key, spec, frames, by_spec)
+
+
+def _described(
+    manifest: pd.DataFrame,
+    specs: Sequence[PreprocessingSpec],
+    processed: Sequence[Processed],
+    seconds: float,
+) -> dict[str, Any]:
+    refused = [each.error.code for each in processed if each.error]
+    return {
+        "frames": len(manifest),
+        "media": len(processed),
+        "quarantined": len(refused),
+        "quarantined_by_code": dg.MetadataValue.json(dict(Counter(refused))),
+        "specs": dg.MetadataValue.json([s.model_dump() | {"spec_id": s.spec_id} for s in specs]),
+        "frames_per_second": len(manifest) / seconds,
+        "first_rows": table(manifest, max_rows=5),
+    }
+
+
+def _manifest(
+    of_spec: Mapping[PreprocessingSpec, Sequence[FrameRecord]], media: pd.DataFrame
+) -> pd.DataFrame:
     source_of = dict(zip(media["media_id"], media["source"], strict=True))
     measured = (
         vars(frame)
-        | {"source": source_of[str(frame.media_id)]}
+        | {"spec_id": spec.spec_id, "source": source_of[str(frame.media_id)]}
         | dict(zip(FRAME_MEASURES, frame.quality, strict=True))
+        for spec, frames in of_spec.items()
         for frame in frames
     )
     return frame_of(measured, COLUMNS)
@@ -146,15 +174,15 @@ def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) 
 
 
 def _decode_all(
-    media: pd.DataFrame, object_store: ObjectStore, spec: PreprocessingSpec
+    media: pd.DataFrame, object_store: ObjectStore, specs: Sequence[PreprocessingSpec]
 ) -> Iterator[Result]:
-    """Decode each media file, or say why it cannot be used."""
+    """Decode each media file by all specs, or say why it cannot be used."""
     rows = media[list(StoredFile._fields)].itertuples(index=False)
     with (
         tempfile.TemporaryDirectory(prefix="visionops-") as folder,
         Decoders(load_settings(), len(media)) as decoders,
     ):
         fetched = fetch_each(map(StoredFile._make, rows), object_store, Path(folder))
-        for result, frames in decoders.decode(grouped(fetched, spec)):
+        for result, frames in decoders.decode(grouped(fetched, specs)):
             (Path(folder) / str(result.media_id)).unlink(missing_ok=True)
             yield result, frames

@@ -33,10 +33,10 @@ Result = tuple[Processed, list[EncodedFrame]]
 
 @dataclass(frozen=True)
 class Group:
-    """Files that one decoder gets at once, all of one kind and spec; `spec` holds for them."""
+    """Files that one decoder gets at once, all of one kind; `specs` hold for all of them."""
 
     files: Sequence[Fetched]
-    spec: PreprocessingSpec
+    specs: Sequence[PreprocessingSpec]
 
     @property
     def bytes(self) -> int:
@@ -44,23 +44,23 @@ class Group:
         return sum(each.file.bytes for each in self.files)
 
 
-def grouped(files: Iterable[Fetched], spec: PreprocessingSpec) -> Iterator[Group]:
+def grouped(files: Iterable[Fetched], specs: Sequence[PreprocessingSpec]) -> Iterator[Group]:
     """Put small images that follow each other into groups; larger files, and videos, go alone."""
     group: list[Fetched] = []
-    its_spec = spec
+    its_specs = list(specs)
     for each in files:
-        own_spec = spec.for_source(each.file.source)
+        own_specs = [spec.for_source(each.file.source) for spec in specs]
         is_small = each.file.kind == MediaKind.IMAGE and each.file.bytes <= SMALL_BYTES
-        if group and (len(group) == GROUP_FILES or own_spec != its_spec or not is_small):
-            yield Group(group, its_spec)
+        if group and (len(group) == GROUP_FILES or own_specs != its_specs or not is_small):
+            yield Group(group, its_specs)
             group = []
-        its_spec = own_spec
+        its_specs = own_specs
         group.append(each)
         if not is_small:
-            yield Group(group, its_spec)
+            yield Group(group, its_specs)
             group = []
     if group:
-        yield Group(group, its_spec)
+        yield Group(group, its_specs)
 
 
 class Decoders:
@@ -125,12 +125,12 @@ class Decoders:
 def _decoded(sandbox: DecoderSandbox, group: Group) -> Iterator[Result]:
     kind = MediaKind(group.files[0].file.kind)
     found = [each.path for each in group.files if each.error is None]
-    decoded = iter(sandbox.decode_each(found, kind, group.spec) if found else ())
+    decoded = iter(sandbox.decode_each(found, kind, group.specs) if found else ())
     for each in group.files:
         result = DecodedFile([], each.error, 0.0) if each.error else next(decoded)
         if isinstance(result.error, DecoderCrashedError):
             # The machine may have been to blame.
-            [result] = sandbox.decode_each([each.path], kind, group.spec)
+            [result] = sandbox.decode_each([each.path], kind, group.specs)
         processed = Processed(
             UUID(each.file.media_id),
             len(result.frames),

@@ -151,9 +151,7 @@ def _described(window: PerformanceWindow) -> dict[str, Any]:
     return metadata
 
 
-def _drawn(
-    name: str, shown: Measured, history: Sequence[PerformanceWindow]
-) -> dict[str, Any]:
+def _drawn(name: str, shown: Measured, history: Sequence[PerformanceWindow]) -> dict[str, Any]:
     """Draw the pictures as a task does; without labels, return no pictures."""
     labelled = [one for one in shown.seen if one.is_labelled]
     if not labelled:

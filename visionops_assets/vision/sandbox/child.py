@@ -16,7 +16,7 @@ from visionops_assets.errors import DecoderCrashedError, MediaError
 from visionops_assets.redaction import for_clients
 from visionops_assets.vision.complaints import StandardError
 from visionops_assets.vision.crop_hashes import crop_hashes
-from visionops_assets.vision.decoding import decode_media
+from visionops_assets.vision.decoding import decode_for_each
 from visionops_assets.vision.monitoring.quality import measure_frame
 from visionops_assets.vision.preprocessing import encode_frame, perceptual_hash
 from visionops_assets.vision.probing import probe_video
@@ -103,24 +103,25 @@ def _decode(
 ) -> None:
     started_s = time.monotonic()
     complaints.forget()
-    frames = decode_media(
+    frames = decode_for_each(
         path,
         MediaKind(request.kind),
-        request.spec,
+        request.specs,
         max_pixels=limits.max_pixels,
         max_video_duration_s=limits.max_video_duration_s,
         threads=limits.threads,
     )
-    for frame in frames:
+    for place, frame in frames:
         complaints.check()
         reply = FrameReply(
+            spec=place,
             index=frame.index,
             time_s=frame.time_s,
             perceptual_hash=perceptual_hash(frame.pixels),
             quality=measure_frame(frame.pixels),
             crop_hashes=crop_hashes(frame.pixels).hex(),
         )
-        encoded = encode_frame(frame.pixels, request.spec.jpeg_quality)
+        encoded = encode_frame(frame.pixels, request.specs[place].jpeg_quality)
         # Those of a file go together: to wake the parent costs as much as a small frame.
         replies.write(encode_message(reply, encoded))
     # Not later: if the next file hangs, this one is not to blame.

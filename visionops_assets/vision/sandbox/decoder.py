@@ -36,7 +36,10 @@ MEDIA_ERRORS = {error.code: error for error in MediaError.__subclasses__()}
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One frame as PNG or JPEG, by its spec; `time_s` from a video's start, 0 in an image."""
+    """One frame as PNG or JPEG, by its spec; `time_s` from a video's start, 0 in an image.
+
+    `spec` is the place of its spec among those that were asked for.
+    """
 
     index: int
     time_s: float
@@ -45,6 +48,7 @@ class EncodedFrame:
     quality: tuple[float, ...]
     """In the order of `FRAME_MEASURES`."""
     crop_hashes: bytes
+    spec: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,15 @@ class DecoderSandbox:
             MediaError: another subclass says why the file cannot be used.
             RuntimeError: the child cannot be started at all; no file is to blame.
         """
-        [result] = self.decode_each([path], kind, spec)
+        [result] = self.decode_each([path], kind, [spec])
         if result.error:
             raise result.error
         return result.frames
 
     def decode_each(
-        self, paths: Sequence[Path], kind: MediaKind, spec: PreprocessingSpec
+        self, paths: Sequence[Path], kind: MediaKind, specs: Sequence[PreprocessingSpec]
     ) -> list[DecodedFile]:
-        """Decode files of one kind, and return the results in their order.
+        """Decode files of one kind by all specs, and return the results in their order.
 
         They are one request: a message each would cost more than decoding, if they are small. If
         the child dies, the file at hand is to blame, and another child goes on with the next one.
@@ -125,14 +129,14 @@ class DecoderSandbox:
         """
         results: list[DecodedFile] = []
         while len(results) < len(paths):
-            self._decode_some(paths[len(results) :], kind, spec, results)
+            self._decode_some(paths[len(results) :], kind, specs, results)
         return results
 
     def _decode_some(
         self,
         paths: Sequence[Path],
         kind: MediaKind,
-        spec: PreprocessingSpec,
+        specs: Sequence[PreprocessingSpec],
         results: list[DecodedFile],
     ) -> None:
         """Decode files in one child, up to the first that brings it down; add the results."""
@@ -140,12 +144,12 @@ class DecoderSandbox:
         try:
             with self._child_for_one_file() as child:
                 absolute = tuple(str(path.absolute()) for path in paths)
-                request = DecodeRequest(paths=absolute, kind=kind, spec=spec)
+                request = DecodeRequest(paths=absolute, kind=kind, specs=tuple(specs))
                 child.send(encode_message(request))
                 for _ in paths:
                     started_s = time.monotonic()
                     child.begin_file()
-                    results.append(_result(child, spec))
+                    results.append(_result(child, specs))
         except DecoderCrashedError as crash:
             lasted_ms = round(1_000 * (time.monotonic() - started_s), 2)
             results.append(DecodedFile([], crash, lasted_ms))
@@ -201,17 +205,18 @@ class DecoderSandbox:
             self._child = None
 
 
-def _result(child: ChildProcess, spec: PreprocessingSpec) -> DecodedFile:
+def _result(child: ChildProcess, specs: Sequence[PreprocessingSpec]) -> DecodedFile:
     """Return the replies to one file: its frames, or why it cannot be used.
 
     Raises:
         DecoderCrashedError: the child is of no more use.
     """
     frames: list[EncodedFrame] = []
+    most_bytes = max(3 * spec.size_px**2 for spec in specs) + ENCODING_OVERHEAD_BYTES
     while True:
-        reply, encoded = child.receive(3 * spec.size_px**2 + ENCODING_OVERHEAD_BYTES)
+        reply, encoded = child.receive(most_bytes)
         match reply:
-            case FrameReply():
+            case FrameReply() if reply.spec < len(specs):
                 frame = EncodedFrame(
                     reply.index,
                     reply.time_s,
@@ -219,6 +224,7 @@ def _result(child: ChildProcess, spec: PreprocessingSpec) -> DecodedFile:
                     reply.perceptual_hash,
                     reply.quality,
                     bytes.fromhex(reply.crop_hashes),
+                    reply.spec,
                 )
                 frames.append(frame)
             case DoneReply():

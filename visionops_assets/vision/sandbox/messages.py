@@ -33,7 +33,7 @@ class Limits(Record):
 
 
 class DecodeRequest(Record):
-    """Asks for files to be decoded, one after the other.
+    """Asks for files to be decoded, one after the other, each by all specs.
 
     The replies to each are its frames, then that it is done or why it cannot be used.
     """
@@ -41,7 +41,7 @@ class DecodeRequest(Record):
     type: Literal["decode"] = "decode"
     paths: tuple[str, ...]
     kind: MediaKind
-    spec: PreprocessingSpec
+    specs: tuple[PreprocessingSpec, ...] = Field(min_length=1)
 
 
 class ProbeRequest(Record):
@@ -64,9 +64,13 @@ class ReadyReply(Record):
 
 
 class FrameReply(Record):
-    """Carries one frame; its bytes, as PNG or JPEG by the spec, are the message's body."""
+    """Carries one frame; its bytes, as PNG or JPEG by the spec, are the message's body.
+
+    `spec` is the place of its spec among those that were asked for.
+    """
 
     type: Literal["frame"] = "frame"
+    spec: int = Field(ge=0)
     index: int = Field(ge=0)
     time_s: float = Field(ge=0)
     perceptual_hash: str = Field(pattern=r"^[0-9a-f]{16}$")
