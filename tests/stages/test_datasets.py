@@ -12,20 +12,25 @@ from hypothesis import strategies as st
 
 from visionops_assets.catalog.datasets import LabelBacklog
 from visionops_assets.contracts import PreprocessingSpec
+from visionops_assets.errors import SnapshotError
 from visionops_assets.models.sections import Snapshots
 from visionops_assets.stages.datasets.members import (
+    _commonest_of_groups,
     _known_sides,
-    _label_of_groups,
     assign_splits,
+    classes_of,
     classes_short_of_holdout,
     groups_on_both_sides,
     is_sound,
+    only_whole,
+    showing,
     snapshot_id_of,
     stray_classes,
     what_is_missing,
 )
 from visionops_assets.stages.datasets.readiness import why_wait
 
+TASK = "classification"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +65,7 @@ def test_no_group_is_on_both_sides_and_looks_stay_together(
     media: list[tuple[int, str, int]], percent: int
 ) -> None:
     frames = labelled(media)
-    members = assign_splits(frames, percent)
+    members = assign_splits(frames, TASK, percent)
     assert groups_on_both_sides(members) == []
     assert len(members) == len(frames)
     by_look = frames.merge(members, on="frame_id").groupby("perceptual_hash")["split"].nunique()
@@ -74,14 +79,14 @@ def test_snapshot_id_ignores_row_order_and_sees_every_label(
 ) -> None:
     frames = labelled(media)
     spec = PreprocessingSpec()
-    snapshot_id = snapshot_id_of(assign_splits(frames, 20), spec, "m")
+    snapshot_id = snapshot_id_of(assign_splits(frames, TASK, 20), spec, "m")
     shuffled = frames.sample(frac=1, random_state=seed)
-    assert snapshot_id_of(assign_splits(shuffled, 20), spec, "m") == snapshot_id
+    assert snapshot_id_of(assign_splits(shuffled, TASK, 20), spec, "m") == snapshot_id
     relabelled = frames.assign(label=["z", *frames["label"][1:]])
-    assert snapshot_id_of(assign_splits(relabelled, 20), spec, "m") != snapshot_id
+    assert snapshot_id_of(assign_splits(relabelled, TASK, 20), spec, "m") != snapshot_id
     other_spec = PreprocessingSpec(size_px=32)
-    assert snapshot_id_of(assign_splits(frames, 20), other_spec, "m") != snapshot_id
-    assert snapshot_id_of(assign_splits(frames, 20), spec, "n") != snapshot_id
+    assert snapshot_id_of(assign_splits(frames, TASK, 20), other_spec, "m") != snapshot_id
+    assert snapshot_id_of(assign_splits(frames, TASK, 20), spec, "n") != snapshot_id
 
 
 def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() -> None:
@@ -91,10 +96,10 @@ def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() 
             "split": ["train", "train", "holdout", "holdout"] * 2 + ["train"] * 2,
         }
     )
-    assert stray_classes(members, ["a", "old"], 2) == ["typo"]
-    assert stray_classes(members, ["a", "old"], 3) == ["b", "typo"]
-    assert stray_classes(members, [], 2) == ["old", "typo"]
-    assert stray_classes(members, [], 3) == []
+    assert stray_classes(members, TASK, ["a", "old"], 2) == ["typo"]
+    assert stray_classes(members, TASK, ["a", "old"], 3) == ["b", "typo"]
+    assert stray_classes(members, TASK, [], 2) == ["old", "typo"]
+    assert stray_classes(members, TASK, [], 3) == []
 
 
 def test_leaks_and_short_classes_are_found() -> None:
@@ -106,7 +111,7 @@ def test_leaks_and_short_classes_are_found() -> None:
         }
     )
     assert groups_on_both_sides(members) == ["g"]
-    assert classes_short_of_holdout(members, minimum=1) == {"b": 0, "c": 1}
+    assert classes_short_of_holdout(members, TASK, minimum=1) == {"b": 0, "c": 1}
 
 
 @pytest.mark.parametrize(
@@ -125,9 +130,9 @@ def test_a_snapshot_is_sound_where_each_class_is_on_both_sides(
          for label, both in sides.items() for n, side in enumerate(both)],
         columns=["group_id", "label", "split"],
     )  # fmt: skip
-    assert is_sound(members, 1) is is_sound_
-    assert not is_sound(members.assign(group_id="one"), 1), "a group is on both sides"
-    assert not is_sound(members, 2)
+    assert is_sound(members, TASK, 1) is is_sound_
+    assert not is_sound(members.assign(group_id="one"), TASK, 1), "a group is on both sides"
+    assert not is_sound(members, TASK, 2)
 
 
 @pytest.mark.parametrize(("least", "percent", "groups"), [(5, 20, 25), (5, 30, 17), (1, 50, 2)])
@@ -143,15 +148,17 @@ def test_a_group_has_the_label_of_most_of_its_frames() -> None:
     frames = labelled([(look, label, 1) for look in range(10) for label in ("b", "a", "b")])
     even = labelled([(look, label, 1) for look in range(10) for label in ("b", "a")])
     for media, expected in ((frames, "b"), (even, "a")):
-        members = assign_splits(media, 50)
-        assert set(_label_of_groups(members).values()) == {expected}
+        members = assign_splits(media, TASK, 50)
+        assert set(_commonest_of_groups(members["group_id"], list(members["label"])).values()) == {
+            expected
+        }
 
 
 def test_sides_in_the_snapshot_before_stay_and_new_groups_fill_up() -> None:
-    before = assign_splits(labelled([(look, "a", 1) for look in range(40)]), 20)
+    before = assign_splits(labelled([(look, "a", 1) for look in range(40)]), TASK, 20)
     known = dict(zip(before["media_id"], before["split"], strict=True))
     grown = labelled([(look, "a", 1) for look in range(100)])
-    after = assign_splits(grown, 20, known).set_index("media_id")["split"]
+    after = assign_splits(grown, TASK, 20, known).set_index("media_id")["split"]
     assert after[list(known)].to_dict() == known
     assert (before["split"] == "holdout").sum() == 8
     assert (after == "holdout").sum() == 20
@@ -159,13 +166,13 @@ def test_sides_in_the_snapshot_before_stay_and_new_groups_fill_up() -> None:
 
 def test_what_was_trained_on_never_enters_the_holdout() -> None:
     """A medium of each side becomes one group, by a third that looks like both."""
-    before = assign_splits(labelled([(look, "a", 1) for look in range(10)]), 20)
+    before = assign_splits(labelled([(look, "a", 1) for look in range(10)]), TASK, 20)
     known = dict(zip(before["media_id"], before["split"], strict=True))
     of_side = before.groupby("split")["media_id"].first()
     looks = [UUID(of_side[side]).int for side in ("train", "holdout")]
     frames = labelled([(look, "a", 1) for look in range(10)] + [(looks[0], "a", 2)])
     frames.loc[frames.index[-1], "perceptual_hash"] = f"{looks[1] + 1:016x}"
-    after = assign_splits(frames, 20, known)
+    after = assign_splits(frames, TASK, 20, known)
     together = after[after["media_id"].isin([*of_side, str(UUID(int=10))])]
     assert together["group_id"].nunique() == 1
     assert set(together["split"]) == {"train"}
@@ -186,7 +193,8 @@ def test_what_is_missing_for_a_first_snapshot_is_said_by_class(
 ) -> None:
     names = [name for name, count in counts.items() for _ in range(count)]
     media = [(look, name, 1) for look, name in enumerate(names)]
-    said = what_is_missing(assign_splits(labelled(media), 20), 5, Snapshots().groups_per_class)
+    members = assign_splits(labelled(media), TASK, 20)
+    said = what_is_missing(members, TASK, 5, Snapshots().groups_per_class)
     if told is None:
         assert said is None
     else:
@@ -301,6 +309,41 @@ def test_a_group_of_both_sides_is_of_training_whichever_comes_first(
 def test_a_second_class_is_asked_for_only_where_there_is_none() -> None:
     for names, is_told in ((["cat"] * 9, True), (["cat"] * 9 + ["dog"], False)):
         media = [(look, name, 1) for look, name in enumerate(names)]
-        said = what_is_missing(assign_splits(labelled(media), 20), 5, 25)
+        said = what_is_missing(assign_splits(labelled(media), TASK, 20), TASK, 5, 25)
         assert said is not None
         assert ("there is no second class yet" in said) == is_told
+
+
+SETS = "multilabel"
+
+
+def test_sets_are_in_the_holdout_by_the_rarest_class_that_they_show() -> None:
+    """A class of 20 groups has four of them there, though it is seen with others alone."""
+    media = [(look, ("a, b" if look % 2 else "a"), 1) for look in range(100)]
+    media += [(100 + look, f"a, {'b, ' * (look % 2)}rare", 1) for look in range(20)]
+    media += [(120 + look, "", 1) for look in range(30)]
+    members = assign_splits(labelled(media), SETS, 20)
+    held = members[members["split"] == "holdout"]
+    assert classes_of(members, SETS) == ["a", "b", "rare"]
+    assert showing(held, ["rare"], SETS).sum() == 4
+    assert (held["label"] == "").sum() == 6
+    assert classes_short_of_holdout(members, SETS, 4) == {}
+    assert classes_short_of_holdout(members, SETS, 5) == {"rare": 4}
+    assert stray_classes(members, SETS, ["a", "b"], 5) == ["rare"]
+    assert stray_classes(members, SETS, ["a", "rare"], 5) == []
+
+
+def test_a_thing_that_all_frames_show_cannot_be_learned() -> None:
+    media = [(look, ("a, b" if look % 2 else "b"), 1) for look in range(60)]
+    members = assign_splits(labelled(media), SETS, 20)
+    assert list(classes_short_of_holdout(members, SETS, 1)) == ["b"]
+    said = what_is_missing(members, SETS, 1, 25)
+    assert said is not None
+    assert "b has 60" in said
+
+
+def test_classes_of_sets_may_not_be_lost_with_a_shard() -> None:
+    frames = labelled([(0, "a, b", 1), (1, "a", 1)])
+    with pytest.raises(SnapshotError, match="All frames of b lie in damaged shards"):
+        only_whole(frames, frames["label"] == "a", ["a", "b"], SETS)
+    assert len(only_whole(frames, frames["label"] == "a", ["a"], SETS)) == 1

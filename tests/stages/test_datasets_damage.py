@@ -22,6 +22,7 @@ from visionops_assets.stages.datasets.pixels import read_pixels
 from visionops_assets.vision.shards import pack
 
 SIDE_PX = 8
+TASK = "classification"
 
 
 def written(store: MemoryStore, batch: str, values: list[int]) -> pd.DataFrame:
@@ -64,12 +65,12 @@ def test_frames_of_whole_shards_are_read_beside_damaged_ones() -> None:
 
 def test_a_snapshot_loses_frames_but_no_class_of_the_one_before() -> None:
     labels = pd.DataFrame({"label": ["a", "a", "b", "new"]})
-    whole = only_whole(labels, pd.Series([True, False, True, False]), known=["a", "b"])
+    whole = only_whole(labels, pd.Series([True, False, True, False]), known=["a", "b"], task=TASK)
     assert list(whole["label"]) == ["a", "b"]
     with pytest.raises(SnapshotError, match="of b lie in damaged"):
-        only_whole(labels, pd.Series([True, True, False, True]), known=["a", "b"])
+        only_whole(labels, pd.Series([True, True, False, True]), known=["a", "b"], task=TASK)
     with pytest.raises(SnapshotError, match="All frames lie"):
-        only_whole(labels, pd.Series([False] * 4), known=[])
+        only_whole(labels, pd.Series([False] * 4), known=[], task=TASK)
 
 
 def test_files_made_again_keep_the_side_that_they_had_before_they_were_left_out() -> None:

@@ -27,7 +27,7 @@ MEMBERS = columns(
     ("media_id", TEXT, "File it was decoded from."),
     ("group_id", TEXT, "Group that stays on one side: one video, one clip, near duplicates."),
     ("label", TEXT, "Class of the frame; of several, all in one text."),
-    ("label_index", "int64", "Place of the class among all classes in alphabetical order."),
+    ("label_index", "int64", "Place of `label` among all of them in alphabetical order."),
     ("split", TEXT, "`train` or `holdout`."),
 )
 MEMBER_COLUMNS = names(MEMBERS)

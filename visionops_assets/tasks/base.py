@@ -120,6 +120,21 @@ class Judging(Protocol):
     def draw_scores(self, scores: "pd.DataFrame") -> bytes:
         """Draw what `scores` returned, class by class, as PNG."""
 
+    def strata(self, labels: Sequence[Labels]) -> list[str]:
+        """Name the part of all frames for which each of N frames stands.
+
+        The holdout gets its share of each part.
+        """
+
+    def check(
+        self, labels: Sequence[Labels], is_holdout: npt.NDArray[np.bool_], min_holdout: int
+    ) -> dict[str, int]:
+        """Find the classes that N frames, some of them in the holdout, do not suffice for.
+
+        Returns:
+            The holdout frames of each such class, by its name.
+        """
+
     def targets(self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Targets:
         """Return the target of each of N frames with these labels, all of them among `classes`."""
 

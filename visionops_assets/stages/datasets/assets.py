@@ -27,10 +27,12 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.datasets.members import (
     assign_splits,
+    classes_of,
     classes_short_of_holdout,
     groups_on_both_sides,
     is_sound,
     only_whole,
+    showing,
     sides_of,
     snapshot_id_of,
     stray_classes,
@@ -111,20 +113,20 @@ def _cut(
     if damaged:
         _have_made_again(context, catalog, damaged)
         is_whole = ~labels["shard_key"].isin(damaged)
-        labels, images = only_whole(labels, is_whole, known), images[is_whole]
+        labels, images = only_whole(labels, is_whole, known, model.task), images[is_whole]
     sides = sides_of(snapshots, object_store, made_again & set(labels["media_id"]))
-    members = assign_splits(labels, split.holdout_percent, sides)
-    stray = stray_classes(members, known, split.min_holdout_per_class)
+    members = assign_splits(labels, model.task, split.holdout_percent, sides)
+    stray = stray_classes(members, model.task, known, split.min_holdout_per_class)
     labelled_frames = len(labels)
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
-        is_kept = ~labels["label"].isin(stray)
+        is_kept = ~showing(labels, stray, model.task)
         labels, images = labels[is_kept], images[is_kept]
-        members = assign_splits(labels, split.holdout_percent, sides)
+        members = assign_splits(labels, model.task, split.holdout_percent, sides)
     files = SnapshotFiles(images, members)
     snapshot = _row(model, members, labels["watermark"].iloc[0], labelled_frames - len(labels))
     write_snapshot(object_store, snapshot.snapshot_id, files)
-    if is_sound(members, split.min_holdout_per_class):
+    if is_sound(members, model.task, split.min_holdout_per_class):
         with catalog.begin() as session:
             is_new = add_snapshot(session, snapshot)
         said = "is new" if is_new else "exists already"
@@ -143,7 +145,7 @@ def _row(
         watermark=watermark.to_pydatetime(),
         spec_id=model.frames.spec_id,
         spec=model.frames.model_dump(mode="json"),
-        classes=sorted(members["label"].unique()),
+        classes=classes_of(members, model.task),
         train_frames=int(counts.get(TRAIN, 0)),
         holdout_frames=int(counts.get(HOLDOUT, 0)),
         left_out_frames=left_out,
@@ -205,7 +207,7 @@ def checks_of(
         does not enter the catalog, so nothing is trained on it, and it is cut again when more
         labels have come.
         """
-        short = classes_short_of_holdout(dataset_snapshot, minimum)
+        short = classes_short_of_holdout(dataset_snapshot, model.task, minimum)
         return dg.AssetCheckResult(
             passed=not short,
             description=_described(short, minimum),

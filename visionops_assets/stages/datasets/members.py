@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from visionops_assets.catalog.schema import Snapshot
@@ -12,7 +14,14 @@ from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.columns import frame_of
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import HOLDOUT, MEMBERS, TRAIN, read_members
+from visionops_assets.resources.snapshot_files import (
+    HOLDOUT,
+    MEMBERS,
+    TRAIN,
+    labels_of,
+    read_members,
+)
+from visionops_assets.tasks.registry import judging
 from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
 
 PACKAGED_MODEL = "classifier"
@@ -21,9 +30,12 @@ MIN_CLASSES = 2
 
 
 def assign_splits(
-    labels: pd.DataFrame, holdout_percent: int, known: Mapping[str, str] = MappingProxyType({})
+    labels: pd.DataFrame,
+    task: str,
+    holdout_percent: int,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Give each labelled frame its group, class index and side, in the order of frame ids.
+    """Give each labelled frame its group, label index and side, in the order of frame ids.
 
     `known` are the sides of media ids in the snapshot before: they stay. A group that grew together
     from both sides goes to training, since part of it was trained on.
@@ -42,17 +54,33 @@ def assign_splits(
     members = labels.sort_values("frame_id").reset_index(drop=True)
     members["group_id"] = members["media_id"].map(groups)
     members["label_index"] = members["label"].map(class_index)
-    held = hold_out(_label_of_groups(members), _known_sides(groups, known), holdout_percent)
+    strata = judging(task).strata(labels_of(members, task))
+    held = hold_out(
+        _commonest_of_groups(members["group_id"], strata),
+        _known_sides(groups, known),
+        holdout_percent,
+    )
     members["split"] = members["group_id"].map(held).map({True: HOLDOUT, False: TRAIN})
     return frame_of(members, MEMBERS)
 
 
-def _label_of_groups(members: pd.DataFrame) -> dict[str, str]:
-    """Return the commonest label of each group's frames."""
-    counts = members.groupby(["group_id", "label"]).size().reset_index(name="frames")
-    counts = counts.sort_values(["frames", "label"], ascending=[False, True])
+def _commonest_of_groups(groups: pd.Series, strata: Sequence[str]) -> dict[str, str]:
+    """Return the commonest stratum of each group's frames."""
+    frames = pd.DataFrame({"group_id": groups, "stratum": strata})
+    counts = frames.groupby(["group_id", "stratum"]).size().reset_index(name="frames")
+    counts = counts.sort_values(["frames", "stratum"], ascending=[False, True])
     commonest = counts.drop_duplicates("group_id")
-    return dict(zip(commonest["group_id"], commonest["label"], strict=True))
+    return dict(zip(commonest["group_id"], commonest["stratum"], strict=True))
+
+
+def classes_of(members: pd.DataFrame, task: str) -> list[str]:
+    """Return the classes that labelled frames show, in order."""
+    return sorted({name for each in labels_of(members, task) for name in each})
+
+
+def showing(members: pd.DataFrame, names: Collection[str], task: str) -> npt.NDArray[np.bool_]:
+    """Say which labelled frames (N) show any of these classes."""
+    return np.array([not set(names).isdisjoint(each) for each in labels_of(members, task)])
 
 
 def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[str, bool]:
@@ -64,7 +92,9 @@ def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[st
     return held
 
 
-def only_whole(labels: pd.DataFrame, is_whole: pd.Series, known: Collection[str]) -> pd.DataFrame:
+def only_whole(
+    labels: pd.DataFrame, is_whole: pd.Series, known: Collection[str], task: str
+) -> pd.DataFrame:
     """Return the labelled frames whose pixels are whole.
 
     Raises:
@@ -72,7 +102,7 @@ def only_whole(labels: pd.DataFrame, is_whole: pd.Series, known: Collection[str]
             back, and its frames are about to be made again.
     """
     whole = labels[is_whole]
-    lost = sorted(set(labels["label"]) & set(known) - set(whole["label"]))
+    lost = sorted(set(classes_of(labels, task)) & set(known) - set(classes_of(whole, task)))
     if lost or whole.empty:
         classes = f" of {', '.join(lost)}" if lost else ""
         raise SnapshotError(
@@ -98,23 +128,26 @@ def sides_of(
     return sides
 
 
-def classes_to_learn(members: pd.DataFrame, min_holdout_per_class: int) -> list[str]:
+def classes_to_learn(members: pd.DataFrame, task: str, min_holdout_per_class: int) -> list[str]:
     """Return the classes that can be trained on and judged."""
-    short = classes_short_of_holdout(members, min_holdout_per_class)
-    return sorted(set(members["label"]) - set(short))
+    short = classes_short_of_holdout(members, task, min_holdout_per_class)
+    return sorted(set(classes_of(members, task)) - set(short))
 
 
-def what_is_missing(members: pd.DataFrame, min_holdout_per_class: int, needed: int) -> str | None:
+def what_is_missing(
+    members: pd.DataFrame, task: str, min_holdout_per_class: int, needed: int
+) -> str | None:
     """Name the classes that lack labelled groups, if fewer than two can be learned; else None.
 
     `needed` is the number of groups per class with enough holdout frames, if each has one frame.
     """
-    if len(classes_to_learn(members, min_holdout_per_class)) >= MIN_CLASSES:
+    if len(classes_to_learn(members, task, min_holdout_per_class)) >= MIN_CLASSES:
         return None
-    short = classes_short_of_holdout(members, min_holdout_per_class)
-    groups = members.groupby("label")["group_id"].nunique()
+    short = classes_short_of_holdout(members, task, min_holdout_per_class)
+    shown = members.assign(name=pd.Series(labels_of(members, task), members.index)).explode("name")
+    groups = shown.groupby("name")["group_id"].nunique()
     found = ", ".join(f"{name} has {groups[name]}" for name in short)
-    advice = "" if members["label"].nunique() >= MIN_CLASSES else "; there is no second class yet"
+    advice = "" if len(groups) >= MIN_CLASSES else "; there is no second class yet"
     return (
         f"Too little is labelled to train on: {MIN_CLASSES} classes or more need about {needed} "
         f"groups each (videos, or images that are not copies){': ' if found else ''}"
@@ -140,29 +173,27 @@ def groups_on_both_sides(members: pd.DataFrame) -> list[str]:
     return [str(group) for group in sides[sides > 1].index]
 
 
-def classes_short_of_holdout(members: pd.DataFrame, minimum: int) -> dict[str, int]:
-    """Count the holdout frames of classes with fewer than `minimum`, or without training frames."""
-    counts = members.groupby(["label", "split"]).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=[TRAIN, HOLDOUT], fill_value=0)
-    short = counts[(counts[HOLDOUT] < minimum) | (counts[TRAIN] == 0)]
-    return {str(label): int(row[HOLDOUT]) for label, row in short.iterrows()}
+def classes_short_of_holdout(members: pd.DataFrame, task: str, minimum: int) -> dict[str, int]:
+    """Count the holdout frames of classes that the members do not suffice for, by their task."""
+    is_holdout = (members["split"] == HOLDOUT).to_numpy()
+    return judging(task).check(labels_of(members, task), is_holdout, minimum)
 
 
 def stray_classes(
-    members: pd.DataFrame, known: Collection[str], min_holdout_per_class: int
+    members: pd.DataFrame, task: str, known: Collection[str], min_holdout_per_class: int
 ) -> list[str]:
     """Return the classes too small to be judged and not `known`, if two or more others remain.
 
     One mistyped label makes such a class. A class that a model was trained on before is never
     stray: a snapshot without it would be a step back.
     """
-    short = classes_short_of_holdout(members, min_holdout_per_class)
+    short = classes_short_of_holdout(members, task, min_holdout_per_class)
     stray = [name for name in short if name not in known]
-    return stray if members["label"].nunique() - len(stray) >= MIN_CLASSES else []
+    return stray if len(classes_of(members, task)) - len(stray) >= MIN_CLASSES else []
 
 
-def is_sound(members: pd.DataFrame, min_holdout_per_class: int) -> bool:
+def is_sound(members: pd.DataFrame, task: str, min_holdout_per_class: int) -> bool:
     """Say whether a snapshot of these members may be trained on."""
     return not groups_on_both_sides(members) and not classes_short_of_holdout(
-        members, min_holdout_per_class
+        members, task, min_holdout_per_class
     )

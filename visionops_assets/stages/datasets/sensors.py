@@ -152,5 +152,5 @@ def _missing_for_a_first(catalog: Catalog, model: ModelDeclaration) -> str | Non
         rows = labelled_frames(session, model, now(session))
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
     split = model.snapshots
-    members = assign_splits(labels, split.holdout_percent)
-    return what_is_missing(members, split.min_holdout_per_class, split.groups_per_class)
+    members = assign_splits(labels, model.task, split.holdout_percent)
+    return what_is_missing(members, model.task, split.min_holdout_per_class, split.groups_per_class)

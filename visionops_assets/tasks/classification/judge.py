@@ -8,6 +8,7 @@ import pandas as pd
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.tasks.base import Answer, Judging, Labels, Outputs
+from visionops_assets.tasks.class_checks import sides_of_classes
 from visionops_assets.tasks.classification.plots import confusion
 from visionops_assets.tasks.classification.scores import confusion_matrix, per_class, score
 from visionops_assets.tasks.classification.serve import PROBABILITIES_OF_NETWORK
@@ -66,6 +67,20 @@ class _Judging:
     def draw_scores(self, scores: pd.DataFrame) -> bytes:
         """See `Judging`."""
         return score_bars(scores)
+
+    def strata(self, labels: Sequence[Labels]) -> list[str]:
+        """See `Judging`. A class is a part."""
+        return [label for [label] in labels]
+
+    def check(
+        self, labels: Sequence[Labels], is_holdout: npt.NDArray[np.bool_], min_holdout: int
+    ) -> dict[str, int]:
+        """See `Judging`. A class needs training frames, and some in the holdout."""
+        return {
+            name: held
+            for name, (train, held, *_) in sides_of_classes(labels, is_holdout).items()
+            if held < min_holdout or not train
+        }
 
     def targets(
         self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]

@@ -1,5 +1,6 @@
 """How multi-label models are judged."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from visionops_assets.contracts import ModelCard
 from visionops_assets.tasks.annotations import SEPARATOR
 from visionops_assets.tasks.base import Answer, Judging, Labels, Outputs
+from visionops_assets.tasks.class_checks import sides_of_classes
 from visionops_assets.tasks.class_scores import COLUMNS, Counts, class_rows, per_class, share_row
 from visionops_assets.tasks.evaluation import Evaluation, accuracy
 from visionops_assets.tasks.f1 import MICRO_F1, counts_of, macro_f1
@@ -70,6 +72,21 @@ class _Judging:
     def draw_scores(self, scores: pd.DataFrame) -> bytes:
         """See `Judging`."""
         return score_bars(scores)
+
+    def strata(self, labels: Sequence[Labels]) -> list[str]:
+        """See `Judging`. A frame stands for the rarest class that it shows, or for none."""
+        counts = Counter(name for each in labels for name in set(each))
+        return [min(each, key=lambda name: (counts[name], name), default="") for each in labels]
+
+    def check(
+        self, labels: Sequence[Labels], is_holdout: npt.NDArray[np.bool_], min_holdout: int
+    ) -> dict[str, int]:
+        """See `Judging`. Frames without a class are needed, too, on both sides."""
+        return {
+            name: held
+            for name, (train, held, *without) in sides_of_classes(labels, is_holdout).items()
+            if held < min_holdout or not train or not all(without)
+        }
 
     def targets(self, labels: Sequence[tuple[str, ...]], classes: Sequence[str]) -> Targets:
         """See `Judging`. Targets are float32 (N, classes): 1 for what an image shows, else 0."""
