@@ -22,7 +22,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.foreign_text import printable
-from visionops_assets.models import default_model
+from visionops_assets.models import ModelDeclaration, default_model, find_model
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -46,23 +46,28 @@ def predict(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until a model serves, and tell what happens.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Model to ask.", show_default="the default one"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the served model for its answer to images, and print one line per file.
+    """Ask a served model for its answer to images, and print one line per file.
 
     Hidden files and symbolic links in a folder are left out. A file that cannot be used stops no
     other; the exit code is then 2.
     """
     settings = load_settings()
+    asked = default_model() if model is None else find_model(model)
     files, left_out, failures = _find(paths)
     if not files and not failures:
         raise InvalidRequestError(f"There is no file in {', '.join(map(str, paths))}.")
     if wait:
-        _wait_for_a_model()
+        _wait_for(asked)
     for failure in failures:
         _show_failure(failure, as_json)
     answers: Counter[str] = Counter()
-    for path, outcome in _outcomes(files, settings):
+    for path, outcome in _outcomes(asked, files, settings):
         if isinstance(outcome, Failure):
             failures.append(outcome)
             _show_failure(outcome, as_json)
@@ -94,7 +99,7 @@ def _find(paths: list[Path]) -> tuple[list[Path], Counter[str], list[Failure]]:
 
 
 def _outcomes(
-    files: list[Path], settings: Settings
+    model: ModelDeclaration, files: list[Path], settings: Settings
 ) -> Iterator[tuple[Path, "ServedAnswer | Failure"]]:
     """Ask for the answers to files, some at a time, and yield the outcomes in their order.
 
@@ -104,7 +109,7 @@ def _outcomes(
     """
     from visionops_assets.resources.triton import CONCURRENT_REQUESTS, TritonServer
 
-    server, model = TritonServer(), default_model()
+    server = TritonServer()
 
     def ask(path: Path) -> "ServedAnswer | Failure":
         try:
@@ -119,7 +124,7 @@ def _outcomes(
         with ThreadPoolExecutor(CONCURRENT_REQUESTS, "predict") as pool:
             yield from zip(files, pool.map(ask, files), strict=True)
     except NoModelServedError as error:
-        raise NoModelServedError(_why_nothing_serves(error)) from None
+        raise NoModelServedError(_why_nothing_serves(model, error)) from None
 
 
 def _content(path: Path, settings: Settings) -> bytes:
@@ -130,8 +135,8 @@ def _content(path: Path, settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def _wait_for_a_model() -> None:
-    """Wait until a model serves, and tell for what.
+def _wait_for(model: ModelDeclaration) -> None:
+    """Wait until the model serves, and tell for what.
 
     Raises:
         NoModelServedError: a person must do something first; the message says what.
@@ -140,8 +145,8 @@ def _wait_for_a_model() -> None:
     from visionops_assets.resources.triton import TritonServer
 
     triton, told = TritonServer(), ""
-    while triton.served_version(default_model().name) is None:
-        standing = standing_of(None)
+    while triton.served_version(model.name) is None:
+        standing = standing_of(model.name)
         said = why_nothing_serves(standing)
         if not is_on_its_way(standing):
             raise NoModelServedError(said)
@@ -151,10 +156,10 @@ def _wait_for_a_model() -> None:
         time.sleep(POLL_S)
 
 
-def _why_nothing_serves(error: NoModelServedError) -> str:
+def _why_nothing_serves(model: ModelDeclaration, error: NoModelServedError) -> str:
     from visionops_assets.catalog.next_steps import why_nothing_serves
 
-    standing = standing_of(None)
+    standing = standing_of(model.name)
     return why_nothing_serves(standing) if standing.champion_version is None else str(error)
 
 
