@@ -19,8 +19,9 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.keys import bearer_header, create
 from visionops_assets.catalog.performance import monitored_releases
-from visionops_assets.catalog.schema import Decision, Label
+from visionops_assets.catalog.schema import AnnotationRow, Decision
 from visionops_assets.contracts import Outcome, Scope
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.models import default_model
 from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.settings import Settings
@@ -109,8 +110,10 @@ def test_labels_of_predictions_that_only_look_alike(quiet_stack: Settings, liar:
             said = gateway.post(f"/v1/predictions/{uuid4()}/label", json={"label": label})
             assert said.is_success, said.text
     with Catalog().begin() as session:
-        kept = session.scalars(select(Label.label).where(Label.author == liar)).all()
-    assert kept == ["kaf\u00e9"] * 2
+        kept = session.scalars(
+            select(AnnotationRow.payload).where(AnnotationRow.author == liar)
+        ).all()
+    assert list(map(text_of, kept)) == ["kaf\u00e9"] * 2
 
 
 def test_labels_of_a_table_that_only_look_alike(
@@ -127,5 +130,7 @@ def test_labels_of_a_table_that_only_look_alike(
     done = visionops("labelling-batches", "apply", str(table), *key_option)
     assert done.returncode == 0, done.stderr
     with Catalog().begin() as session:
-        kept = session.scalars(select(Label.label).where(Label.author == liar)).all()
-    assert kept == ["kaf\u00e9"] * 2
+        kept = session.scalars(
+            select(AnnotationRow.payload).where(AnnotationRow.author == liar)
+        ).all()
+    assert list(map(text_of, kept)) == ["kaf\u00e9"] * 2

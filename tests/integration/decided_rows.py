@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 from tests.integration.released_models import CARD, Serving
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import (
+    AnnotationRow,
     Frame,
-    Label,
     Media,
     MediaBatch,
     PerformanceWindow,
@@ -46,7 +46,9 @@ def predict(
             )
             if right is not None:
                 truth = "a" if right else "b"
-                session.add(Label(prediction_id=key, label=truth, origin="test"))
+                session.add(
+                    AnnotationRow(prediction_id=key, payload={"label": truth}, origin="test")
+                )
     return keys
 
 
@@ -115,7 +117,11 @@ def label_frames(count: int, author: str | None = None) -> None:
                     batch_key=batch_key,
                 )
             )
-            session.add(Label(media_id=media_id, label="a", origin="test", author=author))
+            session.add(
+                AnnotationRow(
+                    media_id=media_id, payload={"label": "a"}, origin="test", author=author
+                )
+            )
 
 
 def snapshot_row(watermark: datetime) -> Snapshot:

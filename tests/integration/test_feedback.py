@@ -20,13 +20,14 @@ from visionops_assets.catalog.performance import (
 )
 from visionops_assets.catalog.schema import (
     AdoptedLabel,
-    Label,
+    AnnotationRow,
     Media,
     Outbox,
     PredictionRow,
     Release,
 )
 from visionops_assets.contracts import Role
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.monitoring.errors import error_stream
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import load_settings
@@ -35,8 +36,12 @@ from visionops_assets.stages.monitoring.feedback import facts_of, feedback_media
 
 def labels_of(media_id: UUID) -> list[str]:
     with Catalog().begin() as session:
-        query = select(Label.label).where(Label.media_id == media_id).order_by(Label.label_id)
-        return list(session.scalars(query))
+        query = (
+            select(AnnotationRow.payload)
+            .where(AnnotationRow.media_id == media_id)
+            .order_by(AnnotationRow.annotation_id)
+        )
+        return list(map(text_of, session.scalars(query)))
 
 
 def kept_prediction(image: bytes | None, **fields: object) -> PredictionRow:
@@ -69,11 +74,14 @@ def kept_prediction(image: bytes | None, **fields: object) -> PredictionRow:
 
 
 def label(row: PredictionRow, *names: str) -> list[int]:
-    rows = [Label(prediction_id=row.prediction_id, label=name, origin="test") for name in names]
+    rows = [
+        AnnotationRow(prediction_id=row.prediction_id, payload={"label": name}, origin="test")
+        for name in names
+    ]
     with Catalog().begin() as session:
         session.add_all(rows)
         session.flush()
-        return [added.label_id for added in rows]
+        return [added.annotation_id for added in rows]
 
 
 def adopt_all() -> None:
@@ -132,15 +140,15 @@ def test_a_label_that_comes_late_does_not_undo_a_newer_one() -> None:
     """Its prediction was still in the queue when the newer label was adopted."""
     image, late = png(), uuid4()
     with Catalog().begin() as session:
-        old = Label(prediction_id=late, label="old", origin="test")
+        old = AnnotationRow(prediction_id=late, payload={"label": "old"}, origin="test")
         session.add(old)
         session.flush()
     (newer,) = label(kept_prediction(image), "newer")
     adopt_all()
     kept_prediction(image, prediction_id=late)
     adopt_all()
-    media = adopted([old.label_id, newer])
-    assert media[old.label_id] == media[newer]
+    media = adopted([old.annotation_id, newer])
+    assert media[old.annotation_id] == media[newer]
     assert labels_of(media[newer]) == ["newer"]
 
 

@@ -23,8 +23,9 @@ from tests.waiting import eventually
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import add_snapshot
-from visionops_assets.catalog.schema import Label, SignInLink, Snapshot
+from visionops_assets.catalog.schema import AnnotationRow, SignInLink, Snapshot
 from visionops_assets.catalog.sign_in import create_link, redeem
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import UnauthenticatedError
 from visionops_assets.services.http import cookies
 from visionops_assets.settings import Settings
@@ -87,14 +88,14 @@ def link(gateway: GatewayProcess) -> str:
     return made.stdout.strip()
 
 
-def newest_label(prediction_id: str) -> tuple[str, str] | None:
+def newest_label(prediction_id: str) -> tuple[str | None, str] | None:
     with Catalog().begin() as session:
         found = session.scalars(
-            select(Label)
-            .where(Label.prediction_id == UUID(prediction_id))
-            .order_by(Label.label_id.desc())
+            select(AnnotationRow)
+            .where(AnnotationRow.prediction_id == UUID(prediction_id))
+            .order_by(AnnotationRow.annotation_id.desc())
         ).first()
-        return None if found is None else (found.label, found.origin)
+        return None if found is None else (text_of(found.payload), found.origin)
 
 
 def expect_answer(page: Page) -> str:

@@ -17,12 +17,13 @@ from tests.integration.ingest.content import png
 from tests.stacks import key_for, running_stack, visionops
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.schema import Label, Media
+from visionops_assets.catalog.schema import AnnotationRow, Media
 from visionops_assets.client import ingest as ingest_client
 from visionops_assets.client.importing.bucket import AccessKey, Bucket
 from visionops_assets.client.importing.grouping import MAX_FILES
 from visionops_assets.client.ingest import IngestClient
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import ContentChangedError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
@@ -88,9 +89,9 @@ def stored(source: str) -> list[Media]:
 
 
 def labels(source: str) -> Counter[str]:
-    query = select(Label.label).join(Media, Media.media_id == Label.media_id)
+    query = select(AnnotationRow.payload).join(Media, Media.media_id == AnnotationRow.media_id)
     with Catalog().begin() as session:
-        return Counter(session.scalars(query.where(Media.source == source)))
+        return Counter(map(text_of, session.scalars(query.where(Media.source == source))))
 
 
 def assert_every_file_is_stored_once(origin: Path, source: str) -> None:

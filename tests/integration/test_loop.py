@@ -25,9 +25,9 @@ from visionops_assets.catalog.datasets import label_backlog, labelled_frames
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.releases import add_verdict, was_refused
 from visionops_assets.catalog.schema import (
+    AnnotationRow,
     ConsumedEvent,
     Frame,
-    Label,
     Media,
     MediaBatch,
     Outbox,
@@ -160,7 +160,9 @@ def test_snapshot_holds_every_labelled_frame_split_by_group(loop: Loop) -> None:
     with Catalog().begin() as session:
         snapshot = session.scalars(select(Snapshot)).one()
         labelled = session.scalar(
-            select(func.count()).select_from(Label).where(Label.media_id.is_not(None))
+            select(func.count())
+            .select_from(AnnotationRow)
+            .where(AnnotationRow.media_id.is_not(None))
         )
     store = ObjectStore()
     images = np.load(io.BytesIO(store.get(f"{snapshot.object_prefix}/images.npy")))
@@ -308,7 +310,9 @@ def test_same_bytes_again_are_a_duplicate_and_start_nothing(loop: Loop, api: Pub
     with Catalog().begin() as session:
         assert session.scalar(select(func.count()).select_from(Outbox)) == events_before
         labels = session.scalar(
-            select(func.count()).select_from(Label).where(Label.media_id.is_not(None))
+            select(func.count())
+            .select_from(AnnotationRow)
+            .where(AnnotationRow.media_id.is_not(None))
         )
     assert labels == DIGITS
 

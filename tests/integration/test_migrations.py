@@ -61,10 +61,143 @@ def test_a_snapshot_is_of_the_model_that_was_judged_by_it(
     }
 
 
+FILE = """
+INSERT INTO media (media_id, status, source, object_key, attempt, lease_expires_at, captured_at)
+VALUES (:id, 'processed', :source, :source, 1, now(), now())
+"""
+ANSWERED = """
+INSERT INTO prediction (prediction_id, topic, topic_partition, topic_offset, predicted_at,
+    model_name, model_version, snapshot_id, label, probabilities, embedding, image_sha256,
+    latency_ms)
+VALUES (:id, 't', 0, :offset, now(), :model, 1, 's', 'cat', '[0.25, 0.75]', '[]', '', 1)
+"""
+LABEL = """
+INSERT INTO label (media_id, prediction_id, label, origin, author, retracts)
+VALUES (:media, :prediction, :label, :origin, :author, :retracts) RETURNING label_id
+"""
+
+
+@pytest.fixture
+def labelled(connection: Connection) -> dict[str, int]:
+    """Return the ids of labels, in a catalog as of 0018: as each door wrote them."""
+    upgrade(connection, "0018")
+    files = {name: str(uuid4()) for name in ("uploaded", "adopted")}
+    for name, media_id in files.items():
+        connection.execute(text(FILE), {"id": media_id, "source": name})
+    predictions = {name: str(uuid4()) for name in ("birds", "flowers")}
+    for offset, (model, key) in enumerate(predictions.items()):
+        connection.execute(text(ANSWERED), {"id": key, "model": model, "offset": offset})
+
+    def add(label: str, origin: str = "upload", **said: object) -> int:
+        row = {"media": None, "prediction": None, "author": "ann", "retracts": None, **said}
+        values = {"label": label, "origin": origin, **row}
+        return int(connection.execute(text(LABEL), values).scalar_one())
+
+    ids = {
+        "upload": add("cat", media=files["uploaded"]),
+        "mistake": add("dgo", media=files["uploaded"]),
+        "prediction": add("tit", "feedback", prediction=predictions["birds"]),
+        "early": add("tit", "feedback", prediction=str(uuid4())),
+        "adopted": add("tit", "feedback", media=files["adopted"]),
+    }
+    revoked = {"media": files["uploaded"], "author": None, "retracts": ids["mistake"]}
+    ids["taken back"] = add("dgo", "revoked", **revoked)
+    connection.execute(
+        text("INSERT INTO adopted_label (label_id, media_id) VALUES (:label, :media)"),
+        {"label": ids["prediction"], "media": files["adopted"]},
+    )
+    early = "INSERT INTO early_label (label_id, author) VALUES (:id, 'ann')"
+    connection.execute(text(early), {"id": ids["early"]})
+    return ids
+
+
+def test_labels_are_carried_over_as_annotations_of_their_models(
+    connection: Connection, labelled: dict[str, int]
+) -> None:
+    upgrade(connection, "head")
+    query = "SELECT annotation_id, payload, model_name, author, retracts, trust FROM annotation"
+    rows = {row.annotation_id: row for row in connection.execute(text(query))}
+    assert rows.keys() == set(labelled.values())
+    said = {
+        name: (rows[key].payload, rows[key].model_name, rows[key].author, rows[key].retracts)
+        for name, key in labelled.items()
+    }
+    assert said == {
+        "upload": ({"label": "cat"}, None, "ann", None),
+        "mistake": ({"label": "dgo"}, None, "ann", None),
+        "prediction": ({"label": "tit"}, "birds", "ann", None),
+        "early": ({"label": "tit"}, None, "ann", None),
+        "adopted": ({"label": "tit"}, "birds", "ann", None),
+        "taken back": (None, None, None, labelled["mistake"]),
+    }
+    answers = connection.execute(text("SELECT label, answer FROM prediction")).all()
+    assert answers == [("cat", None)] * 2
+    assert connection.execute(text("SELECT label_id FROM early_label")).scalars().all() == [
+        labelled["early"]
+    ]
+
+
+def test_replicas_of_before_read_and_add_labels_meanwhile(
+    connection: Connection, labelled: dict[str, int]
+) -> None:
+    upgrade(connection, "head")
+    read = text(
+        "SELECT label, author FROM label AS given WHERE retracts IS NULL"
+        " AND NOT EXISTS (SELECT FROM label WHERE retracts = given.label_id) ORDER BY label_id"
+    )
+    stand = [("cat", "ann"), ("tit", "ann"), ("tit", "ann"), ("tit", "ann")]
+    assert connection.execute(read).all() == stand
+    key, values = uuid4(), {"media": None, "author": "bob", "retracts": None}
+    added = connection.execute(
+        text(LABEL), {**values, "prediction": key, "label": "owl", "origin": "feedback"}
+    ).scalar_one()
+    assert added > max(labelled.values())
+    assert connection.execute(read).all() == [*stand, ("owl", "bob")]
+    settle = text(
+        "WITH stored AS (SELECT media_id FROM media WHERE source = 'adopted'), labelled AS ("
+        " INSERT INTO label (media_id, label, origin, author)"
+        " SELECT media_id, 'elk', 'upload', 'bob' FROM stored) SELECT count(*) FROM stored"
+    )
+    connection.execute(settle)
+    revoke = {"media": None, "prediction": key, "label": "owl", "origin": "revoked"}
+    connection.execute(text(LABEL), {**values, **revoke, "author": None, "retracts": added})
+    newest = "SELECT payload, origin, retracts FROM annotation ORDER BY annotation_id DESC LIMIT 3"
+    assert connection.execute(text(newest)).all() == [
+        (None, "revoked", added),
+        ({"label": "elk"}, "upload", None),
+        ({"label": "owl"}, "feedback", None),
+    ]
+
+
+def test_the_version_before_gets_its_labels_back(
+    connection: Connection, labelled: dict[str, int]
+) -> None:
+    upgrade(connection, "head")
+    for payload in ('{"labels": ["a", "b"]}', '{"label": "elk"}'):
+        row = (
+            "INSERT INTO annotation (prediction_id, payload, origin)"
+            f" VALUES ('{uuid4()}', CAST(:payload AS jsonb), 'test')"
+        )
+        connection.execute(text(row), {"payload": payload})
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, "0018")
+    found = connection.execute(text("SELECT label, retracts FROM label ORDER BY label_id")).all()
+    assert found == [
+        *(("cat", None), ("dgo", None), ("tit", None), ("tit", None), ("tit", None)),
+        ("", labelled["mistake"]),
+        ("elk", None),
+    ]
+
+
 def test_the_newest_schema_is_that_of_the_code(connection: Connection) -> None:
     upgrade(connection, "head")
-    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = "
-    found = set(map(tuple, connection.execute(text(query + "current_schema()"))))
+    query = """
+    SELECT table_name, column_name FROM information_schema.columns
+    JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
+    """
+    found = set(map(tuple, connection.execute(text(query))))
     said = {
         (table.name, column.name)
         for table in Base.metadata.tables.values()

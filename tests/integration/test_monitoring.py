@@ -17,15 +17,16 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.schema import (
     AdoptedLabel,
+    AnnotationRow,
     ConsumedEvent,
     DriftWindow,
-    Label,
     Media,
     PerformanceWindow,
     PredictionRow,
 )
 from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import MediaStatus, Scope
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.demo.media import DemoFile, digits
 from visionops_assets.monitoring.comparing import KINDS
 from visionops_assets.monitoring.reference_files import Reference, write_reference
@@ -121,10 +122,10 @@ def window_of(monitored: Monitored) -> PerformanceWindow:
 def media_of(prediction_ids: Sequence[UUID]) -> dict[UUID, Media]:
     """The adopted media of predictions, by prediction, as far as there are any."""
     query = (
-        select(Label.prediction_id, Media)
-        .join(AdoptedLabel, AdoptedLabel.label_id == Label.label_id)
+        select(AnnotationRow.prediction_id, Media)
+        .join(AdoptedLabel, AdoptedLabel.label_id == AnnotationRow.annotation_id)
         .join(Media, Media.media_id == AdoptedLabel.media_id)
-        .where(Label.prediction_id.in_(prediction_ids))
+        .where(AnnotationRow.prediction_id.in_(prediction_ids))
     )
     with Catalog().begin() as session:
         return {key: media for key, media in session.execute(query) if key is not None}
@@ -132,8 +133,12 @@ def media_of(prediction_ids: Sequence[UUID]) -> dict[UUID, Media]:
 
 def labels_of(media_id: UUID) -> list[str]:
     with Catalog().begin() as session:
-        query = select(Label.label).where(Label.media_id == media_id).order_by(Label.label_id)
-        return list(session.scalars(query))
+        query = (
+            select(AnnotationRow.payload)
+            .where(AnnotationRow.media_id == media_id)
+            .order_by(AnnotationRow.annotation_id)
+        )
+        return list(map(text_of, session.scalars(query)))
 
 
 def test_a_release_is_measured_by_its_labels_and_estimated_by_its_confidence(

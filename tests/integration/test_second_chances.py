@@ -30,7 +30,14 @@ from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.outbox import event_id_of, media_event
 from visionops_assets.catalog.processing import batches_without
-from visionops_assets.catalog.schema import ConsumedEvent, Frame, Label, Media, MediaBatch, Outbox
+from visionops_assets.catalog.schema import (
+    AnnotationRow,
+    ConsumedEvent,
+    Frame,
+    Media,
+    MediaBatch,
+    Outbox,
+)
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import DamagedArtifactError, InvalidRequestError, NotFoundError
@@ -258,7 +265,9 @@ def test_a_damaged_shard_is_left_out_told_of_and_made_again(
         batches.append([store(png()) for _ in range(8)])
         with Catalog().begin() as session:
             for number, media in enumerate(batches[-1]):
-                label = Label(media_id=media.media_id, label="ab"[number % 2], origin="test")
+                label = AnnotationRow(
+                    media_id=media.media_id, payload={"label": "ab"[number % 2]}, origin="test"
+                )
                 session.add(label)
         take_new_messages()
     before = cut_snapshot()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from visionops_assets.catalog.schema import Label
+from visionops_assets.catalog.schema import AnnotationRow
 from visionops_assets.resources.columns import (
     TEXT,
     TIME,
@@ -79,9 +79,9 @@ def test_the_fields_of_a_record_have_the_types_that_are_written() -> None:
     assert types == ["int", "float | None", "tuple[Kind, ...]", "datetime"]
 
 
-MEANINGS = dict.fromkeys(("label_id", "author"), "A meaning.")
+MEANINGS = dict.fromkeys(("annotation_id", "author"), "A meaning.")
 
 
 def test_the_rows_of_the_catalog_have_the_types_of_their_columns() -> None:
-    types = [column.type for column in rows_of(Label, MEANINGS).columns]
+    types = [column.type for column in rows_of(AnnotationRow, MEANINGS).columns]
     assert types == ["int", "str | None"]

@@ -12,7 +12,7 @@ from tests.declared import declaration
 from tests.services.key_catalog import KeyCatalog
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.schema import Label, Snapshot
+from visionops_assets.catalog.schema import AnnotationRow, Snapshot
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.inference import TritonChannel
@@ -112,17 +112,17 @@ class FakeCatalog(KeyCatalog):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[Label] = []
+        self.rows: list[AnnotationRow] = []
         self.snapshots: dict[str, Snapshot] = {}
 
     def get(self, table: type[Any], key: str) -> Any:
         return self.snapshots.get(key) if table is Snapshot else super().get(table, key)
 
-    def add(self, row: Label) -> None:
+    def add(self, row: AnnotationRow) -> None:
         self.rows.append(row)
 
     def flush(self) -> None:
-        self.rows[-1].label_id = len(self.rows)
+        self.rows[-1].annotation_id = len(self.rows)
 
     def scalar(self, _query: object) -> bool:
         """Say that a prediction is known."""

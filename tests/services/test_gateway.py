@@ -287,7 +287,8 @@ def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) 
     assert answer.json() == {"label_id": 1, "prediction_id": str(prediction_id), "label": "7"}
     (row,) = catalog.rows
     assert row.author == "client"
-    assert (row.prediction_id, row.label, row.origin) == (prediction_id, "7", "feedback")
+    assert (row.prediction_id, row.origin) == (prediction_id, "feedback")
+    assert row.payload == {"label": "7"}
 
 
 @pytest.mark.parametrize("label", ["", "  ", "x" * 201, "a\0b"])

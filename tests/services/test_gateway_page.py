@@ -122,7 +122,7 @@ def test_a_key_signs_in_and_the_cookie_then_predicts_and_labels(
     assert answer.json()["label"] == "7"
     label_path = f"/v1/predictions/{answer.json()['prediction_id']}/label"
     assert client.post(label_path, json={"label": "9"}, headers=headers).status_code == 201
-    assert [row.label for row in catalog.rows] == ["9"]
+    assert [row.payload for row in catalog.rows] == [{"label": "9"}]
 
 
 def test_another_page_of_this_machine_can_do_nothing_with_the_cookie(

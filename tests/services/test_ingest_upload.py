@@ -82,7 +82,7 @@ class Notes:
     async def execute(self, query: str, values: Any) -> "Notes":
         word = query.split(maxsplit=1)[0]
         if word == "SELECT":
-            self._row = (self.newest_label,)
+            self._row = ({"label": self.newest_label},)
             return self
         self._note(STEP_BY_QUERY[word])
         return self

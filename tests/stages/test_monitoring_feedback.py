@@ -32,9 +32,9 @@ def test_what_is_no_image_is_not_adopted(content: bytes) -> None:
 
 
 class Newest(NamedTuple):
-    """The newest label of a media file."""
+    """The newest annotation of a media file."""
 
-    label: str
+    payload: dict[str, Any]
     author: str | None
 
 
@@ -59,17 +59,17 @@ class FakeSession:
     ("session", "is_news"),
     [
         (FakeSession(), True),
-        (FakeSession(Newest("cat", "anna")), False),
-        (FakeSession(Newest("dog", "anna")), True),
+        (FakeSession(Newest({"label": "cat"}, "anna")), False),
+        (FakeSession(Newest({"label": "dog"}, "anna")), True),
         # The same of another person stays if the first one is taken back.
-        (FakeSession(Newest("cat", "bert")), True),
-        (FakeSession(Newest("cat", None)), True),
-        (FakeSession(Newest("dog", "anna"), later_label_id=8), False),
+        (FakeSession(Newest({"label": "cat"}, "bert")), True),
+        (FakeSession(Newest({"label": "cat"}, None)), True),
+        (FakeSession(Newest({"label": "dog"}, "anna"), later_label_id=8), False),
     ],
 )
 def test_a_label_is_news_if_it_is_another_or_of_another_and_the_newest(
     session: FakeSession, is_news: bool
 ) -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
-    adoptable = Adoptable(7, "cat", "anna", UUID(int=1), when, "predictions/1.png")
+    adoptable = Adoptable(7, {"label": "cat"}, "anna", UUID(int=1), "m", when, "predictions/1.png")
     assert feedback._is_news(cast("Any", session), UUID(int=2), adoptable) is is_news

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tests.declared import declaration
-from visionops_assets.catalog.schema import Decision, EngineRow, Label
+from visionops_assets.catalog.schema import AnnotationRow, Decision, EngineRow
 from visionops_assets.catalog.schema.base import Base
 from visionops_assets.contracts import (
     Candidate,
@@ -98,7 +98,7 @@ ROWS: dict[str, type[BaseModel] | type[Base]] = {
     "media_topic": MediaEvent,
     "dead_letter_topic": DeadLetter,
     "predictions_topic": Prediction,
-    "label_table": Label,
+    "label_table": AnnotationRow,
     "classifier/retrain_decision": Decision,
     "classifier/engine": EngineRow,
     "classifier/trained_model": Candidate,

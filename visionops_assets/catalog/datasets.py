@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from visionops_assets.catalog.labels import stands
-from visionops_assets.catalog.schema import Frame, Label, Media, Snapshot
+from visionops_assets.catalog.labels import is_about_the_frame, is_for, stands
+from visionops_assets.catalog.schema import AnnotationRow, Frame, Media, Snapshot
 from visionops_assets.contracts import MediaStatus
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.models import ModelDeclaration
 
 WAITING = (MediaStatus.STORED, MediaStatus.QUEUED)
@@ -45,8 +46,12 @@ def now(session: Session) -> datetime:
 def labelled_frames(
     session: Session, model: ModelDeclaration, watermark: datetime
 ) -> list[dict[str, Any]]:
-    """Return the model's frames with a label at the watermark, each with its newest one."""
-    newest = _newest_labels(watermark)
+    """Return the model's frames with an annotation at the watermark, each with its newest one.
+
+    Rows have `label`, which is the annotation as one text, and its `payload`.
+    """
+    given = _newest_annotations(model, watermark)
+    order = (Media.received_at, Frame.media_id, Frame.frame_index)
     statement = (
         select(
             Frame.frame_id,
@@ -56,44 +61,56 @@ def labelled_frames(
             Frame.shard_key,
             Media.sha256,
             Media.received_at,
-            newest.c.label,
-            newest.c.origin,
-            newest.c.labelled_at,
+            given.payload,
+            given.origin,
+            given.created_at.label("labelled_at"),
         )
         .join(Media, Media.media_id == Frame.media_id)
-        .join(newest, newest.c.media_id == Frame.media_id)
+        .join(given, is_about_the_frame(given))
         .where(
             Frame.spec_id == model.frames.spec_id,
             Frame.created_at <= watermark,
             Media.status == MediaStatus.PROCESSED,
             looked_at(model),
         )
-        .order_by(Media.received_at, Frame.media_id, Frame.frame_index)
+        .ext(distinct_on(*order))
+        .order_by(*order, given.annotation_id.desc())
     )
-    return [dict(row) for row in session.execute(statement).mappings()]
+    rows = [row._asdict() for row in session.execute(statement)]
+    for row in rows:
+        row["label"] = text_of(row["payload"])
+    return rows
 
 
 def count_by_label(session: Session, model: ModelDeclaration) -> dict[str, int]:
     """Count the model's labelled frames by their newest label."""
-    newest = _newest_labels(now(session))
-    counts = (
+    given = _newest_annotations(model, now(session))
+    of_frames = (
         _usable_frames(model)
-        .join(newest, newest.c.media_id == Frame.media_id)
-        .add_columns(newest.c.label)
-        .group_by(newest.c.label)
-    )
-    return {label: count for count, label in session.execute(counts)}
-
-
-def _newest_labels(watermark: datetime) -> Subquery:
-    """Select the label of each media file that counts at the watermark."""
-    return (
-        select(Label)
-        .where(Label.media_id.is_not(None), Label.labelled_at <= watermark, stands(at=watermark))
-        .ext(distinct_on(Label.media_id))
-        .order_by(Label.media_id, Label.label_id.desc())
+        .with_only_columns(given.payload)
+        .join(given, is_about_the_frame(given))
+        .ext(distinct_on(Frame.frame_id))
+        .order_by(Frame.frame_id, given.annotation_id.desc())
         .subquery()
     )
+    counts = select(of_frames.c.payload, func.count()).group_by(of_frames.c.payload)
+    return {text_of(payload): count for payload, count in session.execute(counts)}
+
+
+def _newest_annotations(model: ModelDeclaration, watermark: datetime) -> type[AnnotationRow]:
+    """Select what counts for the model at the watermark: of each part of a file the newest."""
+    row = AnnotationRow
+    place = (row.media_id, row.start_s, row.end_s)
+    newest = (
+        select(row.annotation_id, row.media_id, row.start_s, row.end_s)
+        .add_columns(row.payload, row.origin, row.created_at)
+        .where(row.media_id.is_not(None), row.created_at <= watermark, is_for(model.name))
+        .where(stands(at=watermark))
+        .ext(distinct_on(*place))
+        .order_by(*place, row.annotation_id.desc())
+        .subquery()
+    )
+    return aliased(row, newest)
 
 
 def looked_at(model: ModelDeclaration) -> ColumnElement[bool]:
@@ -122,14 +139,14 @@ def label_backlog(session: Session, model: ModelDeclaration) -> LabelBacklog:
     waiting = (
         select(func.count()).select_from(Media).where(Media.status.in_(WAITING), looked_at(model))
     )
-    recent = (Label.labelled_at > watermark, looked_at(model))
+    given_at = AnnotationRow.created_at
     ages = (
         select(
-            func.extract("epoch", func.now() - func.min(Label.labelled_at)),
-            func.extract("epoch", func.now() - func.max(Label.labelled_at)),
+            func.extract("epoch", func.now() - func.min(given_at)),
+            func.extract("epoch", func.now() - func.max(given_at)),
         )
-        .join(Media, Media.media_id == Label.media_id)
-        .where(*recent)
+        .join(Media, Media.media_id == AnnotationRow.media_id)
+        .where(given_at > watermark, is_for(model.name), looked_at(model))
     )
     oldest_age_s, newest_age_s = session.execute(ages).one()
     return LabelBacklog(
@@ -156,15 +173,16 @@ def _usable_frames(model: ModelDeclaration) -> Select[int]:
 
 
 def _count_labelled(session: Session, model: ModelDeclaration) -> int:
-    has_label = exists().where(Label.media_id == Frame.media_id, stands())
+    has_label = exists().where(is_about_the_frame(), is_for(model.name), stands())
     return session.execute(_usable_frames(model).where(has_label)).scalar_one()
 
 
 def _count_relabelled(session: Session, model: ModelDeclaration, watermark: datetime) -> int:
     """Count frames that had a label at the watermark, and got another or lost it since."""
-    label_of_frame = Label.media_id == Frame.media_id
-    had_label = exists().where(label_of_frame, Label.labelled_at <= watermark, stands(at=watermark))
-    has_newer = exists().where(label_of_frame, Label.labelled_at > watermark)
+    of_frame = and_(is_about_the_frame(), is_for(model.name))
+    given_at = AnnotationRow.created_at
+    had_label = exists().where(of_frame, given_at <= watermark, stands(at=watermark))
+    has_newer = exists().where(of_frame, given_at > watermark)
     return session.execute(_usable_frames(model).where(had_label, has_newer)).scalar_one()
 
 

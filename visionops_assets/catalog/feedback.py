@@ -8,16 +8,17 @@ the same transaction, so that none is lost and none is adopted twice.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.labels import stands
+from visionops_assets.catalog.labels import is_for, stands
 from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.outbox import announce
-from visionops_assets.catalog.schema import AdoptedLabel, Label, Media, PredictionRow
+from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Media, PredictionRow
 from visionops_assets.contracts import MediaKind, MediaStatus
 
 FEEDBACK = "feedback"
@@ -29,9 +30,10 @@ class Adoptable:
     """A label of a prediction that is not adopted yet, and where the image lies."""
 
     label_id: int
-    label: str
+    payload: dict[str, Any]
     author: str | None
     prediction_id: UUID
+    model_name: str
     predicted_at: datetime
     object_key: str
 
@@ -62,30 +64,25 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
     """
     query = (
         select(
-            Label.label_id,
-            Label.label,
-            Label.author,
+            AnnotationRow.annotation_id,
+            AnnotationRow.payload,
+            AnnotationRow.author,
             PredictionRow.prediction_id,
+            PredictionRow.model_name,
             PredictionRow.predicted_at,
             PredictionRow.image_key,
         )
-        .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
+        .join(PredictionRow, PredictionRow.prediction_id == AnnotationRow.prediction_id)
         .where(
-            Label.label_id > after_label_id,
+            AnnotationRow.annotation_id > after_label_id,
             PredictionRow.image_key.is_not(None),
             stands(),
-            ~exists().where(AdoptedLabel.label_id == Label.label_id),
+            ~exists().where(AdoptedLabel.label_id == AnnotationRow.annotation_id),
         )
-        .order_by(Label.label_id)
+        .order_by(AnnotationRow.annotation_id)
         .limit(limit)
     )
-    return [
-        Adoptable(label_id, label, author, prediction_id, predicted_at, object_key)
-        for label_id, label, author, prediction_id, predicted_at, object_key in session.execute(
-            query
-        )
-        if object_key is not None
-    ]
+    return [Adoptable(*row) for row in session.execute(query)]
 
 
 def adopt(
@@ -120,9 +117,11 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
     is_new_label = _is_news(session, media_id, adoptable)
     if is_new_label:
         session.add(
-            Label(
+            AnnotationRow(
                 media_id=media_id,
-                label=adoptable.label,
+                # Other models that look at this source have classes of their own.
+                model_name=adoptable.model_name,
+                payload=adoptable.payload,
                 origin=FEEDBACK,
                 # So that it is taken back together with the label of the prediction.
                 author=adoptable.author,
@@ -171,15 +170,27 @@ def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
 
     The same label of another author is news: it stays if the first one is taken back.
     """
-    later = select(AdoptedLabel.label_id).where(
-        AdoptedLabel.media_id == media_id, AdoptedLabel.label_id > adoptable.label_id
+    of_model = select(PredictionRow.model_name).where(
+        PredictionRow.prediction_id == AnnotationRow.prediction_id
+    )
+    later = (
+        select(AdoptedLabel.label_id)
+        .join(AnnotationRow, AnnotationRow.annotation_id == AdoptedLabel.label_id)
+        .where(
+            AdoptedLabel.media_id == media_id,
+            AdoptedLabel.label_id > adoptable.label_id,
+            of_model.scalar_subquery() == adoptable.model_name,
+        )
     )
     if session.scalar(later.limit(1)) is not None:
         return False
     newest = session.execute(
-        select(Label.label, Label.author)
-        .where(Label.media_id == media_id, stands())
-        .order_by(Label.label_id.desc())
+        select(AnnotationRow.payload, AnnotationRow.author)
+        .where(AnnotationRow.media_id == media_id, is_for(adoptable.model_name), stands())
+        .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     ).one_or_none()
-    return newest is None or (newest.label, newest.author) != (adoptable.label, adoptable.author)
+    return newest is None or (newest.payload, newest.author) != (
+        adoptable.payload,
+        adoptable.author,
+    )

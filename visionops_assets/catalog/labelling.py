@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.performance import confidence, of_release
 from visionops_assets.catalog.schema import (
+    AnnotationRow,
     Decision,
-    Label,
     LabellingBatch,
     LabellingItem,
     PredictionRow,
     Release,
 )
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import NotFoundError
 
 LABELLED_ENOUGH = 0.9
@@ -77,7 +78,7 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
         .limit(limit)
         .subquery()
     )
-    has_label = exists().where(Label.prediction_id == newest.c.prediction_id, stands())
+    has_label = exists().where(AnnotationRow.prediction_id == newest.c.prediction_id, stands())
     query = (
         select(newest.c.prediction_id, newest.c.has_image)
         .where(~has_label)
@@ -132,7 +133,7 @@ def batches(
     session: Session, *, model_name: str | None = None, only_open: bool = False
 ) -> list[BatchProgress]:
     """Return batches with their progress, newest first."""
-    has_label = exists().where(Label.prediction_id == LabellingItem.prediction_id, stands())
+    has_label = exists().where(AnnotationRow.prediction_id == LabellingItem.prediction_id, stands())
     query = (
         select(
             LabellingBatch.batch_id,
@@ -173,22 +174,25 @@ def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
             PredictionRow.label,
             sureness,
             PredictionRow.image_key,
-            newest.c.label,
+            newest.c.payload,
         )
         .join(LabellingItem, LabellingItem.prediction_id == PredictionRow.prediction_id)
         .outerjoin(newest, newest.c.prediction_id == PredictionRow.prediction_id)
         .where(LabellingItem.batch_id == batch_id)
-        .order_by(newest.c.label.is_not(None), sureness, PredictionRow.prediction_id)
+        .order_by(newest.c.payload.is_not(None), sureness, PredictionRow.prediction_id)
     )
-    return [BatchItem(*row) for row in session.execute(query)]
+    return [
+        BatchItem(prediction_id, answer, sure, image_key, text_of(payload))
+        for prediction_id, answer, sure, image_key, payload in session.execute(query)
+    ]
 
 
 def _newest_labels(batch_id: int) -> Subquery:
     items = select(LabellingItem.prediction_id).where(LabellingItem.batch_id == batch_id)
     return (
-        select(Label.prediction_id, Label.label)
-        .where(Label.prediction_id.in_(items), stands())
-        .ext(distinct_on(Label.prediction_id))
-        .order_by(Label.prediction_id, Label.label_id.desc())
+        select(AnnotationRow.prediction_id, AnnotationRow.payload)
+        .where(AnnotationRow.prediction_id.in_(items), stands())
+        .ext(distinct_on(AnnotationRow.prediction_id))
+        .order_by(AnnotationRow.prediction_id, AnnotationRow.annotation_id.desc())
         .subquery()
     )

@@ -1,15 +1,15 @@
 """Labels: what someone said a media file or a prediction shows, and which of them count.
 
-No row is changed. One that takes another back names it, and repeats what is taken back.
+No row is changed. One that takes another back names it, and says nothing.
 """
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from visionops_assets.catalog.schema import EarlyLabel, Label, PredictionRow
+from visionops_assets.catalog.schema import AnnotationRow, EarlyLabel, Frame, PredictionRow
 from visionops_assets.errors import QuotaExceededError
 
 MAX_EARLY_LABELS = 10_000
@@ -17,31 +17,48 @@ MAX_EARLY_LABELS = 10_000
 EARLY_RETRY_AFTER_S = 10
 REVOKED = "revoked"
 """The origin of a row that takes a label back."""
+PLACE = ("media_id", "prediction_id", "model_name", "start_s", "end_s")
+"""Columns that say what an annotation is about: a row that takes one back repeats them."""
 
 
-def stands(label: type[Label] = Label, at: datetime | None = None) -> ColumnElement[bool]:
-    """Return whether a row is a label that was not taken back: now, or until `at`."""
-    taking_back = aliased(Label)
-    is_taken_back = exists().where(taking_back.retracts == label.label_id)
+def stands(
+    row: type[AnnotationRow] = AnnotationRow, at: datetime | None = None
+) -> ColumnElement[bool]:
+    """Return whether a row is an annotation that was not taken back: now, or until `at`."""
+    taking_back = aliased(AnnotationRow)
+    is_taken_back = exists().where(taking_back.retracts == row.annotation_id)
     if at is not None:
-        is_taken_back = is_taken_back.where(taking_back.labelled_at <= at)
-    return and_(label.retracts.is_(None), ~is_taken_back)
+        is_taken_back = is_taken_back.where(taking_back.created_at <= at)
+    return and_(row.retracts.is_(None), ~is_taken_back)
+
+
+def is_for(model_name: str) -> ColumnElement[bool]:
+    """Return whether a row is for a model: it names it, or none."""
+    return or_(AnnotationRow.model_name.is_(None), AnnotationRow.model_name == model_name)
+
+
+def is_about_the_frame(row: type[AnnotationRow] = AnnotationRow) -> ColumnElement[bool]:
+    """Return whether a row is about a frame of the same query: it is of its file, at its time."""
+    is_at_its_time = and_(row.start_s <= Frame.time_s, Frame.time_s < row.end_s)
+    return and_(row.media_id == Frame.media_id, or_(row.start_s.is_(None), is_at_its_time))
 
 
 def add_prediction_label(
     session: Session, prediction_id: UUID, label: str, origin: str, author: str
-) -> Label:
+) -> AnnotationRow:
     """Add what someone said about a prediction, which may still be on its way to the catalog.
 
     Raises:
         QuotaExceededError: too many predictions that this key labelled have not come.
     """
-    row = Label(prediction_id=prediction_id, label=label, origin=origin, author=author)
+    row = AnnotationRow(
+        prediction_id=prediction_id, payload={"label": label}, origin=origin, author=author
+    )
     session.add(row)
     session.flush()
     has_come = select(exists().where(PredictionRow.prediction_id == prediction_id))
     if not session.scalar(has_come):
-        _note_early(session, row.label_id, author)
+        _note_early(session, row.annotation_id, author)
     return row
 
 
@@ -51,8 +68,8 @@ def _note_early(session: Session, label_id: int, author: str) -> None:
     count = select(func.count()).where(EarlyLabel.author == author)
     if (session.scalar(count) or 0) <= MAX_EARLY_LABELS:
         return
-    come = select(Label.label_id).join(
-        PredictionRow, PredictionRow.prediction_id == Label.prediction_id
+    come = select(AnnotationRow.annotation_id).join(
+        PredictionRow, PredictionRow.prediction_id == AnnotationRow.prediction_id
     )
     session.execute(
         delete(EarlyLabel).where(EarlyLabel.author == author, EarlyLabel.label_id.in_(come))
@@ -71,15 +88,13 @@ def revoke(session: Session, author: str, since: datetime | None = None) -> tupl
     Earlier labels of others count again. Labels that are taken back already stay so.
     """
     theirs = select(
-        Label.media_id, Label.prediction_id, Label.label, literal(REVOKED), Label.label_id
-    ).where(Label.author == author, stands())
+        *(getattr(AnnotationRow, name) for name in PLACE),
+        literal(REVOKED),
+        AnnotationRow.annotation_id,
+    ).where(AnnotationRow.author == author, stands())
     if since is not None:
-        theirs = theirs.where(Label.labelled_at >= since)
-    columns = ["media_id", "prediction_id", "label", "origin", "retracts"]
-    added = (
-        session.execute(insert(Label).from_select(columns, theirs).returning(Label.media_id))
-        .scalars()
-        .all()
-    )
+        theirs = theirs.where(AnnotationRow.created_at >= since)
+    taking_back = insert(AnnotationRow).from_select([*PLACE, "origin", "retracts"], theirs)
+    added = session.scalars(taking_back.returning(AnnotationRow.media_id)).all()
     of_media = sum(media_id is not None for media_id in added)
     return of_media, len(added) - of_media

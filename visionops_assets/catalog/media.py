@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.labels import stands
-from visionops_assets.catalog.schema import Frame, Label, Media, MediaUploader
+from visionops_assets.catalog.schema import AnnotationRow, Frame, Media, MediaUploader
 from visionops_assets.contracts import MediaStatus
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import NotFoundError
 
 FIRST_ATTEMPT = 1
@@ -20,12 +21,13 @@ FIRST_ATTEMPT = 1
 
 def newest_label(session: Session, media_id: UUID) -> str | None:
     """Return the label that counts: the newest one that was not taken back."""
-    return session.scalar(
-        select(Label.label)
-        .where(Label.media_id == media_id, stands())
-        .order_by(Label.label_id.desc())
+    payload = session.scalar(
+        select(AnnotationRow.payload)
+        .where(AnnotationRow.media_id == media_id, stands())
+        .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     )
+    return text_of(payload)
 
 
 def get_acknowledged(session: Session, media_id: UUID, reader: str | None) -> Media:

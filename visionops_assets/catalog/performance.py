@@ -9,7 +9,7 @@ taking predictions into the catalog (`predictions.py`), and turning them into me
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -20,14 +20,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from visionops_assets.catalog.labels import stands
 from visionops_assets.catalog.schema import (
+    AnnotationRow,
     DriftWindow,
-    Label,
     PerformanceWindow,
     PredictionRow,
     Release,
     Snapshot,
 )
 from visionops_assets.contracts import Role
+from visionops_assets.contracts.payloads import text_of
 
 _Window = TypeVar("_Window", PerformanceWindow, DriftWindow)
 
@@ -73,9 +74,9 @@ def monitored_releases(session: Session) -> Sequence[Release]:
 def newest_observations(session: Session, release: Release, limit: int) -> list[Observation]:
     """Return the newest predictions of a release, oldest first, each with its newest label."""
     label = (
-        select(Label.label, Label.labelled_at)
-        .where(Label.prediction_id == PredictionRow.prediction_id, stands())
-        .order_by(Label.label_id.desc())
+        select(AnnotationRow.payload, AnnotationRow.created_at)
+        .where(AnnotationRow.prediction_id == PredictionRow.prediction_id, stands())
+        .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
         .lateral()
     )
@@ -86,9 +87,9 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
             PredictionRow.label,
             confidence(),
             PredictionRow.quality,
-            label.c.label,
-            label.c.labelled_at,
-            _is_a_class(label.c.label),
+            label.c.payload,
+            label.c.created_at,
+            _is_of_classes(label.c.payload),
         )
         .select_from(PredictionRow)
         .outerjoin(label, onclause=true())
@@ -100,7 +101,14 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
     rows = session.execute(query).all()
     return [
         Observation(
-            key, predicted_at, answered, sureness, tuple(quality), truth, labelled_at, is_of_a_class
+            key,
+            predicted_at,
+            answered,
+            sureness,
+            tuple(quality),
+            text_of(said),
+            labelled_at,
+            is_of_a_class,
         )
         for (
             key,
@@ -108,7 +116,7 @@ def newest_observations(session: Session, release: Release, limit: int) -> list[
             answered,
             sureness,
             quality,
-            truth,
+            said,
             labelled_at,
             is_of_a_class,
         ) in reversed(rows)
@@ -122,30 +130,30 @@ def labelled_answers(session: Session, release: Release) -> list[tuple[str, str]
     `ERROR_STREAM_LABELS` the newest are returned. A label that is no class of the version is left
     out: a slip of the pen, or a class that nobody taught it, is no error of the model.
     """
-    later = aliased(Label)
+    later = aliased(AnnotationRow)
     is_newest = ~exists().where(
-        later.prediction_id == Label.prediction_id,
-        later.label_id > Label.label_id,
+        later.prediction_id == AnnotationRow.prediction_id,
+        later.annotation_id > AnnotationRow.annotation_id,
         stands(later),
     )
     query = (
-        select(PredictionRow.label, Label.label)
-        .select_from(Label)
-        .join(PredictionRow, PredictionRow.prediction_id == Label.prediction_id)
+        select(PredictionRow.label, AnnotationRow.payload)
+        .select_from(AnnotationRow)
+        .join(PredictionRow, PredictionRow.prediction_id == AnnotationRow.prediction_id)
         .outerjoin(Snapshot, Snapshot.snapshot_id == PredictionRow.snapshot_id)
         # No label of a release is older than the release, and this column has an index.
         .where(
             *of_release(release),
             stands(),
             is_newest,
-            _is_a_class(Label.label),
-            Label.labelled_at >= release.released_at,
+            _is_of_classes(AnnotationRow.payload),
+            AnnotationRow.created_at >= release.released_at,
         )
-        .order_by(Label.label_id.desc())
+        .order_by(AnnotationRow.annotation_id.desc())
         .limit(ERROR_STREAM_LABELS)
     )
     newest_first = session.execute(query).all()
-    return [(answered, label) for answered, label in reversed(newest_first)]
+    return [(answered, text_of(said)) for answered, said in reversed(newest_first)]
 
 
 def embeddings_of(
@@ -198,12 +206,16 @@ def of_release(release: Release) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _is_a_class(label: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Return whether a label is a class of the prediction's snapshot, which is joined.
+def _is_of_classes(
+    payload: ColumnElement[dict[str, Any] | None] | InstrumentedAttribute[dict[str, Any] | None],
+) -> ColumnElement[bool]:
+    """Return whether all labels are classes of the prediction's snapshot, which is joined.
 
-    Without a snapshot in the catalog it is taken for one.
+    Without a snapshot in the catalog they are taken for such.
     """
-    return func.coalesce(func.jsonb_exists(Snapshot.classes, label), true())
+    # PostgreSQL says that a list contains a text, too, if the text is one of its members.
+    labels = func.coalesce(payload.op("->")("labels"), payload.op("->")("label"))
+    return func.coalesce(func.jsonb_contains(Snapshot.classes, labels), true())
 
 
 def confidence() -> ColumnElement[float]:

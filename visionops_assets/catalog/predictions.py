@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.batches import Problem
-from visionops_assets.catalog.schema import Label, PredictionRow, TopicPosition
+from visionops_assets.catalog.schema import AnnotationRow, PredictionRow, TopicPosition
 from visionops_assets.contracts import Prediction
 
 
@@ -88,6 +88,7 @@ def _rows(
         prediction.model_dump(exclude={"image"})
         | {
             "role": prediction.role.value,
+            "answer": {"label": prediction.label},
             "image_key": image_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
@@ -119,5 +120,7 @@ def prediction_counts(session: Session) -> list[tuple[str, int, int]]:
 
 def newest_prediction_label_id(session: Session) -> int:
     """Return the id of the newest label of a prediction; 0 without one."""
-    statement = select(func.max(Label.label_id)).where(Label.prediction_id.is_not(None))
+    statement = select(func.max(AnnotationRow.annotation_id)).where(
+        AnnotationRow.prediction_id.is_not(None)
+    )
     return session.execute(statement).scalar_one() or 0

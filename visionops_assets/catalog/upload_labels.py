@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection
 from visionops_assets.errors import LabelForbiddenError
 
@@ -14,23 +16,25 @@ async def add_differing_label(
     Raises:
         LabelForbiddenError: the file has another label, which this sender may not change.
     """
+    payload = {"label": label}
     # Without the lock, two equal labels that come at once would both be added. A stronger one would
     # wait for all who sent this file at the same time, and they for this one: their rows name it.
     await connection.execute("SELECT FROM media WHERE media_id = %s FOR NO KEY UPDATE", (media_id,))
     newest = await connection.execute(
-        "SELECT label FROM label AS given WHERE media_id = %s AND retracts IS NULL"
-        " AND NOT EXISTS (SELECT FROM label WHERE retracts = given.label_id)"
-        " ORDER BY label_id DESC LIMIT 1",
+        "SELECT payload FROM annotation AS given WHERE media_id = %s AND retracts IS NULL"
+        " AND NOT EXISTS (SELECT FROM annotation WHERE retracts = given.annotation_id)"
+        " ORDER BY annotation_id DESC LIMIT 1",
         (media_id,),
     )
     known = await newest.fetchone()
-    if known is not None and known != (label,) and not may_relabel:
+    is_same = known == (payload,)
+    if known is not None and not is_same and not may_relabel:
         raise LabelForbiddenError(
             f"The media file {media_id} has another label. A key needs the scope 'label' to change "
             "it. Send the file without a label, or with that one."
         )
-    if known != (label,):
+    if not is_same:
         await connection.execute(
-            "INSERT INTO label (media_id, label, origin, author) VALUES (%s, %s, %s, %s)",
-            (media_id, label, LABEL_ORIGIN, author),
+            "INSERT INTO annotation (media_id, payload, origin, author) VALUES (%s, %s, %s, %s)",
+            (media_id, Jsonb(payload), LABEL_ORIGIN, author),
         )

@@ -197,6 +197,7 @@ def _values(
             "topic": topic,
             "message_key": str(deposit.media_id),
             "payload": Jsonb(event.model_dump(mode="json")),
+            "annotation": Jsonb({"label": description.label}) if description.label else None,
             "label_origin": LABEL_ORIGIN,
         }
     )
@@ -231,9 +232,9 @@ WITH known AS (
     INSERT INTO outbox (event_id, topic, message_key, payload)
     SELECT %(event_id)s, %(topic)s, %(message_key)s, %(payload)s FROM stored
 ), labelled AS (
-    INSERT INTO label (media_id, label, origin, author)
-    SELECT media_id, %(label)s::varchar, %(label_origin)s, %(uploaded_by)s FROM stored
-    WHERE %(label)s::varchar IS NOT NULL
+    INSERT INTO annotation (media_id, payload, origin, author)
+    SELECT media_id, %(annotation)s::jsonb, %(label_origin)s, %(uploaded_by)s FROM stored
+    WHERE %(annotation)s::jsonb IS NOT NULL
 )
 SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, false FROM stored
 """

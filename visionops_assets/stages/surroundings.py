@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from visionops_assets.catalog.schema import Label
+from visionops_assets.catalog.schema import AnnotationRow
 from visionops_assets.contracts import DeadLetter, MediaEvent, Prediction
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import fields_of, rows_of, shown
@@ -46,16 +46,20 @@ DEAD_LETTERS = fields_of(
     },
 )
 LABELS = rows_of(
-    Label,
+    AnnotationRow,
     {
-        "label_id": "Number of the label.",
+        "annotation_id": "Number of the annotation.",
         "media_id": "File that it was given to; none if it was a prediction.",
         "prediction_id": "Prediction that it was given to; none if it was a file.",
-        "label": "The class.",
+        "start_s": "Beginning of the part of the video that it is about; none of the whole file.",
+        "end_s": "End of that part.",
+        "model_name": "Model that it is for; none: each that looks at the file.",
+        "payload": "The annotation, in the form of the model's task.",
         "origin": "Where it came from, such as `upload` or `feedback`.",
         "author": "API key that gave it; none if none did.",
-        "retracts": "Label that this row takes back; none if it takes back none.",
-        "labelled_at": "When it was given.",
+        "trust": "How far it is trusted, 0..1.",
+        "retracts": "Annotation that this row takes back; none if it takes back none.",
+        "created_at": "When it was given.",
     },
 )
 PREDICTIONS = fields_of(

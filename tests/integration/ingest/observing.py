@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.schema import Acknowledgement, Label, Media, Outbox
+from visionops_assets.catalog.schema import Acknowledgement, AnnotationRow, Media, Outbox
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.resources.object_store import ObjectStore
 
 
@@ -42,5 +43,9 @@ def row_of(media_id: str) -> Media:
 def labels_of(media_id: str) -> list[str]:
     """Return all labels of a media file, the oldest first."""
     with Catalog().begin() as session:
-        query = select(Label.label).where(Label.media_id == UUID(media_id)).order_by(Label.label_id)
-        return list(session.scalars(query))
+        query = (
+            select(AnnotationRow.payload)
+            .where(AnnotationRow.media_id == UUID(media_id))
+            .order_by(AnnotationRow.annotation_id)
+        )
+        return list(map(text_of, session.scalars(query)))

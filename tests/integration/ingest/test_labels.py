@@ -22,8 +22,8 @@ from visionops_assets.catalog.datasets import (
 )
 from visionops_assets.catalog.performance import newest_observations
 from visionops_assets.catalog.schema import (
+    AnnotationRow,
     Frame,
-    Label,
     Media,
     MediaBatch,
     PredictionRow,
@@ -88,7 +88,9 @@ def file_with_a_frame(session: Session, source: str = "test") -> UUID:
 def said(session: Session, media_id: UUID, *words: tuple[str, str]) -> None:
     """Add labels of media, each with its author."""
     for label, author in words:
-        session.add(Label(media_id=media_id, label=label, origin="test", author=author))
+        session.add(
+            AnnotationRow(media_id=media_id, payload={"label": label}, origin="test", author=author)
+        )
         session.flush()
 
 
@@ -133,7 +135,13 @@ def test_labels_from_a_time_on_are_taken_back(session: Session) -> None:
     author, media_id = uuid4().hex, file_with_a_frame(session)
     long_ago = datetime.now(UTC) - timedelta(days=1)
     session.add(
-        Label(media_id=media_id, label="cat", origin="t", author=author, labelled_at=long_ago)
+        AnnotationRow(
+            media_id=media_id,
+            payload={"label": "cat"},
+            origin="t",
+            author=author,
+            created_at=long_ago,
+        )
     )
     said(session, media_id, ("dog", author))
     assert labels.revoke(session, author, long_ago + timedelta(hours=1)) == (1, 0)
@@ -146,7 +154,13 @@ def test_a_snapshot_follows_and_one_of_before_stays(session: Session) -> None:
     author, media_id = uuid4().hex, file_with_a_frame(session)
     before = datetime.now(UTC) - timedelta(seconds=30)
     session.add(
-        Label(media_id=media_id, label="cat", origin="t", author=author, labelled_at=before)
+        AnnotationRow(
+            media_id=media_id,
+            payload={"label": "cat"},
+            origin="t",
+            author=author,
+            created_at=before,
+        )
     )
     session.add(
         Snapshot(

@@ -26,11 +26,11 @@ from visionops_assets.catalog.schema.monitoring import (
     PerformanceWindow,
 )
 from visionops_assets.catalog.schema.pipeline import (
+    AnnotationRow,
     ConsumedEvent,
     DamagedShard,
     EarlyLabel,
     Frame,
-    Label,
     LogCut,
     MediaBatch,
     PredictionRow,
@@ -51,6 +51,7 @@ __all__ = [
     "Acknowledgement",
     "AdoptedLabel",
     "Alert",
+    "AnnotationRow",
     "ApiKey",
     "Base",
     "Camera",
@@ -62,7 +63,6 @@ __all__ = [
     "EngineRow",
     "Frame",
     "HealthWindow",
-    "Label",
     "LabellingBatch",
     "LabellingItem",
     "LogCut",

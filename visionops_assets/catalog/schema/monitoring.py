@@ -131,7 +131,7 @@ class AdoptedLabel(Base):
     __tablename__ = "adopted_label"
 
     label_id: Mapped[int] = mapped_column(
-        ForeignKey("label.label_id"), primary_key=True, autoincrement=False
+        ForeignKey("annotation.annotation_id"), primary_key=True, autoincrement=False
     )
     media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"))
     adopted_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,10 +1,10 @@
-"""Tables of the pipeline: batches, frames, labels, datasets, predictions."""
+"""Tables of the pipeline: batches, frames, annotations, datasets, predictions."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from visionops_assets.catalog.schema.base import Base
@@ -73,33 +73,54 @@ class DamagedShard(Base):
     found_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class Label(Base):
+class AnnotationRow(Base):
     """A person's word on what a file or a prediction shows. Never changed.
 
-    The newest one counts that no other row takes back: read labels by `labels.stands`.
+    The newest one counts that no other row takes back: read annotations by `labels.stands`. The
+    payload is in the form of a task, which alone parses it.
     """
 
-    __tablename__ = "label"
+    __tablename__ = "annotation"
     __table_args__ = (
+        CheckConstraint(
+            "num_nonnulls(media_id, prediction_id) = 1", name="ck_annotation_one_target"
+        ),
+        CheckConstraint(
+            "(payload IS NULL) = (retracts IS NOT NULL)", name="ck_annotation_says_or_takes_back"
+        ),
+        CheckConstraint("start_s >= 0 AND end_s > start_s", name="ck_annotation_span"),
+        CheckConstraint("num_nulls(start_s, end_s) <> 1", name="ck_annotation_whole_span"),
         Index(
-            "uq_label_retracts",
+            "uq_annotation_retracts",
             "retracts",
             unique=True,
             postgresql_where=text("retracts IS NOT NULL"),
         ),
     )
 
-    label_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    annotation_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media.media_id"), index=True)
-    # No foreign key: a label may arrive before its prediction has come through the queue.
+    # No foreign key: an annotation may arrive before its prediction has come through the queue.
     prediction_id: Mapped[UUID | None] = mapped_column(index=True)
-    label: Mapped[str]
+    start_s: Mapped[float | None] = mapped_column(
+        comment="Of the part of a video that it is about; none of the whole file."
+    )
+    end_s: Mapped[float | None] = mapped_column(comment="Exclusive.")
+    model_name: Mapped[str | None] = mapped_column(
+        comment="The model that it is for; none: each that looks at the file."
+    )
+    payload: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="In the form of a task; none of a row that takes another back."
+    )
     origin: Mapped[str] = mapped_column(comment="Who said so, e.g. 'upload' or 'feedback'.")
     author: Mapped[str | None] = mapped_column(comment="Name of the API key.")
-    retracts: Mapped[int | None] = mapped_column(
-        ForeignKey("label.label_id"), comment="The label that this row takes back."
+    trust: Mapped[float] = mapped_column(
+        server_default=text("1"), comment="How far it is trusted, 0..1; a person's word is 1."
     )
-    labelled_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    retracts: Mapped[int | None] = mapped_column(
+        ForeignKey("annotation.annotation_id"), comment="The annotation that this row takes back."
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class EarlyLabel(Base):
@@ -108,7 +129,9 @@ class EarlyLabel(Base):
     __tablename__ = "early_label"
 
     label_id: Mapped[int] = mapped_column(
-        ForeignKey("label.label_id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        ForeignKey("annotation.annotation_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
     )
     author: Mapped[str] = mapped_column(index=True, comment="Name of the API key.")
 
@@ -178,7 +201,10 @@ class PredictionRow(Base):
     role: Mapped[str] = mapped_column(
         server_default="champion", comment="A contracts.Role; a shadow answered no client."
     )
-    label: Mapped[str]
+    label: Mapped[str] = mapped_column(comment="The answer as one text.")
+    answer: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="The answer in the form of its task; none in rows of versions before."
+    )
     probabilities: Mapped[list[float]]
     embedding: Mapped[list[float]]
     image_sha256: Mapped[str]

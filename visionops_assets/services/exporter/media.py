@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog import damage, logs, media, outbox, quarantine, sweeping
 from visionops_assets.catalog.labels import stands
-from visionops_assets.catalog.schema import Label, Snapshot
+from visionops_assets.catalog.schema import AnnotationRow, Snapshot
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.services.exporter.families import gauge, gauges
 from visionops_assets.settings import Settings
@@ -24,7 +24,7 @@ def media_metrics(session: Session, settings: Settings) -> Iterator[Metric]:
     samples = [((status.value,), count) for status, count in statuses.items()]
     yield gauges("media", "Media files by status.", ["status"], samples)
     frames = media.count_frames(session)
-    labels = session.scalar(select(func.count()).select_from(Label).where(stands())) or 0
+    labels = session.scalar(select(func.count()).select_from(AnnotationRow).where(stands())) or 0
     snapshots = session.scalar(select(func.count()).select_from(Snapshot)) or 0
     owed = outbox.backlog(session)
     yield from _queue_metrics(session, settings)

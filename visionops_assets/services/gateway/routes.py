@@ -195,7 +195,7 @@ def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Se
     def add(prediction_id: UUID, label: str, author: str) -> LabelAnswer:
         with catalog.begin() as session:
             row = add_prediction_label(session, prediction_id, label, FEEDBACK, author)
-            return LabelAnswer(label_id=row.label_id, prediction_id=prediction_id, label=row.label)
+            return LabelAnswer(label_id=row.annotation_id, prediction_id=prediction_id, label=label)
 
     @app.post(
         "/v1/predictions/{prediction_id}/label",

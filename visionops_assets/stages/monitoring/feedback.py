@@ -11,6 +11,7 @@ import pandas as pd
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import Adoptable, ImageFacts, adopt, labels_to_adopt
 from visionops_assets.contracts import MediaKind
+from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import MediaError, NotFoundError, UnsupportedMediaError
 from visionops_assets.monitoring.kept_images import read_kept_image
 from visionops_assets.resources.columns import TEXT, columns, frame_of, shown
@@ -129,7 +130,7 @@ def _adopt(catalog: Catalog, images: Images) -> list[dict[str, object]]:
             "label_id": one.label_id,
             "prediction_id": str(by_label[one.label_id].prediction_id),
             "media_id": str(one.media_id),
-            "label": by_label[one.label_id].label,
+            "label": text_of(by_label[one.label_id].payload),
             "is_new_media": one.is_new_media,
             "is_new_label": one.is_new_label,
         }
