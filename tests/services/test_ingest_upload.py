@@ -82,7 +82,7 @@ class Notes:
     async def execute(self, query: str, values: Any) -> "Notes":
         word = query.split(maxsplit=1)[0]
         if word == "SELECT":
-            self._row = ({"label": self.newest_label},)
+            self._row = ({"label": self.newest_label}, None)
             return self
         self._note(STEP_BY_QUERY[word])
         return self
@@ -152,7 +152,8 @@ def uploads_of(notes: Notes, deposits: Deposits) -> Uploads:
 
 def described(label: str | None = None, *, may_relabel: bool = True) -> Description:
     captured_at = datetime(2026, 3, 1, tzinfo=UTC)
-    return Description("gate", "a.png", captured_at, label, False, "client", may_relabel)
+    said = None if label is None else {"label": label}
+    return Description("gate", "a.png", captured_at, said, None, False, "client", may_relabel)
 
 
 def upload(

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, u
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
-from visionops_assets.catalog.labels import is_about_the_frame, is_for, stands
+from visionops_assets.catalog.labels import is_about_the_frame, stands
 from visionops_assets.catalog.schema import AnnotationRow, Frame, Media, Snapshot
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.contracts.payloads import text_of
@@ -104,7 +104,7 @@ def _newest_annotations(model: ModelDeclaration, watermark: datetime) -> type[An
     newest = (
         select(row.annotation_id, row.media_id, row.start_s, row.end_s)
         .add_columns(row.payload, row.origin, row.created_at)
-        .where(row.media_id.is_not(None), row.created_at <= watermark, is_for(model.name))
+        .where(row.media_id.is_not(None), row.created_at <= watermark, is_read_by(model))
         .where(stands(at=watermark))
         .ext(distinct_on(*place))
         .order_by(*place, row.annotation_id.desc())
@@ -123,6 +123,16 @@ def _like(pattern: str) -> str:
     """Write a pattern of `*` and `?` as SQL knows it."""
     plain = re.sub(r"([\\%_])", r"\\\1", pattern)
     return plain.replace("*", "%").replace("?", "_")
+
+
+def is_read_by(model: ModelDeclaration) -> ColumnElement[bool]:
+    """Say of annotations whether the model learns from them: they name it, or none.
+
+    Where models of several tasks look at a file, one that names none is in the form of one task.
+    """
+    row = AnnotationRow
+    is_of_its_task = or_(row.payload.is_(None), row.payload.op("?")(model.payload_field))
+    return or_(row.model_name == model.name, and_(row.model_name.is_(None), is_of_its_task))
 
 
 def label_backlog(session: Session, model: ModelDeclaration) -> LabelBacklog:
@@ -146,7 +156,7 @@ def label_backlog(session: Session, model: ModelDeclaration) -> LabelBacklog:
             func.extract("epoch", func.now() - func.max(given_at)),
         )
         .join(Media, Media.media_id == AnnotationRow.media_id)
-        .where(given_at > watermark, is_for(model.name), looked_at(model))
+        .where(given_at > watermark, is_read_by(model), looked_at(model))
     )
     oldest_age_s, newest_age_s = session.execute(ages).one()
     return LabelBacklog(
@@ -173,13 +183,13 @@ def _usable_frames(model: ModelDeclaration) -> Select[int]:
 
 
 def _count_labelled(session: Session, model: ModelDeclaration) -> int:
-    has_label = exists().where(is_about_the_frame(), is_for(model.name), stands())
+    has_label = exists().where(is_about_the_frame(), is_read_by(model), stands())
     return session.execute(_usable_frames(model).where(has_label)).scalar_one()
 
 
 def _count_relabelled(session: Session, model: ModelDeclaration, watermark: datetime) -> int:
     """Count frames that had a label at the watermark, and got another or lost it since."""
-    of_frame = and_(is_about_the_frame(), is_for(model.name))
+    of_frame = and_(is_about_the_frame(), is_read_by(model))
     given_at = AnnotationRow.created_at
     had_label = exists().where(of_frame, given_at <= watermark, stands(at=watermark))
     has_newer = exists().where(of_frame, given_at > watermark)

@@ -4,6 +4,7 @@ No row is changed. One that takes another back names it, and says nothing.
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
@@ -44,25 +45,28 @@ def is_about_the_frame(row: type[AnnotationRow] = AnnotationRow) -> ColumnElemen
 
 
 def add_prediction_label(
-    session: Session, prediction_id: UUID, label: str, origin: str, author: str
+    session: Session, prediction_id: UUID, payload: dict[str, Any], origin: str, author: str
 ) -> AnnotationRow:
     """Add what someone said about a prediction, which may still be on its way to the catalog.
 
     Raises:
         QuotaExceededError: too many predictions that this key labelled have not come.
     """
-    row = AnnotationRow(
-        prediction_id=prediction_id, payload={"label": label}, origin=origin, author=author
-    )
+    row = AnnotationRow(prediction_id=prediction_id, payload=payload, origin=origin, author=author)
     session.add(row)
     session.flush()
-    has_come = select(exists().where(PredictionRow.prediction_id == prediction_id))
-    if not session.scalar(has_come):
-        _note_early(session, row.annotation_id, author)
+    note_if_early(session, row.annotation_id, prediction_id, author)
     return row
 
 
-def _note_early(session: Session, label_id: int, author: str) -> None:
+def note_if_early(session: Session, label_id: int, prediction_id: UUID, author: str) -> None:
+    """Note an annotation of a prediction that has not come to the catalog yet.
+
+    Raises:
+        QuotaExceededError: too many predictions that this key labelled have not come.
+    """
+    if session.scalar(select(exists().where(PredictionRow.prediction_id == prediction_id))):
+        return
     session.add(EarlyLabel(label_id=label_id, author=author))
     session.flush()
     count = select(func.count()).where(EarlyLabel.author == author)

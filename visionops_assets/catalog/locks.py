@@ -13,6 +13,7 @@ class Lock(IntEnum):
     DECISIONS = 7_106
     ADOPTIONS = 7_107
     LINEAGE = 7_108
+    ANNOTATIONS = 7_109
 
 
 def hold(session: Session, lock: Lock, name: str) -> None:

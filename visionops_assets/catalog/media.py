@@ -23,7 +23,7 @@ def newest_label(session: Session, media_id: UUID) -> str | None:
     """Return the label that counts: the newest one that was not taken back."""
     payload = session.scalar(
         select(AnnotationRow.payload)
-        .where(AnnotationRow.media_id == media_id, stands())
+        .where(AnnotationRow.media_id == media_id, AnnotationRow.start_s.is_(None), stands())
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     )

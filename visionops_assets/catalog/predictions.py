@@ -5,6 +5,7 @@ Not here: their accuracy (`performance.py`), and the use of their images (`feedb
 
 import hashlib
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from sqlalchemy.orm import Session
 from visionops_assets.catalog.batches import Problem
 from visionops_assets.catalog.schema import AnnotationRow, PredictionRow, TopicPosition
 from visionops_assets.contracts import Prediction
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.models import load_models
 
 
 def next_offset(session: Session, log: str, partition: int) -> int | None:
@@ -88,7 +91,7 @@ def _rows(
         prediction.model_dump(exclude={"image"})
         | {
             "role": prediction.role.value,
-            "answer": {"label": prediction.label},
+            "answer": _answer(prediction),
             "image_key": image_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
@@ -98,6 +101,15 @@ def _rows(
         }
         for offset, prediction in predictions
     ]
+
+
+def _answer(prediction: Prediction) -> dict[str, Any]:
+    """Return the answer in the form of its task. Anybody may write to the topic."""
+    for model in load_models():
+        if model.name == prediction.model_name:
+            with suppress(InvalidRequestError):
+                return model.payload_of(prediction.label)
+    return {"label": prediction.label}
 
 
 def known_predictions(session: Session, prediction_ids: Collection[UUID]) -> set[UUID]:

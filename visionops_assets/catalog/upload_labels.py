@@ -4,37 +4,38 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection
+from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection, Description
 from visionops_assets.errors import LabelForbiddenError
 
 
-async def add_differing_label(
-    connection: Connection, media_id: UUID, label: str, author: str, *, may_relabel: bool
-) -> None:
+async def add_differing_label(connection: Connection, media_id: UUID, said: Description) -> None:
     """Add a label to a media file, unless its newest one says the same; in a transaction.
 
     Raises:
         LabelForbiddenError: the file has another label, which this sender may not change.
     """
-    payload = {"label": label}
     # Without the lock, two equal labels that come at once would both be added. A stronger one would
     # wait for all who sent this file at the same time, and they for this one: their rows name it.
     await connection.execute("SELECT FROM media WHERE media_id = %s FOR NO KEY UPDATE", (media_id,))
     newest = await connection.execute(
-        "SELECT payload FROM annotation AS given WHERE media_id = %s AND retracts IS NULL"
+        "SELECT payload, model_name FROM annotation AS given"
+        " WHERE media_id = %s AND retracts IS NULL AND start_s IS NULL"
+        " AND (%s::varchar IS NULL OR model_name IS NULL OR model_name = %s)"
         " AND NOT EXISTS (SELECT FROM annotation WHERE retracts = given.annotation_id)"
         " ORDER BY annotation_id DESC LIMIT 1",
-        (media_id,),
+        (media_id, said.model_name, said.model_name),
     )
     known = await newest.fetchone()
-    is_same = known == (payload,)
-    if known is not None and not is_same and not may_relabel:
+    is_other = known is not None and known[0] != said.annotation
+    if is_other and not said.may_relabel:
         raise LabelForbiddenError(
             f"The media file {media_id} has another label. A key needs the scope 'label' to change "
             "it. Send the file without a label, or with that one."
         )
-    if not is_same:
+    is_for_it = known is not None and known[1] in {None, said.model_name}
+    if is_other or not is_for_it:
         await connection.execute(
-            "INSERT INTO annotation (media_id, payload, origin, author) VALUES (%s, %s, %s, %s)",
-            (media_id, Jsonb(payload), LABEL_ORIGIN, author),
+            "INSERT INTO annotation (media_id, payload, model_name, origin, author)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (media_id, Jsonb(said.annotation), said.model_name, LABEL_ORIGIN, said.uploaded_by),
         )

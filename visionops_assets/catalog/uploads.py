@@ -58,7 +58,10 @@ class Description:
     source: str
     filename: str | None
     captured_at: datetime
-    label: str | None
+    annotation: dict[str, Any] | None
+    """What its label says, in the form of a task."""
+    model_name: str | None
+    """The model that this is for; None for each that looks at the source."""
     name_mismatch: bool
     uploaded_by: str
     may_relabel: bool
@@ -184,7 +187,7 @@ def _values(
     deposit: Deposit, description: Description, stored_at: datetime, topic: str
 ) -> dict[str, Any]:
     event = _event(deposit, description, stored_at)
-    content = deposit.content
+    content, said = deposit.content, description.annotation
     return (
         vars(description)
         | vars(content)
@@ -197,7 +200,7 @@ def _values(
             "topic": topic,
             "message_key": str(deposit.media_id),
             "payload": Jsonb(event.model_dump(mode="json")),
-            "annotation": Jsonb({"label": description.label}) if description.label else None,
+            "annotation": None if said is None else Jsonb(said),
             "label_origin": LABEL_ORIGIN,
         }
     )
@@ -232,8 +235,10 @@ WITH known AS (
     INSERT INTO outbox (event_id, topic, message_key, payload)
     SELECT %(event_id)s, %(topic)s, %(message_key)s, %(payload)s FROM stored
 ), labelled AS (
-    INSERT INTO annotation (media_id, payload, origin, author)
-    SELECT media_id, %(annotation)s::jsonb, %(label_origin)s, %(uploaded_by)s FROM stored
+    INSERT INTO annotation (media_id, payload, model_name, origin, author)
+    SELECT media_id, %(annotation)s::jsonb, %(model_name)s::varchar, %(label_origin)s,
+        %(uploaded_by)s
+    FROM stored
     WHERE %(annotation)s::jsonb IS NOT NULL
 )
 SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, false FROM stored

@@ -1,6 +1,6 @@
 """The record of a declared model: all that a model is. Services read it without Dagster."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -16,7 +16,7 @@ from visionops_assets.models.sections import (
     Snapshots,
     Training,
 )
-from visionops_assets.tasks.registry import OFFERED, scores_of
+from visionops_assets.tasks.registry import OFFERED, annotating, scores_of
 
 
 def _is_a_task(name: str) -> str:
@@ -63,3 +63,17 @@ class ModelDeclaration(Record):
         if gate.score is None or task is None or gate.score in (known := scores_of(task)):
             return gate
         raise ValueError(f"score: {task} has no {gate.score!r}: choose one of {', '.join(known)}.")
+
+    @property
+    def payload_field(self) -> str:
+        """Return the field by which annotations in the form of its task are known."""
+        return annotating(self.task).field
+
+    def payload_of(self, label: str) -> dict[str, Any]:
+        """Return an annotation in the form of its task, of a label as one text.
+
+        Raises:
+            InvalidRequestError: it is no label of this task.
+        """
+        task = annotating(self.task)
+        return task.payload(task.read(label))

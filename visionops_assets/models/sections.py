@@ -1,5 +1,6 @@
 """The sections of a model's declaration, each field with its range, its default and its meaning."""
 
+from fnmatch import fnmatchcase
 from math import ceil
 from typing import Annotated, Literal
 
@@ -19,6 +20,10 @@ class MediaChoice(Record):
         description="Sources of the media that it learns from: patterns of `*` and `?`, as "
         "`gate-*`.",
     )
+
+    def looks_at(self, source: str) -> bool:
+        """Say whether the model looks at the media of a source."""
+        return any(fnmatchcase(source, pattern) for pattern in self.sources)
 
 
 class Snapshots(Record):

@@ -10,10 +10,9 @@ from typing import Any, Protocol, TypeVar
 from pydantic import ValidationError
 
 from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.payloads import SEPARATOR
 from visionops_assets.errors import InvalidRequestError
 
-SEPARATOR = ", "
-"""Stands between several labels in one text."""
 _Model = TypeVar("_Model", bound=Record)
 
 
@@ -35,6 +34,10 @@ class Annotation:
 
 class Annotating(Protocol):
     """How annotations of a task are read and written."""
+
+    @property
+    def field(self) -> str:
+        """Return the field of `payload` that those of other tasks do not have."""
 
     def parse(self, payload: object) -> Annotation:
         """Read an annotation from JSON that is decoded already. Unknown fields are refused.

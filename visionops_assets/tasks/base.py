@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.contracts import ModelCard
+from visionops_assets.contracts.payloads import SEPARATOR
 from visionops_assets.contracts.tensors import TensorSpec
-from visionops_assets.tasks.annotations import SEPARATOR
 
 if TYPE_CHECKING:  # Triton has neither pandas nor what parity needs.
     import pandas as pd

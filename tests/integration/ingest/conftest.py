@@ -4,9 +4,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy.orm import Session
 
 from tests.integration.ingest.sending import Client, replica
 from tests.stacks import key_header, running_stack
+from visionops_assets.catalog.connection import Catalog
 from visionops_assets.contracts import Scope
 from visionops_assets.settings import Settings
 
@@ -35,3 +37,16 @@ def hasty(client: Client) -> Iterator[Client]:
 @pytest.fixture(scope="package")
 def client(ingest: Settings) -> Client:
     return Client(ingest.ingest_url, key_header(Scope.INGEST))
+
+
+@pytest.fixture
+def session(ingest: Settings) -> Iterator[Session]:
+    """Give a transaction that is rolled back."""
+    with Session(Catalog().engine, expire_on_commit=False) as session:
+        yield session
+        session.rollback()
+
+
+@pytest.fixture(scope="package")
+def labeller(ingest: Settings) -> Client:
+    return Client(ingest.ingest_url, key_header(Scope.LABEL))

@@ -1,6 +1,5 @@
 """Labels that are taken back: every reader of them follows."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from uuid import UUID, uuid4
@@ -10,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from tests.declared import declaration
 from visionops_assets.catalog import labels, media
-from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import (
     add_snapshot,
     count_by_label,
@@ -33,19 +31,10 @@ from visionops_assets.catalog.schema import (
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import QuotaExceededError
 from visionops_assets.monitoring.errors import error_stream
-from visionops_assets.settings import Settings
 
 MODEL = declaration(frames={"size_px": 21})
 SPEC = MODEL.frames.spec_id
 """That of no other test."""
-
-
-@pytest.fixture
-def session(ingest: Settings) -> Iterator[Session]:
-    """Give a transaction that is rolled back."""
-    with Session(Catalog().engine, expire_on_commit=False) as session:
-        yield session
-        session.rollback()
 
 
 def file_with_a_frame(session: Session, source: str = "test") -> UUID:
@@ -258,7 +247,7 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
         at = released_at + timedelta(minutes=number)
         session.add(prediction(key, name, snapshot_id, at, number))
         session.flush()
-        labels.add_prediction_label(session, key, label, "feedback", who)
+        labels.add_prediction_label(session, key, {"label": label}, "feedback", who)
     assert error_stream(session, release, "classification").tolist() == [False, True, True]
     seen = newest_observations(session, release, 10)
     assert [one.is_labelled for one in seen] == [True, True, False, True]
@@ -277,11 +266,11 @@ def test_labels_of_predictions_that_never_come_are_bounded(
     author, other = uuid4().hex, uuid4().hex
     early = [uuid4() for _ in range(3)]
     for key in early:
-        labels.add_prediction_label(session, key, "cat", "feedback", author)
+        labels.add_prediction_label(session, key, {"label": "cat"}, "feedback", author)
     session.add(prediction(early[0], "m", "s", datetime.now(UTC), 0))
     session.flush()
-    labels.add_prediction_label(session, uuid4(), "cat", "feedback", author)
+    labels.add_prediction_label(session, uuid4(), {"label": "cat"}, "feedback", author)
     with pytest.raises(QuotaExceededError):
-        labels.add_prediction_label(session, uuid4(), "cat", "feedback", author)
-    labels.add_prediction_label(session, early[0], "dog", "feedback", author)
-    labels.add_prediction_label(session, uuid4(), "cat", "feedback", other)
+        labels.add_prediction_label(session, uuid4(), {"label": "cat"}, "feedback", author)
+    labels.add_prediction_label(session, early[0], {"label": "dog"}, "feedback", author)
+    labels.add_prediction_label(session, uuid4(), {"label": "cat"}, "feedback", other)

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.gateway.admission import Admission
+from visionops_assets.services.gateway.annotations import add_annotation_routes
 from visionops_assets.services.gateway.browser import add_page
 from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
 from visionops_assets.services.gateway.grpc_door import GrpcDoor
@@ -28,6 +29,7 @@ from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.gateway.sessions import add_session_routes
 from visionops_assets.services.gateway.streams import Streams
 from visionops_assets.services.http.access import Access
+from visionops_assets.services.http.annotating import ANNOTATIONS
 from visionops_assets.services.http.api_pages import create_api
 from visionops_assets.services.http.health import catalog_check, install_health, lasting
 from visionops_assets.services.http.known_keys import KEPT_WITHOUT_CATALOG_S
@@ -54,7 +56,7 @@ with one JSON message, in order. It takes the key as a header, and `top_k`, `tim
 
 **Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """
-TAGS = (PREDICTIONS, LABELS, MODELS)
+TAGS = (PREDICTIONS, LABELS, ANNOTATIONS, MODELS)
 
 
 class Gateway:
@@ -101,7 +103,8 @@ class Gateway:
         self.app.add_middleware(RequestLog)
         add_predict_routes(self.app, access, served, admission, settings)
         add_frame_route(self.app, access, self.frames, admission, settings)
-        add_label_route(self.app, access, catalog, settings)
+        add_label_route(self.app, access, catalog, settings, served.declared)
+        add_annotation_routes(self.app, access, catalog, settings, served.declared)
         add_session_routes(self.app, access, catalog, settings, served.default.declaration.name)
         add_page(self.app)
         add_model_routes(self.app, access, catalog, served)

@@ -1,7 +1,7 @@
 """The gateway's HTTP routes: predictions of images, and labels of predictions."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -11,11 +11,13 @@ from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from visionops_assets.catalog.annotations import model_of
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.contracts.text import PlainText
+from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
 from visionops_assets.services.gateway.direct import direct, read_query
@@ -188,13 +190,22 @@ def _add_predict_route(
     )
 
 
-def add_label_route(app: FastAPI, access: Access, catalog: Catalog, settings: Settings) -> None:
-    """Add the route of labels."""
+def add_label_route(
+    app: FastAPI,
+    access: Access,
+    catalog: Catalog,
+    settings: Settings,
+    models: Sequence[ModelDeclaration],
+) -> None:
+    """Add the route of labels, which say in one text what an annotation says."""
+    by_name = {model.name: model for model in models}
     body_schema = {"schema": LabelRequest.model_json_schema()}
 
     def add(prediction_id: UUID, label: str, author: str) -> LabelAnswer:
         with catalog.begin() as session:
-            row = add_prediction_label(session, prediction_id, label, FEEDBACK, author)
+            made_by = model_of(session, prediction_id)
+            payload = by_name.get(made_by or "", models[0]).payload_of(label)
+            row = add_prediction_label(session, prediction_id, payload, FEEDBACK, author)
             return LabelAnswer(label_id=row.annotation_id, prediction_id=prediction_id, label=label)
 
     @app.post(

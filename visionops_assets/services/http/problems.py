@@ -30,6 +30,8 @@ PROBLEM_TYPE = "application/problem+json"
 STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "invalid_request": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not_found": HTTPStatus.NOT_FOUND,
+    "unknown_model": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "unknown_class": HTTPStatus.UNPROCESSABLE_ENTITY,
     "upload_expired": HTTPStatus.REQUEST_TIMEOUT,
     "invalid_media": HTTPStatus.UNPROCESSABLE_ENTITY,
     "empty": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -10,13 +10,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.uploads import UploadLedger
+from visionops_assets.models import load_models
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.services.http.access import Access
+from visionops_assets.services.http.annotating import ANNOTATIONS
 from visionops_assets.services.http.api_pages import OPERATION, create_api
 from visionops_assets.services.http.health import catalog_check, install_health
 from visionops_assets.services.http.problems import install_problem_handlers
 from visionops_assets.services.http.request_metrics import MetricsMiddleware, RequestMetrics
 from visionops_assets.services.http.server import RequestLog
+from visionops_assets.services.ingest.annotation_routes import annotation_routes
 from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.services.ingest.intake import Intake
 from visionops_assets.services.ingest.media_routes import UPLOADS_TAG, media_routes
@@ -40,7 +43,7 @@ too.
 
 An `Idempotency-Key` gets the same answer again. A file is judged by its content, not by its name.
 """
-TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE_TAG)
+TAGS = (UPLOADS_TAG, RESUMABLE_TAG, STATE_TAG, ANNOTATIONS)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(media_routes(access, Intake(settings, deposits, uploads)))
     app.include_router(resumable_routes(access, resumable, settings))
     app.include_router(state_routes(access, catalog, store))
+    app.include_router(annotation_routes(access, catalog, settings, load_models()))
     reaches_store = partial(store.exists, "readiness")
     install_health(app, {"catalog": catalog_check(catalog), "object store": reaches_store})
 

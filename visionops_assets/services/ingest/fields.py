@@ -5,17 +5,19 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.contracts.text import PlainText, composed, is_unseen
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import InvalidRequestError, UnknownModelError
+from visionops_assets.models import load_models
 from visionops_assets.services.http.access import Principal
+from visionops_assets.services.http.annotating import said_of_media
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -61,7 +63,37 @@ class MediaFields(Record):
         description="ISO 8601; UTC if it names no zone; default now.",
         examples=["2026-01-31T12:00:00Z"],
     )
-    label: PlainText | None = Field(None, description="The label: what it shows.", examples=["car"])
+    label: PlainText | None = Field(
+        None,
+        description="The label: what it shows. Several are separated by commas where a model gives "
+        "several.",
+        examples=["car"],
+    )
+    model: PlainText | None = Field(
+        None,
+        description="The model that the label is for; by default each that looks at the source.",
+        examples=["classifier"],
+    )
+
+    @model_validator(mode="after")
+    def _is_said_rightly(self) -> Self:
+        try:
+            self.annotation()
+        except (InvalidRequestError, UnknownModelError) as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def annotation(self) -> dict[str, Any] | None:
+        """Return what the label says, in the form of its model's task; None without a label.
+
+        Raises:
+            UnknownModelError: the model is not declared.
+            InvalidRequestError: it is no label of that task.
+        """
+        if self.label is None and self.model is None:
+            return None
+        said = said_of_media(load_models(), self.label or "-", self.source, self.model)
+        return None if self.label is None else said
 
     def updated(self, fields: Mapping[str, str]) -> Self:
         """Return these facts; those of the fields of a form replace them.
@@ -87,7 +119,11 @@ class MediaFields(Record):
             problems = error.errors(include_input=False, include_context=False)
             raise InvalidRequestError("; ".join(map(_problem_of_about, problems))) from None
         facts = self.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)
-        return UploadQuery.model_construct(**facts)
+        try:
+            return UploadQuery.model_validate(facts)
+        except ValidationError as error:
+            problems = error.errors(include_input=False, include_context=False)
+            raise InvalidRequestError("; ".join(map(_problem_of_about, problems))) from None
 
     def describe(self, filename: str | None, content_type: str, sender: Principal) -> Description:
         """Describe one file, by these fields and its own name."""
@@ -95,7 +131,8 @@ class MediaFields(Record):
             source=self.source,
             filename=display_name(filename),
             captured_at=self.captured_at or datetime.now(UTC),
-            label=self.label,
+            annotation=self.annotation(),
+            model_name=self.model,
             name_mismatch=contradicts(filename, content_type),
             uploaded_by=sender.name,
             may_relabel=sender.may(Scope.LABEL),

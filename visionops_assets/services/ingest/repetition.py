@@ -31,7 +31,7 @@ class RepeatedRequest:
         self._owner = owner
         self._key = key
         # Requests without facts of each file have the fingerprint that earlier versions kept.
-        said = [list(sha256s), *(facts.model_dump(mode="json") for facts in (fields, *own))]
+        said = [list(sha256s), *map(_said, (fields, *own))]
         self._fingerprint = hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     async def recall(self, connection: Connection) -> list[UploadReceipt] | None:
@@ -63,3 +63,11 @@ class RepeatedRequest:
             " VALUES (%s, %s, %s, %s)",
             (self._owner, self._key, self._fingerprint, Jsonb(answer)),
         )
+
+
+def _said(facts: MediaFields) -> dict[str, object]:
+    """Return the facts that earlier versions knew, too, and others where they are told."""
+    said = facts.model_dump(mode="json")
+    if facts.model is None:
+        del said["model"]
+    return said

@@ -120,7 +120,8 @@ def resumable_routes(access: Access, uploads: ResumableUploads, settings: Settin
         principal: client,
         upload_length: length,
         upload_metadata: Annotated[
-            str, Header(description="`filename`, `source`, `captured_at`, `label`, in Base64.")
+            str,
+            Header(description="`filename`, `source`, `captured_at`, `label`, `model`: in Base64."),
         ] = "",
     ) -> ResumableAnswer:
         """Say how long the file is; `Location` of the answer says where its bytes go."""

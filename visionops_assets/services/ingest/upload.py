@@ -98,7 +98,9 @@ class Uploads:
     async def _try_to_settle_all(
         self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
     ) -> tuple[Acknowledgement, set[UUID]]:
-        is_one_statement = memory is None and len(deposits) == 1 and not deposits[0][1].label
+        is_one_statement = (
+            memory is None and len(deposits) == 1 and deposits[0][1].annotation is None
+        )
         lend = self._ledger.connection if is_one_statement else self._ledger.transaction
         async with lend() as connection:
             if memory and (before := await memory.recall(connection)) is not None:
@@ -124,14 +126,8 @@ def _place_in_order(upload: tuple[Deposit, Description]) -> tuple[str, str]:
 async def _label_if_known(
     connection: Connection, outcome: Settled, description: Description
 ) -> None:
-    if outcome.duplicate and description.label:
-        await add_differing_label(
-            connection,
-            outcome.media_id,
-            description.label,
-            description.uploaded_by,
-            may_relabel=description.may_relabel,
-        )
+    if outcome.duplicate and description.annotation is not None:
+        await add_differing_label(connection, outcome.media_id, description)
 
 
 def _receipt(deposit: Deposit, outcome: Settled) -> UploadReceipt:

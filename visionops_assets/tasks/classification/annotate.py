@@ -17,6 +17,8 @@ class _Payload(Record):
 class _Annotating:
     """See `Annotating`."""
 
+    field = "label"
+
     def parse(self, payload: object) -> Annotation:
         """See `Annotating`."""
         return Annotation(NAME, (parsed(_Payload, payload).label,))

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from visionops_assets.contracts.base import Record
+from visionops_assets.contracts.payloads import SEPARATOR
 from visionops_assets.contracts.text import PlainText
-from visionops_assets.tasks.annotations import SEPARATOR, Annotating, Annotation, parsed
+from visionops_assets.tasks.annotations import Annotating, Annotation, parsed
 
 NAME = "multilabel"
 MAX_LABELS = 100
@@ -36,6 +37,8 @@ class _Payload(Record):
 
 class _Annotating:
     """See `Annotating`."""
+
+    field = "labels"
 
     def parse(self, payload: object) -> Annotation:
         """See `Annotating`. Labels are sorted: their order says nothing."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from visionops_assets.contracts import ModelCard
-from visionops_assets.tasks.annotations import SEPARATOR
+from visionops_assets.contracts.payloads import SEPARATOR
 from visionops_assets.tasks.base import Answer, Judging, Labels, Outputs
 from visionops_assets.tasks.class_checks import sides_of_classes
 from visionops_assets.tasks.class_scores import COLUMNS, Counts, class_rows, per_class, share_row
