@@ -142,18 +142,6 @@ class InvalidRequestError(VisionOpsError):
     code = "invalid_request"
 
 
-class UnknownModelError(VisionOpsError):
-    """A request names a model that is not declared."""
-
-    code = "unknown_model"
-
-
-class UnknownClassError(VisionOpsError):
-    """An annotation names a class that its model does not have."""
-
-    code = "unknown_class"
-
-
 class InvalidLengthError(VisionOpsError):
     """The length of a request's body is missing, or is not what was announced."""
 

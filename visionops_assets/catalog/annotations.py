@@ -24,7 +24,7 @@ ANNOTATED = "annotation"
 
 @dataclass(frozen=True)
 class Place:
-    """What an annotation is about: a file or a prediction, for a model.
+    """The subject of an annotation: a file or a prediction, for a model.
 
     `start_s` to `end_s` (exclusive) are the part of a video; both None for the whole file.
     """

@@ -59,7 +59,7 @@ class Description:
     filename: str | None
     captured_at: datetime
     annotation: dict[str, Any] | None
-    """What its label says, in the form of a task."""
+    """Its label, in the form of a task."""
     model_name: str | None
     """The model that this is for; None for each that looks at the source."""
     name_mismatch: bool

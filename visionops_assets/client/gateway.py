@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
-from visionops_assets.client.connection import Connection, ServiceClient, read_as
+from visionops_assets.client.connection import Connection, read_as
+from visionops_assets.client.gateway_models import ModelsAndLabels
 from visionops_assets.client.predictions import (
-    GivenLabel,
     ListedImages,
     PredictedImage,
     RefusedImage,
@@ -26,7 +26,7 @@ MAX_LIST_BYTES = 32 * 1024**2
 """A larger image is sent by itself."""
 
 
-class GatewayClient(ServiceClient):
+class GatewayClient(ModelsAndLabels):
     """Predicts by one gateway. Safe to use from several threads.
 
     `timeout_s` is for connecting, and for each wait for the gateway to read or to answer;
@@ -65,6 +65,7 @@ class GatewayClient(ServiceClient):
         sticky_key: str | None = None,
         keep_image: bool = False,
         source: str | None = None,
+        model: str | None = None,
     ) -> PredictedImage:
         """Predict one encoded image.
 
@@ -72,7 +73,8 @@ class GatewayClient(ServiceClient):
         fails without an answer within `timeout_s`. One version answers all requests with the same
         `sticky_key` while a canary goes on. `keep_image` asks for the image to be kept, so that a
         model can be trained on it once the prediction has a label. `source` says where it comes
-        from, as in uploads: filters of the model may be for some sources alone.
+        from, as in uploads: filters of the model may be for some sources alone. `model` names the
+        one that is asked, if it is not the default one.
 
         Raises:
             RefusedError: the gateway refuses this image or this key.
@@ -84,7 +86,7 @@ class GatewayClient(ServiceClient):
         answer = self._retrying.call(
             lambda: self._connection.send(
                 "POST",
-                "/v1/predict",
+                _path(model, "predict"),
                 params=_query(top_k, timeout_s, keep_image, source),
                 headers=headers,
                 content=content,
@@ -102,6 +104,7 @@ class GatewayClient(ServiceClient):
         sticky_key: str | None = None,
         keep_image: bool = False,
         source: str | None = None,
+        model: str | None = None,
     ) -> list[PredictedImage | RefusedImage]:
         """Predict images, with answers in their order; an image that is refused harms no other.
 
@@ -115,12 +118,15 @@ class GatewayClient(ServiceClient):
         params, headers = _query(top_k, timeout_s, keep_image, source), _sticky(sticky_key)
         outcomes: list[PredictedImage | RefusedImage] = []
         for contents in _lists(_content(image) for image in images):
-            outcomes += self._predict_list(contents, params, headers, timeout_s)
+            outcomes += self._predict_list(
+                contents, _path(model, "predict"), params, headers, timeout_s
+            )
         return outcomes
 
     def _predict_list(
         self,
         contents: list[bytes],
+        path: str,
         params: dict[str, str],
         headers: dict[str, str],
         within_s: float | None,
@@ -132,7 +138,7 @@ class GatewayClient(ServiceClient):
             waiting = [place for place in range(len(contents)) if place not in outcomes]
             files = [("files", contents[place]) for place in waiting]
             answer = self._connection.send(
-                "POST", "/v1/predict", params=params, headers=headers, files=files
+                "POST", path, params=params, headers=headers, files=files
             )
             results = read_as(ListedImages, answer).results
             for place, result in zip(waiting, results, strict=True):
@@ -147,19 +153,6 @@ class GatewayClient(ServiceClient):
         self._retrying.call(attempt, within_s)
         return [outcomes[place] for place in range(len(contents))]
 
-    def label(self, prediction_id: UUID, label: str) -> GivenLabel:
-        """Say what a predicted image really shows. The newest label of a prediction counts.
-
-        Raises:
-            RefusedError: the gateway refuses this label or this key.
-            ServerUnreachableError: not answered within `retry_for_s`.
-        """
-        path = f"/v1/predictions/{prediction_id}/label"
-        answer = self._retrying.call(
-            lambda: self._connection.send("POST", path, json={"label": label})
-        )
-        return read_as(GivenLabel, answer)
-
     def stream(
         self,
         frames: Iterable[bytes],
@@ -169,6 +162,7 @@ class GatewayClient(ServiceClient):
         sticky_key: str | None = None,
         keep_image: bool = False,
         source: str | None = None,
+        model: str | None = None,
     ) -> Iterator[StreamedFrame]:
         """Send encoded frames as they come, and yield the answer to each, in their order.
 
@@ -181,12 +175,17 @@ class GatewayClient(ServiceClient):
         """
         return stream_frames(
             self._connection.url,
+            _path(model, "stream"),
             self._api_key,
             frames,
             params=_query(top_k, timeout_s, keep_image, source),
             headers=_sticky(sticky_key),
             timeout_s=self._timeout_s,
         )
+
+
+def _path(model: str | None, verb: str) -> str:
+    return f"/v1/{verb}" if model is None else f"/v1/models/{quote(model, safe='')}/{verb}"
 
 
 def _content(image: bytes | Path) -> bytes:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 from pydantic import SecretStr
 
+from visionops_assets.client import annotations
+from visionops_assets.client.annotations import GivenAnnotation, Said
 from visionops_assets.client.answers import Receipt
 from visionops_assets.client.connection import Connection, ServiceClient, read_as
 from visionops_assets.client.content import Content, as_content
@@ -75,9 +78,13 @@ class IngestClient(ServiceClient):
         filename: str | None = None,
         captured_at: datetime | None = None,
         label: str | None = None,
+        model: str | None = None,
         idempotency_key: str | None = None,
     ) -> Receipt:
         """Upload a file, streamed, and return once it is acknowledged.
+
+        Several labels are separated by commas, where a model gives several. `model` is the one that
+        the label is for, if it is not for each that looks at the source.
 
         Raises:
             RefusedError: the service refuses this file or this key.
@@ -86,7 +93,7 @@ class IngestClient(ServiceClient):
             OSError: the file cannot be read.
         """
         body = as_content(content)
-        described = {"source": source} | said_of(filename, captured_at, label)
+        described = {"source": source} | said_of(filename, captured_at, label, model)
         if body.size_bytes > IN_PIECES_ABOVE_BYTES and idempotency_key is None:
             return upload_in_pieces(self._connection, self._retrying, body, described)
         return self._upload_at_once(body, described, idempotency_key)
@@ -101,6 +108,42 @@ class IngestClient(ServiceClient):
             ServerUnreachableError: not acknowledged within `retry_for_s`.
         """
         return upload_several(self._connection, self._retrying, files, source)
+
+    def annotate_media(
+        self,
+        media_id: UUID,
+        said: Said | None,
+        *,
+        model: str | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        new_classes: bool = False,
+    ) -> GivenAnnotation | None:
+        """Say what a stored file shows; None takes back, and returns None.
+
+        It is for `model`, or the default one; of the part of a video from `start_s` to `end_s`, or
+        of the whole file. `new_classes` lets it name classes that the model does not have.
+
+        Raises:
+            RefusedError: the service does not know the file, or refuses this annotation or key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        path = _annotations_of(media_id)
+        params = {"model": model, "start_s": start_s, "end_s": end_s}
+        if said is None:
+            annotations.take_back(self._connection, self._retrying, path, params)
+            return None
+        told = params | {"new_classes": new_classes}
+        return annotations.give(self._connection, self._retrying, path, said, told)
+
+    def annotations_of_media(self, media_id: UUID) -> tuple[GivenAnnotation, ...]:
+        """Return what was said of a stored file, newest first.
+
+        Raises:
+            RefusedError: the service does not know the file, or refuses this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        return annotations.list_all(self._connection, self._retrying, _annotations_of(media_id))
 
     def _upload_at_once(
         self, body: Content, described: dict[str, str], idempotency_key: str | None
@@ -121,14 +164,19 @@ class IngestClient(ServiceClient):
         return read_as(Receipt, self._retrying.call(attempt))
 
 
+def _annotations_of(media_id: UUID) -> str:
+    return f"/v1/media/{media_id}/annotation"
+
+
 def said_of(
-    filename: str | None, captured_at: datetime | None, label: str | None
+    filename: str | None, captured_at: datetime | None, label: str | None, model: str | None = None
 ) -> dict[str, str]:
     """Return the facts about a file as ingest reads them, without those that are not known."""
     said = {
         "filename": _shown_name(filename) if filename else None,
         "captured_at": _in_utc(captured_at) if captured_at else None,
         "label": label,
+        "model": model,
     }
     return {name: value for name, value in said.items() if value is not None}
 

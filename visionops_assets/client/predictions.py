@@ -1,6 +1,7 @@
 """The answers of the gateway, as far as clients need them. Unknown fields are ignored."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -64,6 +65,29 @@ class StreamedFrame(ImageOutcome):
     """The result of one frame of a stream; `sequence` counts its frames from 0."""
 
     sequence: int
+
+
+class ModelDescription(TolerantRecord):
+    """A declared model. While no version of it serves, the fields of a version are None."""
+
+    name: str
+    task: str
+    description: str
+    default: bool
+    version: int | None
+    since: datetime | None
+    snapshot_id: str | None
+    classes: tuple[str, ...] | None
+    frame_size_px: int | None
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+
+
+class ListedModels(TolerantRecord):
+    """The declared models, the default one first."""
+
+    models: tuple[ModelDescription, ...]
 
 
 class GivenLabel(TolerantRecord):

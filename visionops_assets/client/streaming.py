@@ -30,6 +30,7 @@ _PROBLEM_BY_CLOSING = {
 
 def stream_frames(
     url: str,
+    path: str,
     api_key: SecretStr | None,
     frames: Iterable[bytes],
     *,
@@ -38,7 +39,7 @@ def stream_frames(
     timeout_s: float,
 ) -> Iterator[StreamedFrame]:
     """Send frames and yield their answers; see `GatewayClient.stream`."""
-    address = f"ws{url.removeprefix('http')}/v1/stream"
+    address = f"ws{url.removeprefix('http')}{path}"
     if params:
         address += f"?{urlencode(params)}"
     with _errors(url), _connected(address, api_key, headers, timeout_s) as websocket:

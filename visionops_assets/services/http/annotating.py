@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from visionops_assets.catalog.schema import AnnotationRow
 from visionops_assets.contracts import Record
-from visionops_assets.errors import InvalidRequestError, UnknownClassError, UnknownModelError
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.http.api_pages import Tag
 from visionops_assets.tasks.registry import annotating
@@ -38,6 +38,18 @@ _GIVEN = {
     "origin": "annotation",
     "created_at": "2026-01-31T12:00:07Z",
 }
+
+
+class UnknownModelError(VisionOpsError):
+    """A request names a model that is not declared."""
+
+    code = "unknown_model"
+
+
+class UnknownClassError(VisionOpsError):
+    """An annotation names a class that its model does not have."""
+
+    code = "unknown_class"
 
 
 class AnnotationQuery(Record):

@@ -14,10 +14,10 @@ from pydantic_core import ErrorDetails
 from visionops_assets.catalog.uploads import Description
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.contracts.text import PlainText, composed, is_unseen
-from visionops_assets.errors import InvalidRequestError, UnknownModelError
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.models import load_models
 from visionops_assets.services.http.access import Principal
-from visionops_assets.services.http.annotating import said_of_media
+from visionops_assets.services.http.annotating import UnknownModelError, said_of_media
 
 MAX_FILENAME_CHARACTERS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

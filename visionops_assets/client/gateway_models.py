@@ -1,0 +1,90 @@
+"""The part of the gateway's client that is no prediction: models, labels and annotations."""
+
+from urllib.parse import quote
+from uuid import UUID
+
+from visionops_assets.client import annotations
+from visionops_assets.client.annotations import GivenAnnotation, Said
+from visionops_assets.client.connection import Connection, ServiceClient, read_as
+from visionops_assets.client.predictions import GivenLabel, ListedModels, ModelDescription
+from visionops_assets.client.retrying import Retrying
+
+
+class ModelsAndLabels(ServiceClient):
+    """Asks a gateway for its models, and tells it what predicted images really show."""
+
+    _connection: Connection
+    _retrying: Retrying
+
+    def models(self) -> tuple[ModelDescription, ...]:
+        """Return the declared models, the default one first, with what serves of each.
+
+        Raises:
+            RefusedError: the gateway refuses this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        answer = self._retrying.call(lambda: self._connection.send("GET", "/v1/models"))
+        return read_as(ListedModels, answer).models
+
+    def model(self, name: str) -> ModelDescription:
+        """Return one declared model.
+
+        Raises:
+            RefusedError: no model of this name is declared, or the gateway refuses this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        path = f"/v1/models/{quote(name, safe='')}"
+        answer = self._retrying.call(lambda: self._connection.send("GET", path))
+        return read_as(ModelDescription, answer)
+
+    def label(self, prediction_id: UUID, label: str) -> GivenLabel:
+        """Say what a predicted image really shows. The newest label of a prediction counts.
+
+        Several labels are separated by commas, where the model gives several.
+
+        Raises:
+            RefusedError: the gateway refuses this label or this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        path = f"/v1/predictions/{prediction_id}/label"
+        answer = self._retrying.call(
+            lambda: self._connection.send("POST", path, json={"label": label})
+        )
+        return read_as(GivenLabel, answer)
+
+    def annotate_prediction(
+        self,
+        prediction_id: UUID,
+        said: Said | None,
+        *,
+        model: str | None = None,
+        new_classes: bool = False,
+    ) -> GivenAnnotation | None:
+        """Say what a predicted image really shows; None takes back, and returns None.
+
+        `model` need not be told: it is the one that made the prediction. `new_classes` lets the
+        annotation name classes that the model does not have.
+
+        Raises:
+            RefusedError: the gateway refuses this annotation or this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        path, params = _path(prediction_id), {"model": model}
+        if said is None:
+            annotations.take_back(self._connection, self._retrying, path, params)
+            return None
+        told = params | {"new_classes": new_classes}
+        return annotations.give(self._connection, self._retrying, path, said, told)
+
+    def annotations_of_prediction(self, prediction_id: UUID) -> tuple[GivenAnnotation, ...]:
+        """Return what was said of a prediction, newest first.
+
+        Raises:
+            RefusedError: the gateway refuses this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        return annotations.list_all(self._connection, self._retrying, _path(prediction_id))
+
+
+def _path(prediction_id: UUID) -> str:
+    return f"/v1/predictions/{prediction_id}/annotation"
