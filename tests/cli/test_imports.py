@@ -1,3 +1,4 @@
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from visionops_assets.cli import imports
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.settings import load_settings
 
 
 def run(origin: str, **options: Any) -> None:
@@ -14,6 +16,8 @@ def run(origin: str, **options: Any) -> None:
         "source": "import",
         "label": None,
         "label_by_folder": False,
+        "labels": None,
+        "model": None,
         "parallel": 1,
         "key": None,
         "endpoint_url": None,
@@ -25,8 +29,47 @@ def run(origin: str, **options: Any) -> None:
 
 
 def test_a_label_is_said_one_way(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="not both"):
-        run(str(tmp_path), label="cat", label_by_folder=True)
+    for options in ({"label_by_folder": True}, {"labels": tmp_path / "labels.csv"}):
+        with pytest.raises(InvalidRequestError, match="Give one of"):
+            run(str(tmp_path), label="cat", **options)
+
+
+def test_a_table_labels_files_by_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VISIONOPS_HOME", str(tmp_path / "home"))
+    load_settings.cache_clear()
+    folder, table = tmp_path / "files", tmp_path / "labels.csv"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(b"1")
+    table.write_text("\ufeffpath,label\na.png, car \nb.png,\n")
+    run(str(folder), labels=table, as_json=True)
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {fact["path"]: fact["label"] for fact in shown} == {"a.png": "car", "b.png": None}
+    table.write_text("path,label\nfiles/a.png,car\n")
+    with pytest.raises(InvalidRequestError, match="labels none of the files"):
+        run(str(folder), labels=table)
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no column label and no column path"),
+        (b"path,answer\n", "no column label"),
+        (b'path,label\na.png,"car\n', "is no CSV file"),
+        (b"path,label\na.png,\xff\n", "is no CSV file in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_bytes(content)
+    with pytest.raises(InvalidRequestError) as refused:
+        imports.read_labels(table)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("origin", ["s3://", "s3:///prefix"])

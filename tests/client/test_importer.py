@@ -358,3 +358,5 @@ def test_the_folder_a_file_lies_in_is_its_label(path: str, label: str | None) ->
     assert label_of(path, Order("a", URL, "s", label_by_folder=True)) == label
     assert label_of(path, Order("a", URL, "s", label="dog")) == "dog"
     assert label_of(path, Order("a", URL, "s")) is None
+    by_table = Order("a", URL, "s", labels_file="l.csv", labels={path: "cow"})
+    assert (label_of(path, by_table), label_of("other", by_table)) == ("cow", None)

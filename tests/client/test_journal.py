@@ -98,6 +98,13 @@ def test_another_order_has_another_journal() -> None:
         Order(ORDER.address, ORDER.ingest_url, "camera"),
         Order(ORDER.address, ORDER.ingest_url, "import", label="cat"),
         Order(ORDER.address, ORDER.ingest_url, "import", label_by_folder=True),
+        Order(ORDER.address, ORDER.ingest_url, "import", labels_file="/l.csv"),
+        Order(ORDER.address, ORDER.ingest_url, "import", model="birds"),
     ]
     assert len({order.import_id for order in orders}) == len(orders)
     assert Order(ORDER.address, ORDER.ingest_url, "import").import_id == ORDER.import_id
+
+
+def test_an_order_of_an_earlier_version_has_the_journal_of_before() -> None:
+    before = Order("/data/photos", "http://127.0.0.1:8080", "import", label="cat")
+    assert before.import_id == "0f3ac65a0d44c2ee"

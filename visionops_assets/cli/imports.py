@@ -1,5 +1,6 @@
 """`visionops import`: many files at once, from a folder or from S3."""
 
+import csv
 import signal
 import time
 from collections import Counter
@@ -43,6 +44,25 @@ def import_media(
     label_by_folder: Annotated[
         bool, typer.Option("--label-by-folder", help="Label each file by the name of its folder.")
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE.csv",
+            help="Table with the columns `path`, from PATH on, and `label`.",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that the labels are for; else each that looks at the source.",
+            show_default=False,
+        ),
+    ] = None,
     parallel: Annotated[
         int,
         typer.Option(min=1, max=64, help="Number of requests at a time; small files share them."),
@@ -72,14 +92,25 @@ def import_media(
     from visionops_assets.client.importing.journal import Journal, Order
     from visionops_assets.client.importing.report import Report, plan
 
-    if label and label_by_folder:
-        raise InvalidRequestError("Give --label or --label-by-folder, not both.")
+    if sum(map(bool, (label, label_by_folder, labels))) > 1:
+        raise InvalidRequestError("Give one of --label, --label-by-folder and --labels.")
     settings = load_settings()
     place = _place(origin, endpoint_url, settings, parallel)
-    order = Order(place.address, settings.ingest_url, source, label, label_by_folder)
+    order = Order(
+        place.address,
+        settings.ingest_url,
+        source,
+        label,
+        label_by_folder,
+        str(labels.resolve()) if labels else None,
+        model,
+        read_labels(labels) if labels else {},
+    )
     started_s = time.monotonic()
     listing = place.list_files()
     with Journal(settings.home / "imports", order, afresh=again and not dry_run) as journal:
+        if labels:
+            _require_known(labels, order, [item.path for item in listing.items])
         to_do = [item for item in listing.items if again or not journal.has(item)]
         if dry_run:
             _show_plan(plan(order, to_do), as_json)
@@ -98,6 +129,34 @@ def import_media(
     if result.stopped_by:
         raise result.stopped_by
     raise typer.Exit(INTERRUPTED if report.not_tried else FAILED if report.failures else 0)
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Read the labels of files from a CSV file, by path; the last one of a path counts.
+
+    Raises:
+        InvalidRequestError: it is no such file.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines, strict=True)
+            if missing := {"path", "label"} - set(rows.fieldnames or ()):
+                raise InvalidRequestError(
+                    f"{path} has no column {' and no column '.join(sorted(missing))}: the first "
+                    "line names the columns, path and label."
+                )
+            return {row["path"]: label for row in rows if (label := (row["label"] or "").strip())}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequestError(f"{path} is no CSV file in UTF-8: {error}.") from error
+
+
+def _require_known(path: Path, order: "Order", found: "list[str]") -> None:
+    """Refuse a table of other files: all would be imported without labels."""
+    if found and not order.labels.keys() & set(found):
+        raise InvalidRequestError(
+            f"{path} labels none of the files, such as {found[0]!r}: write paths from the folder "
+            "on that is imported."
+        )
 
 
 def _show_plan(files: list[dict[str, Any]], as_json: bool) -> None:

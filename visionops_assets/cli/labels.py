@@ -1,18 +1,108 @@
-"""`visionops labels revoke`: labels of a key, taken back."""
+"""`visionops labels add | show | rm | revoke`: labels of stored files, and those of a key."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID, uuid4
 
 import typer
 
-from visionops_assets.cli.screen import AsJson, print_json
+from visionops_assets.cli.api_key import given_or_own_key
+from visionops_assets.cli.screen import AsJson, Columns, print_fact, print_json, print_rows
+from visionops_assets.contracts import Scope
+from visionops_assets.contracts.payloads import text_of
+from visionops_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from visionops_assets.client.ingest import IngestClient
+
+MediaId = Annotated[UUID, typer.Argument(metavar="MEDIA_ID", help="Id of the stored file.")]
+Model = Annotated[
+    str | None, typer.Option(help="Name of the model; else the default one.", show_default=False)
+]
+From = Annotated[
+    float | None,
+    typer.Option("--from", metavar="S", help="Of a part of a video: seconds.", show_default=False),
+]
+To = Annotated[
+    float | None,
+    typer.Option("--to", metavar="S", help="End of the part, exclusive.", show_default=False),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(help="API key. It is safer in VISIONOPS_API_KEY.", show_default=False),
+]
+_COLUMNS: Columns = {
+    "label": lambda given: text_of(given["annotation"]),
+    "model": lambda given: given["model"] or "all",
+    "part": lambda given: _part(given["start_s"], given["end_s"]),
+    "by": "author",
+    "origin": "origin",
+    "given": "created_at",
+}
 
 app = typer.Typer(help="Labels of media and of predictions.", no_args_is_help=True)
 
 
 @app.callback()
 def _of_labels() -> None:
-    """Take labels back."""
+    """Say what files show, and take labels back."""
+
+
+@app.command()
+def add(
+    media_id: MediaId,
+    label: Annotated[
+        str,
+        typer.Argument(
+            metavar="LABEL", help="The label; several with commas, where a model gives several."
+        ),
+    ],
+    model: Model = None,
+    from_s: From = None,
+    to_s: To = None,
+    new_class: Annotated[
+        bool, typer.Option("--new-class", help="It may be a class that the model does not have.")
+    ] = False,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label a stored file, or a part of a video. The newest label counts."""
+    from visionops_assets.models import default_model, find_model
+
+    declared = find_model(model) if model else default_model()
+    payload = declared.payload_of(label)
+    with _client(key) as client:
+        given = client.annotate_media(
+            media_id, payload, model=model, start_s=from_s, end_s=to_s, new_classes=new_class
+        )
+    print_fact(given, as_json, f"{media_id} has the label {label} for {declared.name}.")
+
+
+@app.command()
+def show(media_id: MediaId, key: Key = None, as_json: AsJson = False) -> None:
+    """Show the labels of a stored file, newest first."""
+    with _client(key) as client:
+        found = client.annotations_of_media(media_id)
+    rows = [given.model_dump() for given in found]
+    print_rows(rows, _COLUMNS, as_json, f"{media_id} has no label.")
+
+
+@app.command()
+def rm(
+    media_id: MediaId,
+    model: Model = None,
+    from_s: From = None,
+    to_s: To = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back the labels of a stored file, or of just this part of a video."""
+    with _client(key) as client:
+        client.annotate_media(media_id, None, model=model, start_s=from_s, end_s=to_s)
+    taken_back = {"media_id": media_id, "model": model, "start_s": from_s, "end_s": to_s}
+    print_fact(taken_back, as_json, f"Took the labels of {media_id} back.")
 
 
 @app.command()
@@ -39,3 +129,20 @@ def revoke(
         print_json({"by": by, "media": of_media, "predictions": of_predictions})
         return
     typer.echo(f"Took back {of_media} labels of media and {of_predictions} of predictions.")
+
+
+@contextmanager
+def _client(key: str | None) -> "Iterator[IngestClient]":
+    from visionops_assets.client.ingest import IngestClient
+
+    settings = load_settings()
+    name = f"labels-{uuid4().hex[:8]}"
+    with (
+        given_or_own_key(settings, key, name, Scope.LABEL) as api_key,
+        IngestClient(settings.ingest_url, api_key, retry_for_s=30.0) as client,
+    ):
+        yield client
+
+
+def _part(start_s: float | None, end_s: float | None) -> str:
+    return "all" if start_s is None else f"{start_s:g} to {end_s:g} s"

@@ -126,7 +126,7 @@ class Importer:
                 content = self._place.open(item)
                 if content.size_bytes == item.size_bytes:
                     label = label_of(item.path, self._order)
-                    said = said_of(item.path, item.modified_at, label)
+                    said = said_of(item.path, item.modified_at, label, self._order.model)
                     read[item] = SmallFile(b"".join(content.chunks()), said)
         return read
 
@@ -145,6 +145,7 @@ class Importer:
                 filename=item.path,
                 captured_at=item.modified_at,
                 label=label_of(item.path, self._order),
+                model=self._order.model,
             )
         finally:
             content.settle(item.size_bytes)
@@ -211,7 +212,9 @@ class _Counted:
 
 
 def label_of(path: str, order: Order) -> str | None:
-    """Return the label of a file: that of the order, or the name of the file's folder."""
+    """Return the label of a file: of the order, of its table, or the name of the file's folder."""
+    if order.labels_file is not None:
+        return order.labels.get(path)
     if not order.label_by_folder:
         return order.label
     folder, _, _ = path.rpartition("/")

@@ -7,7 +7,8 @@ acknowledged; a file whose line was lost is uploaded again, and is then a duplic
 import fcntl
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -28,11 +29,23 @@ class Order:
     source: str
     label: str | None = None
     label_by_folder: bool = False
+    labels_file: str | None = None
+    """The table that labels each file; `labels` is its content, by path."""
+    model: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what is ordered, with later fields only where they are used."""
+        said = asdict(self)
+        del said["labels"]
+        later = ("labels_file", "model")
+        return {name: value for name, value in said.items() if value or name not in later}
 
     @property
     def import_id(self) -> str:
         """Return an id that follows from the order alone."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_CHARACTERS]
 
 
@@ -58,7 +71,7 @@ class Journal:
             self._file.truncate(0)
         self._done = _read(self._file)
         if not self._file.tell():
-            self._write({"import": asdict(order)})
+            self._write({"import": order.facts})
 
     def __enter__(self) -> Self:
         """Open it for the length of a block."""
