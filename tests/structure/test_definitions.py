@@ -107,6 +107,8 @@ ROWS: dict[str, type[BaseModel] | type[Base]] = {
     "classifier/model_release": ReleasedModel,
 }
 """The record, or the table of the catalog, that each asset without a data frame has rows of."""
+LOADED = {"raw_media", "classifier/labels", "classifier/dataset_snapshot"}
+"""Assets whose tables others load. The rows of all others lie in the catalog alone."""
 WITHOUT_ROWS = {"cameras", "uploads", "triton", "applications", "server_metrics"}
 key_of = dg.AssetKey.from_user_string
 GRAPH = definitions.resolve_asset_graph()
@@ -354,7 +356,7 @@ def test_every_asset_with_rows_describes_their_columns(key: str) -> None:
     assert all(column.description and column.type for column in schema.columns)
     if key in ROWS:
         assert sorted(column.name for column in schema.columns) == sorted(names_of(ROWS[key]))
-    else:
+    elif key in LOADED:
         assets = definitions.resolve_assets_def(key_of(key))
         assert assets.get_io_manager_key_for_asset_key(key_of(key)) == "tables"
 

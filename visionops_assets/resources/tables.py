@@ -1,4 +1,6 @@
-"""Tables and small records between assets: parquet and JSON in S3, by asset, partition and run.
+"""Tables and small records that one asset makes and another loads.
+
+They lie in S3 as parquet and JSON, by asset, partition and run.
 
 Every run writes a key of its own and never changes another's; the URI is in the materialization's
 metadata. A reader takes the object of its own run, or of the runs that it retries; otherwise that

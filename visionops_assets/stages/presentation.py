@@ -12,6 +12,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+ROW_COUNT = "dagster/row_count"
+"""Metadata by which Dagster shows the number of an asset's rows."""
 BAR_BLOCKS = 40
 """Length of the longest bar."""
 MAX_BARS = 200

@@ -25,7 +25,7 @@ from visionops_assets.stages.frames.decoding import Decoders, Result, grouped
 from visionops_assets.stages.frames.fetching import StoredFile, fetch_each
 from visionops_assets.stages.frames.sharding import ShardWriter
 from visionops_assets.stages.partitions import OWNERS, media_batches
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import ROW_COUNT, picture, table
 from visionops_assets.vision.monitoring.quality import FRAME_MEASURES
 from visionops_assets.vision.plots import montage
 from visionops_assets.vision.preprocessing import decode_frame
@@ -59,7 +59,6 @@ def processed_frames_of(specs: Sequence[PreprocessingSpec]) -> dg.AssetsDefiniti
     @dg.asset(
         group_name="media",
         partitions_def=media_batches,
-        io_manager_key="tables",
         metadata=shown(COLUMNS),
         code_version=code_version("frames", *specs),
         kinds={"opencv", "ffmpeg", "s3", "postgres"},
@@ -71,7 +70,7 @@ def processed_frames_of(specs: Sequence[PreprocessingSpec]) -> dg.AssetsDefiniti
         raw_media: pd.DataFrame,
         catalog: dg.ResourceParam[Catalog],
         object_store: dg.ResourceParam[ObjectStore],
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult[None]:
         """Frames of one batch: decoded in a sandbox, preprocessed by each spec; one row per frame.
 
         A file is read once, for the specs of all models. Pixels are packed into shards first; then
@@ -90,7 +89,7 @@ def _process(
     raw_media: pd.DataFrame,
     catalog: Catalog,
     object_store: ObjectStore,
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult[None]:
     started = time.monotonic()
     key, most_bytes = context.partition_key, load_settings().shard_max_bytes
     writers = [ShardWriter(object_store, spec, key, most_bytes) for spec in specs]
@@ -117,7 +116,7 @@ def _process(
     if shown:
         metadata["montage"] = picture(montage(list(map(decode_frame, shown))), "frames")
         metadata["quality"] = picture(quality_by_source(manifest), "quality of frames")
-    return dg.MaterializeResult(value=manifest, metadata=metadata)
+    return dg.MaterializeResult(metadata=metadata)
 
 
 def _commit(
@@ -141,6 +140,7 @@ def _described(
 ) -> dict[str, Any]:
     refused = [each.error.code for each in processed if each.error]
     return {
+        ROW_COUNT: len(manifest),
         "frames": len(manifest),
         "media": len(processed),
         "quarantined": len(refused),

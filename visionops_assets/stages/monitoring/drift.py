@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pandas as pd
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
@@ -26,7 +25,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import ROW_COUNT, picture, table
 from visionops_assets.vision.monitoring.drift import TestResult
 from visionops_assets.vision.monitoring_plots import distribution_shift, drift_overview
 
@@ -50,7 +49,6 @@ def data_drift_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         key=key_of(model, "data_drift"),
         deps=[prediction_log],
         group_name="monitoring",
-        io_manager_key="tables",
         metadata=shown(COLUMNS),
         freshness_policy=HOURLY,
         kinds={"numpy", "postgres", "parquet"},
@@ -61,7 +59,7 @@ def data_drift_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         catalog: dg.ResourceParam[Catalog],
         object_store: dg.ResourceParam[ObjectStore],
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult[None]:
         """Newest predictions of the champion compared with the holdout it was judged on.
 
         One row per kind of comparison. Drift alone says nothing about accuracy: the arbiter may ask
@@ -82,13 +80,13 @@ def data_drift_of(model: ModelDeclaration) -> dg.AssetsDefinition:
 
 def _result(
     release: Release | None, compared: Compared | None, note: str
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult[None]:
     rows = _rows_of(release, compared) if release and compared else []
     results = frame_of(rows, COLUMNS)
-    metadata: dict[str, Any] = {"result": note, "tests": table(results)}
+    metadata: dict[str, Any] = {ROW_COUNT: len(results), "result": note, "tests": table(results)}
     if compared is not None:
         metadata |= _drawn(compared)
-    return dg.MaterializeResult(value=results, metadata=metadata)
+    return dg.MaterializeResult(metadata=metadata)
 
 
 MIN_EMBEDDINGS = 2

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import dagster as dg
-import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.feedback import Adoptable, ImageFacts, adopt, labels_to_adopt
@@ -20,7 +19,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.partitions import HOURLY, OWNERS
-from visionops_assets.stages.presentation import table
+from visionops_assets.stages.presentation import ROW_COUNT, table
 from visionops_assets.vision.sniffing import SNIFF_BYTES, sniff
 
 ADOPTED_AT_ONCE = 200
@@ -42,7 +41,6 @@ Unreadable = list[tuple[Adoptable, str]]
 @dg.asset(
     deps=[prediction_log, "label_table"],
     group_name="monitoring",
-    io_manager_key="tables",
     metadata=shown(COLUMNS),
     freshness_policy=HOURLY,
     kinds={"postgres", "s3"},
@@ -53,7 +51,7 @@ def feedback_media(
     context: dg.AssetExecutionContext,
     catalog: dg.ResourceParam[Catalog],
     object_store: dg.ResourceParam[ObjectStore],
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult[None]:
     """Labelled predictions whose images were kept, turned into media to train on.
 
     One row per label adopted now. The queue announces the files like uploads, so that frames,
@@ -69,8 +67,8 @@ def feedback_media(
     adopted = frame_of(rows, COLUMNS)
     context.log.info("%d labelled predictions became media, %d did not", len(adopted), skipped)
     return dg.MaterializeResult(
-        value=adopted,
         metadata={
+            ROW_COUNT: len(adopted),
             "adopted_labels": len(adopted),
             "new_media": int(adopted["is_new_media"].sum()),
             "skipped": skipped,

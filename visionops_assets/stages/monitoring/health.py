@@ -28,7 +28,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.attempts import WATCHING
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import ROW_COUNT, picture, table
 from visionops_assets.vision.health_plots import lines_over_time
 
 SHOWN_WINDOWS = 288
@@ -51,7 +51,6 @@ _PLOTS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 
 @dg.asset(
     group_name="monitoring",
-    io_manager_key="tables",
     metadata=shown(COLUMNS),
     deps=["server_metrics"],
     freshness_policy=dg.FreshnessPolicy.time_window(
@@ -65,7 +64,7 @@ def serving_health(
     context: dg.AssetExecutionContext,
     broker: dg.ResourceParam[Broker],
     catalog: dg.ResourceParam[Catalog],
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult[None]:
     """Health of servers and pipeline: CPU, memory, latency, errors, lag, runs and sensors.
 
     One row per measurement, from Prometheus, or from the servers themselves if it does not answer.
@@ -91,7 +90,7 @@ def serving_health(
         add_health(session, measured)
         session.flush()
         windows = health_windows(session, SHOWN_WINDOWS)
-    return dg.MaterializeResult(value=as_table(measured), metadata=_metadata(measured, windows))
+    return dg.MaterializeResult(metadata=_metadata(measured, windows))
 
 
 check_health = dg.define_asset_job(
@@ -141,6 +140,7 @@ def series_over(
 def _metadata(measured: Sequence[Measurement], windows: Sequence[HealthWindow]) -> dict[str, Any]:
     down = [found.labels["server"] for found in measured if found.name == "up" and not found.value]
     metadata: dict[str, Any] = {
+        ROW_COUNT: len(measured),
         "servers_down": ", ".join(down) or "none",
         "measurements": table(as_table(measured), max_rows=200),
     }

@@ -26,7 +26,7 @@ from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.monitoring.prediction_log import prediction_log
 from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import ROW_COUNT, picture, table
 from visionops_assets.tasks.registry import judging
 from visionops_assets.vision.plots import accuracy_over_time
 
@@ -66,7 +66,6 @@ def model_performance_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         # Accuracy is measured by labels, which are read from the catalog. That arrow loads nothing.
         deps=[prediction_log, "label_table"],
         group_name="monitoring",
-        io_manager_key="tables",
         metadata=shown(COLUMNS),
         freshness_policy=HOURLY,
         kinds={"numpy", "postgres", "parquet"},
@@ -77,7 +76,7 @@ def model_performance_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         catalog: dg.ResourceParam[Catalog],
         object_store: dg.ResourceParam[ObjectStore],
-    ) -> dg.MaterializeResult[pd.DataFrame]:
+    ) -> dg.MaterializeResult[None]:
         """Accuracy of the champion on its newest predictions; one row.
 
         It is measured where people gave labels, and estimated from the confidence where they did
@@ -91,6 +90,7 @@ def model_performance_of(model: ModelDeclaration) -> dg.AssetsDefinition:
             session.add_all(windows)
             session.flush()
             metadata: dict[str, Any] = {
+                ROW_COUNT: len(windows),
                 "labelled_predictions": 0,
                 "models": table(table_of(windows)),
                 "notes": dg.MetadataValue.json(notes),
@@ -100,7 +100,7 @@ def model_performance_of(model: ModelDeclaration) -> dg.AssetsDefinition:
                 metadata |= _described(measured.window) | _drawn(model.task, measured, history)
         for note in notes:
             context.log.info("%s", note)
-        return dg.MaterializeResult(value=table_of(windows), metadata=metadata)
+        return dg.MaterializeResult(metadata=metadata)
 
     return model_performance
 

@@ -25,7 +25,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.dead_letters import letters_of, parse
 from visionops_assets.stages.log_reading import LogReading
 from visionops_assets.stages.partitions import HOURLY, OWNERS
-from visionops_assets.stages.presentation import table
+from visionops_assets.stages.presentation import ROW_COUNT, table
 
 COLUMNS = columns(
     ("model_name", TEXT, "Name of the model."),
@@ -39,7 +39,6 @@ IMAGES_PUT_AT_ONCE = 16
 
 @dg.asset(
     group_name="monitoring",
-    io_manager_key="tables",
     metadata=shown(COLUMNS),
     deps=["predictions_topic"],
     freshness_policy=HOURLY,
@@ -52,7 +51,7 @@ def prediction_log(
     broker: dg.ResourceParam[Broker],
     catalog: dg.ResourceParam[Catalog],
     object_store: dg.ResourceParam[ObjectStore],
-) -> dg.MaterializeResult[pd.DataFrame]:
+) -> dg.MaterializeResult[None]:
     """Predictions of the served pipeline, taken from the queue into the catalog.
 
     The table counts them, one row per model version. Each materialization continues where the
@@ -77,8 +76,8 @@ def prediction_log(
         counts = prediction_counts(session)
     by_version = frame_of(pd.DataFrame(counts, columns=names(COLUMNS)), COLUMNS)
     return dg.MaterializeResult(
-        value=by_version,
         metadata={
+            ROW_COUNT: len(by_version),
             "new_predictions": added,
             "new_images": images,
             "dead_letters": taking.letters,
