@@ -11,7 +11,8 @@ from visionops_assets.definitions import definitions
 _INTRODUCTION = """\
 Dagster shows the same graph at its page *Lineage* (`visionops status` prints the address), with
 the newest materialization of each asset, its metadata and its checks. A dashed box is not made by
-Dagster. What lies under the name of a model, here of the packaged one, each declared model has of its own."""
+Dagster. Assets under the name of a model, here of the packaged one, are those that each declared
+model has of its own."""
 
 
 def build() -> str:

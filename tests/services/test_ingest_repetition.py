@@ -82,8 +82,10 @@ def test_another_owner_or_key_has_answers_of_its_own(kept: Any, other: RepeatedR
         request(sha256s=[None, "a" * 64]),
         request(sha256s=["b" * 64, None]),
         request(own=[FIELDS, FIELDS]),
+        request(fields=FIELDS.model_copy(update={"model": "classifier"})),
     ],
-    ids=["no label", "label", "source", "time", "fewer files", "order", "other file", "own facts"],
+    ids=["no label", "label", "source", "time", "fewer files", "order", "other file", "own facts"]
+    + ["model"],
 )
 def test_the_same_key_for_another_request_is_refused(kept: Any, other: RepeatedRequest) -> None:
     with pytest.raises(IdempotencyKeyReusedError):
