@@ -84,8 +84,17 @@ def test_another_owner_or_key_has_answers_of_its_own(kept: Any, other: RepeatedR
         request(own=[FIELDS, FIELDS]),
         request(fields=FIELDS.model_copy(update={"model": "classifier"})),
     ],
-    ids=["no label", "label", "source", "time", "fewer files", "order", "other file", "own facts"]
-    + ["model"],
+    ids=[
+        "no label",
+        "label",
+        "source",
+        "time",
+        "fewer files",
+        "order",
+        "other file",
+        "own facts",
+        "model",
+    ],
 )
 def test_the_same_key_for_another_request_is_refused(kept: Any, other: RepeatedRequest) -> None:
     with pytest.raises(IdempotencyKeyReusedError):
