@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from visionops_assets.component import definitions_of
 from visionops_assets.models import ModelDeclaration, default_model
 from visionops_assets.models.naming import asset_of as asset_of_step
 from visionops_assets.models.naming import dagster_name
+from visionops_assets.stages.model_stages import definitions_of
 
 
 def asset_of(name: str, model: ModelDeclaration | None = None) -> dg.AssetsDefinition:

@@ -8,7 +8,6 @@ import dagster as dg
 import yaml
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.component import definitions_of
 from visionops_assets.errors import SettingsError
 from visionops_assets.models import ModelDeclaration, load_models
 from visionops_assets.models.naming import dagster_name
@@ -20,6 +19,7 @@ from visionops_assets.resources.tracking import Tracking
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings, let_waiting_threads_sleep, load_settings
 from visionops_assets.stages import frames, media, monitoring, surroundings
+from visionops_assets.stages.model_stages import definitions_of
 
 PER_STEP = "per_step_k8s_config"
 TRAINER_IMAGE = "$(VISIONOPS_K8S_TRAINER_IMAGE)"

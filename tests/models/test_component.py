@@ -7,9 +7,10 @@ import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 
 import visionops_assets
-from visionops_assets.component import VisionModel, definitions_of
+from visionops_assets.component import VisionModel
 from visionops_assets.models import DECLARATION_FILE, read_model
 from visionops_assets.settings import PACKAGED_MODELS
+from visionops_assets.stages.model_stages import definitions_of
 
 # Dagster shows where a component's file lies by classes that it calls beta, and reads it by what
 # pydantic calls deprecated.
