@@ -149,6 +149,8 @@ def _path_of(name: str) -> str | None:
     if name.partition(".")[0] not in {"visionops_assets", "triton_models", "tests"}:
         return None
     parts = name.split(".")
+    if len(parts) == 1:
+        return None  # a package alone
     for path in (Path(*parts).with_suffix(".py"), Path(*parts[:-1]).with_suffix(".py")):
         if (ROOT / path).exists():
             return str(path)
