@@ -41,8 +41,8 @@ ROUND_OF_ROWS = (
     " 'frames/pp-0123456789ab/media-0-0-1000/shard-00000.tar', 512, 9268, 'media-0-0-1000',"
     " '[0.512, 0.2213, 2.317, 0.0412, 6.917]', decode(repeat('5a', 88), 'hex')"
     " FROM media WHERE source = %(round)s",
-    "INSERT INTO label (media_id, label, origin) SELECT media_id, 'car', 'upload' FROM media"
-    " WHERE source = %(round)s",
+    "INSERT INTO annotation (media_id, payload, origin)"
+    """ SELECT media_id, '{"label": "car"}', 'upload' FROM media WHERE source = %(round)s""",
     "UPDATE media SET status = 'processed', processed_at = now() WHERE source = %(round)s",
     # As autovacuum does: the space of what was changed is used again.
     "VACUUM media, outbox",
@@ -53,9 +53,10 @@ BATCH = (
 )
 PREDICTIONS = (
     "INSERT INTO prediction (prediction_id, topic, topic_partition, topic_offset, predicted_at,"
-    " model_name, model_version, snapshot_id, label, probabilities, embedding, image_sha256,"
-    " latency_ms, quality) SELECT gen_random_uuid(), 'predictions', 0, n, now(), 'classifier', 8,"
-    " 'ds-0123456789ab', 'car', %(probabilities)s::jsonb,"
+    " model_name, model_version, snapshot_id, label, answer, probabilities, embedding,"
+    " image_sha256, latency_ms, quality)"
+    " SELECT gen_random_uuid(), 'predictions', 0, n, now(), 'classifier', 8,"
+    " 'ds-0123456789ab', 'car', jsonb_build_object('label', 'car'), %(probabilities)s::jsonb,"
     " (SELECT coalesce(jsonb_agg(value), '[]')"
     "  FROM (SELECT random()::real::float8 + 0 * n AS value FROM generate_series(1, %(floats)s))),"
     " encode(sha256(n::text::bytea), 'hex'), 3.2, '[0.51, 0.22, 0.31, 0.04]'"
@@ -102,7 +103,7 @@ def row_bytes(own: psycopg.Connection[tuple[int, ...]], *tables: str) -> float:
     [
         (m.MEDIA_ROW_BYTES, ("media", "outbox", "consumed_event")),
         (m.FRAME_ROW_BYTES, ("frame",)),
-        (m.LABEL_ROW_BYTES, ("label",)),
+        (m.LABEL_ROW_BYTES, ("annotation",)),
     ],
     ids=["media", "frame", "label"],
 )
