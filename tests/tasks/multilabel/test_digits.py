@@ -1,66 +1,29 @@
 """A multi-label model of scanned digits, from their labels to its answers as ONNX."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
-from visionops_assets.contracts import PreprocessingSpec
+from tests.tasks.multilabel.digits import CLASSES, TASK, Pictures, read_digits, train_on
 from visionops_assets.releasing.pipeline import PipelineOptions, pipeline_files
 from visionops_assets.settings import Settings
 from visionops_assets.tasks.registry import judging, serving
-from visionops_assets.tasks.running import export, lesson_of, load_network, open_onnx, run
-from visionops_assets.vision.framing import preprocess_pixels
+from visionops_assets.tasks.running import export, load_network, open_onnx, run
 from visionops_assets.vision.inference import save_weights
-from visionops_assets.vision.preprocessing import Frame
-from visionops_assets.vision.recipe import TrainingConfig
-from visionops_assets.vision.training import TrainedModel, train
+from visionops_assets.vision.training import TrainedModel
 
-CLASSES = ("above four", "even", "has a loop")
-LOOPS = {0, 6, 8, 9}
-SPEC = PreprocessingSpec(size_px=16)
 TRAINED_ON = 1_200
-TASK = "multilabel"
-
-
-@dataclass(frozen=True)
-class Pictures:
-    images: Frame
-    labels: list[tuple[str, ...]]
-
-    @property
-    def groups(self) -> list[str]:
-        return [str(number) for number in range(len(self.images))]
-
-
-def labels_of(digit: int) -> tuple[str, ...]:
-    shows = {"above four": digit > 4, "even": digit % 2 == 0, "has a loop": digit in LOOPS}
-    return tuple(name for name, is_shown in shows.items() if is_shown)
 
 
 @pytest.fixture(scope="module")
 def pictures() -> Pictures:
-    source = load_digits()
-    gray = np.rint(source.images * 255 / 16).astype(np.uint8)
-    images = np.stack([preprocess_pixels(np.dstack([g] * 3), SPEC) for g in gray])
-    return Pictures(images, [labels_of(int(digit)) for digit in source.target])
+    return read_digits()
 
 
 @pytest.fixture(scope="module")
 def model(pictures: Pictures) -> TrainedModel:
-    return train(
-        lesson_of(TASK),
-        pictures.images[:TRAINED_ON],
-        judging(TASK).targets(pictures.labels[:TRAINED_ON], CLASSES),
-        pictures.groups[:TRAINED_ON],
-        classes=CLASSES,
-        spec=SPEC,
-        snapshot_id="ds-test",
-        config=TrainingConfig(steps=400, seed=1, threads=1),
-        on_round=lambda _: None,
-    )
+    return train_on(pictures.part(0, TRAINED_ON), 400)
 
 
 @pytest.fixture(scope="module")
