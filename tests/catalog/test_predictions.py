@@ -34,5 +34,30 @@ def test_an_answer_has_the_form_of_its_models_task(
     monkeypatch.setattr(module, "load_models", lambda: (declaration("one"), several))
     said = json.loads(RECORD) | {"model_name": model_name, "label": label or "-"}
     prediction = Prediction.model_validate(said).model_copy(update={"label": label})
-    (row,) = module._rows("log", 0, [(7, prediction)])
-    assert row["answer"] == answer
+    (row,) = module._rows("log", 0, [(7, prediction)], {})
+    kept = row["answer"]
+    sure = kept.pop("confidence", None)
+    assert kept == answer
+    assert sure == (max(prediction.probabilities) if model_name == "one" else None)
+
+
+CLASSES = ["blue", "green", "red"]
+
+
+@pytest.mark.parametrize(
+    ("label", "probabilities", "classes", "sure"),
+    [
+        ("blue, red", (0.5, 0.5, 1.0), CLASSES, {"confidence": 0.25}),
+        ("", (0.5, 0.5, 0.0), CLASSES, {"confidence": 0.25}),
+        ("", (3e38, -3e38, 0.0), CLASSES, {"confidence": 0.0}),
+        ("blue", (0.5, 0.5), CLASSES, {}),
+        ("blue", (0.5, 0.5, 1.0), (), {}),
+        ("pink", (0.5, 0.5, 1.0), CLASSES, {}),
+    ],
+)
+def test_a_set_is_as_sure_as_all_of_its_classes_together(
+    label: str, probabilities: tuple[float, ...], classes: list[str], sure: dict[str, float]
+) -> None:
+    several = ModelDeclaration.model_validate({"name": "several", "task": "multilabel"})
+    labels = {"labels": label.split(", ") if label else []}
+    assert several.answer_of(label, probabilities, classes) == labels | sure

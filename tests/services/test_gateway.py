@@ -66,6 +66,7 @@ def test_a_raw_body_is_predicted(client: AsgiClient, triton: FakeTriton, content
     assert answer.status_code == 200
     assert answer.json() == {
         "label": "7",
+        "labels": ["7"],
         "probability": 0.5,
         "probabilities": {"1": 0.25, "7": 0.5, "9": 0.25},
         "prediction_id": str(expected.prediction_id),

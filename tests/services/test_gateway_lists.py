@@ -31,6 +31,7 @@ class Answers:
         return PredictionAnswer(
             prediction_id=uuid4(),
             label="a",
+            labels=("a",),
             probability=1,
             probabilities={"a": 1},
             model_version=image[0],

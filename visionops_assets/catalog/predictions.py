@@ -4,7 +4,7 @@ Not here: their accuracy (`performance.py`), and the use of their images (`feedb
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.batches import Problem
-from visionops_assets.catalog.schema import AnnotationRow, PredictionRow, TopicPosition
+from visionops_assets.catalog.schema import AnnotationRow, PredictionRow, Snapshot, TopicPosition
 from visionops_assets.contracts import Prediction
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.models import load_models
@@ -53,7 +53,8 @@ def add_predictions(
     Returns:
         How many are new, and, by offset, why one cannot be stored.
     """
-    rows = _rows(log, partition, predictions)
+    classes = _classes_of(session, {found.snapshot_id for _, found in predictions})
+    rows = _rows(log, partition, predictions, classes)
     try:
         return _insert(session, rows), {}
     except (DataError, IntegrityError):
@@ -84,14 +85,24 @@ def _insert_each(
     return added, problems
 
 
+def _classes_of(session: Session, snapshot_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the classes of these snapshots that the catalog has, by their ids."""
+    query = select(Snapshot.snapshot_id, Snapshot.classes)
+    found = session.execute(query.where(Snapshot.snapshot_id.in_(snapshot_ids)))
+    return {each.snapshot_id: each.classes for each in found}
+
+
 def _rows(
-    log: str, partition: int, predictions: Sequence[tuple[int, Prediction]]
+    log: str,
+    partition: int,
+    predictions: Sequence[tuple[int, Prediction]],
+    classes: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
     return [
         prediction.model_dump(exclude={"image"})
         | {
             "role": prediction.role.value,
-            "answer": _answer(prediction),
+            "answer": _answer(prediction, classes.get(prediction.snapshot_id, ())),
             "image_key": image_key(prediction),
             "probabilities": list(prediction.probabilities),
             "embedding": list(prediction.embedding),
@@ -103,12 +114,12 @@ def _rows(
     ]
 
 
-def _answer(prediction: Prediction) -> dict[str, Any]:
+def _answer(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
     """Return the answer in the form of its task. Anybody may write to the topic."""
     for model in load_models():
         if model.name == prediction.model_name:
             with suppress(InvalidRequestError):
-                return model.payload_of(prediction.label)
+                return model.answer_of(prediction.label, prediction.probabilities, classes)
     return {"label": prediction.label}
 
 

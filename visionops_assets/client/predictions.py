@@ -11,11 +11,13 @@ from visionops_assets.contracts import Role, TolerantRecord
 class PredictedImage(TolerantRecord):
     """The model's answer to one image.
 
-    `probability` is the model's own estimate that `label` is right, the largest of all classes. No
-    threshold is applied. The gateway's API says the order of `probabilities`.
+    `label` has all `labels` as one text, which gateways of earlier versions do not list.
+    `probability` is the model's own estimate that they are right. The gateway's API says the order
+    of `probabilities`.
     """
 
     label: str
+    labels: tuple[str, ...] = ()
     probability: float
     probabilities: Mapping[str, float]
     prediction_id: UUID

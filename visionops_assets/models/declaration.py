@@ -1,5 +1,6 @@
 """The record of a declared model: all that a model is. Services read it without Dagster."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -77,3 +78,16 @@ class ModelDeclaration(Record):
         """
         task = annotating(self.task)
         return task.payload(task.read(label))
+
+    def answer_of(
+        self, label: str, probabilities: Sequence[float], classes: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return an answer in the form of its task, with how sure the model was if that is known.
+
+        Raises:
+            InvalidRequestError: it is no answer of this task.
+        """
+        task = annotating(self.task)
+        said = task.read(label)
+        sure = task.confidence(said.labels, probabilities, classes)
+        return task.payload(said) | ({} if sure is None else {"confidence": sure})

@@ -3,7 +3,7 @@
 Needs the standard library and pydantic alone, since services read annotations at their doors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -54,6 +54,14 @@ class Annotating(Protocol):
 
     def labels(self, text: str) -> tuple[str, ...]:
         """Return the labels of a text that `Annotation.text` or `Answer.label` made."""
+
+    def confidence(
+        self, labels: Sequence[str], probabilities: Sequence[float], classes: Sequence[str]
+    ) -> float | None:
+        """Return a model's own estimate that its answer is right, as `Answer.confidence` has it.
+
+        `probabilities` are in the order of `classes`. None if they do not fit together.
+        """
 
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """Read what `payload` wrote, maybe in a newer version: unknown fields are ignored."""

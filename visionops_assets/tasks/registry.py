@@ -10,8 +10,8 @@ if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tas
     from visionops_assets.vision.learning import Learning
 
 TASKS = ("classification", "multilabel")
-OFFERED = ("classification",)
-"""Tasks that a model may have: the others have no way through the catalog and the APIs yet."""
+OFFERED = TASKS
+"""Tasks that a model may have: those that have a way through the catalog and the APIs."""
 
 
 def scores_of(task: str) -> tuple[str, ...]:

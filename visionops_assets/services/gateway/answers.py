@@ -15,6 +15,7 @@ from visionops_assets.services.http.problems import detail_of, status_of
 
 _PREDICTION = {
     "label": "car",
+    "labels": ["car"],
     "probability": 0.93,
     "probabilities": {"bicycle": 0.02, "bus": 0.05, "car": 0.93},
     "prediction_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
@@ -28,12 +29,14 @@ _REFUSAL = {"status": 422, "code": "corrupt", "detail": "The image does not deco
 class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     """The answer for one image.
 
-    `probability` is the model's own estimate that `label` is right, the largest of all classes. No
-    threshold is applied: an image of something else gets one of the classes, too. `probabilities`
-    are by class in the model's order; with `top_k`, only those of the best classes, best first.
+    `label` has all `labels` as one text. `probability` is the model's own estimate that they are
+    right. A model of one class per image applies no threshold: an image of something else gets one
+    of the classes, too. `probabilities` are by class in the model's order; with `top_k`, only those
+    of the best classes, best first.
     """
 
     label: str
+    labels: tuple[str, ...]
     probability: float
     probabilities: Mapping[str, float]
     prediction_id: UUID
@@ -53,6 +56,7 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
             shown = dict(nlargest(top_k, probabilities.items(), key=itemgetter(1)))
         return cls(
             label=answer.label,
+            labels=answer.labels,
             probability=answer.confidence,
             probabilities=shown,
             prediction_id=inference.prediction_id,

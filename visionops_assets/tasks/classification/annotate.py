@@ -1,6 +1,6 @@
 """Annotations of classifiers: one label, `{"label": "car"}`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from visionops_assets.contracts.base import Record
@@ -35,6 +35,15 @@ class _Annotating:
     def labels(self, text: str) -> tuple[str, ...]:
         """See `Annotating`."""
         return (text,)
+
+    def confidence(
+        self,
+        labels: Sequence[str],  # noqa: ARG002 - the likeliest class is the answer
+        probabilities: Sequence[float],
+        classes: Sequence[str],  # noqa: ARG002 - see above
+    ) -> float | None:
+        """See `Annotating`."""
+        return max(probabilities, default=None)
 
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""

@@ -1,6 +1,7 @@
 """Annotations of several labels: `{"labels": ["car", "van"]}`; an empty list shows nothing."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -55,6 +56,16 @@ class _Annotating:
     def labels(self, text: str) -> tuple[str, ...]:
         """See `Annotating`."""
         return tuple(text.split(SEPARATOR)) if text else ()
+
+    def confidence(
+        self, labels: Sequence[str], probabilities: Sequence[float], classes: Sequence[str]
+    ) -> float | None:
+        """See `Annotating`. Classes are taken for independent."""
+        if len(probabilities) != len(classes) or not set(labels) <= set(classes):
+            return None
+        # Anybody may write to the topic of predictions.
+        both = zip(classes, (min(max(each, 0.0), 1.0) for each in probabilities), strict=True)
+        return math.prod(share if name in labels else 1 - share for name, share in both)
 
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""
