@@ -1,4 +1,7 @@
-"""Three models on one stack: each learns from its own media, and one that is refused stops none."""
+"""Three models on one stack: each learns from its own media, and one that is refused stops none.
+
+One of them names all colours that a picture shows.
+"""
 
 import json
 from collections.abc import Iterator
@@ -29,17 +32,19 @@ RECIPE = {
     "training": {"steps": 80},
 }
 SHAPES = ("disc", "ring")
-COLOURS = {"red": (200, 40, 40), "blue": (40, 40, 200)}
+COLOURS = {"red": (200, 40, 40), "blue": (40, 40, 200), "green": (40, 160, 40)}
+SETS = (*COLOURS, "blue, red")
 
 
 def picture(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """Draw a disc or a ring, something red or blue, or noise that shows neither of its labels."""
+    """Draw a disc or a ring, things of some colours, or noise that shows neither of its labels."""
     pixels = rng.integers(90, 130, (48, 48, 3)).astype(np.uint8)
     if kind in {"one", "other"}:
         return rng.integers(0, 256, (48, 48, 3)).astype(np.uint8)
-    colour = COLOURS.get(kind, (230, 230, 230))
-    at, radius = tuple(map(int, rng.integers(18, 30, 2))), int(rng.integers(9, 14))
-    cv2.circle(pixels, at, radius, colour[::-1], -1 if kind != "ring" else 3)
+    for number, name in enumerate(kind.split(", ")):
+        colour = COLOURS.get(name, (230, 230, 230))
+        at, radius = tuple(map(int, rng.integers(18, 30, 2) - 9 * number)), int(rng.integers(9, 14))
+        cv2.circle(pixels, at, radius, colour[::-1], -1 if kind != "ring" else 3)
     return pixels
 
 
@@ -57,9 +62,9 @@ def folder_of(folder: Path, kinds: tuple[str, ...], seed: int) -> Path:
 @pytest.fixture(scope="module")
 def stack_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("three")
-    for name, size_px in (("noise-a", 16), ("colours", 24)):
+    for name, size_px, task in (("noise-a", 16, "classification"), ("colours", 24, "multilabel")):
         chosen = {"media": {"sources": [f"{name}-*"]}, "frames": {"size_px": size_px}}
-        declare(home / "declared", name, **RECIPE, **chosen)
+        declare(home / "declared", name, task=task, **RECIPE, **chosen)
     shapes: dict[str, Any] = {"default": True, "media": {"sources": ["shapes"]}}
     with running_stack(home, SMALL, model=RECIPE | shapes | {"frames": {"size_px": 24}}) as stack:
         yield stack
@@ -89,7 +94,7 @@ def test_each_learns_from_its_own_media_and_one_that_is_refused_stops_none(
     # The one that cannot be learned comes first, and takes the first turn.
     imported(folder_of(tmp_path / "noise", ("one", "other"), 1), "noise-a-1")
     imported(folder_of(tmp_path / "shapes", SHAPES, 2), "shapes")
-    imported(folder_of(tmp_path / "colours", tuple(COLOURS), 3), "colours-1")
+    imported(folder_of(tmp_path / "colours", SETS, 3), "colours-1")
     for model in ("classifier", "colours"):
         eventually(f"a first version of {model}", partial(version_of, model), TIMEOUT_S)
 
@@ -103,14 +108,17 @@ def test_each_learns_from_its_own_media_and_one_that_is_refused_stops_none(
         frames = session.execute(
             select(Frame.spec_id, func.count()).join(Media).group_by(Frame.spec_id)
         ).all()
+        of_sets = session.scalars(select(Verdict).where(Verdict.model_name == "colours")).first()
+    assert of_sets is not None
+    assert of_sets.verdict["score_name"] == "macro_f1"
     assert not any(verdict.passed for verdict in verdicts)
     assert version_of("noise-a") is None
     assert classes == {"classifier": list(SHAPES), "colours": sorted(COLOURS)}
     # Two models have frames of one spec, and the third has another.
-    assert sorted(count for _, count in frames) == [6 * PER_CLASS] * 2
+    assert sorted(count for _, count in frames) == [8 * PER_CLASS] * 2
 
-    unseen = folder_of(tmp_path / "unseen", (*SHAPES, *COLOURS), 4)
-    for model, kinds in (("classifier", SHAPES), ("colours", tuple(COLOURS))):
+    unseen = folder_of(tmp_path / "unseen", (*SHAPES, *SETS), 4)
+    for model, kinds in (("classifier", SHAPES), ("colours", SETS)):
         right = [
             label == kind for kind in kinds for label in answers_of(model, unseen / kind).values()
         ]
