@@ -491,7 +491,7 @@ def test_given_constants_are_those_of_what_gives_them() -> None:
     assert m.SENSOR_BATCHES.value == MAX_BATCHES_PER_TICK
     assert m.MONITORING_INTERVAL_S.value == usual.monitoring_interval_s
     deployed = (usual.project_root / "deploy" / "dagster.yaml").read_text()
-    assert f"max_concurrent_runs: {m.MAX_CONCURRENT_RUNS.value:g}\n" in deployed
+    assert f"value: media, limit: {m.MAX_CONCURRENT_RUNS.value:g}}}\n" in deployed
     assert f"max_runtime_seconds: {m.MAX_RUN_S.value:g}\n" in deployed
 
 

@@ -78,12 +78,13 @@ def _of_dagster(demand: Demand) -> list[Limit]:
         ),
         Limit(
             "concurrent_runs",
-            "runs at once",
+            "runs of media at once",
             load.worker_load(demand),
             m.MAX_CONCURRENT_RUNS.value,
             "runs",
             Basis.EXTRAPOLATED,
-            "Raise max_concurrent_runs in deploy/dagster.yaml, and set VISIONOPS_EXECUTOR=k8s.",
+            "Raise max_concurrent_runs and the share of media in deploy/dagster.yaml, and set "
+            "VISIONOPS_EXECUTOR=k8s.",
         ),
     ]
 
