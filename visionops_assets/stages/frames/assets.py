@@ -166,8 +166,11 @@ def _manifest(
 
 
 def montage_sample(frames: list[EncodedFrame], position: int, media_count: int) -> list[bytes]:
-    """Choose a montage's frames of the media file at `position` among `media_count`."""
-    if position % math.ceil(media_count / MONTAGE_FRAMES):
+    """Choose a montage's frames of the media file at `position` among `media_count`.
+
+    A file that cannot be used has none.
+    """
+    if not frames or position % math.ceil(media_count / MONTAGE_FRAMES):
         return []
     most = MONTAGE_FRAMES // media_count or 1
     return [frame.encoded for frame in frames[:: math.ceil(len(frames) / most)]]
