@@ -37,7 +37,7 @@ def loaded(url: str) -> list[tuple[str, str]]:
     return [(entry["name"], entry["locationOrLoadError"]["__typename"]) for entry in entries]
 
 
-def ticks(url: str, sensor: str = "new_labels") -> list[dict[str, Any]]:
+def ticks(url: str, sensor: str = "classifier__new_labels") -> list[dict[str, Any]]:
     """Return the newest ticks of a sensor."""
     found = ask(url, TICKS, **{"in": LOCATION})["sensorsOrError"]["results"]
     by_name = {each["name"]: each["sensorState"]["ticks"] for each in found}

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 CHECKED_OUT = ("dagster.yaml", "workspace.yaml", "pyproject.toml", "visionops_assets", ".venv")
 SENSOR_INTERVAL_S = 5
-"""Of `new_labels`."""
+"""Of `classifier__new_labels`."""
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import dagster as dg
 import numpy as np
 import pytest
 from sqlalchemy import select
 from tritonclient.grpc import InferenceServerClient
 
+from tests.declared import declaration
+from tests.defined import asset_of
 from tests.integration.released_models import CARD, Serving
 from tests.stacks import key_for
 from tests.waiting import eventually
@@ -102,6 +105,13 @@ def monitored(stack: Settings) -> Iterator[Monitored]:
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         for answer, label in zip(answers, truth, strict=False):
             gateway.label(answer.prediction_id, label)
+    # The stack takes predictions of all models from the queue, and measures those that it declares.
+    rows_of(answers)
+    measured = [
+        asset_of(name, declaration(serving.model)) for name in ("model_performance", "data_drift")
+    ]
+    resources = {"catalog": serving.catalog, "object_store": serving.store}
+    assert dg.materialize(measured, resources=resources).success
     yield Monitored(serving, kept, answers, right=OTHERS // 2)
     serving.unload()
 

@@ -23,6 +23,17 @@ CONSTRAINTS = {
 }
 INDEXES = ("media_id", "prediction_id", "retracts", "labelled_at")
 
+COMMENTS = (
+    ("annotation", "payload", "In the form of a task; none of a row that takes another back."),
+    ("annotation", "retracts", "The annotation that this row takes back."),
+    ("prediction", "label", "The answer as one text."),
+)
+COMMENTS_BEFORE = (
+    ("annotation", "payload", None),
+    ("annotation", "retracts", "The label that this row takes back."),
+    ("prediction", "label", None),
+)
+
 PAYLOADS = """
 ALTER TABLE annotation ALTER COLUMN payload TYPE jsonb
 USING CASE WHEN retracts IS NULL THEN jsonb_build_object('label', payload) END
@@ -107,13 +118,34 @@ def _rename() -> None:
 
 def _add_columns() -> None:
     for column in (
-        sa.Column("start_s", sa.Float, comment="Of the part of a video; none of the whole file."),
+        sa.Column(
+            "start_s",
+            sa.Float,
+            comment="Of the part of a video that it is about; none of the whole file.",
+        ),
         sa.Column("end_s", sa.Float, comment="Exclusive."),
-        sa.Column("model_name", sa.String, comment="None: for each that looks at the file."),
-        sa.Column("trust", sa.Float, nullable=False, server_default=sa.text("1")),
+        sa.Column(
+            "model_name",
+            sa.String,
+            comment="The model that it is for; none: each that looks at the file.",
+        ),
+        sa.Column(
+            "trust",
+            sa.Float,
+            nullable=False,
+            server_default=sa.text("1"),
+            comment="How far it is trusted, 0..1; a person's word is 1.",
+        ),
     ):
         op.add_column("annotation", column)
-    op.add_column("prediction", sa.Column("answer", sa.dialects.postgresql.JSONB))
+    answer = sa.Column(
+        "answer",
+        sa.dialects.postgresql.JSONB,
+        comment="The answer in the form of its task; none in rows of versions before.",
+    )
+    op.add_column("prediction", answer)
+    for table, name, comment in COMMENTS:
+        op.alter_column(table, name, comment=comment)
 
 
 def _add_checks() -> None:
@@ -141,6 +173,8 @@ def downgrade() -> None:
         "ALTER TABLE annotation ALTER COLUMN payload TYPE varchar"
         " USING coalesce(payload ->> 'label', '')"
     )
+    for table, name, comment in COMMENTS_BEFORE:
+        op.alter_column(table, name, comment=comment)
     op.alter_column("annotation", "payload", new_column_name="label", nullable=False)
     op.alter_column("annotation", "annotation_id", new_column_name="label_id")
     op.alter_column("annotation", "created_at", new_column_name="labelled_at")
