@@ -93,9 +93,9 @@ def _see(page: Page, text: str) -> None:
 def _box(page: Page, name: str) -> FloatRect:
     """Wait for an asset of the graph, and say where it is.
 
-    Dagster puts spaces between the parts of a key.
+    In its small boxes Dagster shows the last part of a key.
     """
-    node = page.get_by_text(name.replace("/", " / "), exact=True).last
+    node = page.get_by_text(name.rpartition("/")[2], exact=True).last
     expect(node).to_be_visible(timeout=WAIT_MS)
     box = node.bounding_box()
     assert box is not None
