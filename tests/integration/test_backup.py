@@ -128,7 +128,7 @@ def client_of(database: Database) -> Iterator[psycopg.Connection[tuple[Any, ...]
 def test_everything_is_as_it_was(kept: Settings, by_name: dict[str, Database]) -> None:
     before = {name: contents(database) for name, database in by_name.items()}
     assert len(before["catalog"]["rows of media"]) == MEDIA
-    assert len(before["catalog"]["triggers"]) == 4
+    assert len(before["catalog"]["triggers"]) == 5
     assert len(before["mlflow"]["rows of runs"]) == ROWS
     revision = by_name["catalog"].schema_revision()
     backup_id = created()

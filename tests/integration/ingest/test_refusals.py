@@ -190,7 +190,9 @@ def test_a_slow_body_is_ended_and_leaves_nothing(hasty: Client) -> None:
     slow = [CUT_OFF[case] for case in CUT_OFF if case != "no chunk"]
     with ThreadPoolExecutor(len(slow)) as pool:
         answers = list(pool.map(lambda request: stalling(*request), slow))
-    assert answers == [(408, "slow_body")] * len(slow)
+    # An upload's lease is as long: on a busy machine it may be over first.
+    assert {status for status, _ in answers} == {408}
+    assert {"slow_body"} <= {code for _, code in answers} <= {"slow_body", "upload_expired"}
     assert kept() == before
 
 
