@@ -136,7 +136,7 @@ def find_model(name: str) -> ModelDeclaration:
 def model_named(name: str) -> ModelDeclaration:
     """Return a model as declared, or with the defaults where it is not any more.
 
-    A version that serves is watched, and can be replaced, also without a declaration.
+    A version that serves can be replaced also without a declaration.
 
     Raises:
         SettingsError: see `read_models`.
