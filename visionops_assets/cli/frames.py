@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from visionops_assets.cli.screen import AsJson, print_fact
-from visionops_assets.models import default_model, find_model
+from visionops_assets.models import find_model
 from visionops_assets.settings import load_settings
 
 TITLE = "Frames of a changed spec"
@@ -46,7 +46,7 @@ def rebuild(
     from visionops_assets.stages.partitions import media_batches
 
     settings = load_settings()
-    declared = default_model() if model is None else find_model(model)
+    declared = find_model(model)
     spec_id = declared.frames.spec_id
     with Catalog().begin() as session:
         batches = batches_without(session, spec_id, since and since.replace(tzinfo=UTC))

@@ -69,9 +69,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Label a stored file, or a part of a video. The newest label counts."""
-    from visionops_assets.models import default_model, find_model
+    from visionops_assets.models import find_model
 
-    declared = find_model(model) if model else default_model()
+    declared = find_model(model or None)
     payload = declared.payload_of(label)
     with _client(key) as client:
         given = client.annotate_media(

@@ -174,9 +174,9 @@ def standing_of(name: str | None) -> "ModelStanding":
     """
     from visionops_assets.catalog.connection import Catalog
     from visionops_assets.catalog.standing import model_standing
-    from visionops_assets.models import default_model, find_model
+    from visionops_assets.models import find_model
 
-    model = default_model() if name is None else find_model(name)
+    model = find_model(name)
     with Catalog().begin() as session:
         return model_standing(session, model)
 

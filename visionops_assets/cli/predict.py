@@ -22,7 +22,7 @@ from visionops_assets.errors import (
     VisionOpsError,
 )
 from visionops_assets.foreign_text import printable
-from visionops_assets.models import ModelDeclaration, default_model, find_model
+from visionops_assets.models import ModelDeclaration, find_model
 from visionops_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def predict(
     other; the exit code is then 2.
     """
     settings = load_settings()
-    asked = default_model() if model is None else find_model(model)
+    asked = find_model(model)
     files, left_out, failures = _find(paths)
     if not files and not failures:
         raise InvalidRequestError(f"There is no file in {', '.join(map(str, paths))}.")

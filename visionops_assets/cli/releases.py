@@ -8,7 +8,7 @@ import typer
 from visionops_assets.cli.models import in_one_sentence
 from visionops_assets.cli.screen import AsJson, moment, print_fact, print_rows
 from visionops_assets.contracts import Role
-from visionops_assets.models import default_model, find_model
+from visionops_assets.models import find_model
 
 if TYPE_CHECKING:
     from visionops_assets.catalog.schema import ReleaseEvent
@@ -159,7 +159,7 @@ def stop(reason: Reason, actor: Actor = "", model: Named = None, as_json: AsJson
 
 
 def _name(model: str | None) -> str:
-    return (default_model() if model is None else find_model(model)).name
+    return find_model(model).name
 
 
 def _start(

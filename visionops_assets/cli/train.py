@@ -10,7 +10,7 @@ from rich.console import Console
 from visionops_assets.cli.root import CHECK_SAYS_NO, INTERRUPTED
 from visionops_assets.cli.screen import AsJson, print_fact
 from visionops_assets.errors import InvalidRequestError, VisionOpsError
-from visionops_assets.models import default_model, find_model
+from visionops_assets.models import find_model
 from visionops_assets.models.naming import asset_of, dagster_name
 from visionops_assets.settings import load_settings
 
@@ -54,7 +54,7 @@ def train(
     from visionops_assets.client.dagster import DagsterClient
     from visionops_assets.stages.training.sensors import SNAPSHOT_TAG
 
-    model = default_model() if name is None else find_model(name)
+    model = find_model(name)
     config = _checked(model.name, snapshot, steps, learning_rate, network)
     run_config = {"ops": {dagster_name(model.name, "trained_model"): {"config": config}}}
     # The tag of the snapshot tells the sensor that it need not ask for a training itself.

@@ -120,13 +120,15 @@ def default_model() -> ModelDeclaration:
     return load_models()[0]
 
 
-def find_model(name: str) -> ModelDeclaration:
-    """Return a declared model by its name.
+def find_model(name: str | None) -> ModelDeclaration:
+    """Return a declared model by its name; the default one for None.
 
     Raises:
         NotFoundError: none of this name is declared.
         SettingsError: see `read_models`.
     """
+    if name is None:
+        return default_model()
     known = _by_name()
     if name not in known:
         raise NotFoundError(f"No model {name} is declared. There are: {', '.join(sorted(known))}.")
