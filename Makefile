@@ -33,14 +33,14 @@ help: ## Show this list
 
 install: .venv/.installed ## Install into .venv and .venv-triton, everything pinned
 
-.venv/.installed: requirements.lock requirements-triton.lock pyproject.toml
+.venv/.installed: requirements.lock requirements-triton.lock pyproject.toml client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PYTHON) -m venv .venv-triton
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 $(TORCH)
 	$(UV) --python $(BIN)/python -r requirements.lock
-	$(UV) --python $(BIN)/python --no-deps --editable .
+	$(UV) --python $(BIN)/python --no-deps --editable ./client --editable .
 	$(UV) --python .venv-triton/bin/python --no-deps -r requirements-triton.lock
-	$(UV) --python .venv-triton/bin/python --no-deps --editable .
+	$(UV) --python .venv-triton/bin/python --no-deps --editable ./client --editable .
 	touch $@
 
 # What tests of deploy/ run: kubectl, helm and hadolint, into .venv/bin.
@@ -158,11 +158,11 @@ lock: install ## Resolve the dependencies again, into the lock files
 	printf 'numpy==1.26.4\n' > .venv/numpy-override.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
-	  --no-emit-package torch --no-emit-find-links --generate-hashes --no-header --no-annotate \
+	  --no-emit-package torch --no-emit-package visionops-client --no-emit-find-links --generate-hashes --no-header --no-annotate \
 	  --extra stack --extra demo --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --find-links "$${PIP_FIND_LINKS:-.}" --override .venv/torch-override.txt \
-	  --constraint requirements.lock --no-emit-package torch --no-emit-find-links \
+	  --constraint requirements.lock --no-emit-package torch --no-emit-package visionops-client --no-emit-find-links \
 	  --generate-hashes --no-header --no-annotate pyproject.toml -o requirements-app.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --override .venv/numpy-override.txt --generate-hashes --no-header --no-annotate \

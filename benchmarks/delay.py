@@ -11,11 +11,11 @@ from benchmarks.measure import Figure, Question, compare
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Media
-from visionops_assets.client.ingest import IngestClient
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_frame
+from visionops_client.ingest import IngestClient
 
 SOURCE = "benchmark"
 UPLOADS = 200

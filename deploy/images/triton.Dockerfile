@@ -22,8 +22,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --no-deps --require-hashes -r requirements-triton.lock \
     && uv pip uninstall nvidia-pytriton
 COPY pyproject.toml README.md ./
+COPY client ./client
 COPY visionops_assets ./visionops_assets
-RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps .
+RUN --mount=type=cache,target=/root/.cache/uv uv pip install --no-deps ./client .
 
 FROM ${TRITON_IMAGE}
 ARG VERSION=0.1.0

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from tests.chaos.contents import Kind, Upload, draw_upload
 from tests.chaos.records import Acknowledged
 from tests.chaos.resumable import ResumableClient
-from visionops_assets.client.answers import Receipt
-from visionops_assets.client.ingest import IngestClient
-from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.errors import RefusedError
+from visionops_client.answers import Receipt
+from visionops_client.ingest import IngestClient
+from visionops_client.retrying import TemporaryError
 
 CLIENTS = 10
 SLOW_UPLOADS_PER_S = 1.0

@@ -8,9 +8,9 @@ import httpx
 from pydantic import SecretStr
 
 from visionops_assets.catalog.keys import bearer_header
-from visionops_assets.client.answers import Receipt
-from visionops_assets.client.retrying import Retrying, TemporaryError
 from visionops_assets.errors import RefusedError
+from visionops_client.answers import Receipt
+from visionops_client.retrying import Retrying, TemporaryError
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PARTS = 3

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from visionops_assets.cli import app
 from visionops_assets.cli import labels as module
-from visionops_assets.client.annotations import GivenAnnotation
+from visionops_client.annotations import GivenAnnotation
 
 KEY = UUID(int=7)
 GIVEN = GivenAnnotation(

@@ -19,9 +19,9 @@ from visionops_assets.client.importing.folder import Folder
 from visionops_assets.client.importing.importer import Importer, ImportResult, label_of
 from visionops_assets.client.importing.journal import Journal, Order
 from visionops_assets.client.importing.listing import Item
-from visionops_assets.client.ingest import IngestClient
 from visionops_assets.errors import RefusedError, ServerUnreachableError
 from visionops_assets.services.http.forms import FormReader
+from visionops_client.ingest import IngestClient
 
 URL = "http://127.0.0.1:8080"
 REFUSAL = {"status": 415, "code": "unsupported_media_type", "detail": "No image."}

@@ -5,13 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from visionops_assets.client.gateway import GatewayClient
-from visionops_assets.client.predictions import PredictedImage
 from visionops_assets.contracts import Role
 from visionops_assets.demo import applications
 from visionops_assets.demo.applications import KEPT_ONE_IN, STICKY_KEYS, Applications
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import ServerUnreachableError
+from visionops_client.gateway import GatewayClient
+from visionops_client.predictions import PredictedImage
 
 FILE = DemoFile("7.png", "image/png", b"png", "7")
 

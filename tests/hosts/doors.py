@@ -11,9 +11,9 @@ from tritonclient.utils import InferenceServerException
 
 from tests.hosts.kubelet import Pod
 from tests.hosts.records import Attempt, Seen
-from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.resources.triton import CHANNEL_OPTIONS
 from visionops_assets.resources.triton_answers import ServedAnswer, image_input, read_answer
+from visionops_client.retrying import TemporaryError
 
 CONNECT_TIMEOUT_S = 1.0
 ROUND_ROBIN = {

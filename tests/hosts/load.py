@@ -17,11 +17,11 @@ from tests.hosts.doors import ServiceTransport, TritonDoor
 from tests.hosts.kubelet import Kubelet
 from tests.hosts.records import Answered, Seen
 from tests.integration.released_models import IMAGE, Probabilities
-from visionops_assets.client.gateway import GatewayClient
-from visionops_assets.client.ingest import IngestClient
-from visionops_assets.client.retrying import Retrying
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.vision.preprocessing import encode_frame
+from visionops_client.gateway import GatewayClient
+from visionops_client.ingest import IngestClient
+from visionops_client.retrying import Retrying
 
 INGEST, GATEWAY, TRITON = "ingest", "gateway", "triton"
 DOORS = (INGEST, GATEWAY, TRITON)

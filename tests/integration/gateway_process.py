@@ -19,12 +19,12 @@ from tests.declared import declare
 from tests.free_ports import free_ports
 from tests.integration.released_models import CARD, network
 from tests.stacks import key_for
-from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Role, Scope
 from visionops_assets.releasing.loading import CONFIG_FILE, config_as_json
 from visionops_assets.releasing.pipeline import pipeline_files
 from visionops_assets.resources.triton import CANDIDATE_SUFFIX, TritonServer
 from visionops_assets.settings import Settings
+from visionops_client import GatewayClient
 
 READY_WITHIN_S = 60
 

@@ -12,11 +12,11 @@ from tests.vision.corpus import picture, saved
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, DriftWindow, PerformanceWindow, Release
-from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import DemoFile, digits
 from visionops_assets.settings import Settings
+from visionops_client import GatewayClient
 
 MONITORED = "monitored-by-a-test"
 PNG = saved(picture(), "PNG")

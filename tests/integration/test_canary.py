@@ -10,13 +10,13 @@ from tests.declared import model_of, use
 from tests.integration.released_models import IMAGE, Serving, steady_load
 from tests.stacks import key_for, visionops
 from tests.waiting import eventually
-from visionops_assets.client import GatewayClient
 from visionops_assets.client.dagster import DagsterClient
 from visionops_assets.client.lineage import Lineage
 from visionops_assets.contracts import Scope
 from visionops_assets.releasing.audit import RULE
 from visionops_assets.services.releaser.__main__ import duties_of
 from visionops_assets.settings import Settings, load_settings
+from visionops_client import GatewayClient
 
 MIN_REQUESTS = 40
 

@@ -31,7 +31,6 @@ from tests.vision.corpus import CASES, picture, saved
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.rollouts import ArmEvidence, end_rollout, evidence, start_rollout
-from visionops_assets.client import GatewayClient, PredictedImage, RefusedImage
 from visionops_assets.contracts import Arm, MediaKind, Role
 from visionops_assets.errors import MediaError, ServerUnreachableError
 from visionops_assets.resources.triton import TritonServer
@@ -39,6 +38,7 @@ from visionops_assets.services.gateway.rollouts import is_picked
 from visionops_assets.services.http.slow_refusals import PAUSE_S
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import encode_frame
+from visionops_client import GatewayClient, PredictedImage, RefusedImage
 
 PNG = saved(picture(), "PNG")
 MAX_IN_FLIGHT = 4

@@ -18,15 +18,15 @@ from tests.stacks import key_for, running_stack, visionops
 from visionops_assets.catalog import keys
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import AnnotationRow, Media
-from visionops_assets.client import ingest as ingest_client
 from visionops_assets.client.importing.bucket import AccessKey, Bucket
 from visionops_assets.client.importing.grouping import MAX_FILES
-from visionops_assets.client.ingest import IngestClient
 from visionops_assets.contracts import Scope
 from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import ContentChangedError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.settings import Settings
+from visionops_client import ingest as ingest_client
+from visionops_client.ingest import IngestClient
 
 FILES = 800
 PARALLEL = 2

@@ -27,7 +27,6 @@ from visionops_assets.catalog.schema import (
     PerformanceWindow,
     PredictionRow,
 )
-from visionops_assets.client import GatewayClient
 from visionops_assets.contracts import MediaStatus, Scope
 from visionops_assets.contracts.payloads import text_of
 from visionops_assets.demo.media import DemoFile, digits
@@ -38,6 +37,7 @@ from visionops_assets.resources.triton_answers import ServedAnswer, image_input,
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.preprocessing import preprocess_image
+from visionops_client import GatewayClient
 
 KEPT, OTHERS, IN_REFERENCE = 8, 112, 200
 TIMEOUT_S = 120

@@ -17,7 +17,6 @@ from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.releases import champion
-from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Outcome, Scope
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.drift import DriftDemo
@@ -26,6 +25,7 @@ from visionops_assets.demo.media import digits
 from visionops_assets.demo.screen import Screen
 from visionops_assets.demo.stages import Stages
 from visionops_assets.settings import Settings
+from visionops_client.gateway import GatewayClient
 
 DIGITS = 300
 STAGE_TIMEOUT_S = 480.0

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from tests.services.test_camera_backlog import capture
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.client.ingest import IngestClient, Receipt
 from visionops_assets.contracts import MediaKind, MediaStatus
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
 from visionops_assets.services.camera import ingest, uploader
@@ -18,6 +17,7 @@ from visionops_assets.services.camera.ingest import IngestUploads
 from visionops_assets.services.camera.state import CameraState
 from visionops_assets.services.camera.uploader import Uploader, filename, idempotency_key
 from visionops_assets.settings import Settings
+from visionops_client.ingest import IngestClient, Receipt
 
 DOWN = ServerUnreachableError("Ingest does not answer.")
 RECEIPT = Receipt(

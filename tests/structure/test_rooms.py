@@ -1,16 +1,21 @@
 """Who may import whom, and what may not be anywhere: the design's rules, held against the code."""
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "visionops_assets"
+CLIENT = "visionops_client"
+"""The package of its own that applications install; below every room."""
+CLIENT_PACKAGE = PACKAGE.parent / "client" / CLIENT
 BASE = {"contracts", "errors", "redaction"}
 MAY_IMPORT = {
     "contracts": {"errors"},
-    "errors": {"contracts"},
+    "errors": {CLIENT},
     "redaction": set(),
     "findings": set(),
     "foreign_text": set(),
@@ -41,13 +46,15 @@ MAY_IMPORT = {
     | {"stages"},
     "services": BASE
     | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
-    | {"releasing", "client", "services"},
-    "client": BASE | {"foreign_text", "settings", "client"},
+    | {"releasing", CLIENT, "client", "services"},
+    "client": BASE | {CLIENT, "foreign_text", "settings", "client"},
     "stack": BASE | {"findings", "settings", "models", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},
     "cluster": BASE | {"findings", "cluster"},
-    "demo": BASE | {"vision", "settings", "models", "catalog", "resources", "client", "demo"},
+    "demo": BASE
+    | {"vision", "settings", "models", "catalog", "resources", "client", "demo"}
+    | {CLIENT},
 }
 SEES_EVERYTHING = {"component", "cli", "definitions", "__main__", "__init__"}
 STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
@@ -80,7 +87,9 @@ def imported_names(tree: ast.Module) -> Iterator[str]:
         else:
             continue
         prefix = "visionops_assets."
-        yield from (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        yield from (
+            name.removeprefix(prefix) for name in names if name.startswith((prefix, f"{CLIENT}."))
+        )
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -113,6 +122,20 @@ def test_stages_are_those_of_the_table_of_contents() -> None:
     for stage in STAGES:
         assert stage in definitions
     assert len(STAGES) == 8
+
+
+def test_applications_install_little() -> None:
+    declared = tomllib.loads((CLIENT_PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    needed = {name.partition(">")[0] for name in declared["dependencies"]}
+    for path in CLIENT_PACKAGE.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = [
+            alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+        ]
+        names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        imported = {name.partition(".")[0] for name in names}
+        assert imported <= needed | {CLIENT} | sys.stdlib_module_names, path
+    assert needed == {"httpx", "pydantic", "websockets"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -196,7 +196,7 @@ def _run(
 ) -> "ImportResult":
     from visionops_assets.client.importing.importer import Importer
     from visionops_assets.client.importing.progress import watching
-    from visionops_assets.client.ingest import IngestClient
+    from visionops_client.ingest import IngestClient
 
     total_bytes = sum(item.size_bytes for item in to_do)
     with IngestClient(order.ingest_url, api_key) as client:

@@ -116,7 +116,7 @@ def apply(
 
     You can run it again: the newest label of a prediction counts.
     """
-    from visionops_assets.client import GatewayClient
+    from visionops_client import GatewayClient
 
     labels = read_labels(file)
     settings = load_settings()

@@ -15,7 +15,7 @@ from visionops_assets.contracts.payloads import text_of
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from visionops_assets.client.ingest import IngestClient
+    from visionops_client.ingest import IngestClient
 
 MediaId = Annotated[UUID, typer.Argument(metavar="MEDIA_ID", help="Id of the stored file.")]
 Model = Annotated[
@@ -133,7 +133,7 @@ def revoke(
 
 @contextmanager
 def _client(key: str | None) -> "Iterator[IngestClient]":
-    from visionops_assets.client.ingest import IngestClient
+    from visionops_client.ingest import IngestClient
 
     settings = load_settings()
     name = f"labels-{uuid4().hex[:8]}"

@@ -1,22 +1,23 @@
-"""Clients of our services, which speak to them from outside, over HTTP."""
+"""Clients of servers that are not ours, and the import of whole folders and buckets.
 
-from typing import TYPE_CHECKING, Any
+The clients of our services are a package of their own, `visionops_client`.
+"""
 
-if TYPE_CHECKING:
-    from visionops_assets.client.gateway import (
-        GatewayClient,
-        PredictedImage,
-        RefusedImage,
-        StreamedFrame,
-    )
+import warnings
+from typing import Any
 
-__all__ = ["GatewayClient", "PredictedImage", "RefusedImage", "StreamedFrame"]
+_MOVED = frozenset({"GatewayClient", "PredictedImage", "RefusedImage", "StreamedFrame"})
 
 
 def __getattr__(name: str) -> Any:
-    """Import the gateway's client once it is asked for: commands that need a folder do not."""
-    if name not in __all__:
+    """Return what this room held until version 0.1; the next one has it in the package alone."""
+    if name not in _MOVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from visionops_assets.client import gateway  # noqa: PLC0415 - HTTPX is slow to import
+    import visionops_client  # noqa: PLC0415 - HTTPX is slow to import
 
-    return getattr(gateway, name)
+    warnings.warn(
+        f"Import {name} from visionops_client; visionops_assets.client will not have it.",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(visionops_client, name)

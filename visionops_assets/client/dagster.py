@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from visionops_assets.client.addresses import is_loopback
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_client.addresses import is_loopback
 
 LOCATION = "visionops"
 REPOSITORY = "__repository__"

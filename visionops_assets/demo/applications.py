@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.demo.media import DemoFile
 from visionops_assets.errors import VisionOpsError
+from visionops_client.gateway import GatewayClient
 
 WORKERS = 4
 REQUESTS_HZ = 20.0

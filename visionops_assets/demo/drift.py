@@ -17,7 +17,6 @@ from visionops_assets.catalog.performance import labelled_answers
 from visionops_assets.catalog.releases import champion, newest_events, newest_verdict
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import Decision, Release
-from visionops_assets.client.gateway import GatewayClient, PredictedImage
 from visionops_assets.contracts import GateVerdict, Outcome, Rollout
 from visionops_assets.demo.applications import Applications
 from visionops_assets.demo.changes import World
@@ -28,6 +27,7 @@ from visionops_assets.errors import VisionOpsError
 from visionops_assets.models import default_model
 from visionops_assets.models.naming import dagster_name
 from visionops_assets.vision.monitoring_plots import TimelineEvent, timeline
+from visionops_client.gateway import GatewayClient, PredictedImage
 
 ACCURACY_OVER = 100
 """Number of answers per point of the plotted accuracy."""

@@ -17,7 +17,6 @@ from visionops_assets.catalog.keys import own_key
 from visionops_assets.catalog.releases import newest_verdict
 from visionops_assets.catalog.schema import Media
 from visionops_assets.catalog.sign_in import create_link
-from visionops_assets.client.gateway import GatewayClient
 from visionops_assets.contracts import Scope
 from visionops_assets.demo.clients import SOURCE, Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
@@ -37,6 +36,7 @@ from visionops_assets.models.naming import asset_name
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, mlflow_page
+from visionops_client.gateway import GatewayClient
 
 WAITED_ASSETS = {
     "snapshot": "dataset_snapshot",

@@ -19,11 +19,11 @@ from botocore.exceptions import (
 )
 from pydantic import SecretStr
 
-from visionops_assets.client.addresses import is_loopback
-from visionops_assets.client.content import CHUNK_BYTES, Content
 from visionops_assets.client.importing.listing import Item, Listing, is_hidden
-from visionops_assets.client.retrying import TemporaryError
 from visionops_assets.errors import ContentChangedError, InvalidRequestError
+from visionops_client.addresses import is_loopback
+from visionops_client.content import CHUNK_BYTES, Content
+from visionops_client.retrying import TemporaryError
 
 _ERROR_BY_STATUS: dict[int, type[Exception]] = {
     403: PermissionError,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from visionops_assets.client.content import Content, FileContent
 from visionops_assets.client.importing.listing import Failure, Item, Listing, is_hidden
+from visionops_client.content import Content, FileContent
 
 
 class Folder:

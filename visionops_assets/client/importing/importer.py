@@ -12,14 +12,14 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Protocol
 
-from visionops_assets.client.answers import Receipt
-from visionops_assets.client.content import Content
 from visionops_assets.client.importing.grouping import grouped
 from visionops_assets.client.importing.journal import Journal, Order
 from visionops_assets.client.importing.listing import Failure, Item, Place
-from visionops_assets.client.ingest import IngestClient, said_of
-from visionops_assets.client.several import SmallFile
 from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
+from visionops_client.answers import Receipt
+from visionops_client.content import Content
+from visionops_client.ingest import IngestClient, said_of
+from visionops_client.several import SmallFile
 
 _KEY_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LABEL_REFUSED = "label_forbidden"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
 
-from visionops_assets.client.content import Content
 from visionops_assets.errors import RefusedError, VisionOpsError
+from visionops_client.content import Content
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from threading import Lock
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.keys import own_key
-from visionops_assets.client.ingest import IngestClient, Receipt
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import RefusedError, ServerUnreachableError
 from visionops_assets.services.camera.backlog import Capture
 from visionops_assets.services.camera.uploader import filename, idempotency_key
 from visionops_assets.settings import Settings
+from visionops_client.ingest import IngestClient, Receipt
 
 KEY_NAME = "camera-service"
 

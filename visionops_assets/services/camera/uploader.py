@@ -5,12 +5,12 @@ import time
 from threading import Event
 from typing import Protocol
 
-from visionops_assets.client.ingest import Receipt
-from visionops_assets.client.retrying import jittered_backoff_s
 from visionops_assets.contracts import MediaKind
 from visionops_assets.errors import RefusedError, VisionOpsError
 from visionops_assets.services.camera.backlog import Backlog, Capture
 from visionops_assets.services.camera.state import CameraState
+from visionops_client.ingest import Receipt
+from visionops_client.retrying import jittered_backoff_s
 
 IDLE_POLL_S = 0.5
 _SUFFIX = {MediaKind.IMAGE: "jpg", MediaKind.VIDEO: "mp4"}

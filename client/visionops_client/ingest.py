@@ -9,15 +9,15 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr
 
-from visionops_assets.client import annotations
-from visionops_assets.client.annotations import GivenAnnotation, Said
-from visionops_assets.client.answers import Receipt
-from visionops_assets.client.connection import Connection, ServiceClient, read_as
-from visionops_assets.client.content import Content, as_content
-from visionops_assets.client.resumable import upload_in_pieces
-from visionops_assets.client.retrying import Retrying
-from visionops_assets.client.several import SmallFile, upload_several
-from visionops_assets.errors import RefusedError, ServerUnreachableError
+from visionops_client import annotations
+from visionops_client.annotations import GivenAnnotation, Said
+from visionops_client.answers import Receipt
+from visionops_client.connection import Connection, ServiceClient, read_as
+from visionops_client.content import Content, as_content
+from visionops_client.errors import RefusedError, ServerUnreachableError
+from visionops_client.resumable import upload_in_pieces
+from visionops_client.retrying import Retrying
+from visionops_client.several import SmallFile, upload_several
 
 __all__ = ["IN_PIECES_ABOVE_BYTES", "IngestClient", "Receipt"]
 
@@ -39,13 +39,14 @@ class IngestClient(ServiceClient):
     def __init__(
         self,
         url: str,
-        api_key: SecretStr | None,
+        api_key: SecretStr | str | None,
         *,
         timeout_s: float = 60.0,
         retry_for_s: float = 300.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._connection = Connection(url, api_key, timeout_s, transport)
+        secret = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        self._connection = Connection(url, secret, timeout_s, transport)
         self._retrying = Retrying(retry_for_s)
 
     def close(self) -> None:

@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from visionops_assets.client.addresses import is_loopback
-from visionops_assets.client.connection import failure_of
-from visionops_assets.client.predictions import StreamedFrame
-from visionops_assets.errors import RefusedError, ServerUnreachableError, VisionOpsError
+from visionops_client.addresses import is_loopback
+from visionops_client.connection import failure_of
+from visionops_client.errors import RefusedError, ServerUnreachableError, VisionOpsError
+from visionops_client.predictions import StreamedFrame
 
 CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME_BYTES = 16 * 1024**2

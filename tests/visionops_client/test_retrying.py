@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.client.retrying import (
+from visionops_client.retrying import (
     FIRST_BACKOFF_S,
     Retrying,
     TemporaryError,

@@ -3,11 +3,11 @@
 from urllib.parse import quote
 from uuid import UUID
 
-from visionops_assets.client import annotations
-from visionops_assets.client.annotations import GivenAnnotation, Said
-from visionops_assets.client.connection import Connection, ServiceClient, read_as
-from visionops_assets.client.predictions import GivenLabel, ListedModels, ModelDescription
-from visionops_assets.client.retrying import Retrying
+from visionops_client import annotations
+from visionops_client.annotations import GivenAnnotation, Said
+from visionops_client.connection import Connection, ServiceClient, read_as
+from visionops_client.predictions import GivenLabel, ListedModels, ModelDescription
+from visionops_client.retrying import Retrying
 
 
 class ModelsAndLabels(ServiceClient):

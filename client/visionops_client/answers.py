@@ -2,21 +2,21 @@
 
 from uuid import UUID
 
-from visionops_assets.contracts import MediaKind, MediaStatus, TolerantRecord
+from visionops_client.records import Answer
 
 
-class Receipt(TolerantRecord):
+class Receipt(Answer):
     """The acknowledgement: these bytes are stored under this id, and will be processed."""
 
     media_id: UUID
     sha256: str
-    kind: MediaKind
+    kind: str
     bytes: int
     duplicate: bool
-    status: MediaStatus
+    status: str
 
 
-class Refusal(TolerantRecord):
+class Refusal(Answer):
     """Why one file of several was refused."""
 
     status: int
@@ -24,26 +24,26 @@ class Refusal(TolerantRecord):
     detail: str
 
 
-class FileResult(TolerantRecord):
+class FileResult(Answer):
     """The result of one file of several: a receipt or a refusal."""
 
     receipt: Receipt | None = None
     refusal: Refusal | None = None
 
 
-class SeveralResults(TolerantRecord):
+class SeveralResults(Answer):
     """The results of several files, in their order."""
 
     results: list[FileResult]
 
 
-class BegunUpload(TolerantRecord):
+class BegunUpload(Answer):
     """A resumable upload that has no bytes yet."""
 
     upload_id: UUID
 
 
-class FinishedUpload(TolerantRecord):
+class FinishedUpload(Answer):
     """A resumable upload that has all its bytes."""
 
     receipt: Receipt

@@ -12,16 +12,16 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from visionops_assets.client import ingest as module
-from visionops_assets.client.content import CHUNK_BYTES, FileContent
-from visionops_assets.client.ingest import IngestClient
-from visionops_assets.client.retrying import Retrying
 from visionops_assets.errors import (
     ContentChangedError,
     RefusedError,
     ServerUnreachableError,
     SettingsError,
 )
+from visionops_client import ingest as module
+from visionops_client.content import CHUNK_BYTES, FileContent
+from visionops_client.ingest import IngestClient
+from visionops_client.retrying import Retrying
 
 URL = "http://127.0.0.1:8080"
 KEY = SecretStr("vo_secret")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.services.ingest_bodies import arriving, collected
-from visionops_assets.client.ingest import IngestClient, Receipt
-from visionops_assets.client.several import SmallFile
 from visionops_assets.errors import RefusedError, ServerUnreachableError
 from visionops_assets.services.http.forms import FormReader
+from visionops_client.ingest import IngestClient, Receipt
+from visionops_client.several import SmallFile
 
 FILES = [SmallFile(b"abc", {"filename": "a.png"}), SmallFile(b"", {"label": "cat"})]
 RECEIPT = {

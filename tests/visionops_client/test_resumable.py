@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.test_ingest import Clock, problem, receipt
-from visionops_assets.client import ingest, resumable
-from visionops_assets.client.answers import Receipt
-from visionops_assets.client.connection import Connection
-from visionops_assets.client.content import MemoryContent
-from visionops_assets.client.resumable import upload_in_pieces
-from visionops_assets.client.retrying import Retrying
+from tests.visionops_client.test_ingest import Clock, problem, receipt
 from visionops_assets.errors import RefusedError, ServerUnreachableError
+from visionops_client import ingest, resumable
+from visionops_client.answers import Receipt
+from visionops_client.connection import Connection
+from visionops_client.content import MemoryContent
+from visionops_client.resumable import upload_in_pieces
+from visionops_client.retrying import Retrying
 
 PIECE_BYTES = 10
 DATA = bytes(range(35))

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from visionops_assets.client import GatewayClient
-from visionops_assets.client.annotations import GivenAnnotation, Said
-from visionops_assets.client.ingest import IngestClient
 from visionops_assets.errors import RefusedError
+from visionops_client import GatewayClient
+from visionops_client.annotations import GivenAnnotation, Said
+from visionops_client.ingest import IngestClient
 
 KEY = UUID(int=7)
 URL = "http://127.0.0.1:8080"

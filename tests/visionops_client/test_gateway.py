@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.client import GatewayClient, PredictedImage, RefusedImage
-from visionops_assets.client import gateway as module
-from visionops_assets.client.gateway import MAX_LIST_BYTES, MAX_LIST_IMAGES, _lists
-from visionops_assets.client.retrying import Retrying
 from visionops_assets.errors import RefusedError, ServerUnreachableError
+from visionops_client import GatewayClient, PredictedImage, RefusedImage
+from visionops_client import gateway as module
+from visionops_client.gateway import MAX_LIST_BYTES, MAX_LIST_IMAGES, _lists
+from visionops_client.retrying import Retrying
 
 URL = "http://127.0.0.1:8081"
 
@@ -199,7 +199,7 @@ def test_a_label_is_given() -> None:
 
 def test_a_client_program_does_not_load_the_pipeline() -> None:
     code = (
-        "import sys; from visionops_assets.client import GatewayClient; "
+        "import sys; from visionops_client import GatewayClient; "
         "print({'dagster', 'numpy', 'sqlalchemy', 'torch', 'tritonclient'} & set(sys.modules))"
     )
     loaded = subprocess.run(

@@ -10,11 +10,11 @@ from http import HTTPStatus
 
 import httpx
 
-from visionops_assets.client.answers import BegunUpload, FinishedUpload, Receipt
-from visionops_assets.client.connection import Connection, not_ours, read_as
-from visionops_assets.client.content import Content
-from visionops_assets.client.retrying import Retrying, TemporaryError
-from visionops_assets.errors import RefusedError
+from visionops_client.answers import BegunUpload, FinishedUpload, Receipt
+from visionops_client.connection import Connection, not_ours, read_as
+from visionops_client.content import Content
+from visionops_client.errors import RefusedError
+from visionops_client.retrying import Retrying, TemporaryError
 
 PIECE_BYTES = 16 * 1024**2
 """Twice what the service stores at once. Each piece has its own time for retries."""

@@ -10,9 +10,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from visionops_assets.client import GatewayClient, StreamedFrame
-from visionops_assets.client import streaming as module
 from visionops_assets.errors import RefusedError, ServerUnreachableError
+from visionops_client import GatewayClient, StreamedFrame
+from visionops_client import streaming as module
 
 Handler = Callable[[ServerConnection], None]
 

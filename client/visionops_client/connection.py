@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from visionops_assets.client.addresses import is_loopback
-from visionops_assets.client.retrying import TemporaryError
-from visionops_assets.contracts import Record
-from visionops_assets.errors import RefusedError, ServerUnreachableError, SettingsError
+from visionops_client.addresses import is_loopback
+from visionops_client.errors import RefusedError, ServerUnreachableError, SettingsError
+from visionops_client.records import Answer
+from visionops_client.retrying import TemporaryError
 
 # After each of these a request may be sent again: equal bytes of a source are one media file, and a
 # prediction changes nothing.
@@ -29,7 +29,7 @@ _TEMPORARY_STATUSES = frozenset(
 )
 _SHOWN_CHARACTERS = 200
 
-_Answer = TypeVar("_Answer", bound=Record)
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 class Connection:

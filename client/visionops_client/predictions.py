@@ -5,10 +5,10 @@ from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
-from visionops_assets.contracts import Role, TolerantRecord
+from visionops_client.records import Answer
 
 
-class PredictedImage(TolerantRecord):
+class PredictedImage(Answer):
     """The model's answer to one image.
 
     `label` has all `labels` as one text, which gateways of earlier versions do not list.
@@ -23,10 +23,10 @@ class PredictedImage(TolerantRecord):
     prediction_id: UUID
     model_version: int
     snapshot_id: str
-    role: Role
+    role: str
 
 
-class RefusedImage(TolerantRecord):
+class RefusedImage(Answer):
     """Why one image of several has no prediction."""
 
     status: int
@@ -34,7 +34,7 @@ class RefusedImage(TolerantRecord):
     detail: str
 
 
-class ImageOutcome(TolerantRecord):
+class ImageOutcome(Answer):
     """The result of one image: a prediction or a refusal."""
 
     prediction: PredictedImage | None
@@ -57,7 +57,7 @@ class ImageOutcome(TolerantRecord):
         )
 
 
-class ListedImages(TolerantRecord):
+class ListedImages(Answer):
     """The results of a list of images, in their order."""
 
     results: list[ImageOutcome]
@@ -69,7 +69,7 @@ class StreamedFrame(ImageOutcome):
     sequence: int
 
 
-class ModelDescription(TolerantRecord):
+class ModelDescription(Answer):
     """A declared model. While no version of it serves, the fields of a version are None."""
 
     name: str
@@ -86,13 +86,13 @@ class ModelDescription(TolerantRecord):
     accuracy_high: float | None
 
 
-class ListedModels(TolerantRecord):
+class ListedModels(Answer):
     """The declared models, the default one first."""
 
     models: tuple[ModelDescription, ...]
 
 
-class GivenLabel(TolerantRecord):
+class GivenLabel(Answer):
     """A label as it was added."""
 
     label_id: int

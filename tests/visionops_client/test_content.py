@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from visionops_assets.client.content import CHUNK_BYTES, FileContent, as_content
+from visionops_client.content import CHUNK_BYTES, FileContent, as_content
 
 
 @pytest.mark.parametrize("start", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 2, 2 * CHUNK_BYTES + 3])

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from visionops_assets.client.connection import Connection, read_as
-from visionops_assets.client.retrying import Retrying
-from visionops_assets.contracts import TolerantRecord
+from visionops_client.connection import Connection, read_as
+from visionops_client.records import Answer
+from visionops_client.retrying import Retrying
 
 Said = str | Sequence[str] | Mapping[str, Any]
 """One label; several, for a model that gives several; or a payload in the form of a task."""
 
 
-class GivenAnnotation(TolerantRecord):
+class GivenAnnotation(Answer):
     """An annotation as it was added. Without a `model` it is for each that looks at the file."""
 
     annotation_id: int
@@ -25,7 +25,7 @@ class GivenAnnotation(TolerantRecord):
     created_at: datetime
 
 
-class _GivenAnnotations(TolerantRecord):
+class _GivenAnnotations(Answer):
     annotations: tuple[GivenAnnotation, ...]
 
 

@@ -12,7 +12,7 @@ from itertools import count
 from threading import Event
 from typing import TypeVar
 
-from visionops_assets.errors import ServerUnreachableError
+from visionops_client.errors import ServerUnreachableError
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0

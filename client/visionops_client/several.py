@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import httpx
 
-from visionops_assets.client.answers import FileResult, Receipt, SeveralResults
-from visionops_assets.client.connection import Connection, not_ours, read_as
-from visionops_assets.client.retrying import Retrying
-from visionops_assets.errors import RefusedError
+from visionops_client.answers import FileResult, Receipt, SeveralResults
+from visionops_client.connection import Connection, not_ours, read_as
+from visionops_client.errors import RefusedError
+from visionops_client.retrying import Retrying
 
 
 @dataclass(frozen=True)

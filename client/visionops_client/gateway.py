@@ -8,16 +8,16 @@ from urllib.parse import quote
 import httpx
 from pydantic import SecretStr
 
-from visionops_assets.client.connection import Connection, read_as
-from visionops_assets.client.gateway_models import ModelsAndLabels
-from visionops_assets.client.predictions import (
+from visionops_client.connection import Connection, read_as
+from visionops_client.gateway_models import ModelsAndLabels
+from visionops_client.predictions import (
     ListedImages,
     PredictedImage,
     RefusedImage,
     StreamedFrame,
 )
-from visionops_assets.client.retrying import Retrying, TemporaryError
-from visionops_assets.client.streaming import stream_frames
+from visionops_client.retrying import Retrying, TemporaryError
+from visionops_client.streaming import stream_frames
 
 __all__ = ["GatewayClient", "PredictedImage", "RefusedImage", "StreamedFrame"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from visionops_assets.errors import ContentChangedError
+from visionops_client.errors import ContentChangedError
 
 CHUNK_BYTES = 1024 * 1024
 
