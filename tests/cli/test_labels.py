@@ -10,8 +10,12 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
+from tests.cli import catalogs
+from visionops_assets.catalog import contradictions, datasets
+from visionops_assets.catalog.contradictions import Contradiction
 from visionops_assets.cli import app
 from visionops_assets.cli import labels as module
+from visionops_assets.models.contradictions import Word
 from visionops_client.annotations import GivenAnnotation
 
 KEY = UUID(int=7)
@@ -92,3 +96,28 @@ def test_bad_input_ends_with_a_message(words: list[str], message: str) -> None:
     result = CliRunner().invoke(app, ["labels", *words])
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_contradicting_labels_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogs.install(monkeypatch)
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    counts, other = (
+        Word(number, UUID(int=number), label, author, "upload", 1, at)
+        for number, label, author in ((5, "van", "ann"), (4, "car", "ben"))
+    )
+    found = [Contradiction("aa", 3, counts, (other,))]
+    monkeypatch.setattr(datasets, "now", lambda _: at)
+    monkeypatch.setattr(contradictions, "contradictions", lambda *_: found)
+    row = json.loads(run("conflicts", "--json"))
+    assert row == {
+        "sha256": "aa",
+        "media": [str(UUID(int=4)), str(UUID(int=5))],
+        "frames": 3,
+        "label": "van",
+        "by": "ann",
+        "contradicted_by": ["car (ben)"],
+    }
+    shown = " ".join(run("conflicts").split())
+    assert "van" in shown
+    found.clear()
+    assert run("conflicts", "--model", "classifier") == "No labels for classifier contradict.\n"

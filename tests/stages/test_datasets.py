@@ -2,18 +2,23 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
+import dagster as dg
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.defined import check_of
 from visionops_assets.catalog.datasets import LabelBacklog
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SnapshotError
 from visionops_assets.models.sections import Snapshots
+from visionops_assets.stages.datasets.contradictions import contradicted
 from visionops_assets.stages.datasets.members import (
     _commonest_of_groups,
     _known_sides,
@@ -100,6 +105,22 @@ def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() 
     assert stray_classes(members, TASK, ["a", "old"], 3) == ["b", "typo"]
     assert stray_classes(members, TASK, [], 2) == ["old", "typo"]
     assert stray_classes(members, TASK, [], 3) == []
+
+
+def test_contradicted_labels_are_told_of_the_frames_of_a_snapshot_and_no_others() -> None:
+    frames = labelled([(0, "a", 2), (1, "b", 1), (2, "b", 1)])
+    members = assign_splits(frames[frames["media_id"] != str(UUID(int=2))], TASK, 20)
+    check = cast("Callable[..., dg.AssetCheckResult]", check_of("labels_contradict_nowhere"))
+    assert check(members, frames).passed, "a table of a version before"
+    said = frames.assign(contradicted_by=["b (ann)", "b (ann)", "", "a (ann)"])
+    found = contradicted(members, said)
+    assert found.to_dict("records") == [
+        {"media_id": str(UUID(int=0)), "label": "a", "contradicted_by": "b (ann)", "frames": 2}
+    ]
+    result = check(members, said)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "2 frame(s) contradict each other, in 1 file(s)" in str(result.description)
+    assert check(members, said.assign(contradicted_by="")).passed
 
 
 def test_leaks_and_short_classes_are_found() -> None:

@@ -1,4 +1,4 @@
-"""`visionops labels add | show | rm | revoke`: labels of stored files, and those of a key."""
+"""`visionops labels add | show | rm | conflicts | revoke`: labels of files, and those of a key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +40,14 @@ _COLUMNS: Columns = {
     "by": "author",
     "origin": "origin",
     "given": "created_at",
+}
+
+_CONFLICT_COLUMNS: Columns = {
+    "file": lambda found: ", ".join(found["media"]),
+    "frames": "frames",
+    "label": "label",
+    "by": "by",
+    "contradicted by": lambda found: "; ".join(found["contradicted_by"]),
 }
 
 app = typer.Typer(help="Labels of media and of predictions.", no_args_is_help=True)
@@ -103,6 +111,35 @@ def rm(
         client.annotate_media(media_id, None, model=model, start_s=from_s, end_s=to_s)
     taken_back = {"media_id": media_id, "model": model, "start_s": from_s, "end_s": to_s}
     print_fact(taken_back, as_json, f"Took the labels of {media_id} back.")
+
+
+@app.command()
+def conflicts(model: Model = None, as_json: AsJson = False) -> None:
+    """List labels of one content that contradict each other, and the one that counts.
+
+    Files of equal bytes have one content. The most trusted label counts, and of equally trusted
+    ones the newest. To settle it, label the file anew, or take the other labels back.
+    """
+    from visionops_assets.catalog.connection import Catalog
+    from visionops_assets.catalog.contradictions import contradictions
+    from visionops_assets.catalog.datasets import now
+    from visionops_assets.models import find_model
+
+    declared = find_model(model or None)
+    with Catalog().begin() as session:
+        found = contradictions(session, declared, now(session))
+    rows = [
+        {
+            "sha256": one.sha256,
+            "media": sorted({str(word.media_id) for word in (one.counts, *one.others)}),
+            "frames": one.frames,
+            "label": one.counts.label,
+            "by": one.counts.speaker,
+            "contradicted_by": [str(word) for word in one.others],
+        }
+        for one in found
+    ]
+    print_rows(rows, _CONFLICT_COLUMNS, as_json, f"No labels for {declared.name} contradict.")
 
 
 @app.command()

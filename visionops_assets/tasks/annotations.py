@@ -55,6 +55,9 @@ class Annotating(Protocol):
     def labels(self, text: str) -> tuple[str, ...]:
         """Return the labels of a text that `Annotation.text` or `Answer.label` made."""
 
+    def contradicts(self, labels: Sequence[str], others: Sequence[str]) -> bool:
+        """Say whether two persons' labels of one content cannot both be right."""
+
     def confidence(
         self, labels: Sequence[str], probabilities: Sequence[float], classes: Sequence[str]
     ) -> float | None:

@@ -21,8 +21,9 @@ from visionops_assets.catalog.annotations import (
     take_back,
 )
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.contradictions import contradictions, settle_frames
 from visionops_assets.catalog.datasets import count_by_label, label_backlog, labelled_frames, now
-from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Frame, Snapshot
+from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Frame, Media, Snapshot
 from visionops_assets.models import ModelDeclaration, default_model
 
 ONE = declaration("one", frames={"size_px": 21})
@@ -84,6 +85,41 @@ def test_a_part_of_a_video_has_a_label_of_its_own(session: Session) -> None:
     assert labels(session, ONE) == [(1, "dog"), (2, "dog")]
     annotate(session, Place("one", media_id), COW, "ann")
     assert labels(session, ONE) == [(time_s, "cow") for time_s in (0, 1, 2, 3)]
+
+
+def test_of_labels_that_contradict_each_other_the_most_trusted_then_the_newest_counts(
+    session: Session,
+) -> None:
+    one, copy, agreed = (file_with_a_frame(session, source) for source in ("test", "copy", "test"))
+    content = session.scalars(select(Media.sha256).where(Media.media_id == one)).one()
+    session.get_one(Media, copy).sha256 = content
+    for media_id in (one, copy, agreed):
+        annotate(session, Place("one", media_id), CAT, "ann")
+    annotate(session, Place("one", agreed), CAT, "ben")
+    assert settled(session) == {one: ("cat", ""), copy: ("cat", ""), agreed: ("cat", "")}
+    assert contradictions(session, ONE, now(session)) == []
+
+    annotate(session, Place("one", copy), DOG, "ben")
+    said = "cat (ann); cat (ann)"
+    assert settled(session) == {one: ("dog", said), copy: ("dog", said), agreed: ("cat", "")}
+    [found] = contradictions(session, ONE, now(session))
+    assert (found.sha256, found.frames, found.counts.label) == (content, 1, "dog")
+    assert {word.media_id for word in (found.counts, *found.others)} == {one, copy}
+
+    newest = session.scalars(select(AnnotationRow).where(AnnotationRow.author == "ben")).all()[-1]
+    newest.trust = 0.5
+    session.flush()
+    said = "dog (ben, trust 0.5)"
+    assert settled(session) == {one: ("cat", said), copy: ("cat", said), agreed: ("cat", "")}
+    assert contradictions(session, OTHER, now(session)) == []
+    take_back(session, Place("one", copy), "ben")
+    assert settled(session) == {one: ("cat", ""), agreed: ("cat", "")}
+
+
+def settled(session: Session) -> dict[UUID, tuple[str, str]]:
+    rows = labelled_frames(session, ONE, now(session))
+    settle_frames(session, ONE, now(session), rows)
+    return {row["media_id"]: (row["label"], row["contradicted_by"]) for row in rows}
 
 
 def test_what_was_taken_back_of_a_frame_is_news_for_its_model_alone(session: Session) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.contradictions import settle_frames
 from visionops_assets.catalog.datasets import (
     LabelBacklog,
     label_backlog,
@@ -149,7 +150,9 @@ def _is_about_to_decide(session: Session, model_name: str, new_frames: int) -> b
 def _missing_for_a_first(catalog: Catalog, model: ModelDeclaration) -> str | None:
     """Say which labels a first snapshot lacks: cut without them, it could not be trained on."""
     with catalog.begin() as session:
-        rows = labelled_frames(session, model, now(session))
+        watermark = now(session)
+        rows = labelled_frames(session, model, watermark)
+        settle_frames(session, model, watermark, rows)
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
     split = model.snapshots
     members = assign_splits(labels, model.task, split.holdout_percent)

@@ -1,4 +1,4 @@
-"""Reads the labels: the newest one of each frame that a model learns from."""
+"""Reads the labels: the one that counts of each frame that a model learns from."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""`labels`: the newest label of each labelled frame, at one watermark."""
+"""`labels`: the label that counts of each labelled frame, at one watermark."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.contradictions import settle_frames
 from visionops_assets.catalog.datasets import labelled_frames, now
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import TEXT, TIME, columns, frame_of, shown
@@ -24,9 +25,10 @@ COLUMNS = columns(
     ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
     ("sha256", TEXT, "Hash of the file's bytes, in hexadecimal."),
     ("received_at", TIME, "When the file was acknowledged."),
-    ("label", TEXT, "Newest label of the file."),
+    ("label", TEXT, "Label that counts: the most trusted one, then the newest."),
     ("origin", TEXT, "Where the label came from, such as an upload or a prediction."),
     ("labelled_at", TIME, "When the label was given."),
+    ("contradicted_by", TEXT, "Other labels of the same content, and who gave them; or empty."),
     ("watermark", TIME, "Labels up to this time were read."),
 )
 
@@ -49,10 +51,15 @@ def labels_of(model: ModelDeclaration) -> dg.AssetsDefinition:
     def labels(
         context: dg.AssetExecutionContext, catalog: dg.ResourceParam[Catalog]
     ) -> dg.MaterializeResult[pd.DataFrame]:
-        """Newest label of every frame that the model learns from, as of one watermark."""
+        """Label of every frame that the model learns from, as of one watermark.
+
+        Frames of equal content have one label. Where persons contradict each other, that of the
+        most trusted one counts, and of equally trusted ones the newest.
+        """
         with catalog.begin() as session:
             watermark = now(session)
             rows = labelled_frames(session, model, watermark)
+            settle_frames(session, model, watermark, rows)
         labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
         context.log_event(
             dg.AssetObservation("label_table", metadata={"watermark": watermark.isoformat()})
@@ -70,6 +77,7 @@ def _result(
     metadata: dict[str, Any] = {
         "labelled_frames": len(labelled),
         "classes": len(counts),
+        "contradicted_frames": int((labelled["contradicted_by"] != "").sum()),
         "watermark": watermark.isoformat(),
         "first_rows": table(labelled[["frame_id", "label", "origin", "labelled_at"]], max_rows=5),
     }

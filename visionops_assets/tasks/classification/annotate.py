@@ -36,6 +36,10 @@ class _Annotating:
         """See `Annotating`."""
         return (text,)
 
+    def contradicts(self, labels: Sequence[str], others: Sequence[str]) -> bool:
+        """See `Annotating`: one is another class."""
+        return tuple(labels) != tuple(others)
+
     def confidence(
         self,
         labels: Sequence[str],  # noqa: ARG002 - the likeliest class is the answer

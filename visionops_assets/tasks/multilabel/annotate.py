@@ -57,6 +57,10 @@ class _Annotating:
         """See `Annotating`."""
         return tuple(text.split(SEPARATOR)) if text else ()
 
+    def contradicts(self, labels: Sequence[str], others: Sequence[str]) -> bool:
+        """See `Annotating`: one is another set."""
+        return set(labels) != set(others)
+
     def confidence(
         self, labels: Sequence[str], probabilities: Sequence[float], classes: Sequence[str]
     ) -> float | None:

@@ -1,0 +1,97 @@
+"""Which label counts where persons contradict each other: the most trusted, then the newest."""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visionops_assets.models.contradictions import Content, Word, settle
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CONTENT: Content = ("aa", 0)
+
+
+def word(
+    number: int, label: str, author: str | None = "ann", trust: float = 1, media: int = 0
+) -> Word:
+    at = START + timedelta(seconds=number)
+    return Word(number, UUID(int=media), label, author, "upload", trust, at)
+
+
+words = st.builds(
+    word,
+    st.integers(0, 10**6),
+    st.sampled_from(["cat", "dog", "cow"]),
+    st.sampled_from(["ann", "ben", None]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(0, 2),
+)
+said_of_one = st.lists(words, min_size=1, max_size=12, unique_by=lambda each: each.annotation_id)
+
+
+@given(said=said_of_one, order=st.randoms())
+def test_the_most_trusted_of_the_newest_words_counts_in_whatever_order_they_come(
+    said: list[Word], order: Random
+) -> None:
+    shuffled = list(said)
+    order.shuffle(shuffled)
+    found = settle({CONTENT: said}, "classification")[CONTENT]
+    assert settle({CONTENT: shuffled}, "classification")[CONTENT] == found
+    newest = {
+        (one.media_id, one.author): one for one in sorted(said, key=lambda one: one.annotation_id)
+    }
+    assert found.counts in newest.values()
+    assert all(found.counts.rank >= one.rank for one in newest.values())
+    assert set(found.others) == {one for one in newest.values() if one.label != found.counts.label}
+    assert list(found.others) == sorted(found.others, key=lambda one: one.rank, reverse=True)
+
+
+@given(said=said_of_one)
+def test_words_that_agree_contradict_nothing(said: list[Word]) -> None:
+    agreed = [word(one.annotation_id, "cat", one.author, one.trust) for one in said]
+    assert settle({CONTENT: agreed}, "classification")[CONTENT].others == ()
+
+
+def test_trust_comes_before_age() -> None:
+    trusted, newer = word(1, "cat", "ann", 1.0), word(2, "dog", "ben", 0.9)
+    found = settle({CONTENT: [trusted, newer]}, "classification")[CONTENT]
+    assert (found.counts, found.others) == (trusted, (newer,))
+    assert str(newer) == "dog (ben, trust 0.9)"
+    assert str(trusted) == "cat (ann)"
+
+
+def test_a_correction_contradicts_nothing() -> None:
+    """Of one person's words about a file the newest stands, however far it is trusted."""
+    said = [word(1, "cat"), word(2, "dog", trust=0.5)]
+    found = settle({CONTENT: said}, "classification")[CONTENT]
+    assert (found.counts, found.others) == (said[1], ())
+    commands = [word(1, "cat", "labels-0123abcd"), word(2, "dog", "import-0123456789ab")]
+    assert settle({CONTENT: commands}, "classification")[CONTENT].others == ()
+    unknown = [word(1, "cat", None), word(2, "dog", None)]
+    assert settle({CONTENT: unknown}, "classification")[CONTENT].others == ()
+
+
+def test_two_files_of_one_content_contradict_each_other_though_one_person_labelled_both() -> None:
+    said = [word(1, "cat", media=1), word(2, "dog", media=2)]
+    found = settle({CONTENT: said, ("bb", 0): [said[0]], ("cc", 0): []}, "classification")
+    assert found[CONTENT].others == (said[0],)
+    assert found["bb", 0].others == ()
+    assert ("cc", 0) not in found
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "differ"),
+    [
+        ("classification", "cat", "dog", True),
+        ("multilabel", "cat, dog", "dog, cat", False),
+        ("multilabel", "cat, dog", "cat", True),
+        ("multilabel", "", "cat", True),
+        ("multilabel", "", "", False),
+    ],
+)
+def test_the_task_says_what_contradicts(task: str, one: str, other: str, differ: bool) -> None:
+    found = settle({CONTENT: [word(1, one, "ann"), word(2, other, "ben")]}, task)[CONTENT]
+    assert bool(found.others) is differ
