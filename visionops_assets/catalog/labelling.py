@@ -53,7 +53,7 @@ class Askable:
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One prediction of a batch. `confidence` is its largest probability.
+    """One prediction of a batch. `confidence` is the model's own estimate that it is right.
 
     `image_key` is None if its image was not kept.
     """

@@ -41,8 +41,8 @@ CLIENTS_ROLES = (Role.CHAMPION.value, Role.CANARY.value)
 class Observation:
     """One prediction as monitoring sees it: the answer, and the newest label, if any.
 
-    `confidence` is the largest probability. `quality` are the `QUALITY_MEASURES` of the frame, or
-    none if the pipeline did not measure them.
+    `confidence` is the model's own estimate that the answer is right. `quality` are the
+    `QUALITY_MEASURES` of the frame, or none if the pipeline did not measure them.
     """
 
     prediction_id: UUID
@@ -219,6 +219,11 @@ def _is_of_classes(
 
 
 def confidence() -> ColumnElement[float]:
-    """Return the largest probability of a prediction, as a column."""
+    """Return how sure a model was of its answer, as a column.
+
+    Its task said so when the prediction came. Rows of before are of classes: it is the largest
+    probability there.
+    """
     probability = func.jsonb_array_elements_text(PredictionRow.probabilities).column_valued()
-    return select(func.max(cast(probability, Double))).scalar_subquery()
+    largest = select(func.max(cast(probability, Double))).scalar_subquery()
+    return func.coalesce(cast(PredictionRow.answer["confidence"].astext, Double), largest)

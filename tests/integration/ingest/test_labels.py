@@ -251,6 +251,11 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
     assert error_stream(session, release, "classification").tolist() == [False, True, True]
     seen = newest_observations(session, release, 10)
     assert [one.is_labelled for one in seen] == [True, True, False, True]
+    assert [one.confidence for one in seen] == [0.9, 0.9, 0.9, 0.9]
+    newest = session.get_one(PredictionRow, seen[-1].prediction_id)
+    newest.answer = {"labels": ["cat"], "confidence": 0.25}
+    session.flush()
+    assert newest_observations(session, release, 10)[-1].confidence == 0.25
     assert labels.revoke(session, author) == (0, 1)
     assert error_stream(session, release, "classification").tolist() == [False, True]
     seen = newest_observations(session, release, 10)
