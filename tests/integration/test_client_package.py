@@ -48,8 +48,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that has the package, and what it needs."""
     folder = tmp_path_factory.mktemp("application") / "venv"
     subprocess.run([BIN / "uv", "venv", folder], check=True, capture_output=True)
-    given = ["--python", folder, "--constraint", ROOT / "requirements.lock", ROOT / "client"]
-    subprocess.run([BIN / "uv", "pip", "install", *given], check=True, capture_output=True)
+    asked = (folder, "--constraint", ROOT / "requirements.lock", ROOT / "client")
+    install = [str(BIN / "uv"), "pip", "install", "--python", *map(str, asked)]
+    subprocess.run(install, check=True, capture_output=True)
     return folder / "bin" / "python"
 
 
