@@ -145,6 +145,7 @@ dashboards: install ## Build the Grafana dashboards again, into deploy/monitorin
 
 manifests: install .venv/.tools ## Build what manifests are made of, and render every overlay into build/
 	$(BIN)/python deploy/kubernetes/build_rules.py
+	$(BIN)/python deploy/kubernetes/build_services.py
 	mkdir -p build/manifests
 	for overlay in local staging production gke; do \
 	  $(BIN)/kubectl kustomize deploy/kubernetes/overlays/$$overlay \

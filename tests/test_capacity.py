@@ -498,8 +498,8 @@ def test_given_constants_are_those_of_what_gives_them() -> None:
 @pytest.mark.parametrize(
     ("most", "name", "file"),
     [
-        (m.INGEST_MAX_PODS, "maxReplicas", "base/ingest.yaml"),
-        (m.GATEWAY_MAX_PODS, "maxReplicas", "base/gateway.yaml"),
+        (m.INGEST_MAX_PODS, "maxReplicas", "base/services/ingest.yaml"),
+        (m.GATEWAY_MAX_PODS, "maxReplicas", "base/services/gateway.yaml"),
         (m.TRITON_MAX_PODS, "maxReplicaCount", "overlays/production/triton_scaling.yaml"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tests.services.http.test_api_pages import APPS
+from tests.services.http.test_api_pages import app_of
 from visionops_assets.contracts.text import PlainText
 
 TEXT = TypeAdapter[str](PlainText)
@@ -34,7 +34,7 @@ def text_of_clients(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
 @pytest.mark.parametrize(("service", "doors"), [("ingest", 4), ("gateway", 3)])
 def test_every_label_and_source_is_checked(service: str, doors: int) -> None:
     """A door without the check would take two spellings of one word for two labels."""
-    found = dict(text_of_clients(APPS[service]().openapi()))
+    found = dict(text_of_clients(app_of(service).openapi()))
     assert len(found) >= doors
     for place, allowed in found.items():
         given_as = next(each for each in allowed.get("anyOf", [allowed]) if "type" in each)

@@ -1,7 +1,8 @@
 """Builds the page of ports: who may use each, from the list that tests hold the machine against."""
 
 from reference_pages.markdown import code, page, table
-from visionops_assets.stack.ports import PORTS, Guard
+from visionops_assets.roster.service import Guard
+from visionops_assets.stack.ports import PORTS
 
 _INTRODUCTION = """\
 `visionops up` opens these ports, all on loopback: other machines reach none of them. Other users of

@@ -25,10 +25,11 @@ from tests.chaos.schedule import draw_waves
 from tests.stacks import key_for, running_stack
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import ServerUnreachableError, VisionOpsError
+from visionops_assets.roster import ours
 from visionops_assets.settings import Settings
-from visionops_assets.stack import dagster, seaweedfs, services
+from visionops_assets.stack import dagster, seaweedfs
 
-SERVERS = (services.INGEST, services.RELAY, services.SWEEP, dagster.WEBSERVER, dagster.DAEMON)
+SERVERS = (ours.INGEST.name, ours.RELAY.name, ours.SWEEP.name, dagster.WEBSERVER, dagster.DAEMON)
 # So short that what they bound happens within a run.
 SHORT = {
     "BATCH_MAX_MESSAGES": "200",

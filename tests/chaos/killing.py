@@ -17,7 +17,8 @@ from tests.chaos.records import KillRecord
 from tests.chaos.schedule import FORK_SERVER, POINTS_BY_PROCESS, RUN_WORKER, Kill, Wave
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.errors import ServerUnreachableError
-from visionops_assets.stack import dagster, services
+from visionops_assets.roster import ours
+from visionops_assets.stack import dagster
 from visionops_assets.stack.paths import Paths
 from visionops_assets.stack.processes import ProcessIdentity, identify, session_members
 from visionops_assets.stack.state import USABLE, ServerState, read_state
@@ -184,7 +185,7 @@ class Killer:
         return math.nan
 
     def _arm(self, order: Path) -> None:
-        if order.name not in POINTS_BY_PROCESS[services.SWEEP]:
+        if order.name not in POINTS_BY_PROCESS[ours.SWEEP.name]:
             order.touch()
             return
         # The sweep passes its crash points only if there is something to sweep.

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from visionops_assets.crash_points import CrashPoint
-from visionops_assets.stack import dagster, postgres, seaweedfs, services, tansu
+from visionops_assets.roster import ours
+from visionops_assets.stack import dagster, postgres, seaweedfs, tansu
 
 RUN_WORKER = "run-worker"
 """The process of one Dagster run: no server of the stack, but a fork of the fork server's."""
@@ -14,9 +15,9 @@ FORK_SERVER = "fork-server"
 """The code server's child that has the definitions imported, and forks for each run."""
 
 POINTS_BY_PROCESS: dict[str, tuple[CrashPoint, ...]] = {
-    services.INGEST: tuple(p for p in CrashPoint if p.startswith(("upload.", "resumable."))),
-    services.RELAY: tuple(p for p in CrashPoint if p.startswith("relay.")),
-    services.SWEEP: tuple(p for p in CrashPoint if p.startswith("sweep.")),
+    ours.INGEST.name: tuple(p for p in CrashPoint if p.startswith(("upload.", "resumable."))),
+    ours.RELAY.name: tuple(p for p in CrashPoint if p.startswith("relay.")),
+    ours.SWEEP.name: tuple(p for p in CrashPoint if p.startswith("sweep.")),
     dagster.CODE: tuple(p for p in CrashPoint if p.startswith("sensor.")),
     RUN_WORKER: tuple(p for p in CrashPoint if p.startswith(("batch.", "frames."))),
     FORK_SERVER: (),

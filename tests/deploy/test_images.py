@@ -16,6 +16,7 @@ from dagster._cli.api import grpc_command
 from tests.deploy.hardening import is_pinned
 from tests.deploy.manifests import config_map, installed, of_kind
 from tests.deploy.monitoring import DEPLOY, MONITORING
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.settings import Settings, secret_fields
 from visionops_assets.settings.servers import ServerSettings
 from visionops_assets.stack.plan import Plan
@@ -148,10 +149,9 @@ def test_scripts_are_shell(file: Path) -> None:
 
 
 def test_compose_runs_every_service() -> None:
-    ours = {"ingest", "relay", "sweep", "camera", "gateway", "releaser", "exporter", "alerts"}
-    ours |= {"prepare"}
+    ours = {service.name for service in SERVICES} | {"prepare"}
     dagster = {"dagster-code", "dagster-webserver", "dagster-daemon"}
-    servers = {"postgresql", "kafka", "seaweedfs", "mlflow", "triton", "keeper"}
+    servers = {"postgresql", "kafka", "seaweedfs", "mlflow", "triton"}
     watching = {"prometheus", "alertmanager", "grafana"}
     assert COMPOSE["services"].keys() == ours | dagster | servers | watching
     for name in ours - {"prepare"}:
@@ -176,9 +176,9 @@ def test_compose_is_pinned_and_listens_to_this_machine_only() -> None:
         if service["image"] in OURS:
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
-        without_port = {"relay", "sweep", "releaser", "prepare"}
+        without_port = {service.name for service in SERVICES if service.heartbeat} | {"prepare"}
         probed = "healthcheck" in service or name in without_port | {"triton"}
-        assert probed, f"{name}: Triton's check is its image's, four services have no port"
+        assert probed, f"{name}: Triton's check is its image's, some services have no port"
 
 
 def test_compose_sets_what_settings_know() -> None:
@@ -222,7 +222,8 @@ def test_compose_scrapes_what_the_stack_scrapes(tmp_path: Path) -> None:
     # Alertmanager is among them only where one was found.
     stack = {target.job for target in targets(Plan(Settings(), DEFAULT_PORTS, frozenset()))}
     assert jobs.keys() == stack | {"alertmanager"}
-    assert [name for name, job in jobs.items() if job.get("honor_labels")] == ["exporter"]
+    own = [service.name for service in SERVICES if service.has_own_job_label]
+    assert [name for name, job in jobs.items() if job.get("honor_labels")] == own
     promtool = shutil.which("promtool")
     if promtool:
         file = tmp_path / "prometheus.yml"

@@ -20,6 +20,8 @@ from tests.deploy.manifests import (
     workloads,
 )
 from tests.deploy.monitoring import CLUSTER_RULES, DASHBOARDS, RULES
+from visionops_assets.cluster.service_manifests import files
+from visionops_assets.roster.ours import SERVICES
 
 VERSIONS = ("1.34", "1.37")
 
@@ -59,9 +61,14 @@ def test_no_object_is_there_twice(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_service_runs_in_every_overlay(overlay: str) -> None:
     """One that `visionops up` starts, and that is missing here, would be missed by nobody else."""
-    ours = {"ingest", "relay", "sweep", "camera", "gateway", "releaser", "exporter", "alerts"}
+    ours = {service.name for service in SERVICES if service.pods}
     servers = {"dagster-code", "dagster-webserver", "dagster-daemon", "mlflow", "triton"}
     assert ours | servers | {"prepare"} <= workloads(overlay).keys()
+
+
+def test_services_are_those_that_are_declared() -> None:
+    kept = {file.name: file.read_text() for file in (KUBERNETES / "base" / "services").iterdir()}
+    assert kept == files(SERVICES), "make manifests"
 
 
 def test_the_rules_are_those_of_one_machine_and_of_a_cluster(tmp_path: Path) -> None:

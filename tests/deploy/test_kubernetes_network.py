@@ -14,6 +14,7 @@ from tests.deploy.manifests import (
     pod_labels,
     workloads,
 )
+from visionops_assets.roster.ours import SERVICES
 
 GKE = "../../../tests/deploy/gke"
 """Components for a cluster of GKE, which no overlay has."""
@@ -78,11 +79,17 @@ def test_what_reaches_the_credentials_is_seen(block: Manifest, reached: bool) ->
 
 def test_an_edge_of_addresses_reaches_what_knows_its_users() -> None:
     policy = of_kind(GKE, "NetworkPolicy")["edge-addresses"]["spec"]
+    public = {
+        (service.name, address.number)
+        for service in SERVICES
+        for address in service.addresses
+        if address.is_public
+    }
     for name, workload in workloads(GKE).items():
         opened = matches(policy["podSelector"], pod_labels(workload))
-        assert opened == (name in {"ingest", "gateway"}), name
+        assert opened == (name in {service for service, _ in public}), name
     [rule] = policy["ingress"]
-    assert {port["port"] for port in rule["ports"]} == {8080, 8081, 8084}
+    assert {port["port"] for port in rule["ports"]} == {number for _, number in public}
     assert all(ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 16 for peer in rule["from"])
 
 

@@ -19,9 +19,10 @@ from tests.deploy.manifests import (
     rendered,
     workloads,
 )
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.settings import Settings, heartbeat_file
 
-WITHOUT_PORT = {"relay", "releaser", "sweep"}
+WITHOUT_PORT = {service.name for service in SERVICES if service.heartbeat and service.pods}
 REFERENCE = re.compile(r"- name: \w+\n +value_from: \{secret_key_ref: \{[^}]*\}\}")
 """A variable that is taken from a Secret, as Dagster's configuration has it."""
 WITH_TOKEN = {"dagster-daemon", "dagster-webserver"}

@@ -24,21 +24,16 @@ from tests.deploy.manifests import (
     secret_references,
     workloads,
 )
-from visionops_assets.catalog.connection import Catalog
-from visionops_assets.models import load_models, read_models
-from visionops_assets.services.alerts import create_app as alerts_app
-from visionops_assets.services.camera.app import create_app as camera_app
-from visionops_assets.services.camera.fleet import Fleet
-from visionops_assets.services.exporter.app import create_app as exporter_app
-from visionops_assets.services.gateway.app import Gateway
+from visionops_assets.models import read_models
+from visionops_assets.roster import ours
 from visionops_assets.services.gateway.grpc_door import SERVICE
-from visionops_assets.services.gateway.inference import TritonChannel
-from visionops_assets.services.ingest.app import create_app as ingest_app
+from visionops_assets.services.http.applications import application_of
 from visionops_assets.settings import PACKAGED_MODELS, Settings, secret_fields
 from visionops_assets.settings.servers import ServerSettings
 
 PREFIX = "VISIONOPS_"
-SERVICES = ("ingest", "gateway", "camera", "exporter", "alerts")
+SERVICES = {service.name: service for service in ours.SERVICES if service.addresses}
+PUBLIC = {name for name, service in SERVICES.items() if any(a.is_public for a in service.addresses)}
 STORES = {"local": "http://seaweedfs:8333", "gke": "https://storage.googleapis.com"}
 """Those that are not Amazon's."""
 OUTSIDE = {
@@ -53,15 +48,8 @@ BEYOND_BASE = {"kafka-kafka-bootstrap"}
 
 def apps() -> dict[str, FastAPI]:
     """Build every HTTP service; nothing is connected before the first request."""
-    settings, catalog = Settings(), Catalog()
-    fleet = Fleet(list, lambda _: pytest.fail("there is no camera"))
-    return {
-        "ingest": ingest_app(settings),
-        "gateway": Gateway(TritonChannel("127.0.0.1:1"), catalog, settings, load_models()).app,
-        "camera": camera_app(fleet),
-        "exporter": exporter_app(catalog, settings),
-        "alerts": alerts_app(catalog, settings),
-    }
+    settings = Settings()
+    return {name: application_of(each.module, settings) for name, each in SERVICES.items()}
 
 
 def paths_of(app: FastAPI) -> set[str]:
@@ -135,7 +123,7 @@ def test_a_client_has_its_own_address_where_there_is_an_edge_and_there_alone(ove
     # A network of all pods, as clusters have them, is larger.
     assert all(proxy.is_private and proxy.prefixlen >= 22 for proxy in proxies)
     behind = of_kind(overlay, "HTTPRoute")
-    for name in ("ingest", "gateway") if proxies else ():
+    for name in PUBLIC if proxies else ():
         assert name in behind
         [container] = pod(workloads(overlay)[name])["containers"]
         assert "VISIONOPS_TRUSTED_PROXIES" not in variables(container)
@@ -248,6 +236,7 @@ def test_ports_are_those_of_their_containers(overlay: str) -> None:
 def test_routes_lead_to_services(overlay: str) -> None:
     """Every path of the public interfaces has its way in, and nothing else has."""
     public = apps()
+    assert of_kind(overlay, "HTTPRoute").keys() == PUBLIC, "components/edge/routes.yaml"
     for name, route in of_kind(overlay, "HTTPRoute").items():
         [rule] = route["spec"]["rules"]
         [backend] = rule["backendRefs"]
@@ -305,7 +294,8 @@ def test_monitors_scrape_by_the_names_of_the_rules(overlay: str) -> None:
                 scraped.add(labels[COMPONENT])
                 # Else Prometheus would write over the label `job` of the exporter's own series.
                 honours = endpoint.get("honorLabels", False)
-                assert honours is (labels[COMPONENT] == "exporter")
+                own = getattr(SERVICES.get(labels[COMPONENT]), "has_own_job_label", False)
+                assert honours is own
     assert scraped == {*SERVICES, "triton"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from visionops_assets.resources.signing import KEY_FILE
+from visionops_assets.roster import ours
 from visionops_assets.settings import (
     Settings,
     child_environment,
@@ -17,10 +18,10 @@ from visionops_assets.settings import (
     triton_repository,
 )
 from visionops_assets.stack import processes
-from visionops_assets.stack.keeper import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.ports import choose_ports
 from visionops_assets.stack.server import Server
+from visionops_assets.stack.services import describe
 from visionops_assets.stack.shared_memory import remove_shared_memory
 from visionops_assets.stack.triton import triton
 
@@ -42,7 +43,7 @@ class SecondTriton:
         }
         self._settings = settings.model_copy(update=own)
         plan = Plan(self._settings, ports, frozenset())
-        self._servers = (keeper(plan), triton(plan))
+        self._servers = (describe(ours.KEEPER, plan), triton(plan))
         self._processes: list[tuple[Server, subprocess.Popen[bytes]]] = []
         self.address = self._settings.triton_grpc_address
         self.home = home

@@ -26,13 +26,14 @@ from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Alert, HealthWindow
 from visionops_assets.demo.clients import PublicApi
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.settings import Settings
 from visionops_assets.stack.probes import mutual_tls
 
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
 TARGETS = {
-    *("triton", "gateway", "ingest", "camera", "exporter", "alerts"),
-    *("prometheus", "alertmanager"),
+    *(service.name for service in SERVICES if service.addresses),
+    *("triton", "prometheus", "alertmanager"),
 }
 ABSENT = {
     r"nv_gpu_|visionops:gpu_|visionops_engine_": "this machine has no GPU",

@@ -23,6 +23,7 @@ from visionops_assets.catalog.schema import Media, Release
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import digits
 from visionops_assets.resources.triton import TritonServer
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.settings import Settings
 
 SERVERS = {
@@ -30,16 +31,8 @@ SERVERS = {
     "postgresql",
     "tansu",
     "mlflow",
-    "keeper",
     "triton",
-    "ingest",
-    "relay",
-    "sweep",
-    "camera",
-    "gateway",
-    "releaser",
-    "exporter",
-    "alerts",
+    *(service.name for service in SERVICES),
     "dagster-code",
     "dagster-webserver",
     "dagster-daemon",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from visionops_assets.roster import ours
+
 PACKAGE = Path(__file__).parents[2] / "visionops_assets"
 CLIENT = "visionops_client"
 """The package of its own that applications install; below every room."""
@@ -19,7 +21,8 @@ MAY_IMPORT = {
     "redaction": set(),
     "findings": set(),
     "foreign_text": set(),
-    "settings": BASE,
+    "roster": set(),
+    "settings": BASE | {"roster"},
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
     "tasks": BASE | {"vision", "tasks"},
@@ -30,7 +33,7 @@ MAY_IMPORT = {
     | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
     | {"releasing"},
     "monitoring": BASE
-    | {"vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
+    | {"roster", "vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
     "stages": BASE
     | {
         "vision",
@@ -48,19 +51,17 @@ MAY_IMPORT = {
     | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
     | {"releasing", CLIENT, "client", "services"},
     "client": BASE | {CLIENT, "foreign_text", "settings", "client"},
-    "stack": BASE | {"findings", "settings", "models", "catalog", "resources", "stack"},
+    "stack": BASE | {"findings", "roster", "settings", "models", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},
     "capacity": BASE | {"capacity"},
-    "cluster": BASE | {"findings", "cluster"},
+    "cluster": BASE | {"findings", "roster", "cluster"},
     "demo": BASE
     | {"vision", "settings", "models", "catalog", "resources", "client", "demo"}
     | {CLIENT},
 }
 SEES_EVERYTHING = {"component", "cli", "definitions", "__main__", "__init__"}
 STAGES = {path.parent.name for path in (PACKAGE / "stages").glob("*/__init__.py")}
-SERVICES = {"ingest", "relay", "sweep", "camera", "gateway", "exporter", "alerts", "keeper"} | {
-    "releaser"
-}
+SERVICES = {service.module.rpartition(".")[2] for service in ours.SERVICES}
 READS_PUBLISHED_WEIGHTS = "vision.pretrained"
 """The one file that it reads has a hash in it, and may hold tensors alone."""
 MAX_LINES = 300

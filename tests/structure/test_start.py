@@ -2,17 +2,25 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
+from visionops_assets.roster import ours
+
 SLOW = {"alembic", "cv2", "dagster", "mlflow", "pandas", "scipy", "torch"}
 """Each takes half a second of CPU time or more."""
+
+
+def is_package(module: str) -> bool:
+    """Say whether `python -m` runs the module's `__main__`."""
+    found = find_spec(module)
+    return found is not None and found.submodule_search_locations is not None
+
+
 SERVICES = {
-    f"visionops_assets.services.{name}": set[str]()
-    for name in (
-        *("alerts", "camera.__main__", "exporter.__main__", "gateway.__main__"),
-        *("ingest.__main__", "keeper", "relay", "releaser.__main__", "sweep"),
-    )
+    f"{service.module}.__main__" if is_package(service.module) else service.module: set[str]()
+    for service in ours.SERVICES
 }
 COMMANDS = {"visionops_assets.cli": {"boto3", "httpx", "numpy", "sqlalchemy"}}
 

@@ -19,6 +19,7 @@ from visionops_assets.monitoring.measures import (
     Samples,
     parse_samples,
 )
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.settings import Settings
 
 WINDOW = "5m"
@@ -108,11 +109,13 @@ def _of_triton() -> list[Wanted]:
 
 WANTED: Mapping[str, Sequence[Wanted]] = {
     "triton": _of_triton(),
-    "gateway": _of_service("gateway", ".*/predict|.*/ModelInfer"),
-    "ingest": _of_service("ingest", "/v1/media"),
-    "exporter": (),
-    "camera": (),
-    "alerts": (),
+    **{
+        service.name: _of_service(service.name, service.measured_route)
+        if service.measured_route
+        else ()
+        for service in SERVICES
+        if service.addresses
+    },
 }
 """Measures by server. Whether it is up is measured of every server."""
 
@@ -164,8 +167,11 @@ class PrometheusReader:
 
 
 def _metrics_urls(settings: Settings) -> dict[str, str]:
-    services = (server for server in WANTED if server != "triton")
-    urls = {server: f"{getattr(settings, f'{server}_url')}/metrics" for server in services}
+    urls = {
+        service.name: f"{getattr(settings, service.addresses[0].setting)}/metrics"
+        for service in SERVICES
+        if service.addresses
+    }
     return {"triton": settings.triton_metrics_url, **urls}
 
 

@@ -175,10 +175,15 @@ def _described_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def application(settings: Settings) -> FastAPI:
+    """Build what it serves. It connects to the catalog at the first request."""
+    return create_app(Catalog(), settings)
+
+
 def main() -> None:
     """Listen until SIGTERM."""
     settings = load_settings()
-    serve(create_app(Catalog(), settings), settings.alerts_url)
+    serve(application(settings), settings.alerts_url)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings
+
+from visionops_assets.settings.services import ServiceSettings
 
 
 def _of_networks(text: str) -> str:
@@ -21,7 +22,7 @@ def _of_networks(text: str) -> str:
     return text
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(ServiceSettings):
     """Addresses and credentials."""
 
     s3_endpoint_url: str | None = Field(
@@ -132,20 +133,6 @@ class ServerSettings(BaseSettings):
         "127.0.0.1", description="Host of the server that holds Dagster's definitions."
     )
     dagster_code_port: int = Field(4266, description="Port of that server.")
-    ingest_url: str = Field("http://127.0.0.1:8080", description="The service that takes media in.")
-    gateway_url: str = Field(
-        "http://127.0.0.1:8081", description="The service that predicts over HTTP."
-    )
-    gateway_grpc_address: str = Field(
-        "127.0.0.1:8084",
-        description="The gateway's gRPC address, where Triton clients show an API key.",
-    )
-    exporter_url: str = Field(
-        "http://127.0.0.1:9100", description="Metrics that are read from the catalog."
-    )
-    camera_url: str = Field(
-        "http://127.0.0.1:8082", description="Health and metrics of the camera service."
-    )
     api_key: SecretStr | None = Field(
         None,
         description="API key of the clients that run here (import, cameras, demo). Without it, a "
@@ -176,9 +163,6 @@ class ServerSettings(BaseSettings):
     )
     alertmanager_url: str = Field(
         "http://127.0.0.1:9093", description="Alertmanager, which groups and sends alerts."
-    )
-    alerts_url: str = Field(
-        "http://127.0.0.1:8083", description="The service to which Alertmanager sends alerts."
     )
     alerts_key: SecretStr | None = Field(
         None, description="Bearer token that Alertmanager shows to that service."

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from visionops_assets.stack import services
+from visionops_assets.roster import ours
 from visionops_assets.stack.certificates import write_certificate
 from visionops_assets.stack.pager import configuration, pager_of
 from visionops_assets.stack.paths import write_private
@@ -48,7 +48,7 @@ def alertmanager(plan: Plan) -> Server | None:
             "--cluster.listen-address=",
             "--log.level=warn",
         ),
-        needs=(services.ALERTS,),
+        needs=(ours.ALERTS.name,),
         prepare=lambda: _prepare(plan),
         probe=answers_http(f"{url}/-/ready", certificate(plan)),
     )

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.stack.paths import write_private
 from visionops_assets.stack.ports import DEFAULT_PORTS, choose_ports
 
@@ -18,15 +19,20 @@ _FOLLOWERS = {
     "triton_http_url": "triton_grpc_address",
     "triton_metrics_url": "triton_grpc_address",
     "triton_admin_key": "triton_grpc_address",
-    "gateway_grpc_address": "gateway_url",
-    "alerts_key": "alerts_url",
     "dagster_code_port": "dagster_code_host",
+    **{
+        follower: service.addresses[0].setting
+        for service in SERVICES
+        if service.addresses
+        for follower in (
+            *(address.setting for address in service.addresses[1:]),
+            *(key.setting for key in service.keys if key.is_made),
+        )
+    },
 }
 # Settings `<name>_url` that hold the address of the port with that name.
-_PLAIN_URLS = (
-    *("triton_http", "dagster", "ingest", "gateway", "camera", "exporter"),
-    *("alerts", "prometheus"),
-)
+_PLAIN_URLS = ("triton_http", "dagster", "prometheus")
+_MADE_KEYS = tuple(key.setting for service in SERVICES for key in service.keys if key.is_made)
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -84,7 +90,7 @@ def _secret() -> str:
 
 
 def _credentials(before: Mapping[str, str]) -> dict[str, str]:
-    fields = ("s3_access_key_id", "s3_secret_access_key", "triton_admin_key", "alerts_key")
+    fields = ("s3_access_key_id", "s3_secret_access_key", "triton_admin_key", *_MADE_KEYS)
     return {field: before.get(f"VISIONOPS_{field.upper()}") or _secret() for field in fields}
 
 
@@ -92,18 +98,26 @@ def _addresses(ports: Mapping[str, int], postgres_password: str) -> dict[str, st
     """Give each address setting its value on this machine."""
     postgres = f"{_POSTGRES_ROLE}:{postgres_password}@127.0.0.1:{ports['postgres']}"
     urls = {f"{name}_url": f"http://127.0.0.1:{ports[name]}" for name in _PLAIN_URLS}
-    return urls | {
-        "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",
-        "kafka_bootstrap_servers": f"127.0.0.1:{ports['kafka']}",
-        # The local broker loses acknowledged records of idempotent producers when killed.
-        "kafka_idempotent_producer": "false",
-        "postgres_url": f"postgresql+psycopg://{postgres}/visionops",
-        # Dagster's run storage fails on psycopg 3.
-        "dagster_postgres_url": f"postgresql+psycopg2://{postgres}/dagster",
-        "alertmanager_url": f"https://127.0.0.1:{ports['alertmanager']}",
-        "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
-        "gateway_grpc_address": f"127.0.0.1:{ports['gateway_grpc']}",
-        "triton_grpc_address": f"127.0.0.1:{ports['triton_grpc']}",
-        "triton_metrics_url": f"http://127.0.0.1:{ports['triton_metrics']}/metrics",
-        "dagster_code_port": str(ports["dagster_code"]),
+    of_services = {
+        address.setting: address.at("127.0.0.1", ports[address.name])
+        for service in SERVICES
+        for address in service.addresses
     }
+    return (
+        urls
+        | of_services
+        | {
+            "s3_endpoint_url": f"http://127.0.0.1:{ports['s3']}",
+            "kafka_bootstrap_servers": f"127.0.0.1:{ports['kafka']}",
+            # The local broker loses acknowledged records of idempotent producers when killed.
+            "kafka_idempotent_producer": "false",
+            "postgres_url": f"postgresql+psycopg://{postgres}/visionops",
+            # Dagster's run storage fails on psycopg 3.
+            "dagster_postgres_url": f"postgresql+psycopg2://{postgres}/dagster",
+            "alertmanager_url": f"https://127.0.0.1:{ports['alertmanager']}",
+            "mlflow_tracking_uri": f"http://127.0.0.1:{ports['mlflow']}",
+            "triton_grpc_address": f"127.0.0.1:{ports['triton_grpc']}",
+            "triton_metrics_url": f"http://127.0.0.1:{ports['triton_metrics']}/metrics",
+            "dagster_code_port": str(ports["dagster_code"]),
+        }
+    )

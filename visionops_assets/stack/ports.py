@@ -8,18 +8,9 @@ import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Guard(StrEnum):
-    """How a port keeps out other users of the machine, and web pages in their browsers."""
-
-    CREDENTIAL = "credential"
-    """Without a key or a certificate it does nothing; at most it says that it is well."""
-    OWN_PAGES = "Origin and Host"
-    """It refuses requests of foreign web pages. Other users of the machine may use it."""
-    EXEMPT = "exempt"
-    """It has neither; the reason says why that is accepted."""
+from visionops_assets.roster.ours import SERVICES
+from visionops_assets.roster.service import Guard
 
 
 @dataclass(frozen=True)
@@ -33,8 +24,6 @@ class Port:
 
 
 _CERTIFICATE = "The certificate of the store, made at each start; only its own parts have the key."
-_API_KEY = "An API key, except for health and metrics. Foreign pages are refused as well."
-_OWN_PAGES = "Only health and metrics."
 _NOT_HTTP = "A web page cannot speak its protocol."
 
 PORTS: Mapping[str, Port] = {
@@ -74,17 +63,11 @@ PORTS: Mapping[str, Port] = {
         "open, so that the gateway needs no key; everything else wants the admin key.",
     ),
     "triton_metrics": Port(8002, "triton", Guard.EXEMPT, "Numbers to read, nothing to change."),
-    "ingest": Port(8080, "ingest", Guard.OWN_PAGES, _API_KEY),
-    "gateway": Port(8081, "gateway", Guard.OWN_PAGES, _API_KEY),
-    "gateway_grpc": Port(
-        8084,
-        "gateway",
-        Guard.CREDENTIAL,
-        f"An API key, except for health. {_NOT_HTTP}",
-    ),
-    "camera": Port(8082, "camera", Guard.OWN_PAGES, _OWN_PAGES),
-    "alerts": Port(8083, "alerts", Guard.OWN_PAGES, "Alertmanager's key, except for health."),
-    "exporter": Port(9100, "exporter", Guard.OWN_PAGES, _OWN_PAGES),
+    **{
+        address.name: Port(address.number, service.name, address.guard, address.reason)
+        for service in SERVICES
+        for address in service.addresses
+    },
     "prometheus": Port(
         9090,
         "prometheus",

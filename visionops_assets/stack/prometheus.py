@@ -1,10 +1,11 @@
 """Prometheus, if it is on PATH: scrapes the servers, evaluates the rules of deploy/monitoring."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.stack import alertmanager
 from visionops_assets.stack.paths import write_private
 from visionops_assets.stack.plan import Plan
@@ -23,6 +24,8 @@ class Target:
     scheme: str
     address: str
     path: str
+    keeps_job_label: bool = False
+    """Whether its series have a label `job` that Prometheus must leave as it is."""
 
 
 def prometheus(plan: Plan) -> Server | None:
@@ -81,18 +84,16 @@ def configuration(plan: Plan) -> str:
 def targets(plan: Plan) -> list[Target]:
     """Return the jobs: every server that has metrics."""
     settings = plan.settings
-    urls = {
-        "triton": settings.triton_metrics_url,
-        "gateway": f"{settings.gateway_url}/metrics",
-        "ingest": f"{settings.ingest_url}/metrics",
-        "camera": f"{settings.camera_url}/metrics",
-        "exporter": f"{settings.exporter_url}/metrics",
-        "alerts": f"{settings.alerts_url}/metrics",
-        "prometheus": f"{settings.prometheus_url}/metrics",
-    }
+    found = [_target("triton", settings.triton_metrics_url)]
+    for service in SERVICES:
+        if service.addresses:
+            url = getattr(settings, service.addresses[0].setting)
+            target = _target(service.name, f"{url}/metrics")
+            found.append(replace(target, keeps_job_label=service.has_own_job_label))
+    found.append(_target(NAME, f"{settings.prometheus_url}/metrics"))
     if alertmanager.is_part(plan):
-        urls["alertmanager"] = f"{settings.alertmanager_url}/metrics"
-    return [_target(job, url) for job, url in urls.items()]
+        found.append(_target(alertmanager.NAME, f"{settings.alertmanager_url}/metrics"))
+    return found
 
 
 def _target(job: str, url: str) -> Target:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from visionops_assets.errors import StackError
 from visionops_assets.models import load_models
+from visionops_assets.roster import ours
 from visionops_assets.settings import Settings, secret_environment, triton_repository
-from visionops_assets.stack import keeper
 from visionops_assets.stack.plan import Plan
 from visionops_assets.stack.probes import accepts_connections, answers_http, host_and_port
 from visionops_assets.stack.server import Probe, Server
@@ -43,7 +43,7 @@ def triton(plan: Plan) -> Server:
         ),
         # Models record their answers in the queue.
         env=_environment(plan, packages) | secret_environment(settings, "kafka_password"),
-        needs=(keeper.NAME,),
+        needs=(ours.KEEPER.name,),
         prepare=lambda: _prepare(plan, packages / "pytriton" / "tritonserver", backends),
         probe=_serves_its_champions(settings),
         # Not whether the champion is loaded: this is about a server that hangs.

@@ -3,47 +3,32 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from fastapi import FastAPI
 
 from tests.services.asgi_client import AsgiClient
-from tests.services.gateway_fakes import FakeCatalog, FakeTriton, gateway_of
-from visionops_assets.catalog.connection import Catalog
-from visionops_assets.services import alerts
-from visionops_assets.services.camera.app import create_app as create_camera
-from visionops_assets.services.camera.fleet import Fleet
-from visionops_assets.services.exporter.app import create_app as create_exporter
+from visionops_assets.roster.ours import SERVICES
 from visionops_assets.services.http.api_pages import Tag, create_api
+from visionops_assets.services.http.applications import application_of
 from visionops_assets.services.http.problems import STATUS_BY_CODE, problems
-from visionops_assets.services.ingest.app import create_app as create_ingest
 from visionops_assets.settings import Settings
 
-APPS: dict[str, Callable[[], FastAPI]] = {
-    "ingest": lambda: create_ingest(Settings()),
-    "gateway": lambda: gateway_of(FakeTriton(), FakeCatalog()).app,
-    "alerts": lambda: alerts.create_app(cast("Catalog", FakeCatalog()), Settings()),
-    "camera": lambda: create_camera(cast("Fleet", NoFleet())),
-    "exporter": lambda: create_exporter(cast("Catalog", FakeCatalog()), Settings()),
-}
+MODULES = {service.name: service.module for service in SERVICES if service.addresses}
 
 
-class NoFleet:
-    """A fleet that nobody starts."""
-
-    def check_current(self) -> None: ...
-
-    def running(self) -> list[object]:
-        return []
+@cache
+def app_of(name: str) -> FastAPI:
+    return application_of(MODULES[name], Settings())
 
 
-@pytest.fixture(params=APPS)
+@pytest.fixture(params=MODULES)
 def app(request: pytest.FixtureRequest) -> FastAPI:
-    return APPS[request.param]()
+    return app_of(request.param)
 
 
 def test_every_address_of_the_page_is_of_this_service(app: FastAPI) -> None:
@@ -101,7 +86,7 @@ def test_every_operation_says_what_it_does_under_a_known_tag(app: FastAPI) -> No
 
 @pytest.mark.parametrize(("name", "answers"), [("ingest", 7), ("gateway", 7), ("alerts", 1)])
 def test_every_answer_has_an_example_that_fits(name: str, answers: int) -> None:
-    schema: dict[str, Any] = APPS[name]().openapi()
+    schema: dict[str, Any] = app_of(name).openapi()
     answered = [
         answer["content"]["application/json"]["schema"]
         for operations in schema["paths"].values()

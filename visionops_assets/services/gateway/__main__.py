@@ -1,15 +1,26 @@
 """Runs the gateway: `python -m visionops_assets.services.gateway`."""
 
+from fastapi import FastAPI
+
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.models import load_models
 from visionops_assets.services.gateway.app import Gateway
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.http.server import serve
-from visionops_assets.settings import load_settings
+from visionops_assets.settings import Settings, load_settings
+
+
+def application(settings: Settings) -> FastAPI:
+    """Build what it serves. It connects to its servers when it starts to listen."""
+    return _gateway(settings).app
+
+
+def _gateway(settings: Settings) -> Gateway:
+    channel = TritonChannel(settings.triton_grpc_address)
+    return Gateway(channel, Catalog(), settings, load_models())
+
 
 if __name__ == "__main__":
-    settings = load_settings()
-    gateway = Gateway(
-        TritonChannel(settings.triton_grpc_address), Catalog(), settings, load_models()
-    )
-    serve(gateway.app, settings.gateway_url, gateway.drain)
+    loaded = load_settings()
+    gateway = _gateway(loaded)
+    serve(gateway.app, loaded.gateway_url, gateway.drain)

@@ -1,0 +1,1 @@
+"""Our services, each declared once: processes, ports, probes, metrics and manifests follow."""
