@@ -20,7 +20,7 @@ from visionops_assets.services.http.problems import (
 def _subclasses(cls: type[errors.VisionOpsError]) -> Iterator[type[errors.VisionOpsError]]:
     yield cls
     for subclass in cls.__subclasses__():
-        if subclass.__module__.startswith("visionops_assets."):
+        if subclass.__module__.startswith(("visionops_assets.", "visionops_client.")):
             yield from _subclasses(subclass)
 
 
