@@ -28,6 +28,7 @@ _MEANINGFUL = {
     "dead-letters replay": ["--all"],
     "keys add": ["anna", "--scope", "predict"],
     "quarantine retry": ["--code", "corrupt"],
+    "trace": ["model", "classifier"],
 }
 
 

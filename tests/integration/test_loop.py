@@ -245,6 +245,42 @@ def test_triton_serves_the_champion_and_predictions_come_back(
     assert rows[answers[0].prediction_id].label == answers[0].label
 
 
+def test_a_prediction_leads_to_the_source_and_a_file_to_the_model(
+    loop: Loop, stack: Settings
+) -> None:
+    with Catalog().begin() as session:
+        release = session.scalars(
+            select(Release).where(Release.model_name == model_of(stack).name)
+        ).one()
+        asked = select(PredictionRow.prediction_id).order_by(PredictionRow.predicted_at).limit(1)
+        prediction_id = str(session.scalars(asked).one())
+    version = f"{release.model_name}:{release.model_version}"
+
+    traced = visionops("trace", "prediction", prediction_id, "--up", "--json")
+    assert (traced.returncode, traced.stderr) == (0, "")
+    node, way = json.loads(traced.stdout)["up"], []
+    for name in ("version", "run", "dataset", "frames", "media", "source"):
+        [branch] = [each for each in node["branches"] if each["name"] == name]
+        node = branch["nodes"][0]
+        way.append(node)
+    assert way[0]["id"] == version
+    run = MlflowClient(stack.mlflow_tracking_uri).get_run(way[1]["id"])
+    assert run.data.tags["snapshot_id"] == way[2]["id"] == release.snapshot_id
+    media_ids = {answer["media_id"] for answer in loop.answers}
+    assert way[4]["id"] in media_ids
+    [events] = [each for each in way[4]["branches"] if each["name"] == "events"]
+    assert events["nodes"][0]["facts"]["batch"] == way[3]["facts"]["batch"]
+
+    address = f"{stack.gateway_url}/v1/lineage/media/{loop.answers[0]['media_id']}?direction=down"
+    down = httpx.get(address, headers=bearer_header(key_for(Scope.ADMIN)), trust_env=False).json()
+    [held] = [each for each in down["down"]["branches"] if each["name"] == "datasets"]
+    [learned] = held["nodes"][0]["branches"]
+    assert (held["nodes"][0]["id"], learned["nodes"][0]["id"]) == (release.snapshot_id, version)
+    assert down["notes"] == []
+    tree = visionops("trace", "media", loop.answers[0]["media_id"]).stdout
+    assert version in tree
+
+
 def test_the_documented_clients_run(loop: Loop, stack: Settings, tmp_path: Path) -> None:
     page = (stack.project_root / "docs" / "how-to" / "predict.md").read_text()
     # The second one, from outside a cluster, runs in test_gateway.py.

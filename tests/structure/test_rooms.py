@@ -34,6 +34,7 @@ MAY_IMPORT = {
     | {"releasing"},
     "monitoring": BASE
     | {"roster", "vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
+    "lineage": BASE | {"settings", "catalog", "resources", "lineage"},
     "stages": BASE
     | {
         "vision",
@@ -49,7 +50,7 @@ MAY_IMPORT = {
     | {"stages"},
     "services": BASE
     | {"vision", "tasks", "models", "settings", "crash_points", "catalog", "resources"}
-    | {"releasing", CLIENT, "client", "services"},
+    | {"releasing", "lineage", CLIENT, "client", "services"},
     "client": BASE | {CLIENT, "foreign_text", "settings", "client"},
     "stack": BASE | {"findings", "roster", "settings", "models", "catalog", "resources", "stack"},
     "backup": BASE | {"settings", "resources", "backup"},

@@ -14,6 +14,7 @@ class Lock(IntEnum):
     ADOPTIONS = 7_107
     LINEAGE = 7_108
     ANNOTATIONS = 7_109
+    MEMBERS = 7_110
 
 
 def hold(session: Session, lock: Lock, name: str) -> None:

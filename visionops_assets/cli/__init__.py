@@ -30,6 +30,7 @@ from visionops_assets.cli import (
     root,
     servers,
     sweep,
+    trace,
     train,
 )
 
@@ -61,6 +62,7 @@ for command in (
 app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
 app.command(rich_help_panel=_MODELS)(predict.predict)
 app.command(rich_help_panel=_MODELS)(train.train)
+app.command(rich_help_panel=_MODELS)(trace.trace)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
 app.command(rich_help_panel=_OPERATION)(preflight.preflight)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)

@@ -26,6 +26,11 @@ def picture(png: bytes, caption: str) -> dg.MarkdownMetadataValue:
     )
 
 
+def trace_command(kind: str, name: str) -> dg.TextMetadataValue:
+    """Say by which command the lineage of a thing is read, beyond what Dagster knows of it."""
+    return dg.MetadataValue.text(f"visionops trace {kind} {name}")
+
+
 def bars(counts: Mapping[str, int], name: str, of: str) -> dg.TableMetadataValue:
     """Show a bar chart in place: a table with `name`, the count `of`, and bars made of blocks."""
     most = max(counts.values(), default=0) or 1

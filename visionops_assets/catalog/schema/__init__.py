@@ -15,6 +15,7 @@ from visionops_assets.catalog.schema.edge import (
     ResumableUpload,
     SignInLink,
 )
+from visionops_assets.catalog.schema.lineage import SnapshotMedia, TrainedVersion
 from visionops_assets.catalog.schema.monitoring import (
     AdoptedLabel,
     Alert,
@@ -81,7 +82,9 @@ __all__ = [
     "RolloutRow",
     "SignInLink",
     "Snapshot",
+    "SnapshotMedia",
     "Spec",
     "TopicPosition",
+    "TrainedVersion",
     "Verdict",
 ]

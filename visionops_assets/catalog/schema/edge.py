@@ -40,7 +40,7 @@ class Media(Base):
     processed_at: Mapped[datetime | None]
     kind: Mapped[MediaKind | None]
     content_type: Mapped[str | None]
-    sha256: Mapped[str | None]
+    sha256: Mapped[str | None] = mapped_column(index=True)
     bytes: Mapped[int | None]
     reason_code: Mapped[str | None] = mapped_column(comment="Why it is quarantined.")
     reason_detail: Mapped[str | None]

@@ -121,7 +121,7 @@ class LabellingItem(Base):
         ForeignKey("labelling_batch.batch_id"), primary_key=True, autoincrement=False
     )
     prediction_id: Mapped[UUID] = mapped_column(
-        ForeignKey("prediction.prediction_id"), primary_key=True
+        ForeignKey("prediction.prediction_id"), primary_key=True, index=True
     )
 
 
@@ -133,7 +133,7 @@ class AdoptedLabel(Base):
     label_id: Mapped[int] = mapped_column(
         ForeignKey("annotation.annotation_id"), primary_key=True, autoincrement=False
     )
-    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"))
+    media_id: Mapped[UUID] = mapped_column(ForeignKey("media.media_id"), index=True)
     adopted_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -155,6 +155,9 @@ class Snapshot(Base):
     )
     object_prefix: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    place: Mapped[int | None] = mapped_column(
+        comment="Its number among the model's snapshots in snapshot_media; none before it is there."
+    )
 
 
 class TopicPosition(Base):
@@ -188,7 +191,13 @@ class PredictionRow(Base):
     """One prediction of the served pipeline, as taken from the queue."""
 
     __tablename__ = "prediction"
-    __table_args__ = (UniqueConstraint("topic", "topic_partition", "topic_offset"),)
+    __table_args__ = (
+        UniqueConstraint("topic", "topic_partition", "topic_offset"),
+        Index(
+            "ix_prediction_of_version",
+            *("model_name", "model_version", "predicted_at", "prediction_id"),
+        ),
+    )
 
     prediction_id: Mapped[UUID] = mapped_column(primary_key=True)
     topic: Mapped[str]
@@ -207,7 +216,7 @@ class PredictionRow(Base):
     )
     probabilities: Mapped[list[float]]
     embedding: Mapped[list[float]]
-    image_sha256: Mapped[str]
+    image_sha256: Mapped[str] = mapped_column(index=True)
     latency_ms: Mapped[float]
     quality: Mapped[list[float]] = mapped_column(
         server_default="[]", comment="vision.monitoring.quality.QUALITY_MEASURES of the frame."

@@ -17,6 +17,7 @@ from visionops_assets.services.gateway.grpc_door import GrpcDoor
 from visionops_assets.services.gateway.grpc_methods import GrpcMethods
 from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.limits import Limits
+from visionops_assets.services.gateway.lineage import LINEAGE, add_lineage_routes
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.models import MODELS, add_model_routes
 from visionops_assets.services.gateway.routes import (
@@ -56,7 +57,7 @@ with one JSON message, in order. It takes the key as a header, and `top_k`, `tim
 
 **Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """
-TAGS = (PREDICTIONS, LABELS, ANNOTATIONS, MODELS)
+TAGS = (PREDICTIONS, LABELS, ANNOTATIONS, MODELS, LINEAGE)
 
 
 class Gateway:
@@ -108,6 +109,7 @@ class Gateway:
         add_session_routes(self.app, access, catalog, settings, served.default.declaration.name)
         add_page(self.app)
         add_model_routes(self.app, access, catalog, served)
+        add_lineage_routes(self.app, access, catalog)
         for path in ("/v1/stream", "/v1/models/{name}/stream"):
             self.app.add_api_websocket_route(path, streams.serve)
         # Without the catalog, predictions go on for as long as known keys are valid.

@@ -37,10 +37,11 @@ from visionops_assets.stages.datasets.members import (
     snapshot_id_of,
     stray_classes,
 )
+from visionops_assets.stages.datasets.noting import note_snapshots
 from visionops_assets.stages.datasets.pixels import read_pixels
 from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import bars, picture, table
+from visionops_assets.stages.presentation import bars, picture, table, trace_command
 from visionops_assets.vision.plots import montage
 
 SAMPLE_FRAMES = 40
@@ -131,6 +132,9 @@ def _cut(
             is_new = add_snapshot(session, snapshot)
         said = "is new" if is_new else "exists already"
         context.log.info("Snapshot %s %s", snapshot.snapshot_id, said)
+        cut = {snapshot.snapshot_id: members}
+        for problem in note_snapshots(catalog, object_store, model.name, cut):
+            context.log.warning("Not noted for lineage: %s", problem)
     return _Cut(snapshot, files, stray, damaged)
 
 
@@ -159,6 +163,7 @@ def _result(cut: _Cut) -> dg.MaterializeResult[pd.DataFrame]:
         value=members,
         metadata={
             "snapshot_id": snapshot.snapshot_id,
+            "trace": trace_command("dataset", snapshot.snapshot_id),
             "train_frames": snapshot.train_frames,
             "holdout_frames": snapshot.holdout_frames,
             "classes_left_out": ", ".join(cut.stray) or "none",

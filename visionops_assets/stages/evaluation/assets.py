@@ -34,7 +34,7 @@ from visionops_assets.stages.evaluation.gate import judge
 from visionops_assets.stages.evaluation.rules import GateRule, HoldoutAnswers
 from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import bars, picture, table
+from visionops_assets.stages.presentation import bars, picture, table, trace_command
 from visionops_assets.tasks.registry import judging
 from visionops_assets.vision.monitoring.quality import measure_quality
 from visionops_assets.vision.plots import montage
@@ -158,6 +158,7 @@ def _judge(
             "trivial_accuracy": verdict.trivial_accuracy,
             **_scored(verdict),
             "model_version": version,
+            "trace": trace_command("model", f"{name}:{version}"),
             "gate": verdict.state.value,
             "verdict": verdict.reason,
             "mlflow": dg.MetadataValue.url(tracking.version_url(name, version)),

@@ -22,7 +22,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.dead_letters import letters_of
 from visionops_assets.stages.media.events import parse_events
 from visionops_assets.stages.partitions import OWNERS, batch_of, media_batches
-from visionops_assets.stages.presentation import table
+from visionops_assets.stages.presentation import table, trace_command
 
 COLUMNS = columns(
     ("media_id", TEXT, "Id that the ingest API gave the file."),
@@ -71,9 +71,11 @@ def raw_media(
         )
     if empty := offsets.end - offsets.start - queued:
         context.log.warning("%d offsets hold no message, as after a broker was killed", empty)
+    first = [trace_command("media", str(media_id)) for media_id in manifest["media_id"][:1]]
     return dg.MaterializeResult(
         value=manifest,
         metadata={
+            **({"trace": first[0]} if first else {}),
             "messages": queued,
             "repeated_events": queued - len(letters) - len(manifest),
             "dead_letters": len(letters),

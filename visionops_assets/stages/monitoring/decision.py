@@ -26,7 +26,7 @@ from visionops_assets.resources.columns import rows_of, shown
 from visionops_assets.resources.sentences import fail_in_words
 from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import HOURLY, OWNERS
-from visionops_assets.stages.presentation import picture
+from visionops_assets.stages.presentation import picture, trace_command
 from visionops_assets.vision.monitoring_plots import evidence_over_labels
 
 COLUMNS = rows_of(
@@ -140,6 +140,7 @@ def _metadata(decision: Decision, gathered: Gathered) -> dict[str, Any]:
         "outcome": decision.outcome,
         "reason": decision.reason,
         "decision_id": decision.decision_id,
+        "trace": trace_command("decision", str(decision.decision_id)),
         "model_version": decision.model_version,
         "labels": stream.labels,
         "errors": stream.errors,

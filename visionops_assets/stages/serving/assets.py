@@ -21,6 +21,7 @@ from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import load_settings
 from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
+from visionops_assets.stages.presentation import trace_command
 from visionops_assets.stages.requests import ReleaseRequest
 
 FIELDS = fields_of(
@@ -99,8 +100,10 @@ def _metadata(outcome: ReleaseOutcome) -> dict[str, Any]:
     settings, released = load_settings(), outcome.released
     folder = f"s3://{settings.s3_bucket}/{outcome.folder}"
     predict_url = f"{settings.gateway_url}/v1/models/{released.model_name}/predict"
+    version = f"{released.model_name}:{released.model_version}"
     metadata: dict[str, Any] = {
         "model_version": released.model_version,
+        "trace": trace_command("model", version),
         "previous_version": released.previous_version,
         "folder": dg.MetadataValue.path(folder),
         "manifest": dg.MetadataValue.json(outcome.sha256_by_file),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.catalog.versions import note_version
 from visionops_assets.contracts import Candidate
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import fields_of, shown
@@ -22,7 +23,7 @@ from visionops_assets.stages.attempts import SUPERSEDED_TAG
 from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.of_model import key_of
 from visionops_assets.stages.partitions import OWNERS
-from visionops_assets.stages.presentation import picture, table
+from visionops_assets.stages.presentation import picture, table, trace_command
 from visionops_assets.stages.requests import TrainingRequest, check_run
 from visionops_assets.stages.training.description import (
     NOTE_TAG,
@@ -113,14 +114,23 @@ class _Training:
         registered = tracking.find_version(model_name, origin)
         if registered:
             context.log.info("Version %d was registered by an earlier attempt", registered[0])
-            yield _result(tracking, _candidate(model_name, snapshot, *registered), {})
+            known = _candidate(model_name, snapshot, *registered)
+            yield self._noted(catalog, _result(tracking, known, {}))
             return
         if newer is not None:
             self._end_superseded(snapshot, newer)
             return
         if lost := tracking.end_lost_runs(model_name, origin):
             context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
-        yield self._train(snapshot, origin)
+        yield self._noted(catalog, self._train(snapshot, origin))
+
+    def _noted(
+        self, catalog: Catalog, result: dg.MaterializeResult[Candidate]
+    ) -> dg.MaterializeResult[Candidate]:
+        """Note a registered version in the catalog, where it is traced."""
+        with catalog.begin() as session:
+            note_version(session, result.value, self.context.run.run_id)
+        return result
 
     def _end_superseded(self, snapshot: Snapshot, newer: Snapshot) -> None:
         """Say in the run, and where the asset's events are shown, why nothing is trained."""
@@ -199,6 +209,7 @@ def _result(
         metadata={
             "model_version": candidate.model_version,
             "snapshot_id": candidate.snapshot_id,
+            "trace": trace_command("model", f"{candidate.model_name}:{candidate.model_version}"),
             "mlflow": dg.MetadataValue.url(page),
             "mlflow_run": dg.MetadataValue.url(tracking.run_url(candidate.mlflow_run_id)),
             **metadata,
