@@ -33,10 +33,13 @@ SMALL = {
     "SERVING_INSTANCES": "1",
 }
 QUIET_MODEL: dict[str, Any] = {
+    "monitoring": {"audit_percent": 100},
     "labelling": {"batch_size": 20},
     "retraining": {"min_new_labels": 3},
 }
 SMALL_MODEL: dict[str, Any] = {
+    # The applications of tests label each answer.
+    "monitoring": {"audit_percent": 100},
     "frames": {"size_px": 32},
     # No snapshot but those that tests ask for by their labels.
     "snapshots": {"min_holdout_per_class": 1, "min_new_labels": 290, "pause_s": 86_400},

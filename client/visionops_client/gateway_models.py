@@ -37,19 +37,20 @@ class ModelsAndLabels(ServiceClient):
         answer = self._retrying.call(lambda: self._connection.send("GET", path))
         return read_as(ModelDescription, answer)
 
-    def label(self, prediction_id: UUID, label: str) -> GivenLabel:
+    def label(self, prediction_id: UUID, label: str, *, answers_draw: bool = False) -> GivenLabel:
         """Say what a predicted image really shows. The newest label of a prediction counts.
 
-        Several labels are separated by commas, where the model gives several.
+        Several labels are separated by commas, where the model gives several. `answers_draw` says
+        that it would be given whatever it says: then it counts for accuracy and the alarm, if the
+        prediction was drawn.
 
         Raises:
             RefusedError: the gateway refuses this label or this key.
             ServerUnreachableError: not answered within `retry_for_s`.
         """
         path = f"/v1/predictions/{prediction_id}/label"
-        answer = self._retrying.call(
-            lambda: self._connection.send("POST", path, json={"label": label})
-        )
+        said = {"label": label} | ({"answers_draw": True} if answers_draw else {})
+        answer = self._retrying.call(lambda: self._connection.send("POST", path, json=said))
         return read_as(GivenLabel, answer)
 
     def annotate_prediction(
@@ -59,11 +60,12 @@ class ModelsAndLabels(ServiceClient):
         *,
         model: str | None = None,
         new_classes: bool = False,
+        answers_draw: bool = False,
     ) -> GivenAnnotation | None:
         """Say what a predicted image really shows; None takes back, and returns None.
 
         `model` need not be told: it is the one that made the prediction. `new_classes` lets the
-        annotation name classes that the model does not have.
+        annotation name classes that the model does not have; for `answers_draw` see `label`.
 
         Raises:
             RefusedError: the gateway refuses this annotation or this key.
@@ -74,6 +76,7 @@ class ModelsAndLabels(ServiceClient):
             annotations.take_back(self._connection, self._retrying, path, params)
             return None
         told = params | {"new_classes": new_classes}
+        told |= {"answers_draw": True} if answers_draw else {}
         return annotations.give(self._connection, self._retrying, path, said, told)
 
     def annotations_of_prediction(self, prediction_id: UUID) -> tuple[GivenAnnotation, ...]:

@@ -24,6 +24,8 @@ class PredictedImage(Answer):
     model_version: int
     snapshot_id: str
     role: str
+    drawn: bool = False
+    """Whether its label is asked for, right or wrong: give it with `answers_draw`."""
 
 
 class RefusedImage(Answer):

@@ -69,9 +69,10 @@ def test_wrong_labels_of_predictions(serving: Serving, liar: str) -> None:
     with serving.catalog.begin() as session:
         _, key = create(session, liar, [Scope.LABEL])
     url, headers = serving.settings.gateway_url, bearer_header(key)
+    wrong = {"label": "b", "answers_draw": True}
     with httpx.Client(base_url=url, headers=headers, trust_env=False) as gateway:
         for prediction_id in seen:
-            said = gateway.post(f"/v1/predictions/{prediction_id}/label", json={"label": "b"})
+            said = gateway.post(f"/v1/predictions/{prediction_id}/label", json=wrong)
             assert said.is_success, said.text
     assert errors_seen(serving) == {False: len(right), True: len(seen)}
     assert is_alarmed(decide(serving))

@@ -38,7 +38,8 @@ class Gateway:
             role=Role.CHAMPION,
         )
 
-    def label(self, prediction_id: UUID, label: str) -> None:
+    def label(self, prediction_id: UUID, label: str, *, answers_draw: bool) -> None:
+        assert answers_draw
         self.told.append((prediction_id, label))
 
 

@@ -42,7 +42,7 @@ def send_requests(api: PublicApi, gateway: GatewayClient, *, label: bool) -> Non
     list(api.upload_all(digits()[0][:1]))
     answer = gateway.predict(PNG)
     if label:
-        gateway.label(answer.prediction_id, answer.label)
+        gateway.label(answer.prediction_id, answer.label, answers_draw=True)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def monitored(stack: Settings) -> Iterator[Monitored]:
     truth += [answer.label for answer in answers[KEPT : KEPT + OTHERS // 2]]
     with GatewayClient(stack.gateway_url, key_for(Scope.LABEL)) as gateway:
         for answer, label in zip(answers, truth, strict=False):
-            gateway.label(answer.prediction_id, label)
+            gateway.label(answer.prediction_id, label, answers_draw=True)
     # The stack takes predictions of all models from the queue, and measures those that it declares.
     rows_of(answers)
     measured = [

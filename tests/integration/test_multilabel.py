@@ -22,6 +22,7 @@ from tests.waiting import eventually
 from visionops_assets.catalog.annotations import Place, annotate
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.decisions import newest_decision
+from visionops_assets.catalog.labels import AUDIT
 from visionops_assets.catalog.performance import newest_window
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.schema import Decision, DriftWindow, PerformanceWindow, PredictionRow
@@ -194,7 +195,7 @@ def say(released: Released, answers: Sequence[ServedAnswer], labels: Sequence[La
         for answer, said in zip(answers, labels, strict=True):
             payload = task.payload(task.parse({"labels": [*said]}))
             place = Place(released.serving.model, prediction_id=answer.prediction_id)
-            annotate(session, place, payload, "ann")
+            annotate(session, place, payload, "ann", AUDIT)
 
 
 def monitor(released: Released) -> tuple[PerformanceWindow, DriftWindow, Decision]:

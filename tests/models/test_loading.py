@@ -16,7 +16,9 @@ def test_the_packaged_model_keeps_its_name_and_has_the_defaults() -> None:
     (model,) = read_models(PACKAGED_MODELS)
     assert (model.name, model.task, model.default) == ("classifier", "classification", True)
     assert model.frames.spec_id == "pp-b66a118d8012"
-    assert model.model_dump(exclude_defaults=True).keys() == {"name", "task", "default"}
+    changed = model.model_dump(exclude_defaults=True)
+    assert changed.keys() == {"name", "task", "default", "monitoring"}
+    assert changed["monitoring"].keys() == {"audit_percent"}, "the demo labels each answer"
 
 
 def test_the_default_model_comes_first(tmp_path: Path) -> None:

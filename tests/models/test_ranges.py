@@ -40,6 +40,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "serving.rollouts.max_s": (3_600, "> 0"),
     "monitoring.window_predictions": (2_000, "> 0"),
     "monitoring.min_accuracy": (None, "> 0 < 1"),
+    "monitoring.audit_percent": (10.0, "> 0 <= 100"),
     "monitoring.average_run_length": (5_000, "> 1"),
     "monitoring.drift_significance": (0.01, "> 0 < 1"),
     "monitoring.drift_min_predictions": (100, "> 1"),
@@ -50,6 +51,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "retraining.canary_percent": (20.0, ">= 0 <= 100"),
     "retraining.rollback_within_labels": (500, ">= 0"),
     "labelling.batch_size": (200, "> 0"),
+    "labelling.reports": (20, "> 0"),
     "labelling.batch_max_age_s": (604_800, "> 0"),
 }
 """By place: the default, and the bounds in words."""

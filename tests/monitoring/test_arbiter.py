@@ -43,6 +43,7 @@ RULE = Rule(
     cooldown_s=1_800,
     max_cooldown_s=86_400,
     rollback_within_labels=500,
+    reports=20,
 )
 QUIET = Stream(labels=200, errors=6, log_evidence=-0.3, log_limit=LIMIT, alarm_at=None)
 ALARM = Stream(labels=180, errors=60, log_evidence=12.0, log_limit=LIMIT, alarm_at=47)
@@ -316,6 +317,7 @@ def test_the_rule_is_as_declared() -> None:
             "max_cooldown_s": 5,
             "rollback_within_labels": 6,
         },
+        labelling={"reports": 7},
     )
     assert Rule.of(model, 0.7) == Rule(
         min_accuracy=0.7,
@@ -324,6 +326,7 @@ def test_the_rule_is_as_declared() -> None:
         cooldown_s=4,
         max_cooldown_s=5,
         rollback_within_labels=6,
+        reports=7,
     )
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.declared import declaration
 from tests.services.asgi_client import AsgiClient
 from tests.services.gateway_fakes import (
     CHAMPION,
@@ -21,6 +22,7 @@ from tests.services.gateway_fakes import (
 from tests.vision.corpus import png_bomb
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.draws import is_drawn
 from visionops_assets.errors import (
     CorruptMediaError,
     DeadlineExceededError,
@@ -73,6 +75,7 @@ def test_a_raw_body_is_predicted(client: AsgiClient, triton: FakeTriton, content
         "model_version": 3,
         "snapshot_id": "snapshot-1",
         "role": "champion",
+        "drawn": is_drawn(expected.prediction_id, declaration(CHAMPION).monitoring.audit_percent),
     }
     assert triton.images == [PNG]
 
@@ -281,15 +284,24 @@ def test_a_triton_that_does_not_answer_is_left_alone(
     assert 'visionops_gateway_rejected_total{reason="breaker"} 2.0' in client.get("/metrics").text
 
 
-def test_a_label_is_added_as_feedback(client: AsgiClient, catalog: FakeCatalog) -> None:
+def test_a_label_is_volunteered_unless_it_answers_the_draw(
+    client: AsgiClient, catalog: FakeCatalog
+) -> None:
     prediction_id = uuid4()
     answer = client.post(f"/v1/predictions/{prediction_id}/label", json={"label": " 7 "})
     assert answer.status_code == 201
-    assert answer.json() == {"label_id": 1, "prediction_id": str(prediction_id), "label": "7"}
+    said = {"label_id": 1, "prediction_id": str(prediction_id), "label": "7"}
+    assert answer.json() == said | {"answers_draw": False}
     (row,) = catalog.rows
     assert row.author == "client"
-    assert (row.prediction_id, row.origin) == (prediction_id, "feedback")
+    assert (row.prediction_id, row.origin) == (prediction_id, "volunteered")
     assert row.payload == {"label": "7"}
+    percent = declaration(CHAMPION).monitoring.audit_percent
+    drawn = next(key for key in iter(uuid4, None) if is_drawn(key, percent))
+    said_of_drawn = {"label": "7", "answers_draw": True}
+    answer = client.post(f"/v1/predictions/{drawn}/label", json=said_of_drawn)
+    assert answer.json()["answers_draw"]
+    assert catalog.rows[-1].origin == "audit"
 
 
 @pytest.mark.parametrize("label", ["", "  ", "x" * 201, "a\0b"])

@@ -6,12 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.declared import declaration
 from tests.services.asgi_client import AsgiClient
 from tests.services.gateway_fakes import CHAMPION, OTHER, FakeCatalog, FakeTriton, gateway_of
 from visionops_assets.catalog.annotations import Place
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.schema import AnnotationRow
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.draws import is_drawn
 from visionops_assets.services.gateway import annotations as module
 
 KEY = uuid4()
@@ -28,7 +30,7 @@ class Said:
         self.classes = {"owl", "tit"}
 
     def annotate(
-        self, _: object, place: Place, payload: dict[str, Any], author: str
+        self, _: object, place: Place, payload: dict[str, Any], author: str, origin: str
     ) -> AnnotationRow:
         self.places.append(place)
         row = AnnotationRow(
@@ -37,7 +39,7 @@ class Said:
             model_name=place.model_name,
             payload=payload,
             author=author,
-            origin="feedback",
+            origin=origin,
             created_at=datetime(2026, 1, 31, tzinfo=UTC),
         )
         self.rows.append(row)
@@ -84,6 +86,16 @@ def test_an_annotation_is_for_the_model_that_made_the_prediction(
         "client",
     )
     assert client.request("GET", PATH).json() == {"annotations": [given]}
+
+
+def test_an_annotation_is_volunteered_unless_it_answers_the_draw(client: AsgiClient) -> None:
+    assert client.request("PUT", PATH, json={"label": "owl"}).json()["origin"] == "volunteered"
+    percent = declaration(OTHER).monitoring.audit_percent
+    drawn = next(key for key in iter(uuid4, None) if is_drawn(key, percent))
+    path = f"/v1/predictions/{drawn}/annotation"
+    params = {"answers_draw": "true"}
+    given = client.request("PUT", path, json={"label": "owl"}, params=params).json()
+    assert given["origin"] == "audit"
 
 
 @pytest.mark.parametrize("way", ["null", "delete"])

@@ -76,6 +76,7 @@ class Bench:
             Limits.of(Settings(gateway_max_costly=1), self.metrics),
             CHAMPION,
             "classification",
+            100.0,
         )
 
     def predict(

@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 
 from tests.defined import check_of
 from visionops_assets.catalog.datasets import LabelBacklog
+from visionops_assets.catalog.labels import VOLUNTEERED
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SnapshotError
 from visionops_assets.models.sections import Snapshots
+from visionops_assets.resources.snapshot_files import HOLDOUT, TRAIN
 from visionops_assets.stages.datasets.contradictions import contradicted
 from visionops_assets.stages.datasets.members import (
     _commonest_of_groups,
     _known_sides,
     assign_splits,
+    barred_from_holdout,
     classes_of,
     classes_short_of_holdout,
     groups_on_both_sides,
@@ -105,6 +108,42 @@ def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() 
     assert stray_classes(members, TASK, ["a", "old"], 3) == ["b", "typo"]
     assert stray_classes(members, TASK, [], 2) == ["old", "typo"]
     assert stray_classes(members, TASK, [], 3) == []
+
+
+@given(media=media_lists, percent=st.integers(1, 99), told=st.sets(st.integers(0, 24)))
+def test_volunteered_labels_train_and_never_judge(
+    media: list[tuple[int, str, int]], percent: int, told: set[int]
+) -> None:
+    frames = labelled(media)
+    numbers = frames["media_id"].map(lambda media_id: UUID(media_id).int)
+    frames["origin"] = numbers.isin(told).map({True: VOLUNTEERED, False: "upload"})
+    members = assign_splits(frames, TASK, percent)
+    barred = barred_from_holdout(frames.sort_values("frame_id"), members)
+    kept = members[~barred].merge(frames[["frame_id", "origin"]], on="frame_id")
+    assert set(kept.loc[kept["origin"] == VOLUNTEERED, "split"]) <= {TRAIN}
+    assert groups_on_both_sides(members) == []
+    groups = kept.groupby("group_id")["origin"].agg(set)
+    assert barred.sum() == sum(
+        member.split == HOLDOUT
+        for member, origin in zip(
+            members.itertuples(), frames.sort_values("frame_id")["origin"], strict=True
+        )
+        if origin == VOLUNTEERED
+    )
+    assert len(groups) == members["group_id"].nunique()
+    if not told:
+        assert members.equals(assign_splits(frames.drop(columns="origin"), TASK, percent))
+
+
+def test_what_was_in_the_holdout_before_stays_there_and_its_volunteered_copies_are_left_out() -> (
+    None
+):
+    frames = labelled([(0, "a", 1), (0, "a", 1), (1, "b", 1)])
+    frames["origin"] = ["feedback", VOLUNTEERED, VOLUNTEERED]
+    known = {str(UUID(int=0)): HOLDOUT}
+    members = assign_splits(frames, TASK, 50, known)
+    assert members["split"].tolist() == [HOLDOUT, HOLDOUT, TRAIN]
+    assert barred_from_holdout(frames, members).tolist() == [False, True, False]
 
 
 def test_contradicted_labels_are_told_of_the_frames_of_a_snapshot_and_no_others() -> None:

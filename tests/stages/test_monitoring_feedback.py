@@ -11,6 +11,7 @@ import pytest
 from tests.vision.corpus import picture, saved
 from visionops_assets.catalog import feedback
 from visionops_assets.catalog.feedback import Adoptable
+from visionops_assets.catalog.labels import AUDIT, VOLUNTEERED
 from visionops_assets.errors import MediaError
 from visionops_assets.stages.monitoring.feedback import facts_of
 
@@ -36,6 +37,7 @@ class Newest(NamedTuple):
 
     payload: dict[str, Any]
     author: str | None
+    origin: str = "feedback"
 
 
 @dataclass
@@ -65,11 +67,14 @@ class FakeSession:
         (FakeSession(Newest({"label": "cat"}, "bert")), True),
         (FakeSession(Newest({"label": "cat"}, None)), True),
         (FakeSession(Newest({"label": "dog"}, "anna"), later_label_id=8), False),
+        (FakeSession(Newest({"label": "cat"}, "anna", VOLUNTEERED)), True),
     ],
 )
 def test_a_label_is_news_if_it_is_another_or_of_another_and_the_newest(
     session: FakeSession, is_news: bool
 ) -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
-    adoptable = Adoptable(7, {"label": "cat"}, "anna", UUID(int=1), "m", when, "predictions/1.png")
+    adoptable = Adoptable(
+        7, {"label": "cat"}, "anna", AUDIT, UUID(int=1), "m", when, "predictions/1.png"
+    )
     assert feedback._is_news(cast("Any", session), UUID(int=2), adoptable) is is_news

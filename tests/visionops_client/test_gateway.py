@@ -195,6 +195,9 @@ def test_a_label_is_given() -> None:
     (request,) = service.requests
     assert request.url.path == f"/v1/predictions/{prediction_id}/label"
     assert json.loads(request.content) == {"label": "7"}
+    asked = Service(httpx.Response(201, json=answer))
+    client_of(asked).label(prediction_id, "7", answers_draw=True)
+    assert json.loads(asked.requests[0].content) == {"label": "7", "answers_draw": True}
 
 
 def test_a_client_program_does_not_load_the_pipeline() -> None:

@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.feedback import FEEDBACK
-from visionops_assets.catalog.labels import PLACE, REVOKED, is_for, note_if_early, stands
+from visionops_assets.catalog.labels import (
+    PLACE,
+    REVOKED,
+    VOLUNTEERED,
+    is_for,
+    note_if_early,
+    stands,
+)
 from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Media, PredictionRow
@@ -36,10 +43,17 @@ class Place:
     end_s: float | None = None
 
 
-def annotate(session: Session, place: Place, payload: dict[str, Any], author: str) -> AnnotationRow:
+def annotate(
+    session: Session,
+    place: Place,
+    payload: dict[str, Any],
+    author: str,
+    of_prediction: str = VOLUNTEERED,
+) -> AnnotationRow:
     """Add an annotation, or return the one that says the same if nothing newer was said since.
 
-    The prediction may still be on its way to the catalog.
+    The prediction may still be on its way to the catalog; `of_prediction` is the origin of what is
+    said of it.
 
     Raises:
         QuotaExceededError: too many predictions that this key annotated have not come.
@@ -52,9 +66,10 @@ def annotate(session: Session, place: Place, payload: dict[str, Any], author: st
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     )
-    if newest is not None and _says(newest, place, payload, author):
+    origin = ANNOTATED if place.prediction_id is None else of_prediction
+    is_its_kind = newest is not None and (newest.origin == VOLUNTEERED) == (origin == VOLUNTEERED)
+    if newest is not None and is_its_kind and _says(newest, place, payload, author):
         return newest
-    origin = ANNOTATED if place.prediction_id is None else FEEDBACK
     row = AnnotationRow(**asdict(place), payload=payload, origin=origin, author=author)
     session.add(row)
     session.flush()
@@ -157,7 +172,7 @@ def _adopted(session: Session, row: AnnotationRow) -> Sequence[AnnotationRow]:
             AnnotationRow.media_id.in_(media),
             AnnotationRow.payload == row.payload,
             AnnotationRow.author.is_not_distinct_from(row.author),
-            AnnotationRow.origin == FEEDBACK,
+            AnnotationRow.origin.in_((FEEDBACK, VOLUNTEERED)),
             stands(),
         )
     ).all()

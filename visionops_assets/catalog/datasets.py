@@ -74,7 +74,7 @@ def labelled_frames(
             looked_at(model),
         )
         .ext(distinct_on(*order))
-        .order_by(*order, given.annotation_id.desc())
+        .order_by(*order, given.trust.desc(), given.annotation_id.desc())
     )
     rows = [row._asdict() for row in session.execute(statement)]
     for row in rows:
@@ -90,7 +90,7 @@ def count_by_label(session: Session, model: ModelDeclaration) -> dict[str, int]:
         .with_only_columns(given.payload)
         .join(given, is_about_the_frame(given))
         .ext(distinct_on(Frame.frame_id))
-        .order_by(Frame.frame_id, given.annotation_id.desc())
+        .order_by(Frame.frame_id, given.trust.desc(), given.annotation_id.desc())
         .subquery()
     )
     counts = select(of_frames.c.payload, func.count()).group_by(of_frames.c.payload)
@@ -98,16 +98,19 @@ def count_by_label(session: Session, model: ModelDeclaration) -> dict[str, int]:
 
 
 def _newest_annotations(model: ModelDeclaration, watermark: datetime) -> type[AnnotationRow]:
-    """Select what counts for the model at the watermark: of each part of a file the newest."""
+    """Select what counts for the model at the watermark: of each part of a file one annotation.
+
+    That is the most trusted one, and of equally trusted ones the newest.
+    """
     row = AnnotationRow
     place = (row.media_id, row.start_s, row.end_s)
     newest = (
         select(row.annotation_id, row.media_id, row.start_s, row.end_s)
-        .add_columns(row.payload, row.origin, row.created_at)
+        .add_columns(row.payload, row.origin, row.trust, row.created_at)
         .where(row.media_id.is_not(None), row.created_at <= watermark, is_read_by(model))
         .where(stands(at=watermark))
         .ext(distinct_on(*place))
-        .order_by(*place, row.annotation_id.desc())
+        .order_by(*place, row.trust.desc(), row.annotation_id.desc())
         .subquery()
     )
     return aliased(row, newest)

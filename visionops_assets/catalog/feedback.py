@@ -15,7 +15,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.labels import is_for, stands
+from visionops_assets.catalog.labels import TRUST_IN_VOLUNTEERS, VOLUNTEERED, is_for, stands
 from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.outbox import announce
 from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Media, PredictionRow
@@ -32,6 +32,7 @@ class Adoptable:
     label_id: int
     payload: dict[str, Any]
     author: str | None
+    origin: str
     prediction_id: UUID
     model_name: str
     predicted_at: datetime
@@ -67,6 +68,7 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
             AnnotationRow.annotation_id,
             AnnotationRow.payload,
             AnnotationRow.author,
+            AnnotationRow.origin,
             PredictionRow.prediction_id,
             PredictionRow.model_name,
             PredictionRow.predicted_at,
@@ -114,6 +116,7 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
         media_id = media.media_id
     else:
         media_id = _lock_known(session, facts.sha256)
+    is_volunteered = adoptable.origin == VOLUNTEERED
     is_new_label = _is_news(session, media_id, adoptable)
     if is_new_label:
         session.add(
@@ -122,7 +125,8 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
                 # Other models that look at this source have classes of their own.
                 model_name=adoptable.model_name,
                 payload=adoptable.payload,
-                origin=FEEDBACK,
+                origin=VOLUNTEERED if is_volunteered else FEEDBACK,
+                trust=TRUST_IN_VOLUNTEERS if is_volunteered else 1,
                 # So that it is taken back together with the label of the prediction.
                 author=adoptable.author,
             )
@@ -168,7 +172,8 @@ def _lock_known(session: Session, sha256: str) -> UUID:
 def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
     """Say whether the label is another than the file's, and no newer one was adopted before it.
 
-    The same label of another author is news: it stays if the first one is taken back.
+    The same label of another author is news: it stays if the first one is taken back. So is one
+    that answers a draw after one that does not.
     """
     of_model = select(PredictionRow.model_name).where(
         PredictionRow.prediction_id == AnnotationRow.prediction_id
@@ -185,12 +190,11 @@ def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
     if session.scalar(later.limit(1)) is not None:
         return False
     newest = session.execute(
-        select(AnnotationRow.payload, AnnotationRow.author)
+        select(AnnotationRow.payload, AnnotationRow.author, AnnotationRow.origin)
         .where(AnnotationRow.media_id == media_id, is_for(adoptable.model_name), stands())
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     ).one_or_none()
-    return newest is None or (newest.payload, newest.author) != (
-        adoptable.payload,
-        adoptable.author,
-    )
+    if newest is None or (newest.payload, newest.author) != (adoptable.payload, adoptable.author):
+        return True
+    return bool(newest.origin == VOLUNTEERED != adoptable.origin)

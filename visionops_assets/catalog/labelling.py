@@ -1,6 +1,7 @@
 """Labelling batches: predictions whose labels are asked for, and their progress.
 
-An item counts as labelled once its prediction is, whoever labelled it and by whatever way.
+An item counts as labelled once its prediction has a label that answers a draw: this one, or that of
+the audit share. What volunteers said of it counts for nothing here, for they chose it.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ from sqlalchemy import Subquery, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.labels import stands
+from visionops_assets.catalog.labels import AUDIT, VOLUNTEERED, answers_a_draw, stands
 from visionops_assets.catalog.performance import confidence, of_release
 from visionops_assets.catalog.schema import (
     AnnotationRow,
@@ -22,6 +23,7 @@ from visionops_assets.catalog.schema import (
     PredictionRow,
     Release,
 )
+from visionops_assets.contracts.draws import is_drawn
 from visionops_assets.contracts.payloads import text_of
 from visionops_assets.errors import NotFoundError
 
@@ -45,7 +47,7 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class Askable:
-    """A prediction without a label."""
+    """A prediction without a label that answers a draw."""
 
     prediction_id: UUID
     has_image: bool
@@ -66,7 +68,10 @@ class BatchItem:
 
 
 def askable_predictions(session: Session, release: Release, limit: int) -> list[Askable]:
-    """Return the unlabelled ones among a release's newest `limit` predictions, newest first."""
+    """Return those of a release's newest `limit` predictions to ask about, newest first.
+
+    Those that only volunteers labelled are among them: without their errors, a draw would flatter.
+    """
     newest = (
         select(
             PredictionRow.prediction_id,
@@ -78,13 +83,29 @@ def askable_predictions(session: Session, release: Release, limit: int) -> list[
         .limit(limit)
         .subquery()
     )
-    has_label = exists().where(AnnotationRow.prediction_id == newest.c.prediction_id, stands())
+    has_label = exists().where(
+        AnnotationRow.prediction_id == newest.c.prediction_id, answers_a_draw(), stands()
+    )
     query = (
         select(newest.c.prediction_id, newest.c.has_image)
         .where(~has_label)
         .order_by(newest.c.predicted_at.desc(), newest.c.prediction_id)
     )
     return [Askable(*row) for row in session.execute(query)]
+
+
+def origin_of(
+    session: Session, prediction_id: UUID, audit_percent: float, *, answers_draw: bool
+) -> str:
+    """Return the origin of a label that is said to answer a draw, or not.
+
+    It does if the prediction is in the audit share of its model, or in a labelling batch.
+    """
+    if not answers_draw:
+        return VOLUNTEERED
+    is_asked_for = exists().where(LabellingItem.prediction_id == prediction_id)
+    drawn = is_drawn(prediction_id, audit_percent) or session.scalar(select(is_asked_for))
+    return AUDIT if drawn else VOLUNTEERED
 
 
 def open_batch(
@@ -133,7 +154,9 @@ def batches(
     session: Session, *, model_name: str | None = None, only_open: bool = False
 ) -> list[BatchProgress]:
     """Return batches with their progress, newest first."""
-    has_label = exists().where(AnnotationRow.prediction_id == LabellingItem.prediction_id, stands())
+    has_label = exists().where(
+        AnnotationRow.prediction_id == LabellingItem.prediction_id, answers_a_draw(), stands()
+    )
     query = (
         select(
             LabellingBatch.batch_id,
@@ -191,7 +214,7 @@ def _newest_labels(batch_id: int) -> Subquery:
     items = select(LabellingItem.prediction_id).where(LabellingItem.batch_id == batch_id)
     return (
         select(AnnotationRow.prediction_id, AnnotationRow.payload)
-        .where(AnnotationRow.prediction_id.in_(items), stands())
+        .where(AnnotationRow.prediction_id.in_(items), answers_a_draw(), stands())
         .ext(distinct_on(AnnotationRow.prediction_id))
         .order_by(AnnotationRow.prediction_id, AnnotationRow.annotation_id.desc())
         .subquery()

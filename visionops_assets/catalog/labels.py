@@ -18,6 +18,14 @@ MAX_EARLY_LABELS = 10_000
 EARLY_RETRY_AFTER_S = 10
 REVOKED = "revoked"
 """The origin of a row that takes a label back."""
+VOLUNTEERED = "volunteered"
+"""The origin of labels of predictions that nobody drew: people report more errors than they should.
+
+They train and are a doubt, and say nothing of how often a model is right."""
+AUDIT = "audit"
+"""The origin of labels that answer a draw, by which predictions were chosen whatever they say."""
+TRUST_IN_VOLUNTEERS = 0.5
+"""Of a file that volunteers and others labelled, the others' labels count."""
 PLACE = ("media_id", "prediction_id", "model_name", "start_s", "end_s")
 """Columns that say what an annotation is about: a row that takes one back repeats them."""
 
@@ -31,6 +39,14 @@ def stands(
     if at is not None:
         is_taken_back = is_taken_back.where(taking_back.created_at <= at)
     return and_(row.retracts.is_(None), ~is_taken_back)
+
+
+def answers_a_draw(row: type[AnnotationRow] = AnnotationRow) -> ColumnElement[bool]:
+    """Return whether a label of a prediction counts for accuracy, the alarm and the holdout.
+
+    Versions before told no label from another (`feedback`): all that they took goes on counting.
+    """
+    return row.origin != VOLUNTEERED
 
 
 def is_for(model_name: str) -> ColumnElement[bool]:

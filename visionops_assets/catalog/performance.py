@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Double, cast, exists, func, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from visionops_assets.catalog.labels import stands
+from visionops_assets.catalog.labels import VOLUNTEERED, answers_a_draw, stands
 from visionops_assets.catalog.schema import (
     AnnotationRow,
     DriftWindow,
@@ -72,10 +72,14 @@ def monitored_releases(session: Session) -> Sequence[Release]:
 
 
 def newest_observations(session: Session, release: Release, limit: int) -> list[Observation]:
-    """Return the newest predictions of a release, oldest first, each with its newest label."""
+    """Return the newest predictions of a release, oldest first, each with its newest label.
+
+    Labels that answer no draw are left out.
+    """
     label = (
         select(AnnotationRow.payload, AnnotationRow.created_at)
         .where(AnnotationRow.prediction_id == PredictionRow.prediction_id, stands())
+        .where(answers_a_draw())
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
         .lateral()
@@ -128,13 +132,28 @@ def labelled_answers(session: Session, release: Release) -> list[tuple[str, str]
 
     The newest label of a prediction counts, and gives it its place; of more than
     `ERROR_STREAM_LABELS` the newest are returned. A label that is no class of the version is left
-    out: a slip of the pen, or a class that nobody taught it, is no error of the model.
+    out: a slip of the pen, or a class that nobody taught it, is no error of the model. Labels that
+    answer no draw are left out, too.
     """
+    return _answers_with(session, release, release.released_at, is_volunteered=False)
+
+
+def volunteered_answers(
+    session: Session, release: Release, since: datetime
+) -> list[tuple[str, str]]:
+    """Return the answers of a release that volunteers labelled; see `labelled_answers`."""
+    return _answers_with(session, release, since, is_volunteered=True)
+
+
+def _answers_with(
+    session: Session, release: Release, since: datetime, *, is_volunteered: bool
+) -> list[tuple[str, str]]:
     later = aliased(AnnotationRow)
     is_newest = ~exists().where(
         later.prediction_id == AnnotationRow.prediction_id,
         later.annotation_id > AnnotationRow.annotation_id,
         stands(later),
+        (later.origin == VOLUNTEERED) == is_volunteered,
     )
     query = (
         select(PredictionRow.label, AnnotationRow.payload)
@@ -147,7 +166,8 @@ def labelled_answers(session: Session, release: Release) -> list[tuple[str, str]
             stands(),
             is_newest,
             _is_of_classes(AnnotationRow.payload),
-            AnnotationRow.created_at >= release.released_at,
+            (AnnotationRow.origin == VOLUNTEERED) == is_volunteered,
+            AnnotationRow.created_at >= since,
         )
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(ERROR_STREAM_LABELS)

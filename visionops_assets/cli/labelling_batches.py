@@ -126,7 +126,7 @@ def apply(
         GatewayClient(settings.gateway_url, api_key) as client,
     ):
         for prediction_id, label in labels.items():
-            client.label(prediction_id, label)
+            client.label(prediction_id, label, answers_draw=True)
     print_fact({"labels": len(labels)}, as_json, f"Sent {len(labels)} labels.")
 
 

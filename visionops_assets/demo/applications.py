@@ -26,6 +26,8 @@ class Seen:
     at_s: float
     model_version: int
     right: bool
+    drawn: bool
+    """Whether its label counts for accuracy and the alarm."""
 
 
 class Applications:
@@ -85,7 +87,9 @@ class Applications:
             sticky_key=f"application-{number % STICKY_KEYS}",
             keep_image=self.keeps_images and number % KEPT_ONE_IN == 0,
         )
-        seen = Seen(time.monotonic(), answer.model_version, answer.label == file.label)
+        right = answer.label == file.label
+        seen = Seen(time.monotonic(), answer.model_version, right, answer.drawn)
         with self._lock:
             self._seen.append(seen)
-        self._gateway.label(answer.prediction_id, str(file.label))
+        # It labels each answer, right or wrong, and so those that were drawn.
+        self._gateway.label(answer.prediction_id, str(file.label), answers_draw=True)

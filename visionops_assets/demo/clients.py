@@ -125,14 +125,14 @@ class PublicApi:
         return answer
 
     def label_all(self, labels: Iterable[tuple[UUID, str]]) -> int:
-        """Send labels of predictions to the gateway; return how many."""
+        """Send labels of predictions to the gateway, which answer its draw; return how many."""
         with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
             return len(list(pool.map(self._label, labels)))
 
     def _label(self, labelled: tuple[UUID, str]) -> None:
         prediction_id, label = labelled
         url = f"{self._gateway_url}/v1/predictions/{prediction_id}/label"
-        self._call("POST", url, json={"label": label})
+        self._call("POST", url, json={"label": label, "answers_draw": True})
 
     def materializations(self, assets: Iterable[str]) -> dict[str, Materialization]:
         """Return the newest materialization of each asset that has one, by the asset's name.

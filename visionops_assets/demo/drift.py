@@ -99,7 +99,8 @@ class DriftDemo:
         with self._stages.stage("change") as done:
             release = self._champion()
             # The catalog may know fewer: a label counts there once a run has taken its prediction.
-            labels_before = self._labels_of_others + len(self._applications.seen)
+            drawn = sum(answer.drawn for answer in self._applications.seen)
+            labels_before = self._labels_of_others + drawn
             self._world.is_changed = True
             self._note("images change")
             self.figures.accuracy_drifted = self._probe(self._world.changed_probes)

@@ -18,6 +18,7 @@ from visionops_assets.catalog.releases import newest_verdict
 from visionops_assets.catalog.schema import Media
 from visionops_assets.catalog.sign_in import create_link
 from visionops_assets.contracts import Scope
+from visionops_assets.contracts.draws import is_drawn
 from visionops_assets.demo.clients import SOURCE, Materialization, PublicApi
 from visionops_assets.demo.drift import DriftDemo
 from visionops_assets.demo.figures import Figures
@@ -244,13 +245,15 @@ class Demo:
             told_s = time.time()
             pairs = zip(self._answers, self._held_back, strict=True)
             labels = [(answer.prediction_id, str(file.label)) for answer, file in pairs]
-            self._screen.detail(f"telling the gateway {len(labels)} labels")
+            audited = default_model().monitoring.audit_percent
+            drawn = sum(is_drawn(prediction_id, audited) for prediction_id, _ in labels)
+            self._screen.detail(f"telling the gateway {len(labels)} labels, {drawn} of them drawn")
             self._api.label_all(labels)
             self._screen.detail("the sensors bring model_performance")
 
             def measured() -> float | None:
                 found = self._newer("model_performance", told_s)
-                if found is None or found.metadata["labelled_predictions"] < len(labels):
+                if found is None or found.metadata["labelled_predictions"] < drawn:
                     return None
                 return float(found.metadata["accuracy"])
 

@@ -172,6 +172,13 @@ class Monitoring(Record):
         description="The limit of accuracy: below it the model must be replaced. Left out: it "
         "follows from what the gate measured of the served version.",
     )
+    audit_percent: float = Field(
+        10.0,
+        gt=0,
+        le=100,
+        description="Share of the predictions that is drawn by chance. Only labels that answer a "
+        "draw say how often the model is right.",
+    )
     average_run_length: float = Field(
         5_000.0,
         gt=1,
@@ -223,6 +230,12 @@ class Labelling(Record):
     """The labelling batches that the arbiter opens."""
 
     batch_size: int = Field(200, gt=0, description="Predictions per labelling batch.")
+    reports: int = Field(
+        20,
+        gt=0,
+        description="Answers that volunteers reported wrong, since labels were last asked for, "
+        "that open a batch.",
+    )
     batch_max_age_s: float = Field(
         604_800.0, gt=0, description="Age at which an open labelling batch is closed."
     )

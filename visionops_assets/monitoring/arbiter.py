@@ -1,7 +1,8 @@
 """The rule of the retrain arbiter, which decides about the champion. Pure, on plain values.
 
 Only the alarm of the error stream (`vision.monitoring.sequential`) may change what serves, since
-only labels say how often a model is right. Confidences and drift are doubts: they ask for labels.
+only labels say how often a model is right, and of those only the ones that answer a draw.
+Confidences, drift and what volunteers report are doubts: they ask for labels.
 Not here: gathering the facts (`gathering.py`), and acting on a decision (`decision.py`).
 """
 
@@ -32,6 +33,7 @@ class Rule:
     cooldown_s: float
     max_cooldown_s: float
     rollback_within_labels: int
+    reports: int
 
     @classmethod
     def of(cls, model: ModelDeclaration, min_accuracy: float) -> Self:
@@ -43,6 +45,7 @@ class Rule:
             cooldown_s=model.retraining.cooldown_s,
             max_cooldown_s=model.retraining.max_cooldown_s,
             rollback_within_labels=model.retraining.rollback_within_labels,
+            reports=model.labelling.reports,
         )
 
 
@@ -166,7 +169,7 @@ def goes_back(facts: Facts, rule: Rule) -> bool:
 
 
 def _without_alarm(facts: Facts, rule: Rule) -> tuple[Outcome, str]:
-    doubt = _doubt(facts.window, rule)
+    doubt = _doubt(facts, rule)
     accuracy = _accuracy(facts)
     standing = f"{accuracy[:1].upper()}{accuracy[1:]}; {_evidence_words(facts)}."
     if doubt is None:
@@ -178,15 +181,25 @@ def _without_alarm(facts: Facts, rule: Rule) -> tuple[Outcome, str]:
     return Outcome.ASK_FOR_LABELS, f"{standing} {doubt}"
 
 
-def _doubt(window: Window, rule: Rule) -> str | None:
+def _doubt(facts: Facts, rule: Rule) -> str | None:
     """Name the doubt about the model that needs no labels, or None.
 
     Labels that show the newest predictions to be right settle a doubt: it must not ask for labels
     for ever.
     """
+    window = facts.window
     is_known = window.labelled >= FEW_LABELS
     if is_known and window.accuracy and window.accuracy.low >= rule.min_accuracy:
         return None
+    if facts.reports >= rule.reports:
+        return (
+            f"{facts.reports} of its answers were reported wrong since labels were last asked for."
+        )
+    return _doubt_of(window, rule, is_known=is_known)
+
+
+def _doubt_of(window: Window, rule: Rule, *, is_known: bool) -> str | None:
+    """Name the doubt that confidences or drift raise, or None."""
     estimate = window.estimated_accuracy
     if estimate is not None and estimate.high < rule.min_accuracy:
         return (
@@ -231,5 +244,6 @@ def _evidence(facts: Facts, rule: Rule, guards: list[Guard]) -> dict[str, Any]:
         "open_batch": facts.open_batch,
         "askable": facts.askable,
         "askable_images": facts.askable_images,
+        "reports": facts.reports,
         "rule": asdict(rule),
     }

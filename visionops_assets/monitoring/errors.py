@@ -1,12 +1,13 @@
-"""The errors of a release, in the eyes of its task, by the labels that people gave."""
+"""The errors of a release, in the eyes of its task, by the labels that answer a draw."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.performance import labelled_answers
+from visionops_assets.catalog.performance import labelled_answers, volunteered_answers
 from visionops_assets.catalog.schema import Release
 from visionops_assets.tasks.base import Answer
 from visionops_assets.tasks.registry import annotating, serving
@@ -18,6 +19,11 @@ def error_stream(session: Session, release: Release, task: str) -> npt.NDArray[n
     All is read anew each time, since a label may come before its prediction does, or be taken back.
     """
     return wrong_ones(labelled_answers(session, release), task)
+
+
+def count_reports(session: Session, release: Release, task: str, since: datetime) -> int:
+    """Count the answers of a release that volunteers called wrong since a time."""
+    return int(wrong_ones(volunteered_answers(session, release, since), task).sum())
 
 
 def wrong_ones(answers: Sequence[tuple[str, str]], task: str) -> npt.NDArray[np.bool_]:

@@ -71,7 +71,8 @@ class Facts:
     """All facts of a decision.
 
     `askable` counts predictions of the window without a label, `askable_images` those among them
-    whose image was kept.
+    whose image was kept. `reports` counts answers that volunteers called wrong, since labels were
+    last asked for.
     """
 
     model_version: int
@@ -83,3 +84,4 @@ class Facts:
     open_batch: str | None = None
     askable: int = 0
     askable_images: int = 0
+    reports: int = 0

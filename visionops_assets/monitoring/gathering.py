@@ -17,7 +17,7 @@ from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
 from visionops_assets.models import ModelDeclaration
-from visionops_assets.monitoring.errors import error_stream
+from visionops_assets.monitoring.errors import count_reports, error_stream
 from visionops_assets.monitoring.facts import (
     Earlier,
     Estimate,
@@ -54,7 +54,9 @@ def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathe
     detected = detector.run(errors)
     askable = askable_predictions(session, release, model.monitoring.window_predictions)
     event = event_of(session, release)
-    asked = batches(session, model_name=release.model_name, only_open=True)
+    asked = batches(session, model_name=release.model_name)
+    still_asked = [batch for batch in asked if batch.closed_at is None]
+    since = max([release.released_at, *(batch.opened_at for batch in asked[:1])])
     facts = Facts(
         model_version=release.model_version,
         stream=stream_of(errors, detected),
@@ -65,9 +67,10 @@ def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathe
             newest_window(session, release, DriftWindow),
         ),
         retraining=_retraining(session, release, model),
-        open_batch=_describe(asked[0]) if asked else None,
+        open_batch=_describe(still_asked[0]) if still_asked else None,
         askable=len(askable),
         askable_images=sum(found.has_image for found in askable),
+        reports=count_reports(session, release, model.task, since),
     )
     return Gathered(facts, errors, detected, askable, min_accuracy)
 

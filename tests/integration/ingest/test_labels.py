@@ -18,6 +18,7 @@ from visionops_assets.catalog.datasets import (
     now,
     snapshots_newest_first,
 )
+from visionops_assets.catalog.labelling import askable_predictions, origin_of
 from visionops_assets.catalog.performance import newest_observations
 from visionops_assets.catalog.schema import (
     AnnotationRow,
@@ -30,7 +31,7 @@ from visionops_assets.catalog.schema import (
 )
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.errors import QuotaExceededError
-from visionops_assets.monitoring.errors import error_stream
+from visionops_assets.monitoring.errors import count_reports, error_stream
 
 MODEL = declaration(frames={"size_px": 21})
 SPEC = MODEL.frames.spec_id
@@ -260,6 +261,47 @@ def test_alarm_and_accuracy_follow_and_leave_out_what_is_no_class(session: Sessi
     assert error_stream(session, release, "classification").tolist() == [False, True]
     seen = newest_observations(session, release, 10)
     assert [one.truth for one in seen] == ["cat", None, "dgo", "dog"]
+
+
+def test_volunteered_labels_say_nothing_of_accuracy_and_are_counted_as_reports(
+    session: Session,
+) -> None:
+    name, released_at = uuid4().hex, datetime.now(UTC) - timedelta(hours=1)
+    release = Release(
+        model_name=name,
+        model_version=1,
+        snapshot_id="none",
+        manifest_sha256="",
+        released_at=released_at,
+    )
+    session.add(release)
+    asked, reported, before = (uuid4() for _ in range(3))
+    for number, key in enumerate((asked, reported, before)):
+        at = released_at + timedelta(minutes=number)
+        session.add(prediction(key, name, "none", at, number))
+    session.flush()
+    dog, cat = {"label": "dog"}, {"label": "cat"}
+    labels.add_prediction_label(session, reported, dog, labels.VOLUNTEERED, "ann")
+    labels.add_prediction_label(session, asked, cat, labels.AUDIT, "ann")
+    labels.add_prediction_label(session, asked, dog, labels.VOLUNTEERED, "ben")
+    labels.add_prediction_label(session, before, dog, "feedback", "ann")
+    assert error_stream(session, release, "classification").tolist() == [False, True]
+    seen = newest_observations(session, release, 10)
+    assert [one.truth for one in seen] == ["cat", None, "dog"]
+    assert [one.prediction_id for one in askable_predictions(session, release, 10)] == [reported]
+    assert count_reports(session, release, "classification", released_at) == 2
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert count_reports(session, release, "classification", later) == 0
+
+
+@pytest.mark.parametrize("answers_draw", [False, True])
+def test_a_label_answers_a_draw_if_it_says_so_of_a_prediction_that_was_drawn(
+    session: Session, answers_draw: bool
+) -> None:
+    drawn = origin_of(session, uuid4(), 100, answers_draw=answers_draw)
+    assert drawn == (labels.AUDIT if answers_draw else labels.VOLUNTEERED)
+    undrawn = origin_of(session, uuid4(), 1e-9, answers_draw=answers_draw)
+    assert undrawn == labels.VOLUNTEERED
 
 
 @pytest.mark.attack

@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query, Request, Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -19,6 +20,7 @@ from visionops_assets.catalog.annotations import (
     take_back,
 )
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.labelling import origin_of
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.models import ModelDeclaration
@@ -46,6 +48,16 @@ _BODY_PROBLEMS = problems(
 _TAKEN_BACK = {HTTPStatus.NO_CONTENT: {"description": "It was taken back."}}
 
 
+class PredictionAnnotationQuery(AnnotationQuery):
+    """Whom it is for, and whether it was asked for."""
+
+    answers_draw: bool = Field(
+        False,
+        description="Whether it is given because its prediction was drawn, and would be given "
+        "whatever it says: then it counts for accuracy and the alarm.",
+    )
+
+
 class _Door:
     """Says of predictions what a request says, in one transaction."""
 
@@ -54,7 +66,7 @@ class _Door:
         self._models = models
 
     def put(
-        self, prediction_id: UUID, query: AnnotationQuery, body: bytes, author: str
+        self, prediction_id: UUID, query: PredictionAnnotationQuery, body: bytes, author: str
     ) -> AnnotationAnswer | None:
         """Add an annotation, or take back what was said; None then."""
         with self._catalog.begin() as session:
@@ -66,7 +78,9 @@ class _Door:
                 return None
             if not query.new_classes:
                 require_classes(payload, model, known_classes(session, model.name))
-            return AnnotationAnswer.of(annotate(session, place, payload, author))
+            audited = model.monitoring.audit_percent
+            origin = origin_of(session, prediction_id, audited, answers_draw=query.answers_draw)
+            return AnnotationAnswer.of(annotate(session, place, payload, author, origin))
 
     def get(self, prediction_id: UUID) -> AnnotationList:
         """Return what was said of a prediction."""
@@ -113,7 +127,7 @@ def add_annotation_routes(
     async def annotate_prediction(
         prediction_id: UUID,
         request: Request,
-        query: Annotated[AnnotationQuery, Query()],
+        query: Annotated[PredictionAnnotationQuery, Query()],
         principal: Annotated[Principal, Depends(guard)],
     ) -> AnnotationAnswer | Response:
         """Say what a predicted image really shows, in the form of the model's task.

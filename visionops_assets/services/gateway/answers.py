@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from visionops_assets.contracts import Record, Role
+from visionops_assets.contracts.draws import is_drawn
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.services.gateway.inferred import Inference
 from visionops_assets.services.http.problems import detail_of, status_of
@@ -22,6 +23,7 @@ _PREDICTION = {
     "model_version": 8,
     "snapshot_id": "ds-3f2a9c01d4e5b607",
     "role": "champion",
+    "drawn": False,
 }
 _REFUSAL = {"status": 422, "code": "corrupt", "detail": "The image does not decode."}
 
@@ -43,10 +45,17 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
     model_version: int
     snapshot_id: str = Field(description="The dataset that the version was trained on.")
     role: Literal[Role.CHAMPION, Role.CANARY]
+    drawn: bool = Field(
+        False, description="Whether its label is asked for, right or wrong (`answers_draw`)."
+    )
 
     @classmethod
     def of(
-        cls, inference: Inference, role: Literal[Role.CHAMPION, Role.CANARY], top_k: int | None
+        cls,
+        inference: Inference,
+        role: Literal[Role.CHAMPION, Role.CANARY],
+        top_k: int | None,
+        audit_percent: float,
     ) -> Self:
         """Make the answer from Triton's inference."""
         answer = inference.answer
@@ -63,6 +72,7 @@ class PredictionAnswer(Record, json_schema_extra={"examples": [_PREDICTION]}):
             model_version=inference.model_version,
             snapshot_id=inference.snapshot_id,
             role=role,
+            drawn=is_drawn(inference.prediction_id, audit_percent),
         )
 
 

@@ -16,16 +16,12 @@ from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
 from visionops_assets.services.gateway.grpc_door import GrpcDoor
 from visionops_assets.services.gateway.grpc_methods import GrpcMethods
 from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.labels import LABELS, add_label_route
 from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.lineage import LINEAGE, add_lineage_routes
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.models import MODELS, add_model_routes
-from visionops_assets.services.gateway.routes import (
-    LABELS,
-    PREDICTIONS,
-    add_label_route,
-    add_predict_routes,
-)
+from visionops_assets.services.gateway.routes import PREDICTIONS, add_predict_routes
 from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.gateway.sessions import add_session_routes
 from visionops_assets.services.gateway.streams import Streams

@@ -96,6 +96,7 @@ class Predictor:
         limits: Limits,
         model_name: str,
         task: str,
+        audit_percent: float,
     ) -> None:
         self.task = task
         self._serving = serving(task)
@@ -106,6 +107,7 @@ class Predictor:
         self._model = model_name
         self._candidate = model_name + CANDIDATE_SUFFIX
         self._limits = limits
+        self._audit_percent = audit_percent
         self._background: set[asyncio.Task[None]] = set()
 
     async def predict(self, image: bytes, ask: Ask) -> PredictionAnswer:
@@ -115,7 +117,9 @@ class Predictor:
             VisionOpsError: see `infer`.
         """
         answered = await self.infer(image, ask)
-        return PredictionAnswer.of(answered.inference, answered.role, ask.top_k)
+        return PredictionAnswer.of(
+            answered.inference, answered.role, ask.top_k, self._audit_percent
+        )
 
     async def infer(self, image: bytes, ask: Ask) -> Answered:
         """Let the champion or the candidate answer one encoded image.

@@ -1,23 +1,15 @@
-"""The gateway's HTTP routes: predictions of images, and labels of predictions."""
+"""The gateway's HTTP routes of predictions."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
-from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
+from pydantic import Field
 
-from visionops_assets.catalog.annotations import model_of
-from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.feedback import FEEDBACK
-from visionops_assets.catalog.labels import add_prediction_label
 from visionops_assets.contracts import Record, Scope
-from visionops_assets.contracts.text import PlainText
-from visionops_assets.models import ModelDeclaration
 from visionops_assets.services.gateway.admission import Admission
 from visionops_assets.services.gateway.answers import ListAnswer, PredictionAnswer
 from visionops_assets.services.gateway.direct import direct, read_query
@@ -35,15 +27,12 @@ from visionops_assets.services.gateway.predictor import Ask
 from visionops_assets.services.gateway.served import ServedModels
 from visionops_assets.services.http.access import PROTECTED, Access, Principal
 from visionops_assets.services.http.api_pages import Tag
-from visionops_assets.services.http.body import body_of, read_json, whole
 from visionops_assets.services.http.problems import problems
 from visionops_assets.settings import Settings
 
 PREDICTIONS = Tag("predictions", "Answers of the model that serves.")
-LABELS = Tag("labels", "Labels: people say what images really show.")
 
 STICKY_KEY_HEADER = "X-Sticky-Key"
-MAX_LABEL_BYTES = 16 * 1024
 
 PREDICT_PROBLEMS = PROTECTED | problems(
     HTTPStatus.BAD_REQUEST,
@@ -54,13 +43,6 @@ PREDICT_PROBLEMS = PROTECTED | problems(
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
-_LABEL_PROBLEMS = PROTECTED | problems(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
-
 StickyKey = Annotated[
     str | None,
     Header(
@@ -95,27 +77,6 @@ class PredictQuery(Record):
         return Ask(
             sticky_key or client, due_at_s, self.top_k, keep_image, client, self.source or ""
         )
-
-
-_LABELLED = {
-    "label_id": 42,
-    "prediction_id": "0199a3f2-7c1e-7d44-9a55-2f0c7a1b3c4d",
-    "label": "car",
-}
-
-
-class LabelRequest(BaseModel):
-    """The label of a predicted image."""
-
-    label: PlainText = Field(examples=["car"])
-
-
-class LabelAnswer(Record, json_schema_extra={"examples": [_LABELLED]}):
-    """The label as it was added."""
-
-    label_id: int
-    prediction_id: UUID
-    label: str
 
 
 def add_predict_routes(
@@ -188,48 +149,6 @@ def _add_predict_route(
         openapi_extra=OPENAPI_BODY,
         route_class_override=direct(answer),
     )
-
-
-def add_label_route(
-    app: FastAPI,
-    access: Access,
-    catalog: Catalog,
-    settings: Settings,
-    models: Sequence[ModelDeclaration],
-) -> None:
-    """Add the route of labels, which say in one text what an annotation says."""
-    by_name = {model.name: model for model in models}
-    body_schema = {"schema": LabelRequest.model_json_schema()}
-
-    def add(prediction_id: UUID, label: str, author: str) -> LabelAnswer:
-        with catalog.begin() as session:
-            made_by = model_of(session, prediction_id)
-            payload = by_name.get(made_by or "", models[0]).payload_of(label)
-            row = add_prediction_label(session, prediction_id, payload, FEEDBACK, author)
-            return LabelAnswer(label_id=row.annotation_id, prediction_id=prediction_id, label=label)
-
-    @app.post(
-        "/v1/predictions/{prediction_id}/label",
-        tags=[LABELS.name],
-        summary="Say what a predicted image really shows",
-        status_code=HTTPStatus.CREATED,
-        responses=_LABEL_PROBLEMS,
-        openapi_extra={"requestBody": {"required": True, "content": {JSON_TYPE: body_schema}}},
-    )
-    async def label_prediction(
-        prediction_id: UUID,
-        request: Request,
-        principal: Annotated[Principal, Depends(access.require(Scope.LABEL))],
-    ) -> LabelAnswer:
-        """Add a label to a prediction. The newest one counts.
-
-        It counts for the measured accuracy. If the image was kept, models are trained on it, too.
-        """
-        body = body_of(
-            request, max_bytes=MAX_LABEL_BYTES, idle_timeout_s=settings.body_idle_timeout_s
-        )
-        label = read_json(LabelRequest, await whole(body)).label
-        return await run_in_threadpool(add, prediction_id, label, principal.name)
 
 
 def _json(answer: Record) -> Response:

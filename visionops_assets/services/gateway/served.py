@@ -39,7 +39,10 @@ class ServedModels:
         for model in declared:
             watch = RolloutWatch(catalog, model.name, metrics)
             unserved = Unserved(catalog, model)
-            predictor = Predictor(triton, watch, unserved, metrics, limits, model.name, model.task)
+            audited = model.monitoring.audit_percent
+            predictor = Predictor(
+                triton, watch, unserved, metrics, limits, model.name, model.task, audited
+            )
             self._by_name[model.name] = ServedModel(model, predictor, watch)
         self.default = next(iter(self._by_name.values()))
 

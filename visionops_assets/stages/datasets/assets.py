@@ -27,6 +27,7 @@ from visionops_assets.settings import load_settings
 from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.datasets.members import (
     assign_splits,
+    barred_from_holdout,
     classes_of,
     classes_short_of_holdout,
     groups_on_both_sides,
@@ -124,6 +125,10 @@ def _cut(
         is_kept = ~showing(labels, stray, model.task)
         labels, images = labels[is_kept], images[is_kept]
         members = assign_splits(labels, model.task, split.holdout_percent, sides)
+    is_barred = barred_from_holdout(labels, members)
+    if is_barred.any():
+        labels, images = labels[~is_barred], images[~is_barred]
+        members = members[~is_barred].reset_index(drop=True)
     files = SnapshotFiles(images, members)
     snapshot = _row(model, members, labels["watermark"].iloc[0], labelled_frames - len(labels))
     write_snapshot(object_store, snapshot.snapshot_id, files)
