@@ -219,6 +219,12 @@ class DamagedArtifactError(VisionOpsError):
     code = "damaged_artifact"
 
 
+class NoRoomError(VisionOpsError):
+    """The disk of this machine is full."""
+
+    code = "no_room"
+
+
 class SnapshotError(VisionOpsError):
     """A dataset snapshot cannot be cut from what the catalog holds."""
 

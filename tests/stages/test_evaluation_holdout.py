@@ -55,7 +55,7 @@ def test_frames_that_a_model_was_trained_on_do_not_judge_it(
     store = store_with(new=NEW, old=OLD)
     holdout = holdout_of(store, CANDIDATE, champion_of(champion) if champion else None)
     assert holdout.members["media_id"].tolist() == judged_by
-    assert holdout.images[:, 0, 0, 0].tolist() == [int(media) for media in judged_by]
+    assert holdout.images[:][:, 0, 0, 0].tolist() == [int(media) for media in judged_by]
 
 
 def test_where_the_champion_was_trained_on_all_there_is_nothing_to_judge_by() -> None:

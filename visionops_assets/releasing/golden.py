@@ -39,10 +39,11 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
         read_snapshot,
     )
 
-    images: npt.NDArray[np.uint8] = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
-    if not len(images):
+    holdout = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
+    if not len(holdout):
         raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
-    return images[:MAX_IMAGES]
+    images: npt.NDArray[np.uint8] = holdout[:MAX_IMAGES]
+    return images
 
 
 def golden_set(images: npt.NDArray[np.uint8], onnx_model: bytes, card: ModelCard) -> GoldenSet:

@@ -6,7 +6,6 @@ earlier versions have none, and are read as they are.
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.resources.checksums import sha256_of
 from visionops_assets.resources.columns import TEXT, columns, names
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.pixel_files import open_images, save_images, scratch_file
 from visionops_assets.tasks.registry import annotating
+from visionops_assets.vision.selection import Images, select
 
 TRAIN = "train"
 HOLDOUT = "holdout"
@@ -40,11 +41,11 @@ SUMS_FILE = "SHA256SUMS"
 class SnapshotFiles:
     """Pixels and members of a snapshot.
 
-    `images` is uint8 of shape (N, S, S, 3) in RGB; row i of `members` (see `MEMBER_COLUMNS`) says
-    what image i is.
+    `images` is uint8 of shape (N, S, S, 3) in RGB, mapped from a disk; row i of `members` (see
+    `MEMBER_COLUMNS`) says what image i is.
     """
 
-    images: np.ndarray
+    images: Images
     members: pd.DataFrame
 
     def side(self, split: str) -> "SnapshotFiles":
@@ -52,8 +53,8 @@ class SnapshotFiles:
         return self.where((self.members["split"] == split).to_numpy())
 
     def where(self, mask: np.ndarray) -> "SnapshotFiles":
-        """Return the frames that the boolean mask (N) selects."""
-        return SnapshotFiles(self.images[mask], self.members[mask].reset_index(drop=True))
+        """Return the frames that the boolean mask (N) selects; their pixels are not copied."""
+        return SnapshotFiles(select(self.images, mask), self.members[mask].reset_index(drop=True))
 
 
 def labels_of(members: pd.DataFrame, task: str) -> list[tuple[str, ...]]:
@@ -73,14 +74,12 @@ def write_snapshot(object_store: ObjectStore, snapshot_id: str, files: SnapshotF
     One that is there stays, unless its pixels are not what was written: then it is written anew.
     """
     prefix = snapshot_prefix(snapshot_id)
-    # Through the disk: the pixels may fill most of the memory.
-    with tempfile.TemporaryDirectory(prefix="visionops-") as folder:
-        path = Path(folder) / IMAGES_FILE
+    with scratch_file(IMAGES_FILE) as path:
         if object_store.exists(f"{prefix}/{MEMBERS_FILE}") and _has_its_images(
             object_store, snapshot_id, path
         ):
             return
-        np.save(path, files.images, allow_pickle=False)
+        save_images(path, files.images)
         of_images = sha256_of(path)
         object_store.upload(f"{prefix}/{IMAGES_FILE}", path)
     members = files.members.to_parquet(index=False)
@@ -100,24 +99,26 @@ def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
 
 
 def read_snapshot(object_store: ObjectStore, snapshot_id: str) -> SnapshotFiles:
-    """Load a snapshot whole.
+    """Load a snapshot: its pixels to the disk, from where they are read as they are needed.
 
     Raises:
         NotFoundError: there is no snapshot of this id.
         DamagedArtifactError: its files are not what was written, or its pixels are gone.
+        NoRoomError: the disk is too small for its pixels.
     """
     sums = _sums(object_store, snapshot_id)
     members = _members(object_store, snapshot_id, sums)
-    try:
-        data = object_store.get(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}")
-    except NotFoundError:
-        raise _damaged_images(snapshot_id, "is gone") from None
-    if sums.get(IMAGES_FILE) not in {None, _sha256(data)}:
-        raise _damaged_images(snapshot_id, "is not what was written")
-    try:
-        return SnapshotFiles(_array_in(data), members)
-    except ValueError as error:
-        raise _damaged_images(snapshot_id, "is not what was written") from error
+    with scratch_file(IMAGES_FILE) as path:
+        try:
+            found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
+        except NotFoundError:
+            raise _damaged_images(snapshot_id, "is gone") from None
+        if sums.get(IMAGES_FILE) not in {None, found}:
+            raise _damaged_images(snapshot_id, "is not what was written")
+        try:
+            return SnapshotFiles(open_images(path), members)
+        except ValueError as error:
+            raise _damaged_images(snapshot_id, "is not what was written") from error
 
 
 def _members(object_store: ObjectStore, snapshot_id: str, sums: Mapping[str, str]) -> pd.DataFrame:
@@ -155,7 +156,7 @@ def _has_its_images(object_store: ObjectStore, snapshot_id: str, path: Path) -> 
     try:
         expected = _sums(object_store, snapshot_id).get(IMAGES_FILE)
         found = object_store.download(f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}", path)
-        np.lib.format.open_memmap(path, mode="r")
+        open_images(path)
     except (NotFoundError, DamagedArtifactError, ValueError):
         return False
     return expected in {None, found}
@@ -170,11 +171,3 @@ def _damaged_images(snapshot_id: str, problem: str) -> DamagedArtifactError:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _array_in(data: bytes) -> np.ndarray:
-    """Return the array that a `.npy` file of version 1 holds, read-only, without copying it."""
-    file = io.BytesIO(data)
-    np.lib.format.read_magic(file)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)

@@ -12,7 +12,7 @@ from visionops_assets.tasks.signature import network_outputs
 from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.export import OnnxModel, export_onnx
 from visionops_assets.vision.inference import Floats, load_weights, run_network
-from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.selection import Images
 from visionops_assets.vision.training import Lesson
 
 
@@ -30,7 +30,7 @@ def load_network(weights: Path, card: ModelCard) -> EmbeddingNetwork:
 
 def run(
     module: nn.Module,
-    images: Frame,
+    images: Images,
     card: ModelCard,
     rows: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, Floats]:

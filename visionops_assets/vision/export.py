@@ -14,7 +14,8 @@ from torch import nn
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.vision.inference import Floats
-from visionops_assets.vision.preprocessing import Frame, to_network_input
+from visionops_assets.vision.preprocessing import to_network_input
+from visionops_assets.vision.selection import Images
 
 ONNX_OPSET = 18
 # The tracer would take a batch of one for a constant.
@@ -77,7 +78,7 @@ class OnnxModel:
         )
         self._card, self._outputs = card, list(outputs)
 
-    def predict(self, images: Frame) -> Mapping[str, Floats]:
+    def predict(self, images: Images) -> Mapping[str, Floats]:
         """Run on frames, uint8 (N, S, S, 3); return outputs by name, each with N rows."""
         batches = [
             self._session.run(

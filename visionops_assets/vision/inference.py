@@ -12,14 +12,15 @@ from torch import nn
 
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import TensorSpec
-from visionops_assets.vision.preprocessing import Frame, to_network_input
+from visionops_assets.vision.preprocessing import to_network_input
+from visionops_assets.vision.selection import Images
 
 Floats = npt.NDArray[np.float32]
 
 
 def run_network(
     served: nn.Module,
-    images: Frame,
+    images: Images,
     card: ModelCard,
     outputs: Sequence[TensorSpec],
     batch_size: int = 256,

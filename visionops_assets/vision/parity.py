@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.selection import Images
 
 Floats = npt.NDArray[np.float32]
-Predict = Callable[[Frame], Mapping[str, Floats]]
+Predict = Callable[[Images], Mapping[str, Floats]]
 """Turns frames, uint8 (N, S, S, 3), into a network's outputs by name, with N rows."""
 
 WARM_UP_RUNS, TIMED_RUNS = 5, 20

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from visionops_assets.vision.selection import Images
+
 Channels = tuple[float, float, float]
 LEAST_DEVIATION = 1 / 255
 """One step of a pixel: images of a single colour must not lead to a division by zero."""
 
 
-def channel_statistics(
-    images: npt.NDArray[np.uint8], rows: Iterable[int]
-) -> tuple[Channels, Channels]:
+def channel_statistics(images: Images, rows: Iterable[int]) -> tuple[Channels, Channels]:
     """Measure mean and standard deviation per channel, of pixels scaled to 0..1.
 
     `images` is uint8 (N, S, S, 3); only those of `rows` count. It needs the memory of one image:

@@ -19,6 +19,7 @@ from visionops_assets.errors import ReleaseError, SettingsError
 from visionops_assets.vision.export import BATCH
 from visionops_assets.vision.parity import Floats
 from visionops_assets.vision.preprocessing import Frame, to_network_input
+from visionops_assets.vision.selection import Images
 from visionops_assets.vision.tensorrt_target import Target
 
 OPTIMAL_BATCH = 8
@@ -105,7 +106,7 @@ class Engine:
             )
         self._context: Any = self._engine.create_execution_context()
 
-    def predict(self, images: Frame) -> Mapping[str, Floats]:
+    def predict(self, images: Images) -> Mapping[str, Floats]:
         """Run on frames, uint8 (N, S, S, 3); return outputs by name, each with N rows.
 
         Raises:

@@ -19,7 +19,7 @@ from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.inference import run_network
 from visionops_assets.vision.learning import Learning, Outputs, Rows, Targets
 from visionops_assets.vision.pixels import channel_statistics
-from visionops_assets.vision.preprocessing import Frame, to_network_input
+from visionops_assets.vision.preprocessing import to_network_input
 from visionops_assets.vision.recipe import (
     Budget,
     RoundResult,
@@ -28,6 +28,7 @@ from visionops_assets.vision.recipe import (
     budget_for,
     is_finished,
 )
+from visionops_assets.vision.selection import Images
 
 WARM_UP_SHARE = 0.15
 
@@ -59,7 +60,7 @@ class TrainedModel:
 
 def train(
     lesson: Lesson,
-    images: Frame,
+    images: Images,
     targets: Targets,
     groups: Sequence[str],
     *,
@@ -114,7 +115,7 @@ def train(
 class _Part:
     """A selection of images, by their rows (n), with their targets (n)."""
 
-    images: Frame
+    images: Images
     rows: Rows
     targets: Targets
 

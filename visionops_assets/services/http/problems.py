@@ -69,6 +69,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "stack_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "log_truncated": HTTPStatus.INTERNAL_SERVER_ERROR,
     "missing_codec": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "no_room": HTTPStatus.INTERNAL_SERVER_ERROR,
     "snapshot_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
     "gate_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "release_failed": HTTPStatus.INTERNAL_SERVER_ERROR,

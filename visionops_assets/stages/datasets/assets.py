@@ -44,6 +44,7 @@ from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table, trace_command
 from visionops_assets.vision.plots import montage
+from visionops_assets.vision.selection import Images, select
 
 SAMPLE_FRAMES = 40
 
@@ -107,7 +108,8 @@ def _cut(
     if labels.empty:
         raise SnapshotError("No frame has a label yet. Upload media with labels first.")
     labels = labels.sort_values("frame_id", ignore_index=True)
-    images, damaged = read_pixels(labels, object_store, model.frames.size_px)
+    pixels, damaged = read_pixels(labels, object_store, model.frames.size_px)
+    images: Images = pixels
     with catalog.begin() as session:
         snapshots = snapshots_newest_first(session, model.name)
         made_again = {str(media_id) for media_id in announced_anew(session)}
@@ -115,7 +117,8 @@ def _cut(
     if damaged:
         _have_made_again(context, catalog, damaged)
         is_whole = ~labels["shard_key"].isin(damaged)
-        labels, images = only_whole(labels, is_whole, known, model.task), images[is_whole]
+        labels = only_whole(labels, is_whole, known, model.task)
+        images = select(images, is_whole.to_numpy())
     sides = sides_of(snapshots, object_store, made_again & set(labels["media_id"]))
     members = assign_splits(labels, model.task, split.holdout_percent, sides)
     stray = stray_classes(members, model.task, known, split.min_holdout_per_class)
@@ -123,7 +126,7 @@ def _cut(
     if stray:
         context.log.warning("Left out for too few frames: %s", ", ".join(stray))
         is_kept = ~showing(labels, stray, model.task)
-        labels, images = labels[is_kept], images[is_kept]
+        labels, images = labels[is_kept], select(images, is_kept)
         members = assign_splits(labels, model.task, split.holdout_percent, sides)
     is_barred = barred_from_holdout(labels, members)
     if is_barred.any():
@@ -174,7 +177,7 @@ def _result(cut: _Cut) -> dg.MaterializeResult[pd.DataFrame]:
             "classes_left_out": ", ".join(cut.stray) or "none",
             "damaged_shards": len(cut.damaged),
             "groups": int(members["group_id"].nunique()),
-            "megabytes": images.nbytes / 1e6,
+            "megabytes": len(images) * images[0].nbytes / 1e6,
             "class_counts": bars(
                 dict(sorted(Counter(members["label"]).items())), "class", "frames"
             ),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from visionops_assets.errors import DamagedShardError, ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.pixel_files import empty_images
 from visionops_assets.resources.shard_files import read_shard
 from visionops_assets.vision.preprocessing import decode_frame
 
@@ -20,13 +21,14 @@ def read_pixels(
     the store gave others, it counts as damaged.
 
     Returns:
-        Images, uint8 of shape (N, S, S, 3) in RGB, image i for row i; and, by key, why a shard is
-        damaged: the images of its frames are undefined.
+        Images, uint8 of shape (N, S, S, 3) in RGB, on the disk, image i for row i; and, by key, why
+        a shard is damaged: the images of its frames are black.
 
     Raises:
         ServerUnreachableError: the store fails on all shards.
+        NoRoomError: the disk is too small for the images.
     """
-    images = np.empty((len(labels), size_px, size_px, 3), dtype=np.uint8)
+    images = empty_images(len(labels), size_px)
     row_of = {frame_id: row for row, frame_id in enumerate(labels["frame_id"])}
     frames_of = {str(key): rows["frame_id"] for key, rows in labels.groupby("shard_key")}
     damaged: dict[str, str] = {}

@@ -40,7 +40,7 @@ from visionops_assets.tasks.running import export, open_onnx, run
 from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.parity import Parity, Predict, median_latency_ms
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
-from visionops_assets.vision.preprocessing import Frame
+from visionops_assets.vision.selection import Images
 
 MAX_PROBABILITY_ERROR_FP32 = 1e-3
 """Float32 sums taken in another order differ by about 1e-6; a wrong export by far more."""
@@ -56,7 +56,7 @@ class Reference:
     """
 
     card: ModelCard
-    images: Frame
+    images: Images
     targets: Targets
     outputs: Outputs
 
