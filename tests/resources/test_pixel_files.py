@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from visionops_assets.errors import NoRoomError
-from visionops_assets.resources import pixel_files
 from visionops_assets.resources.pixel_files import (
     FORGOTTEN_AFTER_S,
     empty_images,
@@ -56,7 +55,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(
     def full(*_: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(pixel_files.os, "posix_fallocate", full)
+    monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(NoRoomError, match=r"scratch is full.*VISIONOPS_HOME"):
         empty_images(10, 4)
     with pytest.raises(NoRoomError), scratch_file("images.npy") as path:

@@ -61,7 +61,7 @@ def open_images(path: Path) -> np.ndarray:
     """Map a `.npy` file of images; they stay readable when it is removed.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is another file.
     """
     return np.lib.format.open_memmap(path, mode="r")
 
