@@ -61,6 +61,25 @@ def test_a_snapshot_is_of_the_model_that_was_judged_by_it(
     }
 
 
+RELEASED = """
+INSERT INTO release (model_name, model_version, snapshot_id, manifest_sha256)
+VALUES ('birds', 7, 'ds-7', '')
+"""
+
+
+def test_versions_are_known_by_their_verdicts_and_releases(connection: Connection) -> None:
+    upgrade(connection, "0019")
+    connection.execute(text(VERDICT), {"name": "flowers", "id": "ds-1"})
+    connection.execute(text(VERDICT), {"name": "flowers", "id": "ds-1"})
+    connection.execute(text(RELEASED))
+    upgrade(connection, "head")
+    query = "SELECT model_name, model_version, snapshot_id, mlflow_run_id FROM trained_version"
+    assert set(map(tuple, connection.execute(text(query)))) == {
+        ("flowers", 1, "ds-1", None),
+        ("birds", 7, "ds-7", None),
+    }
+
+
 FILE = """
 INSERT INTO media (media_id, status, source, object_key, attempt, lease_expires_at, captured_at)
 VALUES (:id, 'processed', :source, :source, 1, now(), now())
