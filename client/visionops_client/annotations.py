@@ -1,10 +1,12 @@
 """Annotations over HTTP: what a file or a prediction shows, said by either service alike."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from visionops_client.connection import Connection, read_as
+from visionops_client.errors import ServerUnreachableError
 from visionops_client.records import Answer
 from visionops_client.retrying import Retrying
 
@@ -29,6 +31,24 @@ class _GivenAnnotations(Answer):
     annotations: tuple[GivenAnnotation, ...]
 
 
+class RefusedLine(Answer):
+    """A line that was not taken, counted from 1, and why."""
+
+    line: int
+    code: str
+    detail: str
+
+
+class TakenLines(Answer):
+    """The result of many annotations. Of the refused ones the first 1,000 are listed."""
+
+    lines: int
+    added: int
+    unchanged: int
+    refused: int
+    refusals: tuple[RefusedLine, ...]
+
+
 def give(
     connection: Connection, retrying: Retrying, path: str, said: Said, params: Mapping[str, Any]
 ) -> GivenAnnotation:
@@ -50,6 +70,35 @@ def list_all(connection: Connection, retrying: Retrying, path: str) -> tuple[Giv
     """Return what was said of it, newest first."""
     answer = retrying.call(lambda: connection.send("GET", path))
     return read_as(_GivenAnnotations, answer).annotations
+
+
+def give_many(
+    connection: Connection,
+    retrying: Retrying,
+    path: str,
+    lines: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any],
+) -> TakenLines:
+    """Say something of many files; see `GatewayClient.annotate_files`."""
+    body = "".join(f"{json.dumps(dict(line))}\n" for line in lines).encode()
+    told, headers = _told(params), {"Content-Type": "application/x-ndjson"}
+    answer = retrying.call(
+        lambda: connection.send("POST", path, content=body, params=told, headers=headers)
+    )
+    return read_as(TakenLines, answer)
+
+
+def list_many(
+    connection: Connection, path: str, params: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield what counts of all files; see `GatewayClient.annotations_of_files`."""
+    try:
+        for line in connection.lines(path, params=_told(params)):
+            yield json.loads(line)
+    except ValueError:
+        raise ServerUnreachableError(
+            f"{connection.url} does not answer as VisionOps does."
+        ) from None
 
 
 def _payload(said: Said) -> Mapping[str, Any]:

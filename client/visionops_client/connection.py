@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
@@ -79,6 +80,29 @@ class Connection:
         if response.is_success:
             return response
         raise failure_of(self.url, response)
+
+    def lines(self, path: str, **options: Any) -> Iterator[bytes]:
+        """Yield the lines of an answer as they come.
+
+        Raises:
+            ServerUnreachableError: no answer, or not the whole one.
+            RefusedError: any other answer than success.
+        """
+        rest = b""
+        try:
+            with self._http.stream("GET", self.url + path, **options) as response:
+                if not response.is_success:
+                    response.read()
+                    raise failure_of(self.url, response)
+                for piece in response.iter_bytes():
+                    *lines, rest = (rest + piece).split(b"\n")
+                    yield from lines
+        except httpx.TransportError as error:
+            raise TemporaryError(
+                f"{self.url} does not answer: {error or type(error).__name__}."
+            ) from error
+        if rest:
+            yield rest
 
 
 def failure_of(url: str, response: httpx.Response) -> TemporaryError | RefusedError:

@@ -1,10 +1,12 @@
 """The part of the gateway's client that is no prediction: models, labels and annotations."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from visionops_client import annotations
-from visionops_client.annotations import GivenAnnotation, Said
+from visionops_client.annotations import GivenAnnotation, Said, TakenLines
 from visionops_client.connection import Connection, ServiceClient, read_as
 from visionops_client.predictions import GivenLabel, ListedModels, ModelDescription
 from visionops_client.retrying import Retrying
@@ -79,6 +81,42 @@ class ModelsAndLabels(ServiceClient):
         told |= {"answers_draw": True} if answers_draw else {}
         return annotations.give(self._connection, self._retrying, path, said, told)
 
+    def annotate_files(
+        self,
+        model: str,
+        lines: Sequence[Mapping[str, Any]],
+        *,
+        source: str | None = None,
+        new_classes: bool = False,
+    ) -> TakenLines:
+        """Say what many stored files show, some thousand per call.
+
+        A line names a file by `media_id`, by `sha256` or else by `filename`, of `source` if that is
+        given, maybe a part of a video by `start_s` and `end_s`; and has `annotation`, a payload in
+        the form of the model's task. Lines that change nothing add nothing.
+
+        Raises:
+            RefusedError: no such model is declared, or the gateway refuses this key.
+            ServerUnreachableError: not answered within `retry_for_s`.
+        """
+        params = {"source": source, "new_classes": new_classes}
+        return annotations.give_many(
+            self._connection, self._retrying, _of_model(model), lines, params
+        )
+
+    def annotations_of_files(
+        self, model: str, *, source: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the annotations of stored files that count for a model, as they come.
+
+        Each has the fields of a line of `annotate_files`, and `source`, `author`, `created_at`.
+
+        Raises:
+            RefusedError: no such model is declared, or the gateway refuses this key.
+            ServerUnreachableError: it does not answer, or not to the end.
+        """
+        return annotations.list_many(self._connection, _of_model(model), {"source": source})
+
     def annotations_of_prediction(self, prediction_id: UUID) -> tuple[GivenAnnotation, ...]:
         """Return what was said of a prediction, newest first.
 
@@ -91,3 +129,7 @@ class ModelsAndLabels(ServiceClient):
 
 def _path(prediction_id: UUID) -> str:
     return f"/v1/predictions/{prediction_id}/annotation"
+
+
+def _of_model(name: str) -> str:
+    return f"/v1/models/{quote(name, safe='')}/annotations"

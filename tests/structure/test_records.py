@@ -13,7 +13,7 @@ NEVER_KEPT = (
 )
 """Requests and answers, words between a process and its child, which is of the same version, and
 declarations."""
-SAID = ".annotate"
+SAID = (".annotate", "tasks.annotations")
 """Annotations as people write them; kept ones are read by `recall`."""
 OF_SPECS = "contracts.preprocessing"
 """A spec means pixels: whoever ignores a part of it makes others."""

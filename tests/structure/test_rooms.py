@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "crash_points": BASE | {"settings"},
     "vision": BASE | {"vision"},
     "tasks": BASE | {"vision", "tasks"},
+    "formats": BASE | {"tasks", "formats"},
     "models": BASE | {"vision", "tasks", "settings", "models"},
     "catalog": BASE | {"vision", "settings", "models", "catalog"},
     "resources": BASE | {"vision", "tasks", "settings", "resources"},

@@ -1,6 +1,7 @@
 """Labelled frames at a watermark, and the snapshots cut from them."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,7 +95,10 @@ def count_by_label(session: Session, model: ModelDeclaration) -> dict[str, int]:
         .subquery()
     )
     counts = select(of_frames.c.payload, func.count()).group_by(of_frames.c.payload)
-    return {text_of(payload): count for payload, count in session.execute(counts)}
+    by_label: Counter[str] = Counter()
+    for payload, count in session.execute(counts):  # Equal labels may have different boxes.
+        by_label[text_of(payload)] += count
+    return dict(by_label)
 
 
 def _newest_annotations(model: ModelDeclaration, watermark: datetime) -> type[AnnotationRow]:

@@ -1,4 +1,4 @@
-"""`visionops labels add | show | rm | conflicts | revoke`: labels of files, and those of a key."""
+"""`visionops labels`: labels of stored files, one by one and by files, and those of a key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import typer
 
+from visionops_assets.cli import label_files
 from visionops_assets.cli.api_key import given_or_own_key
 from visionops_assets.cli.screen import AsJson, Columns, print_fact, print_json, print_rows
 from visionops_assets.contracts import Scope
@@ -183,3 +184,7 @@ def _client(key: str | None) -> "Iterator[IngestClient]":
 
 def _part(start_s: float | None, end_s: float | None) -> str:
     return "all" if start_s is None else f"{start_s:g} to {end_s:g} s"
+
+
+app.command("import")(label_files.import_labels)
+app.command("export")(label_files.export_labels)

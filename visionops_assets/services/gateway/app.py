@@ -19,6 +19,7 @@ from visionops_assets.services.gateway.inference import TritonChannel
 from visionops_assets.services.gateway.labels import LABELS, add_label_route
 from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.lineage import LINEAGE, add_lineage_routes
+from visionops_assets.services.gateway.many_annotations import add_many_routes
 from visionops_assets.services.gateway.metrics import GatewayMetrics
 from visionops_assets.services.gateway.models import MODELS, add_model_routes
 from visionops_assets.services.gateway.routes import PREDICTIONS, add_predict_routes
@@ -102,6 +103,7 @@ class Gateway:
         add_frame_route(self.app, access, self.frames, admission, settings)
         add_label_route(self.app, access, catalog, settings, served.declared)
         add_annotation_routes(self.app, access, catalog, settings, served.declared)
+        add_many_routes(self.app, access, catalog, settings, served.declared)
         add_session_routes(self.app, access, catalog, settings, served.default.declaration.name)
         add_page(self.app)
         add_model_routes(self.app, access, catalog, served)

@@ -3,14 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from visionops_assets.contracts.base import Record
 from visionops_assets.contracts.text import PlainText
-from visionops_assets.tasks.annotations import Annotating, Annotation, parsed
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.tasks.annotations import (
+    Annotating,
+    Annotation,
+    Box,
+    Drawing,
+    distinct,
+    drawn,
+    in_order,
+    parsed,
+    recalled,
+)
 
 NAME = "classification"
+SHOWN = 5
 
 
-class _Payload(Record):
+class _Payload(Drawing):
     label: PlainText
 
 
@@ -20,17 +31,35 @@ class _Annotating:
     field = "label"
 
     def parse(self, payload: object) -> Annotation:
-        """See `Annotating`."""
-        return Annotation(NAME, (parsed(_Payload, payload).label,))
+        """See `Annotating`. Boxes of another label are refused."""
+        said = parsed(_Payload, payload)
+        return self.gather([said.label], said.boxes, said.size_px)
 
     def read(self, text: str) -> Annotation:
         """See `Annotating`. The text is the label."""
         return self.parse({"label": text})
 
+    def gather(
+        self,
+        labels: Sequence[str],
+        boxes: Sequence[Box] = (),
+        size_px: tuple[int, int] | None = None,
+    ) -> Annotation:
+        """See `Annotating`. All of them have one label."""
+        found = distinct(labels, boxes)
+        if len(found) == 1:
+            return Annotation(NAME, tuple(found), in_order(boxes), size_px)
+        if not found:
+            raise InvalidRequestError("It has no label, and this model takes one per picture.")
+        shown = ", ".join(map(repr, found[:SHOWN])) + (", ..." if len(found) > SHOWN else "")
+        raise InvalidRequestError(
+            f"It has {len(found)} different labels, {shown}, and this model takes one per picture."
+        )
+
     def payload(self, annotation: Annotation) -> dict[str, Any]:
         """See `Annotating`."""
         [label] = annotation.labels
-        return {"label": label}
+        return {"label": label} | drawn(annotation)
 
     def labels(self, text: str) -> tuple[str, ...]:
         """See `Annotating`."""
@@ -51,7 +80,7 @@ class _Annotating:
 
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""
-        return Annotation(NAME, (payload["label"],))
+        return Annotation(NAME, (payload["label"],), *recalled(payload))
 
 
 TASK: Annotating = _Annotating()

@@ -6,10 +6,20 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from visionops_assets.contracts.base import Record
 from visionops_assets.contracts.payloads import SEPARATOR
 from visionops_assets.contracts.text import PlainText
-from visionops_assets.tasks.annotations import Annotating, Annotation, parsed
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.tasks.annotations import (
+    Annotating,
+    Annotation,
+    Box,
+    Drawing,
+    distinct,
+    drawn,
+    in_order,
+    parsed,
+    recalled,
+)
 
 NAME = "multilabel"
 MAX_LABELS = 100
@@ -28,7 +38,7 @@ def _different(labels: list[str]) -> list[str]:
     return labels
 
 
-class _Payload(Record):
+class _Payload(Drawing):
     labels: Annotated[
         list[Annotated[PlainText, AfterValidator(_without_comma)]],
         Field(max_length=MAX_LABELS),
@@ -43,15 +53,30 @@ class _Annotating:
 
     def parse(self, payload: object) -> Annotation:
         """See `Annotating`. Labels are sorted: their order says nothing."""
-        return Annotation(NAME, tuple(sorted(parsed(_Payload, payload).labels)))
+        said = parsed(_Payload, payload)
+        unnamed = sorted({box.label for box in said.boxes} - set(said.labels))
+        if unnamed:
+            raise InvalidRequestError(f"boxes: {unnamed[0]!r} is not among the labels.")
+        labels = tuple(sorted(said.labels))
+        return Annotation(NAME, labels, in_order(said.boxes), said.size_px)
 
     def read(self, text: str) -> Annotation:
         """See `Annotating`. Labels are separated by commas."""
         return self.parse({"labels": text.split(COMMA) if text.strip() else []})
 
+    def gather(
+        self,
+        labels: Sequence[str],
+        boxes: Sequence[Box] = (),
+        size_px: tuple[int, int] | None = None,
+    ) -> Annotation:
+        """See `Annotating`. It has the set of them, which may be empty."""
+        said = {"labels": distinct(labels, boxes), "boxes": list(boxes), "size_px": size_px}
+        return self.parse(said)
+
     def payload(self, annotation: Annotation) -> dict[str, Any]:
         """See `Annotating`."""
-        return {"labels": list(annotation.labels)}
+        return {"labels": list(annotation.labels)} | drawn(annotation)
 
     def labels(self, text: str) -> tuple[str, ...]:
         """See `Annotating`."""
@@ -73,7 +98,7 @@ class _Annotating:
 
     def recall(self, payload: Mapping[str, Any]) -> Annotation:
         """See `Annotating`."""
-        return Annotation(NAME, tuple(payload["labels"]))
+        return Annotation(NAME, tuple(payload["labels"]), *recalled(payload))
 
 
 TASK: Annotating = _Annotating()

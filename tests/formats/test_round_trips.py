@@ -1,0 +1,62 @@
+"""What is written in a format is read again as it was, and what it cannot hold is told."""
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests.formats.reading import box, read, shown
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.formats.records import Entry
+from visionops_assets.formats.registry import FORMATS, format_named
+
+CAR, VAN = box("car", 0.1, 0.2, 0.3, 0.4), box("größe & <co>", 0.123457, 0, 0.5, 1)
+BOXED = Entry("", "a/1.png", boxes=(CAR, VAN), size_px=(640, 480))
+PLAIN = Entry("", "b/2.png", UUID(int=2), 64 * "b", labels=("car",))
+BOTH = Entry("", "3.png", labels=("bus",), boxes=(CAR,), size_px=(1001, 333))
+UNSIZED = Entry("", "4.png", boxes=(CAR,))
+PART = Entry("", "5.mp4", start_s=1.0, end_s=2.5, labels=("car",))
+EMPTY = Entry("", "6.png")
+ALL = (BOXED, PLAIN, BOTH, UNSIZED, PART, EMPTY)
+LEFT_OUT = {
+    "csv": {"6.png"},
+    "coco": {"4.png", "5.mp4", "6.png"},
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out" / "labels"
+    left_out = format_named(name).write(path, iter(ALL))
+    assert {row.where for row in left_out.rows} == LEFT_OUT[name]
+    assert all(row.reason.endswith(".") for row in left_out.rows)
+    entries, bad = read(name, path)
+    assert bad == {}
+    expected = {each.title: each for each in ALL if each.title not in LEFT_OUT[name]}
+    assert {title.partition("@")[0] for title in entries} == set(expected)
+    for title, entry in entries.items():
+        told = expected[title.partition("@")[0]]
+        labels, boxes = shown(entry)
+        assert set(labels) == set(told.labels), title
+        assert sorted(map(near, boxes)) == sorted(map(near, told.boxes)), title
+        assert (entry.start_s, entry.end_s) == (told.start_s, told.end_s)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "labels"
+    format_named(name).write(path, [replace(BOXED)])
+    with pytest.raises(InvalidRequestError, match="exists already: name another"):
+        format_named(name).write(path, [BOXED])
+
+
+def near(found: object) -> tuple[object, ...]:
+    """Return a box to a thousandth of a picture: formats of pixels round them."""
+    values = dict(found)  # type: ignore[call-overload]
+    return tuple(each if isinstance(each, str) else round(each, 4) for each in values.values())
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="There is no format 'x': choose one of csv"):
+        format_named("x")

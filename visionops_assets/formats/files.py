@@ -1,0 +1,109 @@
+"""Files of annotations: bounded, read as JSON or text, and never written over."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from visionops_assets.errors import InvalidRequestError
+
+MAX_JSON_BYTES = 512 * 1000**2
+"""A document of JSON is read as a whole, and takes some ten times its size in memory."""
+MAX_STREAMED_BYTES = 4 * 1000**3
+MAX_SMALL_BYTES = 10 * 1000**2
+"""Of a file about one picture."""
+PICTURE_ENDINGS = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".pnm",
+        ".ppm",
+        ".pgm",
+    ]
+)
+_CHUNK_BYTES = 1024**2
+
+
+def bounded(path: Path, max_bytes: int = MAX_STREAMED_BYTES) -> Path:
+    """Return a file that is there, and not too large.
+
+    Raises:
+        InvalidRequestError: it is not, or is.
+    """
+    if not path.is_file():
+        raise InvalidRequestError(f"{path} is no file.")
+    size_bytes = path.stat().st_size
+    if size_bytes > max_bytes:
+        raise InvalidRequestError(
+            f"{path} has {size_bytes:,} bytes, and {max_bytes:,} are the most of this format. "
+            "Split it, or take csv."
+        )
+    return path
+
+
+def folder(path: Path, needs: str) -> Path:
+    """Return a folder that is there.
+
+    Raises:
+        InvalidRequestError: there is no folder; says what it `needs`.
+    """
+    if not path.is_dir():
+        raise InvalidRequestError(f"{path} is no folder, and this format is one with {needs}.")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Read a document of JSON.
+
+    Raises:
+        InvalidRequestError: it has another form, or is too large.
+    """
+    try:
+        return from_json(bounded(path, MAX_JSON_BYTES).read_bytes(), allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequestError(f"{path} is no JSON: {error}.") from None
+
+
+def fresh(path: Path) -> Path:
+    """Return the path of a file that is not there yet, with its folder made.
+
+    Raises:
+        InvalidRequestError: there is something already.
+    """
+    if path.exists():
+        raise InvalidRequestError(f"{path} exists already: name another file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def picture_in(images: Path | None, name: str) -> Path | None:
+    """Return the copy of a picture in a folder, None without; no name leads out of it."""
+    if images is None or not name:
+        return None
+    found = images / name
+    try:
+        is_inside = found.resolve().is_relative_to(images.resolve())
+        return found if is_inside and found.is_file() else None
+    except (OSError, ValueError):  # A name that the system does not take.
+        return None
