@@ -128,7 +128,7 @@ class Annotating(Protocol):
 
 
 def drawn(annotation: Annotation) -> dict[str, Any]:
-    """Return what `Drawing` reads, without what there is none of."""
+    """Return the fields that `Drawing` reads, without empty ones."""
     payload: dict[str, Any] = {}
     if annotation.boxes:
         payload["boxes"] = [box.model_dump() for box in annotation.boxes]
