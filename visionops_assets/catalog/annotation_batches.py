@@ -61,7 +61,8 @@ def find_media(
 ) -> list[Found]:
     """Find the one stored file of each reference, of one source or of any; else say why not.
 
-    Names are equal if one is the end of the other, in whole parts: `1.png` names `a/1.png`.
+    Names are equal if one is the end of the other, in whole parts: `1.png` names `a/1.png`. Of
+    several such files those count that share the longest end with the name.
     """
     named = [
         replace(each, filename=composed(each.filename) if each.filename else None)
@@ -204,8 +205,10 @@ def _find(
     alike = [
         each for each in by_last.get(_last(name), ()) if _is_end_of_other(each.filename or "", name)
     ]
-    exact = [each for each in alike if each.filename == name]
-    return _one(exact or alike, f"the name {name!r}")
+    shared = [min(len(each.filename or ""), len(name)) for each in alike]
+    closest = [each for each, length in zip(alike, shared, strict=True) if length == max(shared)]
+    exact = [each for each in closest if each.filename == name]
+    return _one(exact or closest, f"the name {name!r}")
 
 
 def _one(found: Sequence[FoundMedia], named: str) -> Found:

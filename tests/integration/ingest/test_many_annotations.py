@@ -59,6 +59,8 @@ def test_a_file_is_found_by_its_id_its_hash_or_its_name(session: Session) -> Non
     tag, content = uuid4().hex, uuid4().hex + uuid4().hex
     first = media(session, f"{tag}/a/1.png", f"s{tag}", content)
     second = media(session, f"{tag}/b/1.png", f"s{tag}")
+    # Shares less of the name than the others do.
+    media(session, "1.png", f"s{tag}")
     elsewhere = media(session, f"{tag}/é.png", f"t{tag}", content)
     by_name = [Reference(filename=f"{tag}/{name}") for name in ("a/1.png", "b/1.png")]
     assert found(session, Reference(media_id=first), *by_name) == [first, first, second]
