@@ -120,11 +120,11 @@ def test_a_picture_in_an_answer_out_and_what_it_really_was(
 
     page.locator("#choices button", has_text="b").first.click()
     expect(page.locator("#thanks")).to_contain_text("Noted: b")
-    assert newest_label(prediction_id) == ("b", "feedback")
+    assert newest_label(prediction_id) == ("b", "volunteered")
     page.fill("#other", "something new")
     page.press("#other", "Enter")
     expect(page.locator("#thanks")).to_contain_text("Noted: something new")
-    assert newest_label(prediction_id) == ("something new", "feedback")
+    assert newest_label(prediction_id) == ("something new", "volunteered")
 
 
 def test_a_picture_can_be_dropped_and_taken(page: Page) -> None:
