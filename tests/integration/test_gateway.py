@@ -299,10 +299,10 @@ def test_a_canary_answers_its_share_of_the_keys_and_fails_unseen(
     with Trying(model, Role.CANARY, SHARE_PERCENT) as trying:
         keys = [f"user-{i}" for i in range(40)]
         picked = [key for key in keys if is_picked(trying.rollout, key)]
-        eventually("the canary", lambda: ask(picked[0]).role is Role.CANARY, NOTICED_WITHIN_S)
+        eventually("the canary", lambda: ask(picked[0]).role == Role.CANARY, NOTICED_WITHIN_S)
         for _ in range(2):
             answers = {key: ask(key) for key in keys}
-            assert [key for key, a in answers.items() if a.role is Role.CANARY] == picked
+            assert [key for key, a in answers.items() if a.role == Role.CANARY] == picked
             assert {answers[key].model_version for key in picked} == {2}
         by_grpc = {key: version_by_grpc(gateway, key) for key in keys}
         assert by_grpc == {key: 2 if key in picked else 1 for key in keys}
@@ -336,7 +336,7 @@ def test_a_shadow_is_compared_and_never_seen(
     with Trying(model, Role.SHADOW, 100) as trying:
         # The gateway may know the canary of another test for a moment more.
         eventually(
-            "the champion", lambda: client.predict(PNG).role is Role.CHAMPION, NOTICED_WITHIN_S
+            "the champion", lambda: client.predict(PNG).role == Role.CHAMPION, NOTICED_WITHIN_S
         )
         roles = []
 
