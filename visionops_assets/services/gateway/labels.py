@@ -45,6 +45,7 @@ class LabelRequest(BaseModel):
     label: PlainText = Field(examples=["car"])
     answers_draw: bool = Field(
         False,
+        strict=True,
         description="Whether it is given because its prediction was drawn, and would be given "
         "whatever it says.",
     )
