@@ -1,5 +1,6 @@
 """What is written in a format is read again as it was, and what it cannot hold is told."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -8,7 +9,7 @@ import pytest
 
 from tests.formats.reading import box, read, shown
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.formats.records import Entry
+from visionops_assets.formats.records import Entry, Reading
 from visionops_assets.formats.registry import FORMATS, format_named
 
 CAR, VAN = box("car", 0.1, 0.2, 0.3, 0.4), box("größe & <co>", 0.123457, 0, 0.5, 1)
@@ -22,16 +23,23 @@ ALL = (BOXED, PLAIN, BOTH, UNSIZED, PART, EMPTY)
 LEFT_OUT = {
     "csv": {"6.png"},
     "coco": {"4.png", "5.mp4", "6.png"},
+    "yolo": {"b/2.png", "3.png", "5.mp4", "6.png"},
+    "cvat": {"4.png", "5.mp4", "6.png"},
+    "label-studio": {"5.mp4", "6.png"},
+    "voc": {"b/2.png", "3.png", "4.png", "5.mp4", "6.png"},
 }
 
 
-@pytest.mark.parametrize("name", FORMATS)
+WRITABLE = sorted(set(FORMATS) - {"folders"})
+
+
+@pytest.mark.parametrize("name", WRITABLE)
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     path = tmp_path / "out" / "labels"
     left_out = format_named(name).write(path, iter(ALL))
     assert {row.where for row in left_out.rows} == LEFT_OUT[name]
     assert all(row.reason.endswith(".") for row in left_out.rows)
-    entries, bad = read(name, path)
+    entries, bad = read(name, path, Reading(images=copies_of(ALL, tmp_path / "pictures")))
     assert bad == {}
     expected = {each.title: each for each in ALL if each.title not in LEFT_OUT[name]}
     assert {title.partition("@")[0] for title in entries} == set(expected)
@@ -43,12 +51,45 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
         assert (entry.start_s, entry.end_s) == (told.start_s, told.end_s)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
     path = tmp_path / "labels"
     format_named(name).write(path, [replace(BOXED)])
     with pytest.raises(InvalidRequestError, match="exists already: name another"):
         format_named(name).write(path, [BOXED])
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc"])
+def test_no_name_leads_out_of_the_folder_nor_takes_the_file_of_another(
+    tmp_path: Path, name: str
+) -> None:
+    titles = ("../out.png", "/out.png", "a/1.png", "a/1.jpg", "nul\0.png", 300 * "x" + ".png")
+    entries = [replace(BOXED, name=title) for title in titles]
+    left_out = format_named(name).write(tmp_path / "labels", entries)
+    assert {row.where: row.reason for row in left_out.rows} == {
+        "../out.png": "Its name leads out of the folder.",
+        "/out.png": "Its name leads out of the folder.",
+        "a/1.jpg": "Another picture is called 1, with another ending.",
+        "nul\0.png": "No file can have its name.",
+        300 * "x" + ".png": "No file can have its name.",
+    }
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.stem == "1"]
+    assert len(written) == 1
+
+
+def test_folders_of_classes_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="an export has labels alone"):
+        format_named("folders").write(tmp_path / "labels", [PLAIN])
+    assert not (tmp_path / "labels").exists()
+
+
+def copies_of(entries: Iterable[Entry], folder: Path) -> Path:
+    """Lay files in a folder that are called as pictures: some formats name only those."""
+    for entry in entries:
+        place = folder / entry.title
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    return folder
 
 
 def near(found: object) -> tuple[object, ...]:

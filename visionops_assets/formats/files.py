@@ -1,12 +1,14 @@
 """Files of annotations: bounded, read as JSON or text, and never written over."""
 
 import hashlib
-from pathlib import Path
+from glob import escape
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic_core import from_json
 
 from visionops_assets.errors import InvalidRequestError
+from visionops_assets.formats.records import RowError
 
 MAX_JSON_BYTES = 512 * 1000**2
 """A document of JSON is read as a whole, and takes some ten times its size in memory."""
@@ -95,6 +97,37 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def place_in(root: Path, name: str, ending: str) -> Path:
+    """Return the path in a folder of the file that describes a picture, with its folder made.
+
+    Raises:
+        RowError: the name leads out of the folder, or another picture has that file.
+    """
+    try:
+        place = (root / name).with_suffix(ending)
+        is_inside = place.resolve().is_relative_to(root.resolve())
+        is_taken = place.exists()
+    except (OSError, ValueError):
+        raise RowError("No file can have its name.") from None
+    if not is_inside:
+        raise RowError("Its name leads out of the folder.")
+    if is_taken:
+        raise RowError(f"Another picture is called {PurePath(name).stem}, with another ending.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def picture_beside(folder: Path, stem: str) -> Path | None:
+    """Return the picture of a stem in a folder, whatever its ending."""
+    found = (each for each in sorted(folder.glob(f"{escape(stem)}.*")) if is_picture(each))
+    return next(found, None)
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file is called as a picture."""
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def picture_in(images: Path | None, name: str) -> Path | None:

@@ -9,6 +9,11 @@ from visionops_assets.formats.records import Format
 FORMATS = {
     "csv": "csv_table",
     "coco": "coco",
+    "yolo": "yolo",
+    "voc": "voc",
+    "folders": "class_folders",
+    "cvat": "cvat",
+    "label-studio": "label_studio",
 }
 
 

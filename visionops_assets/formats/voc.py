@@ -1,0 +1,102 @@
+"""Pascal VOC: an XML per picture, in a folder or by itself, with boxes in pixels.
+
+Tools differ on whether pixels are counted from 0 or from 1. They are taken as they stand, from 0: a
+pixel too many is cut off. Of a part of an object (`part`) nothing is taken.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from visionops_assets.errors import InvalidRequestError
+from visionops_assets.formats.files import MAX_SMALL_BYTES, fresh, picture_in, place_in
+from visionops_assets.formats.records import (
+    BadRow,
+    Entry,
+    LeftOut,
+    Reading,
+    RowError,
+    of_pictures,
+)
+from visionops_assets.formats.shares import box_of_px, corners_px, number_of, size_of
+from visionops_assets.formats.xml_files import read_xml, text_of
+from visionops_assets.tasks.annotations import Box
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
+    """Read the XML files of a folder, or one. See `Format`."""
+    files = sorted(path.rglob("*.xml")) if path.is_dir() else [path]
+    if not files:
+        raise InvalidRequestError(f"{path} has no XML file, and this format is one per picture.")
+    for file in files:
+        where = str(file.relative_to(path)) if path.is_dir() else file.name
+        try:
+            entry = _entry(where, read_xml(file, MAX_SMALL_BYTES), reading)
+        except (RowError, InvalidRequestError) as error:
+            yield BadRow(where, str(error))
+            continue
+        if entry is not None:
+            yield entry
+
+
+def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
+    """Write a folder with a file per picture. See `Format`."""
+    left_out, root = LeftOut(), fresh(path)
+    root.mkdir()
+    for entry in of_pictures(entries, left_out, by_boxes=True, in_px=True):
+        if not entry.boxes or entry.size_px is None:
+            left_out.add(entry, "It names no label, and this format says nothing without one.")
+            continue
+        try:
+            place = place_in(root, entry.title, ".xml")
+        except RowError as error:
+            left_out.add(entry, str(error))
+            continue
+        place.write_bytes(_document(entry.title, entry.boxes, entry.size_px))
+    return left_out
+
+
+def _entry(where: str, document: Element, reading: Reading) -> Entry | None:
+    """Return the boxes of a picture; None without one."""
+    name = text_of(document, "filename")
+    if document.tag != "annotation" or not name:
+        raise RowError("It is no annotation with a filename.")
+    size = document.find("size")
+    size_px = size_of(text_of(size, "width"), text_of(size, "height"))
+    boxes = tuple(
+        _box(number, each, size_px) for number, each in enumerate(document.findall("object"), 1)
+    )
+    if not boxes:
+        return None
+    picture = picture_in(reading.images, name)
+    return Entry(where, name, picture=picture, boxes=boxes, size_px=size_px)
+
+
+def _box(number: int, given: Element, size_px: tuple[int, int] | None) -> Box:
+    label, found = text_of(given, "name"), given.find("bndbox")
+    try:
+        left, top, right, bottom = (number_of(text_of(found, each), each) for each in CORNERS)
+        return box_of_px(label, (left, top, right, bottom), size_px)
+    except RowError as error:
+        raise RowError(f"object {number}: {error}") from None
+
+
+def _document(name: str, boxes: Sequence[Box], size_px: tuple[int, int]) -> bytes:
+    document = Element("annotation")
+    SubElement(document, "filename").text = name
+    size = SubElement(document, "size")
+    for side, length in zip(("width", "height", "depth"), (*size_px, 3), strict=True):
+        SubElement(size, side).text = str(length)
+    for box in boxes:
+        given = SubElement(document, "object")
+        SubElement(given, "name").text = box.label
+        for name_of_flag in ("difficult", "truncated"):
+            SubElement(given, name_of_flag).text = "0"
+        corners = SubElement(given, "bndbox")
+        for each, value in zip(CORNERS, corners_px(box, size_px), strict=True):
+            SubElement(corners, each).text = str(value)
+    indent(document)
+    content: bytes = tostring(document, encoding="utf-8", xml_declaration=True)
+    return content
