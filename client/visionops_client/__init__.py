@@ -1,11 +1,11 @@
 """Clients of VisionOps: send media, ask for predictions, label them.
 
 VisionOpsError
-├ SettingsError             an address that is none
-├ ContentChangedError       a file changed while it was being sent
-├ RefusedError              a service refused for good: status, reason, detail
-└ ServerUnreachableError    not answered in time
-└ TemporaryError        and to be tried again
+├── SettingsError             the address cannot be used
+├── ContentChangedError       a file changed while it was being sent
+├── RefusedError              a service refused for good: status, reason, detail
+└── ServerUnreachableError    not answered in time
+    └── TemporaryError        it may be tried again
 """
 
 from typing import TYPE_CHECKING, Any

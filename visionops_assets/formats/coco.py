@@ -101,10 +101,7 @@ def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     """Write a file of instances. See `Format`."""
     left_out, document = LeftOut(), _Document()
     for entry in of_pictures(entries, left_out, in_px=True):
-        if entry.labels or entry.boxes:
-            document.add(entry)
-        else:
-            left_out.add(entry, "It names no label, and this format says nothing without one.")
+        document.add(entry)
     with fresh(path).open("x", encoding="utf-8") as file:
         json.dump(document.content, file)
     return left_out

@@ -19,6 +19,7 @@ from visionops_assets.formats.records import (
     Reading,
     RowError,
     of_pictures,
+    rows_of,
 )
 from visionops_assets.formats.shares import (
     box_of_px,
@@ -40,15 +41,9 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
     document = read_xml(path, MAX_JSON_BYTES)
     if document.tag != "annotations":
         raise InvalidRequestError(f"{path} is no file of CVAT: it has no annotations.")
-    for number, image in enumerate(document.findall("image"), 1):
-        where = f"{path.name}, image {number}"
-        try:
-            entry = _entry(where, image, reading)
-        except RowError as error:
-            yield BadRow(where, str(error))
-            continue
-        if entry is not None:
-            yield entry
+    images = enumerate(document.findall("image"), 1)
+    parts = ((f"{path.name}, image {number}", image) for number, image in images)
+    yield from rows_of(parts, lambda where, image: _entry(where, image, reading))
     if document.find("track") is not None:
         yield from _video(path, document, reading)
 
@@ -58,10 +53,7 @@ def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     left_out, document = LeftOut(), Element("annotations")
     SubElement(document, "version").text = "1.1"
     for number, entry in enumerate(of_pictures(entries, left_out, in_px=True)):
-        if entry.labels or entry.boxes:
-            _add(document, number, entry)
-        else:
-            left_out.add(entry, "It names no label, and this format says nothing without one.")
+        _add(document, number, entry)
     indent(document)
     content = tostring(document, encoding="utf-8", xml_declaration=True)
     with fresh(path).open("xb") as file:

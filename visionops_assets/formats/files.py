@@ -35,7 +35,6 @@ PICTURE_ENDINGS = frozenset(
         ".pgm",
     ]
 )
-_CHUNK_BYTES = 1024**2
 
 
 def bounded(path: Path, max_bytes: int = MAX_STREAMED_BYTES) -> Path:
@@ -92,11 +91,8 @@ def fresh(path: Path) -> Path:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def place_in(root: Path, name: str, ending: str) -> Path:

@@ -20,6 +20,7 @@ from visionops_assets.formats.records import (
     Reading,
     RowError,
     of_pictures,
+    rows_of,
 )
 from visionops_assets.formats.shares import box_of_corners, enclosing, number_of, size_of, turned
 from visionops_assets.tasks.annotations import Box
@@ -36,25 +37,14 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
     tasks = read_json(path)
     if not isinstance(tasks, list) or not all(isinstance(each, Mapping) for each in tasks):
         raise InvalidRequestError(f"{path} is no export of Label Studio: it is no list of tasks.")
-    for number, task in enumerate(tasks):
-        where = f"{path.name}, [{number}]"
-        try:
-            entry = _entry(where, task, reading)
-        except RowError as error:
-            yield BadRow(where, str(error))
-            continue
-        if entry is not None:
-            yield entry
+    parts = ((f"{path.name}, [{number}]", task) for number, task in enumerate(tasks))
+    yield from rows_of(parts, lambda where, task: _entry(where, task, reading))
 
 
 def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     """Write tasks. See `Format`."""
-    left_out, tasks = LeftOut(), list[Mapping[str, Any]]()
-    for entry in of_pictures(entries, left_out):
-        if entry.labels or entry.boxes:
-            tasks.append(_task(len(tasks) + 1, entry))
-        else:
-            left_out.add(entry, "It names no label, and this format says nothing without one.")
+    left_out = LeftOut()
+    tasks = [_task(*each) for each in enumerate(of_pictures(entries, left_out), 1)]
     with fresh(path).open("x", encoding="utf-8") as file:
         json.dump(tasks, file)
     return left_out

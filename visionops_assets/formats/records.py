@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
+from visionops_assets.errors import InvalidRequestError
 from visionops_assets.tasks.annotations import Box
+
+Part = TypeVar("Part")
 
 PART = "It is about a part of a video, which this format does not know."
 
@@ -113,5 +116,21 @@ def of_pictures(
                 "The size of its picture is not known, and this format counts pixels. Take csv, "
                 "yolo or label-studio.",
             )
+        elif not entry.labels and not entry.boxes:
+            left_out.add(entry, "It names no label, and this format says nothing without one.")
         else:
+            yield entry
+
+
+def rows_of(
+    parts: Iterable[tuple[str, Part]], entry_of: Callable[[str, Part], Entry | None]
+) -> Iterator[Entry | BadRow]:
+    """Yield the entry of each part of a file, if it says anything, or why it cannot be used."""
+    for where, part in parts:
+        try:
+            entry = entry_of(where, part)
+        except (RowError, InvalidRequestError) as error:
+            yield BadRow(where, str(error))
+            continue
+        if entry is not None:
             yield entry

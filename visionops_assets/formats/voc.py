@@ -17,6 +17,7 @@ from visionops_assets.formats.records import (
     Reading,
     RowError,
     of_pictures,
+    rows_of,
 )
 from visionops_assets.formats.shares import box_of_px, corners_px, number_of, size_of
 from visionops_assets.formats.xml_files import read_xml, text_of
@@ -30,15 +31,10 @@ def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
     files = sorted(path.rglob("*.xml")) if path.is_dir() else [path]
     if not files:
         raise InvalidRequestError(f"{path} has no XML file, and this format is one per picture.")
-    for file in files:
-        where = str(file.relative_to(path)) if path.is_dir() else file.name
-        try:
-            entry = _entry(where, read_xml(file, MAX_SMALL_BYTES), reading)
-        except (RowError, InvalidRequestError) as error:
-            yield BadRow(where, str(error))
-            continue
-        if entry is not None:
-            yield entry
+    parts = ((str(file.relative_to(path)) if path.is_dir() else file.name, file) for file in files)
+    yield from rows_of(
+        parts, lambda where, file: _entry(where, read_xml(file, MAX_SMALL_BYTES), reading)
+    )
 
 
 def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
@@ -46,15 +42,12 @@ def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     left_out, root = LeftOut(), fresh(path)
     root.mkdir()
     for entry in of_pictures(entries, left_out, by_boxes=True, in_px=True):
-        if not entry.boxes or entry.size_px is None:
-            left_out.add(entry, "It names no label, and this format says nothing without one.")
-            continue
         try:
             place = place_in(root, entry.title, ".xml")
         except RowError as error:
             left_out.add(entry, str(error))
             continue
-        place.write_bytes(_document(entry.title, entry.boxes, entry.size_px))
+        place.write_bytes(_document(entry.title, entry.boxes, entry.size_px or (0, 0)))
     return left_out
 
 

@@ -63,9 +63,6 @@ def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     root = fresh(path)
     (root / LABELS).mkdir(parents=True)
     for entry in of_pictures(entries, left_out, by_boxes=True):
-        if not entry.boxes:
-            left_out.add(entry, "It names no label, and this format says nothing without one.")
-            continue
         try:
             place = place_in(root / LABELS, entry.title, ".txt")
         except RowError as error:

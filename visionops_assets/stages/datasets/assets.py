@@ -130,7 +130,7 @@ def _cut(
         members = assign_splits(labels, model.task, split.holdout_percent, sides)
     is_barred = barred_from_holdout(labels, members)
     if is_barred.any():
-        labels, images = labels[~is_barred], images[~is_barred]
+        labels, images = labels[~is_barred], select(images, ~is_barred)
         members = members[~is_barred].reset_index(drop=True)
     files = SnapshotFiles(images, members)
     snapshot = _row(model, members, labels["watermark"].iloc[0], labelled_frames - len(labels))
