@@ -94,8 +94,9 @@ def take_back(session: Session, place: Place, author: str) -> int:
             stands(),
         )
     ).all()
-    copies = [copy for given in rows for copy in _adopted(session, given)]
-    for row in (*rows, *copies):
+    # The same word, said twice, was adopted once: each copy is taken back once.
+    copies = {copy.annotation_id: copy for row in rows for copy in _adopted(session, row)}
+    for row in (*rows, *copies.values()):
         same = {name: getattr(row, name) for name in PLACE}
         taking_back = AnnotationRow(
             **same, origin=REVOKED, author=author, retracts=row.annotation_id

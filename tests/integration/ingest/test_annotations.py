@@ -187,13 +187,16 @@ def test_media_of_a_prediction_lose_what_was_taken_back_of_it(session: Session) 
     key, media_id = uuid4(), file_with_a_frame(session, "feedback")
     session.add(prediction(key, "one", "s", datetime.now(UTC), 0))
     assert model_of(session, key) == "one"
-    given = annotate(session, Place("one", prediction_id=key), CAT, "ann")
+    place = Place("one", prediction_id=key)
+    # In answer to a draw, the same word is an annotation of its own.
+    twice = [annotate(session, place, CAT, "ann", origin) for origin in ("volunteered", "audit")]
     said = {"media_id": media_id, "model_name": "one", "origin": "feedback"}
     session.add(AnnotationRow(**said, payload=CAT, author="ann"))
     session.add(AnnotationRow(**said, payload=CAT, author="bob"))
-    session.add(AdoptedLabel(label_id=given.annotation_id, media_id=media_id))
+    for given in twice:
+        session.add(AdoptedLabel(label_id=given.annotation_id, media_id=media_id))
     session.flush()
-    take_back(session, Place("one", prediction_id=key), "eve")
+    assert take_back(session, place, "eve") == 2
     assert [row.author for row in annotations_of(session, media_id=media_id)] == ["bob"]
 
 
