@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from visionops_assets.resources.checksums import digest_of_code
 from visionops_assets.stages import code_versions
-from visionops_assets.stages.code_versions import code_version, digest_of_code
+from visionops_assets.stages.code_versions import code_version
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ their inputs have a code version, and those that also read the catalog say their
 """
 
 import hashlib
-from functools import cache
 from pathlib import Path
+
+from visionops_assets.resources.checksums import digest_of_code
 
 PACKAGE = Path(__file__).parents[1]
 DIGITS = 12
@@ -20,16 +21,6 @@ def code_version(stage: str, *settings: object) -> str:
     rooms = ["vision"] if stage == MAKES_FRAMES else ["vision", "tasks"]
     code = "".join(digest_of_code(PACKAGE / room) for room in (*rooms, f"stages/{stage}"))
     return f"code {_short(code)}, settings {_short(repr(settings))}"
-
-
-@cache
-def digest_of_code(folder: Path) -> str:
-    """Return a hash over the Python files of a folder, by their names below it and their text."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        text = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()} {len(text)} ".encode() + text)
-    return digest.hexdigest()
 
 
 def _short(text: str) -> str:

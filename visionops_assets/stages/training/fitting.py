@@ -1,6 +1,7 @@
 """Trains on a snapshot, and keeps the results. Imports PyTorch, so only training runs import it."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,8 @@ def fit(
     task: str,
 ) -> TrainedModel:
     """Train a model of a task on a snapshot, with each round in the log and in MLflow."""
-    data = read_snapshot(object_store, snapshot.snapshot_id)
-    rows = np.flatnonzero(data.members["split"] == TRAIN)
-    members = data.members.iloc[rows]
-    lesson = lesson_of(task)
-    score = lesson.learning.score
-    context.log.info("Training on %d frames of %s", len(rows), snapshot.snapshot_id)
+    score = lesson_of(task).learning.score
+    context.log.info("Training on %d frames of %s", snapshot.train_frames, snapshot.snapshot_id)
 
     def report(reached: RoundResult) -> None:
         context.log.info(
@@ -74,6 +71,26 @@ def fit(
         )
         run.log_metrics(reached.measured(score), step=reached.step)
 
+    return train_on(object_store, snapshot, training, task, report)
+
+
+def train_on(
+    object_store: ObjectStore,
+    snapshot: Snapshot,
+    training: TrainingConfig,
+    task: str,
+    on_round: Callable[[RoundResult], None],
+) -> TrainedModel:
+    """Train a model of a task on the training side of a snapshot.
+
+    Raises:
+        NotFoundError: the snapshot is gone.
+        DamagedArtifactError: its files are not what was written.
+    """
+    data = read_snapshot(object_store, snapshot.snapshot_id)
+    rows = np.flatnonzero(data.members["split"] == TRAIN)
+    members = data.members.iloc[rows]
+    lesson = lesson_of(task)
     classes = tuple(snapshot.classes)
     return train(
         lesson,
@@ -84,7 +101,7 @@ def fit(
         spec=PreprocessingSpec.model_validate(snapshot.spec),
         snapshot_id=snapshot.snapshot_id,
         config=training,
-        on_round=report,
+        on_round=on_round,
         rows=rows,
     )
 
