@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tests.vision.corpus import picture, saved
-from visionops_assets.catalog.labelling import BatchItem
+from visionops_assets.catalog.labelling_items import BatchItem
 from visionops_assets.cli import app
 from visionops_assets.cli.labelling_batches import COLUMNS, LABELS_FILE, _save, read_labels
 from visionops_assets.errors import InvalidRequestError, NotFoundError
@@ -85,8 +85,8 @@ def test_a_batch_is_saved_to_be_filled_in_and_never_written_over(
     image = saved(picture(), "PNG")
     monkeypatch.setattr(ObjectStore, "get", lambda _, key: image if key == "kept" else b"")
     items = [
-        BatchItem(UUID(ID), "cat, or dog", 0.4, "kept", None),
-        BatchItem(UUID(int=2), "dog", 0.9, None, "cat"),
+        BatchItem(1, UUID(ID), "cat, or dog", 0.4, "kept"),
+        BatchItem(2, UUID(int=2), "dog", 0.9, label="cat"),
     ]
     folder = tmp_path / "batch"
     assert _save(items, folder) == (1, [])
@@ -107,7 +107,7 @@ def test_images_that_are_gone_or_altered_keep_no_other_back(
 
     monkeypatch.setattr(ObjectStore, "get", get)
     keys = ["gone", f"altered.{'0' * 64}", "kept"]
-    items = [BatchItem(UUID(int=i), "cat", 0.4, key, None) for i, key in enumerate(keys)]
+    items = [BatchItem(i, UUID(int=i), "cat", 0.4, key) for i, key in enumerate(keys)]
     count, lost = _save(items, tmp_path)
     assert count == 1
     assert [line.partition(": ")[0] for line in lost] == [str(UUID(int=0)), str(UUID(int=1))]

@@ -39,7 +39,8 @@ from visionops_assets.catalog.decisions import (
     newest_decision,
     newest_retraining,
 )
-from visionops_assets.catalog.labelling import batch_items, batches
+from visionops_assets.catalog.labelling import batches
+from visionops_assets.catalog.labelling_items import batch_items
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.rollouts import ArmEvidence, active_rollout, put_evidence
 from visionops_assets.catalog.schema import (

@@ -209,6 +209,50 @@ def test_the_version_before_gets_its_labels_back(
     ]
 
 
+ASKED = """
+WITH promoted AS (
+    INSERT INTO release (model_name, model_version, snapshot_id, manifest_sha256)
+    VALUES ('birds', 1, 's', '') RETURNING release_id
+), decided AS (
+    INSERT INTO decision (model_name, model_version, release_id, outcome, reason, evidence,
+        dagster_run_id)
+    SELECT 'birds', 1, release_id, 'ask_for_labels', '', '{}', 'run' FROM promoted
+    RETURNING decision_id
+), opened AS (
+    INSERT INTO labelling_batch (model_name, model_version, decision_id)
+    SELECT 'birds', 1, decision_id FROM decided RETURNING batch_id
+)
+INSERT INTO labelling_item (batch_id, prediction_id) SELECT batch_id, :id FROM opened
+"""
+
+
+def test_batches_of_before_are_audits_and_the_version_before_goes_on_opening_them(
+    connection: Connection,
+) -> None:
+    upgrade(connection, "0020")
+    keys = [str(uuid4()) for _ in range(2)]
+    for offset, key in enumerate(keys):
+        connection.execute(text(ANSWERED), {"id": key, "model": "birds", "offset": offset})
+    connection.execute(text(ASKED), {"id": keys[0]})
+    upgrade(connection, "head")
+    connection.execute(text("UPDATE labelling_batch SET closed_at = now()"))
+    connection.execute(text(ASKED), {"id": keys[1]})
+    query = text(
+        "SELECT purpose, prediction_id::varchar, claimed_by FROM labelling_item"
+        " JOIN labelling_batch USING (batch_id) ORDER BY item_id"
+    )
+    assert connection.execute(query).all() == [("audit", key, None) for key in keys]
+    connection.execute(
+        text("INSERT INTO labelling_batch (model_name, purpose) VALUES ('birds', 'selection')")
+    )
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, "0020")
+    left = "SELECT prediction_id::varchar FROM labelling_item ORDER BY batch_id"
+    assert connection.execute(text(left)).scalars().all() == keys
+    assert connection.execute(text("SELECT count(*) FROM labelling_batch")).scalar_one() == 2
+
+
 def test_the_newest_schema_is_that_of_the_code(connection: Connection) -> None:
     upgrade(connection, "head")
     query = """

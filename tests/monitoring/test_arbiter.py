@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.declared import declaration
 from visionops_assets.catalog.decisions import may_decide_anew
-from visionops_assets.catalog.labelling import Askable
+from visionops_assets.catalog.labelling_items import Askable
 from visionops_assets.catalog.schema import Decision, DriftWindow, PerformanceWindow
 from visionops_assets.contracts import Outcome
 from visionops_assets.monitoring.arbiter import (

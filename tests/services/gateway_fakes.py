@@ -124,9 +124,9 @@ class FakeCatalog(KeyCatalog):
     def flush(self) -> None:
         self.rows[-1].annotation_id = len(self.rows)
 
-    def scalar(self, _query: object) -> bool:
-        """Say that a prediction is known."""
-        return True
+    def scalar(self, query: object) -> bool | None:
+        """Say that a prediction is known, and that nothing asks for it."""
+        return str(query).startswith("SELECT EXISTS") or None
 
 
 def gateway_of(triton: FakeTriton, catalog: FakeCatalog, **settings: Any) -> Gateway:

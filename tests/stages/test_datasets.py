@@ -110,17 +110,22 @@ def test_a_new_class_is_stray_until_it_can_be_judged_and_a_known_one_never_is() 
     assert stray_classes(members, TASK, [], 3) == []
 
 
-@given(media=media_lists, percent=st.integers(1, 99), told=st.sets(st.integers(0, 24)))
-def test_volunteered_labels_train_and_never_judge(
-    media: list[tuple[int, str, int]], percent: int, told: set[int]
+@given(
+    media=media_lists,
+    percent=st.integers(1, 99),
+    told=st.sets(st.integers(0, 24)),
+    alone=st.sampled_from(["volunteered", "selection", "conflicts"]),
+)
+def test_labels_of_what_was_chosen_train_and_never_judge(
+    media: list[tuple[int, str, int]], percent: int, told: set[int], alone: str
 ) -> None:
     frames = labelled(media)
     numbers = frames["media_id"].map(lambda media_id: UUID(media_id).int)
-    frames["origin"] = numbers.isin(told).map({True: VOLUNTEERED, False: "upload"})
+    frames["origin"] = numbers.isin(told).map({True: alone, False: "upload"})
     members = assign_splits(frames, TASK, percent)
     barred = barred_from_holdout(frames.sort_values("frame_id"), members)
     kept = members[~barred].merge(frames[["frame_id", "origin"]], on="frame_id")
-    assert set(kept.loc[kept["origin"] == VOLUNTEERED, "split"]) <= {TRAIN}
+    assert set(kept.loc[kept["origin"] == alone, "split"]) <= {TRAIN}
     assert groups_on_both_sides(members) == []
     groups = kept.groupby("group_id")["origin"].agg(set)
     assert barred.sum() == sum(
@@ -128,7 +133,7 @@ def test_volunteered_labels_train_and_never_judge(
         for member, origin in zip(
             members.itertuples(), frames.sort_values("frame_id")["origin"], strict=True
         )
-        if origin == VOLUNTEERED
+        if origin == alone
     )
     assert len(groups) == members["group_id"].nunique()
     if not told:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.annotations import ANNOTATED
+from visionops_assets.catalog.asked import origins_of_media
 from visionops_assets.catalog.labels import is_for, stands
 from visionops_assets.catalog.schema import AnnotationRow, Media
 from visionops_assets.contracts import MediaKind, MediaStatus
@@ -87,7 +88,8 @@ def annotate_many(
     """Add what is said of files, each in turn, and return the number of annotations added.
 
     One that changes nothing is not added: what counts for its part says the same already, whoever
-    said it, or is only overruled by what follows here.
+    said it, or is only overruled by what follows here. The answer to a labelling batch is added
+    whatever was said before it was opened.
     """
     ids = sorted(said)
     # As in `annotations`: uploads of a file wait. In one order, so that no two batches do so.
@@ -95,18 +97,23 @@ def annotate_many(
     session.execute(of_files.with_for_update(key_share=True))
     row = AnnotationRow
     standing = session.execute(
-        select(row.annotation_id, row.media_id, row.start_s, row.end_s, row.payload)
+        select(row.annotation_id, row.media_id, row.start_s, row.end_s, row.payload, row.origin)
         .where(row.media_id.in_(ids), is_for(model_name), stands())
         .order_by(row.annotation_id)
     )
     before: dict[UUID, list[Row[Any]]] = defaultdict(list)
     for each in standing:
         before[each.media_id].append(each)
-    common = {"model_name": model_name, "origin": ANNOTATED, "author": author}
+    chosen = origins_of_media(session, model_name, ids, author)
+    common = {"model_name": model_name, "author": author}
     added = [
-        common | {"media_id": media_id, "start_s": start_s, "end_s": end_s, "payload": payload}
+        common
+        | {"media_id": media_id, "start_s": start_s, "end_s": end_s, "payload": payload}
+        | {"origin": chosen.get(media_id, ANNOTATED)}
         for media_id in said
-        for start_s, end_s, payload in _News(before[media_id]).among(said[media_id])
+        for start_s, end_s, payload in _News(before[media_id], chosen.get(media_id)).among(
+            said[media_id]
+        )
     ]
     if added:
         session.execute(insert(row), added)
@@ -114,9 +121,13 @@ def annotate_many(
 
 
 class _News:
-    """Knows what was said of one file, oldest first, and so what would be news."""
+    """Knows what was said of one file, oldest first, and so what would be news.
 
-    def __init__(self, rows: Sequence[Row[Any]]) -> None:
+    Where a file was chosen for a `purpose`, words for another one are no answer.
+    """
+
+    def __init__(self, rows: Sequence[Row[Any]], purpose: str | None) -> None:
+        self._purpose = purpose
         self._newest = {(row.start_s, row.end_s): row for row in rows}
         self._wide: list[Row[Any]] = []
         self._by_second: dict[int, list[Row[Any]]] = defaultdict(list)
@@ -135,7 +146,7 @@ class _News:
         for number in range(len(said) - 1, -1, -1):
             start_s, end_s, payload = said[number]
             row = self._newest.get((start_s, end_s))
-            if row is None or row.payload != payload:
+            if row is None or row.payload != payload or self._purpose not in {None, row.origin}:
                 continue
             over = self._overlapping(start_s, end_s)
             if all(each.annotation_id in kept for each in over if _is_newer(each, row)):

@@ -11,11 +11,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
+from visionops_assets.catalog.asked import origins_of_media
 from visionops_assets.catalog.datasets import find_snapshot, newest_snapshot
 from visionops_assets.catalog.feedback import FEEDBACK
 from visionops_assets.catalog.labels import (
     PLACE,
     REVOKED,
+    TRAINS_ALONE,
     VOLUNTEERED,
     is_for,
     note_if_early,
@@ -53,7 +55,7 @@ def annotate(
     """Add an annotation, or return the one that says the same if nothing newer was said since.
 
     The prediction may still be on its way to the catalog; `of_prediction` is the origin of what is
-    said of it.
+    said of it. What is said of a file that was chosen for its label has that purpose for origin.
 
     Raises:
         QuotaExceededError: too many predictions that this key annotated have not come.
@@ -66,9 +68,12 @@ def annotate(
         .order_by(AnnotationRow.annotation_id.desc())
         .limit(1)
     )
-    origin = ANNOTATED if place.prediction_id is None else of_prediction
-    is_its_kind = newest is not None and (newest.origin == VOLUNTEERED) == (origin == VOLUNTEERED)
-    if newest is not None and is_its_kind and _says(newest, place, payload, author):
+    origin = of_prediction
+    if place.media_id is not None:
+        chosen = origins_of_media(session, place.model_name, [place.media_id], author)
+        origin = chosen.get(place.media_id, ANNOTATED)
+    is_known = newest is not None and _says(newest, place, payload, author)
+    if newest is not None and is_known and _count_alike(newest.origin, origin):
         return newest
     row = AnnotationRow(**asdict(place), payload=payload, origin=origin, author=author)
     session.add(row)
@@ -165,6 +170,10 @@ def _says(row: AnnotationRow, place: Place, payload: dict[str, Any], author: str
     return is_same and is_there and is_its
 
 
+def _count_alike(one: str, other: str) -> bool:
+    return one == other or TRAINS_ALONE.isdisjoint((one, other))
+
+
 def _adopted(session: Session, row: AnnotationRow) -> Sequence[AnnotationRow]:
     """Return what was said of media because it was said of their prediction, and stands."""
     media = select(AdoptedLabel.media_id).where(AdoptedLabel.label_id == row.annotation_id)
@@ -173,7 +182,7 @@ def _adopted(session: Session, row: AnnotationRow) -> Sequence[AnnotationRow]:
             AnnotationRow.media_id.in_(media),
             AnnotationRow.payload == row.payload,
             AnnotationRow.author.is_not_distinct_from(row.author),
-            AnnotationRow.origin.in_((FEEDBACK, VOLUNTEERED)),
+            AnnotationRow.origin.in_((FEEDBACK, *TRAINS_ALONE)),
             stands(),
         )
     ).all()

@@ -15,7 +15,13 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.labels import TRUST_IN_VOLUNTEERS, VOLUNTEERED, is_for, stands
+from visionops_assets.catalog.labels import (
+    TRAINS_ALONE,
+    TRUST_IN_VOLUNTEERS,
+    VOLUNTEERED,
+    is_for,
+    stands,
+)
 from visionops_assets.catalog.locks import Lock, hold
 from visionops_assets.catalog.outbox import announce
 from visionops_assets.catalog.schema import AdoptedLabel, AnnotationRow, Media, PredictionRow
@@ -116,7 +122,6 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
         media_id = media.media_id
     else:
         media_id = _lock_known(session, facts.sha256)
-    is_volunteered = adoptable.origin == VOLUNTEERED
     is_new_label = _is_news(session, media_id, adoptable)
     if is_new_label:
         session.add(
@@ -125,8 +130,8 @@ def _adopt(session: Session, topic: str, adoptable: Adoptable, facts: ImageFacts
                 # Other models that look at this source have classes of their own.
                 model_name=adoptable.model_name,
                 payload=adoptable.payload,
-                origin=VOLUNTEERED if is_volunteered else FEEDBACK,
-                trust=TRUST_IN_VOLUNTEERS if is_volunteered else 1,
+                origin=adoptable.origin if adoptable.origin in TRAINS_ALONE else FEEDBACK,
+                trust=TRUST_IN_VOLUNTEERS if adoptable.origin == VOLUNTEERED else 1,
                 # So that it is taken back together with the label of the prediction.
                 author=adoptable.author,
             )
@@ -173,7 +178,7 @@ def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
     """Say whether the label is another than the file's, and no newer one was adopted before it.
 
     The same label of another author is news: it stays if the first one is taken back. So is one
-    that answers a draw after one that does not.
+    that counts for more: that was asked for after one that was not, or that answers a draw.
     """
     of_model = select(PredictionRow.model_name).where(
         PredictionRow.prediction_id == AnnotationRow.prediction_id
@@ -197,4 +202,8 @@ def _is_news(session: Session, media_id: UUID, adoptable: Adoptable) -> bool:
     ).one_or_none()
     if newest is None or (newest.payload, newest.author) != (adoptable.payload, adoptable.author):
         return True
-    return bool(newest.origin == VOLUNTEERED != adoptable.origin)
+    return _weight(adoptable.origin) > _weight(newest.origin)
+
+
+def _weight(origin: str) -> int:
+    return 2 if origin not in TRAINS_ALONE else int(origin != VOLUNTEERED)

@@ -1,30 +1,23 @@
-"""Labelling batches: predictions whose labels are asked for, and their progress.
+"""Labelling batches: files and predictions whose labels are asked for, and their progress.
 
-An item counts as labelled once its prediction has a label that answers a draw: this one, or that of
-the audit share. What volunteers said of it counts for nothing here, for they chose it.
+Whoever has chosen calls `open_batch` with a purpose, from which follows what the answers count for.
+Items are claimed in their order (`claims`), and answered by the routes of annotations. `asked` says
+which of them have their label.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Subquery, exists, func, insert, select, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Row, Select, and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from visionops_assets.catalog.labels import AUDIT, VOLUNTEERED, answers_a_draw, stands
-from visionops_assets.catalog.performance import confidence, of_release
-from visionops_assets.catalog.schema import (
-    AnnotationRow,
-    Decision,
-    LabellingBatch,
-    LabellingItem,
-    PredictionRow,
-    Release,
-)
-from visionops_assets.contracts.draws import is_drawn
-from visionops_assets.contracts.payloads import text_of
+from visionops_assets.catalog.asked import count_labelled
+from visionops_assets.catalog.locks import Lock, hold
+from visionops_assets.catalog.schema import Decision, LabellingBatch, LabellingItem
+from visionops_assets.contracts import Purpose
 from visionops_assets.errors import NotFoundError
 
 LABELLED_ENOUGH = 0.9
@@ -32,118 +25,118 @@ LABELLED_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
+class Subject:
+    """The subject of a question: a prediction, a file, or a part of a video.
+
+    `start_s` to `end_s` (exclusive) are the part; both None for the whole file.
+    """
+
+    prediction_id: UUID | None = None
+    media_id: UUID | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
 class BatchProgress:
-    """A batch, and the number of its labelled predictions."""
+    """A batch, and the number of its items that have their label.
+
+    `model_version` and `decision_id` are None where no model chose, and no decision asked.
+    """
 
     batch_id: int
     model_name: str
-    model_version: int
-    decision_id: int
+    model_version: int | None
+    decision_id: int | None
     opened_at: datetime
     closed_at: datetime | None
     items: int
     labelled: int
-
-
-@dataclass(frozen=True)
-class Askable:
-    """A prediction without a label that answers a draw."""
-
-    prediction_id: UUID
-    has_image: bool
-
-
-@dataclass(frozen=True)
-class BatchItem:
-    """One prediction of a batch. `confidence` is the model's own estimate that it is right.
-
-    `image_key` is None if its image was not kept.
-    """
-
-    prediction_id: UUID
-    answer: str
-    confidence: float
-    image_key: str | None
-    label: str | None
-
-
-def askable_predictions(session: Session, release: Release, limit: int) -> list[Askable]:
-    """Return those of a release's newest `limit` predictions to ask about, newest first.
-
-    Those that only volunteers labelled are among them: without their errors, a draw would flatter.
-    """
-    newest = (
-        select(
-            PredictionRow.prediction_id,
-            PredictionRow.predicted_at,
-            PredictionRow.image_key.is_not(None).label("has_image"),
-        )
-        .where(*of_release(release))
-        .order_by(PredictionRow.predicted_at.desc())
-        .limit(limit)
-        .subquery()
-    )
-    has_label = exists().where(
-        AnnotationRow.prediction_id == newest.c.prediction_id, answers_a_draw(), stands()
-    )
-    query = (
-        select(newest.c.prediction_id, newest.c.has_image)
-        .where(~has_label)
-        .order_by(newest.c.predicted_at.desc(), newest.c.prediction_id)
-    )
-    return [Askable(*row) for row in session.execute(query)]
-
-
-def origin_of(
-    session: Session, prediction_id: UUID, audit_percent: float, *, answers_draw: bool
-) -> str:
-    """Return the origin of a label that is said to answer a draw, or not.
-
-    It does if the prediction is in the audit share of its model, or in a labelling batch.
-    """
-    if not answers_draw:
-        return VOLUNTEERED
-    is_asked_for = exists().where(LabellingItem.prediction_id == prediction_id)
-    drawn = is_drawn(prediction_id, audit_percent) or session.scalar(select(is_asked_for))
-    return AUDIT if drawn else VOLUNTEERED
+    purpose: Purpose = Purpose.AUDIT
 
 
 def open_batch(
-    session: Session, decision: Decision, prediction_ids: Collection[UUID]
-) -> LabellingBatch:
-    """Open a batch for a decision. The caller holds the decision lock and saw that none is open."""
+    session: Session,
+    model_name: str,
+    purpose: Purpose,
+    *,
+    predictions: Sequence[UUID] = (),
+    media: Sequence[UUID | Subject] = (),
+    model_version: int | None = None,
+    decision: Decision | None = None,
+) -> LabellingBatch | None:
+    """Open a batch that asks for labels for a model; None if nothing is left to ask.
+
+    `predictions` and `media` come first that are to be labelled first: they are claimed in this
+    order. `media` are whole files by their ids, or parts of videos. Those that an open batch of
+    this model and purpose asks for already are left out, so to call it again asks nothing twice.
+
+    `audit` and `holdout` take only what was drawn by chance, whatever it shows and whatever the
+    model said: their answers judge. Of `audit` one batch per model is open, and its caller holds
+    the decision lock. What was chosen to learn from is a `selection`; labels that are doubted are
+    `conflicts`. Both train alone. Batches are closed by `close_batches`.
+    """
+    hold(session, Lock.LABELLING, model_name)
+    wanted = dict.fromkeys(
+        [
+            *(Subject(prediction_id=key) for key in predictions),
+            *(each if isinstance(each, Subject) else Subject(media_id=each) for each in media),
+        ]
+    )
+    known = _asked_already(session, model_name, purpose)
+    left = [each for each in wanted if each not in known]
+    if not left:
+        return None
     batch = LabellingBatch(
-        model_name=decision.model_name,
-        model_version=decision.model_version,
-        decision_id=decision.decision_id,
+        model_name=model_name,
+        model_version=decision.model_version if decision else model_version,
+        purpose=purpose.value,
+        decision_id=decision.decision_id if decision else None,
     )
     session.add(batch)
     session.flush()
-    rows = [{"batch_id": batch.batch_id, "prediction_id": key} for key in prediction_ids]
+    rows: list[dict[str, Any]] = [{"batch_id": batch.batch_id, **asdict(each)} for each in left]
     session.execute(insert(LabellingItem), rows)
     return batch
 
 
-def close_batches(session: Session, release: Release, max_age_s: float) -> Sequence[int]:
-    """Close the open batch of a model if it has enough labels, is too old, or of another version.
+def _asked_already(session: Session, model_name: str, purpose: Purpose) -> set[Subject]:
+    item = LabellingItem
+    query = (
+        select(item.prediction_id, item.media_id, item.start_s, item.end_s)
+        .join(LabellingBatch, LabellingBatch.batch_id == item.batch_id)
+        .where(
+            LabellingBatch.model_name == model_name,
+            LabellingBatch.purpose == purpose.value,
+            LabellingBatch.closed_at.is_(None),
+        )
+    )
+    return {Subject(*row) for row in session.execute(query)}
 
-    Return the ids of the closed batches.
+
+def close_batches(
+    session: Session, model_name: str, max_age_s: float, champion_version: int | None = None
+) -> Sequence[int]:
+    """Close the open batches of a model that have enough labels or are too old.
+
+    An audit of another version than the champion is closed, too: its answers judge nothing that
+    serves. Return the ids of the closed batches.
     """
     closed = [
         batch.batch_id
-        for batch in batches(session, model_name=release.model_name, only_open=True)
+        for batch in batches(session, model_name=model_name, only_open=True)
         if batch.labelled >= LABELLED_ENOUGH * batch.items
-        or batch.model_version != release.model_version
     ]
     age = func.extract("epoch", func.now() - LabellingBatch.opened_at)
     is_due = LabellingBatch.batch_id.in_(closed) | (age > max_age_s)
+    if champion_version is not None:
+        is_due |= and_(
+            LabellingBatch.purpose == Purpose.AUDIT.value,
+            LabellingBatch.model_version != champion_version,
+        )
     statement = (
         update(LabellingBatch)
-        .where(
-            LabellingBatch.model_name == release.model_name,
-            LabellingBatch.closed_at.is_(None),
-            is_due,
-        )
+        .where(LabellingBatch.model_name == model_name, LabellingBatch.closed_at.is_(None), is_due)
         .values(closed_at=func.now())
         .returning(LabellingBatch.batch_id)
     )
@@ -151,13 +144,40 @@ def close_batches(session: Session, release: Release, max_age_s: float) -> Seque
 
 
 def batches(
-    session: Session, *, model_name: str | None = None, only_open: bool = False
+    session: Session,
+    *,
+    model_name: str | None = None,
+    purpose: Purpose | None = None,
+    only_open: bool = False,
+    limit: int | None = None,
 ) -> list[BatchProgress]:
     """Return batches with their progress, newest first."""
-    has_label = exists().where(
-        AnnotationRow.prediction_id == LabellingItem.prediction_id, answers_a_draw(), stands()
-    )
-    query = (
+    query = _progress().order_by(LabellingBatch.batch_id.desc()).limit(limit)
+    if model_name is not None:
+        query = query.where(LabellingBatch.model_name == model_name)
+    if purpose is not None:
+        query = query.where(LabellingBatch.purpose == purpose.value)
+    if only_open:
+        query = query.where(LabellingBatch.closed_at.is_(None))
+    return [_as_progress(row) for row in session.execute(query)]
+
+
+def batch_of(session: Session, batch_id: int) -> BatchProgress:
+    """Return a batch with its progress.
+
+    Raises:
+        NotFoundError: there is no such batch.
+    """
+    row = session.execute(_progress().where(LabellingBatch.batch_id == batch_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            f"There is no labelling batch {batch_id}. See `visionops labelling-batches ls`."
+        )
+    return _as_progress(row)
+
+
+def _progress() -> Select[*tuple[Any, ...]]:
+    return (
         select(
             LabellingBatch.batch_id,
             LabellingBatch.model_name,
@@ -165,57 +185,14 @@ def batches(
             LabellingBatch.decision_id,
             LabellingBatch.opened_at,
             LabellingBatch.closed_at,
-            func.count(LabellingItem.prediction_id),
-            func.count(LabellingItem.prediction_id).filter(has_label),
+            func.count(LabellingItem.item_id).label("items"),
+            count_labelled().label("labelled"),
+            LabellingBatch.purpose,
         )
         .outerjoin(LabellingItem, LabellingItem.batch_id == LabellingBatch.batch_id)
         .group_by(LabellingBatch.batch_id)
-        .order_by(LabellingBatch.batch_id.desc())
     )
-    if model_name is not None:
-        query = query.where(LabellingBatch.model_name == model_name)
-    if only_open:
-        query = query.where(LabellingBatch.closed_at.is_(None))
-    return [BatchProgress(*row) for row in session.execute(query)]
 
 
-def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
-    """Return the predictions of a batch, those without a label first, the least confident first.
-
-    Raises:
-        NotFoundError: there is no such batch.
-    """
-    if session.get(LabellingBatch, batch_id) is None:
-        raise NotFoundError(
-            f"There is no labelling batch {batch_id}. See `visionops labelling-batches ls`."
-        )
-    newest = _newest_labels(batch_id)
-    sureness = confidence()
-    query = (
-        select(
-            PredictionRow.prediction_id,
-            PredictionRow.label,
-            sureness,
-            PredictionRow.image_key,
-            newest.c.payload,
-        )
-        .join(LabellingItem, LabellingItem.prediction_id == PredictionRow.prediction_id)
-        .outerjoin(newest, newest.c.prediction_id == PredictionRow.prediction_id)
-        .where(LabellingItem.batch_id == batch_id)
-        .order_by(newest.c.payload.is_not(None), sureness, PredictionRow.prediction_id)
-    )
-    return [
-        BatchItem(prediction_id, answer, sure, image_key, text_of(payload))
-        for prediction_id, answer, sure, image_key, payload in session.execute(query)
-    ]
-
-
-def _newest_labels(batch_id: int) -> Subquery:
-    items = select(LabellingItem.prediction_id).where(LabellingItem.batch_id == batch_id)
-    return (
-        select(AnnotationRow.prediction_id, AnnotationRow.payload)
-        .where(AnnotationRow.prediction_id.in_(items), answers_a_draw(), stands())
-        .ext(distinct_on(AnnotationRow.prediction_id))
-        .order_by(AnnotationRow.prediction_id, AnnotationRow.annotation_id.desc())
-        .subquery()
-    )
+def _as_progress(row: Row[Any]) -> BatchProgress:
+    return BatchProgress(**{**row._asdict(), "purpose": Purpose(row.purpose)})

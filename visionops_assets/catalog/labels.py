@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, litera
 from sqlalchemy.orm import Session, aliased
 
 from visionops_assets.catalog.schema import AnnotationRow, EarlyLabel, Frame, PredictionRow
+from visionops_assets.contracts import TRAINING_ALONE, Purpose
 from visionops_assets.errors import QuotaExceededError
 
 MAX_EARLY_LABELS = 10_000
@@ -22,8 +23,10 @@ VOLUNTEERED = "volunteered"
 """The origin of labels of predictions that nobody drew: people report more errors than they should.
 
 They train and are a doubt, and say nothing of how often a model is right."""
-AUDIT = "audit"
+AUDIT = Purpose.AUDIT.value
 """The origin of labels that answer a draw, by which predictions were chosen whatever they say."""
+TRAINS_ALONE = frozenset({VOLUNTEERED, *(purpose.value for purpose in TRAINING_ALONE)})
+"""The origins of labels that train, and say nothing of how often a model is right."""
 TRUST_IN_VOLUNTEERS = 0.5
 """Of a file that volunteers and others labelled, the others' labels count."""
 PLACE = ("media_id", "prediction_id", "model_name", "start_s", "end_s")
@@ -46,7 +49,7 @@ def answers_a_draw(row: type[AnnotationRow] = AnnotationRow) -> ColumnElement[bo
 
     Versions before told no label from another (`feedback`): all that they took goes on counting.
     """
-    return row.origin != VOLUNTEERED
+    return row.origin.not_in(sorted(TRAINS_ALONE))
 
 
 def is_for(model_name: str) -> ColumnElement[bool]:

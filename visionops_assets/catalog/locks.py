@@ -15,6 +15,7 @@ class Lock(IntEnum):
     LINEAGE = 7_108
     ANNOTATIONS = 7_109
     MEMBERS = 7_110
+    LABELLING = 7_111
 
 
 def hold(session: Session, lock: Lock, name: str) -> None:

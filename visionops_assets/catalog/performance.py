@@ -148,12 +148,15 @@ def volunteered_answers(
 def _answers_with(
     session: Session, release: Release, since: datetime, *, is_volunteered: bool
 ) -> list[tuple[str, str]]:
+    def is_of_kind(row: type[AnnotationRow]) -> ColumnElement[bool]:
+        return row.origin == VOLUNTEERED if is_volunteered else answers_a_draw(row)
+
     later = aliased(AnnotationRow)
     is_newest = ~exists().where(
         later.prediction_id == AnnotationRow.prediction_id,
         later.annotation_id > AnnotationRow.annotation_id,
         stands(later),
-        (later.origin == VOLUNTEERED) == is_volunteered,
+        is_of_kind(later),
     )
     query = (
         select(PredictionRow.label, AnnotationRow.payload)
@@ -166,7 +169,7 @@ def _answers_with(
             stands(),
             is_newest,
             _is_of_classes(AnnotationRow.payload),
-            (AnnotationRow.origin == VOLUNTEERED) == is_volunteered,
+            is_of_kind(AnnotationRow),
             AnnotationRow.created_at >= since,
         )
         .order_by(AnnotationRow.annotation_id.desc())

@@ -7,6 +7,17 @@ from psycopg.types.json import Jsonb
 from visionops_assets.catalog.uploads import LABEL_ORIGIN, Connection, Description
 from visionops_assets.errors import LabelForbiddenError
 
+_ADD = """
+INSERT INTO annotation (media_id, payload, model_name, origin, author)
+VALUES (%(media)s, %(payload)s, %(model)s, coalesce((
+    SELECT purpose FROM labelling_item JOIN labelling_batch AS asking USING (batch_id)
+    WHERE media_id = %(media)s AND closed_at IS NULL AND purpose IN ('selection', 'conflicts')
+        AND (%(model)s::varchar IS NULL OR asking.model_name = %(model)s)
+    ORDER BY batch_id DESC LIMIT 1
+), %(origin)s), %(author)s)
+"""
+"""A file that an open batch asks for was chosen, whichever way its label comes."""
+
 
 async def add_differing_label(connection: Connection, media_id: UUID, said: Description) -> None:
     """Add a label to a media file, unless its newest one says the same; in a transaction.
@@ -34,8 +45,11 @@ async def add_differing_label(connection: Connection, media_id: UUID, said: Desc
         )
     is_for_it = known is not None and known[1] in {None, said.model_name}
     if is_other or not is_for_it:
-        await connection.execute(
-            "INSERT INTO annotation (media_id, payload, model_name, origin, author)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            (media_id, Jsonb(said.annotation), said.model_name, LABEL_ORIGIN, said.uploaded_by),
-        )
+        row = {
+            "media": media_id,
+            "payload": Jsonb(said.annotation),
+            "model": said.model_name,
+            "origin": LABEL_ORIGIN,
+            "author": said.uploaded_by,
+        }
+        await connection.execute(_ADD, row)

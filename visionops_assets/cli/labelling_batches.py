@@ -16,12 +16,13 @@ from visionops_assets.errors import AlteredMediaError, InvalidRequestError, NotF
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from visionops_assets.catalog.labelling import BatchItem
+    from visionops_assets.catalog.labelling_items import BatchItem
 
 COLUMNS = ("prediction_id", "answer", "label")
 LABELS_FILE = "labels.csv"
 _BATCH_COLUMNS: Columns = {
     "batch": "batch_id",
+    "purpose": "purpose",
     "model": "model_name",
     "version": "model_version",
     "decision": "decision_id",
@@ -74,7 +75,7 @@ def show(
 ) -> None:
     """Show the predictions of a batch: those without a label first, the least confident first."""
     from visionops_assets.catalog.connection import Catalog
-    from visionops_assets.catalog.labelling import batch_items
+    from visionops_assets.catalog.labelling_items import batch_items
 
     with Catalog().begin() as session:
         items = batch_items(session, batch_id)

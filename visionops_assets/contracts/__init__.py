@@ -5,6 +5,7 @@ importable inside Triton's environment: pydantic and the standard library only.
 """
 
 from visionops_assets.contracts.base import Record, Scope, TolerantRecord
+from visionops_assets.contracts.labelling import TRAINING_ALONE, Purpose
 from visionops_assets.contracts.media import (
     DeadLetter,
     MediaEvent,
@@ -33,6 +34,7 @@ from visionops_assets.contracts.serving import (
 )
 
 __all__ = [
+    "TRAINING_ALONE",
     "Arm",
     "Artifact",
     "ArtifactReport",
@@ -50,6 +52,7 @@ __all__ = [
     "ParityBound",
     "Prediction",
     "PreprocessingSpec",
+    "Purpose",
     "Record",
     "ReleasedModel",
     "Role",

@@ -214,7 +214,10 @@ def _labelling_batch(row: LabellingBatch) -> Node:
         id=str(row.batch_id),
         at=row.opened_at,
         facts={
-            "model": version_id(row.model_name, row.model_version),
+            "model": version_id(row.model_name, row.model_version)
+            if row.model_version is not None
+            else row.model_name,
+            "purpose": row.purpose,
             "closed_at": row.closed_at,
         },
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import numpy as np
 
-from visionops_assets.catalog.labelling import Askable
+from visionops_assets.catalog.labelling_items import Askable
 
 
 def choose(candidates: Sequence[Askable], size: int, seed: int) -> list[UUID]:

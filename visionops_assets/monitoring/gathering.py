@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.decisions import count_retrain_decisions, newest_retraining
-from visionops_assets.catalog.labelling import Askable, BatchProgress, askable_predictions, batches
+from visionops_assets.catalog.labelling import BatchProgress, batches
+from visionops_assets.catalog.labelling_items import Askable, askable_predictions
 from visionops_assets.catalog.limits import accuracy_limit
 from visionops_assets.catalog.performance import newest_window
 from visionops_assets.catalog.releases import Action, event_of, newest_release
 from visionops_assets.catalog.rollouts import active_rollout
 from visionops_assets.catalog.schema import DriftWindow, PerformanceWindow, Release
+from visionops_assets.contracts import Purpose
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring.errors import count_reports, error_stream
 from visionops_assets.monitoring.facts import (
@@ -54,7 +56,7 @@ def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathe
     detected = detector.run(errors)
     askable = askable_predictions(session, release, model.monitoring.window_predictions)
     event = event_of(session, release)
-    asked = batches(session, model_name=release.model_name)
+    asked = batches(session, model_name=release.model_name, purpose=Purpose.AUDIT)
     still_asked = [batch for batch in asked if batch.closed_at is None]
     since = max([release.released_at, *(batch.opened_at for batch in asked[:1])])
     facts = Facts(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tests.declared import declaration
 from visionops_assets.catalog import labels, media
+from visionops_assets.catalog.asked import origin_of
 from visionops_assets.catalog.datasets import (
     add_snapshot,
     count_by_label,
@@ -18,7 +19,7 @@ from visionops_assets.catalog.datasets import (
     now,
     snapshots_newest_first,
 )
-from visionops_assets.catalog.labelling import askable_predictions, origin_of
+from visionops_assets.catalog.labelling_items import askable_predictions
 from visionops_assets.catalog.performance import newest_observations
 from visionops_assets.catalog.schema import (
     AnnotationRow,

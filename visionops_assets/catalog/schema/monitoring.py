@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from visionops_assets.catalog.schema.base import Base
@@ -92,7 +92,10 @@ class Decision(Base):
 
 
 class LabellingBatch(Base):
-    """Predictions whose labels are asked for. At most one batch per model is open."""
+    """Files and predictions whose labels are asked for, for a purpose.
+
+    At most one batch per model with the purpose `audit` is open.
+    """
 
     __tablename__ = "labelling_batch"
     __table_args__ = (
@@ -100,28 +103,67 @@ class LabellingBatch(Base):
             "uq_labelling_batch_open",
             "model_name",
             unique=True,
-            postgresql_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL AND purpose = 'audit'"),
         ),
     )
 
     batch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     model_name: Mapped[str]
-    model_version: Mapped[int]
-    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.decision_id"))
+    model_version: Mapped[int | None] = mapped_column(
+        comment="That answered the predictions, or chose the files; none without a model."
+    )
+    purpose: Mapped[str] = mapped_column(
+        server_default=text("'audit'"), comment="A contracts.Purpose."
+    )
+    decision_id: Mapped[int | None] = mapped_column(
+        ForeignKey("decision.decision_id"), comment="That asked; none of others than the arbiter."
+    )
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
 
 
 class LabellingItem(Base):
-    """One prediction of a labelling batch. It is labelled like any other, by the gateway."""
+    """One prediction or file of a labelling batch, or a part of a video, and who is at it."""
 
     __tablename__ = "labelling_item"
-
-    batch_id: Mapped[int] = mapped_column(
-        ForeignKey("labelling_batch.batch_id"), primary_key=True, autoincrement=False
+    __table_args__ = (
+        CheckConstraint(
+            "num_nonnulls(media_id, prediction_id) = 1", name="ck_labelling_item_one_subject"
+        ),
+        CheckConstraint("start_s >= 0 AND end_s > start_s", name="ck_labelling_item_span"),
+        CheckConstraint("num_nulls(start_s, end_s) <> 1", name="ck_labelling_item_whole_span"),
+        CheckConstraint(
+            "num_nulls(claimed_by, claimed_until) <> 1", name="ck_labelling_item_whole_claim"
+        ),
+        Index(
+            "uq_labelling_item_subject",
+            "batch_id",
+            "prediction_id",
+            "media_id",
+            "start_s",
+            "end_s",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
     )
-    prediction_id: Mapped[UUID] = mapped_column(
-        ForeignKey("prediction.prediction_id"), primary_key=True, index=True
+
+    item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("labelling_batch.batch_id"))
+    prediction_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("prediction.prediction_id"), index=True
+    )
+    media_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("media.media_id", ondelete="CASCADE"), index=True
+    )
+    start_s: Mapped[float | None] = mapped_column(
+        comment="Of the part of a video that is asked about; none of the whole file."
+    )
+    end_s: Mapped[float | None] = mapped_column(comment="Exclusive.")
+    claimed_by: Mapped[str | None] = mapped_column(
+        comment="Name of the API key that claimed it last."
+    )
+    claimed_until: Mapped[datetime | None] = mapped_column(
+        comment="Until then it is offered to nobody else."
     )
 
 

@@ -19,8 +19,8 @@ from visionops_assets.catalog.annotations import (
     model_of,
     take_back,
 )
+from visionops_assets.catalog.asked import origin_of
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.labelling import origin_of
 from visionops_assets.contracts import Scope
 from visionops_assets.errors import InvalidRequestError
 from visionops_assets.models import ModelDeclaration
@@ -79,7 +79,9 @@ class _Door:
             if not query.new_classes:
                 require_classes(payload, model, known_classes(session, model.name))
             audited = model.monitoring.audit_percent
-            origin = origin_of(session, prediction_id, audited, answers_draw=query.answers_draw)
+            origin = origin_of(
+                session, prediction_id, audited, answers_draw=query.answers_draw, author=author
+            )
             return AnnotationAnswer.of(annotate(session, place, payload, author, origin))
 
     def get(self, prediction_id: UUID) -> AnnotationList:

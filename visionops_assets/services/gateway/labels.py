@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from visionops_assets.catalog.annotations import model_of
+from visionops_assets.catalog.asked import origin_of
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.labelling import origin_of
 from visionops_assets.catalog.labels import AUDIT, add_prediction_label
 from visionops_assets.contracts import Record, Scope
 from visionops_assets.contracts.text import PlainText
@@ -79,7 +79,9 @@ def add_label_route(
             model = by_name.get(made_by or "", models[0])
             payload = model.payload_of(said.label)
             audited = model.monitoring.audit_percent
-            origin = origin_of(session, prediction_id, audited, answers_draw=said.answers_draw)
+            origin = origin_of(
+                session, prediction_id, audited, answers_draw=said.answers_draw, author=author
+            )
             row = add_prediction_label(session, prediction_id, payload, origin, author)
             return LabelAnswer(
                 label_id=row.annotation_id,

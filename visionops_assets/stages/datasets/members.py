@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from visionops_assets.catalog.labels import VOLUNTEERED
+from visionops_assets.catalog.labels import TRAINS_ALONE
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.errors import SnapshotError
@@ -39,8 +39,8 @@ def assign_splits(
     """Give each labelled frame its group, label index and side, in the order of frame ids.
 
     `known` are the sides of media ids in the snapshot before: they stay. A group that grew together
-    from both sides goes to training, since part of it was trained on, and so does one that only
-    volunteers labelled: `barred_from_holdout` says which frames neither side can take.
+    from both sides goes to training, since part of it was trained on, and so does one whose labels
+    all train alone: `barred_from_holdout` says which frames neither side can take.
     """
     fingerprints = [
         MediaFingerprint(
@@ -58,7 +58,7 @@ def assign_splits(
     members["label_index"] = members["label"].map(class_index)
     strata = judging(task).strata(labels_of(members, task))
     sides = _known_sides(groups, known)
-    may_be_held = {*members.loc[~is_volunteered(members), "group_id"], *sides}
+    may_be_held = {*members.loc[~trains_alone(members), "group_id"], *sides}
     commonest = _commonest_of_groups(members["group_id"], strata)
     candidates = {group: stratum for group, stratum in commonest.items() if group in may_be_held}
     held = hold_out(candidates, sides, holdout_percent)
@@ -66,21 +66,24 @@ def assign_splits(
     return frame_of(members, MEMBERS)
 
 
-def is_volunteered(labels: pd.DataFrame) -> pd.Series:
-    """Say which labelled frames (N) have a label that answers no draw, of a prediction."""
+def trains_alone(labels: pd.DataFrame) -> pd.Series:
+    """Say which labelled frames (N) have a label that says nothing of how right a model is.
+
+    Volunteers gave it to a prediction, or its frame was chosen to learn from.
+    """
     if "origin" not in labels:
         return pd.Series(False, labels.index)
-    return labels["origin"] == VOLUNTEERED
+    return labels["origin"].isin(TRAINS_ALONE)
 
 
 def barred_from_holdout(labels: pd.DataFrame, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Say which labelled frames (N), in the order of their members, no side can take.
 
-    Volunteers labelled them, so they may not judge; others of their group do, so they may not
+    Their labels train alone, so they may not judge; others of their group do, so they may not
     teach.
     """
     is_held = (members["split"] == HOLDOUT).to_numpy(np.bool_)
-    return is_volunteered(labels).to_numpy(np.bool_) & is_held
+    return trains_alone(labels).to_numpy(np.bool_) & is_held
 
 
 def _commonest_of_groups(groups: pd.Series, strata: Sequence[str]) -> dict[str, str]:

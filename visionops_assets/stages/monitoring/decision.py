@@ -17,7 +17,7 @@ from visionops_assets.catalog.decisions import add_decision, lock_decisions, new
 from visionops_assets.catalog.labelling import close_batches, open_batch
 from visionops_assets.catalog.releases import champion
 from visionops_assets.catalog.schema import Decision, Release
-from visionops_assets.contracts import Outcome
+from visionops_assets.contracts import Outcome, Purpose
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.monitoring import arbiter
 from visionops_assets.monitoring.asking import choose
@@ -88,7 +88,9 @@ def _decide_about(
                 metadata={"outcome": Outcome.WAIT.value, "reason": reason},
                 data_version=_data_version(session, model.name),
             )
-        closed = close_batches(session, release, model.labelling.batch_max_age_s)
+        closed = close_batches(
+            session, model.name, model.labelling.batch_max_age_s, release.model_version
+        )
         gathered = gather(session, release, model)
         decision = _decide(session, release, gathered, model, context.run.run_id)
         version = _data_version(session, model.name)
@@ -118,7 +120,7 @@ def _decide(
     )
     if decided.outcome is Outcome.ASK_FOR_LABELS:
         chosen = choose(gathered.askable, model.labelling.batch_size, decision.decision_id)
-        open_batch(session, decision, chosen)
+        open_batch(session, model.name, Purpose.AUDIT, predictions=chosen, decision=decision)
     return decision
 
 
