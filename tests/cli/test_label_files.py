@@ -17,8 +17,14 @@ KEY = "00000000-0000-0000-0000-000000000007"
 BOX = {"label": "van", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
 
 
+DETAILS = {
+    "gone.png": "There is no such file.",
+    "new.png": "It has no class 'bus'. Add new_classes=true if it shall learn a new one.",
+}
+
+
 class Client:
-    """Takes all but what is named `gone.png`."""
+    """Takes all but the files that are named in `DETAILS`."""
 
     def __init__(self) -> None:
         self.requests: list[Sequence[Mapping[str, Any]]] = []
@@ -31,9 +37,9 @@ class Client:
         self.requests.append(lines)
         self.options.append(options)
         refusals = tuple(
-            RefusedLine(line=number, code="not_found", detail="There is no such file.")
+            RefusedLine(line=number, code="a_code", detail=DETAILS[line["filename"]])
             for number, line in enumerate(lines, 1)
-            if line["filename"] == "gone.png"
+            if line["filename"] in DETAILS
         )
         refused = len(refusals)
         return TakenLines(
@@ -76,6 +82,7 @@ def test_good_rows_are_taken_and_bad_ones_listed(client: Client, tmp_path: Path)
         "1.png,van,0.1,0.2,0.3,0.4\n"
         "2.png,car\n2.png,van\n"
         "gone.png,car\n"
+        "new.png,bus\n"
         "3.png,car,x\n"
     )
     words = ("import", file, "--model", "classifier", "--format", "csv", "--source", "gate")
@@ -84,7 +91,8 @@ def test_good_rows_are_taken_and_bad_ones_listed(client: Client, tmp_path: Path)
     told = json.loads(shown)
     assert (told["added"], told["unchanged"]) == (1, 0)
     assert {row["where"]: row["reason"] for row in told["refused"]} == {
-        "l.csv, line 6": "x is no number: 'x'.",
+        "l.csv, line 7": "x is no number: 'x'.",
+        "l.csv, line 6": "It has no class 'bus'. Add --new-classes if it shall learn a new one.",
         "l.csv, line 3": "It has 2 different labels, 'car', 'van', and this model takes one per "
         "picture.",
         "l.csv, line 5": "There is no such file.",
@@ -97,7 +105,7 @@ def test_good_rows_are_taken_and_bad_ones_listed(client: Client, tmp_path: Path)
     code, shown = run(*words)
     assert (code, shown.splitlines()[:2]) == (
         2,
-        ["Added 1 annotations; 0 were there already.", "3 refused:"],
+        ["Added 1 annotations; 0 were there already.", "4 refused:"],
     )
 
 

@@ -15,6 +15,7 @@ from visionops_assets.catalog import contradictions, datasets
 from visionops_assets.catalog.contradictions import Contradiction
 from visionops_assets.cli import app
 from visionops_assets.cli import labels as module
+from visionops_assets.errors import RefusedError
 from visionops_assets.models.contradictions import Word
 from visionops_client.annotations import GivenAnnotation
 
@@ -40,6 +41,8 @@ class Client:
 
     def annotate_media(self, media_id: UUID, said: Any, **options: Any) -> GivenAnnotation | None:
         self.told.append((media_id, said, options))
+        if said == {"label": "bus"}:
+            raise RefusedError(422, "unknown_class", "No class bus. Add new_classes=true.")
         return None if said is None else GIVEN
 
     def annotations_of_media(self, _: UUID) -> tuple[GivenAnnotation, ...]:
@@ -72,6 +75,12 @@ def test_a_file_is_labelled_in_the_form_of_the_models_task(client: Client) -> No
     assert client.told == [(KEY, {"label": "van"}, options)]
     printed = json.loads(run("add", str(KEY), "van", "--model", "classifier", "--json"))
     assert printed["annotation_id"] == 4
+
+
+def test_a_refusal_names_the_option_of_the_command(client: Client) -> None:
+    result = CliRunner().invoke(app, ["labels", "add", str(KEY), "bus"])
+    assert str(result.exception) == "unknown_class: No class bus. Add --new-class."
+    assert client.told[0][1] == {"label": "bus"}
 
 
 def test_the_labels_of_a_file_are_shown_and_taken_back(client: Client) -> None:

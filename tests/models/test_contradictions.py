@@ -1,5 +1,6 @@
 """Which label counts where persons contradict each other: the most trusted, then the newest."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visionops_assets.models.contradictions import Content, Word, settle
+from visionops_assets.models.contradictions import WHOLE, Content, Part, Word, counting, settle
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONTENT: Content = ("aa", 0)
@@ -95,3 +96,32 @@ def test_two_files_of_one_content_contradict_each_other_though_one_person_labell
 def test_the_task_says_what_contradicts(task: str, one: str, other: str, differ: bool) -> None:
     found = settle({CONTENT: [word(1, one, "ann"), word(2, other, "ben")]}, task)[CONTENT]
     assert bool(found.others) is differ
+
+
+parts = st.one_of(
+    st.just(WHOLE),
+    st.tuples(st.integers(0, 5), st.integers(1, 4)).map(lambda p: (float(p[0]), float(sum(p)))),
+)
+
+
+@given(said=said_of_one, of=st.lists(parts, min_size=12, max_size=12))
+def test_words_said_in_the_order_of_counting_say_of_each_moment_what_is_settled(
+    said: list[Word], of: list[Part]
+) -> None:
+    # A person's words about a file are equally trusted.
+    even = [replace(one, trust=len(str(one.author)) / 10) for one in said]
+    spans = dict(zip(even, of, strict=False))
+    order = counting(spans, "classification")
+    for moment in (each / 2 for each in range(22)):
+        covering = [one for one in even if spans[one][0] <= moment < spans[one][1]]
+        found = settle({CONTENT: covering}, "classification").get(CONTENT)
+        painted = [one for one in order if spans[one][0] <= moment < spans[one][1]]
+        assert painted[-1:] == ([found.counts] if found else [])
+    assert len(set(order)) == len(order)
+
+
+def test_a_word_that_counts_nowhere_is_left_out() -> None:
+    whole, part, newer = word(1, "cat"), word(2, "dog", "ben", 0.5), word(3, "cow", "ann")
+    spans = {whole: WHOLE, part: (1.0, 2.0), newer: (0.0, 2.0)}
+    assert counting(spans, "classification") == [whole, newer]
+    assert counting({whole: WHOLE}, "classification") == [whole]

@@ -65,7 +65,7 @@ def settle_frames(
     for row in frames:
         found = settled.get((row["sha256"], row["frame_index"]))
         row["contradicted_by"] = ""
-        if found and found.others:
+        if found:
             row["label"] = found.counts.label
             row["origin"] = found.counts.origin
             row["labelled_at"] = found.counts.created_at

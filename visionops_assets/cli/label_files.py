@@ -195,11 +195,17 @@ def _send(
     result.added += taken.added
     result.unchanged += taken.unchanged
     result.refused += [
-        BadRow(batch[refused.line - 1].where, refused.detail) for refused in taken.refusals
+        BadRow(batch[refused.line - 1].where, by_option(refused.detail, "--new-classes"))
+        for refused in taken.refusals
     ]
     unlisted = taken.refused - len(taken.refusals)
     if unlisted:
         result.refused.append(BadRow(batch[-1].where, f"And {unlisted:,} others before it."))
+
+
+def by_option(said: str, option: str) -> str:
+    """Name the option of a command where a service names its parameter."""
+    return said.replace("new_classes=true", option)
 
 
 def _tell(result: Result, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from visionops_assets.cli.api_key import given_or_own_key
 from visionops_assets.cli.screen import AsJson, Columns, print_fact, print_json, print_rows
 from visionops_assets.contracts import Scope
 from visionops_assets.contracts.payloads import text_of
+from visionops_assets.errors import RefusedError
 from visionops_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -83,9 +84,13 @@ def add(
     declared = find_model(model or None)
     payload = declared.payload_of(label)
     with _client(key) as client:
-        given = client.annotate_media(
-            media_id, payload, model=model, start_s=from_s, end_s=to_s, new_classes=new_class
-        )
+        try:
+            given = client.annotate_media(
+                media_id, payload, model=model, start_s=from_s, end_s=to_s, new_classes=new_class
+            )
+        except RefusedError as error:
+            said = label_files.by_option(error.detail, "--new-class")
+            raise RefusedError(error.status, error.reason, said) from None
     print_fact(given, as_json, f"{media_id} has the label {label} for {declared.name}.")
 
 

@@ -1,7 +1,8 @@
 """Labels that contradict each other about one content, and the one that counts. Pure.
 
 Of one person's words about a file the newest stands, so a correction contradicts nothing. Of
-several words the most trusted one counts, and of equally trusted ones the newest.
+several words the most trusted one counts, and of equally trusted ones the newest. Words about
+parts of a video are settled for each moment of it.
 """
 
 import re
@@ -9,12 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from math import inf
 from uuid import UUID
 
 from visionops_assets.tasks.registry import annotating
 
 Content = tuple[str, int]
 """The SHA-256 of a file, in hexadecimal, and the place of a frame in it."""
+Part = tuple[float, float]
+"""Start and end (exclusive) of a part of a video, in seconds."""
+WHOLE: Part = (0.0, inf)
 _KEY_OF_A_COMMAND = re.compile(r"(import|labels|labelling)-[0-9a-f]{8,}")
 """Names of keys that a command makes for one call: the person at the machine is behind them all."""
 
@@ -75,6 +81,24 @@ def settle(words: Mapping[Content, Iterable[Word]], task: str) -> dict[Content, 
         others = (word for word in ranked if differs(read(best.label), read(word.label)))
         found[content] = Settled(best, tuple(others))
     return found
+
+
+def counting(words: Mapping[Word, Part], task: str) -> list[Word]:
+    """Return the words about one content that count for any moment of it.
+
+    They come in the order in which they count: said in turn, each over those before it, they say of
+    every moment what `settle` decides.
+    """
+    if len(words) == 1:
+        return list(words)
+    times = sorted({time_s for part in words.values() for time_s in part})
+    places = {time_s: place for place, time_s in enumerate(times)}
+    said: dict[Content, list[Word]] = {("", place): [] for place, _ in enumerate(pairwise(times))}
+    for word, (start_s, end_s) in words.items():
+        for place in range(places[start_s], places[end_s]):
+            said["", place].append(word)
+    found = {settled.counts for settled in settle(said, task).values()}
+    return sorted(found, key=lambda word: word.rank)
 
 
 def _newest_of_each(words: Iterable[Word]) -> list[Word]:

@@ -12,6 +12,7 @@ from tests.declared import declaration
 from tests.integration.ingest.content import png
 from tests.integration.ingest.sending import Client
 from tests.integration.ingest.test_labels import SPEC, file_with_a_frame, prediction
+from visionops_assets.catalog.annotation_lists import counting_annotations
 from visionops_assets.catalog.annotations import (
     Place,
     annotate,
@@ -112,8 +113,21 @@ def test_of_labels_that_contradict_each_other_the_most_trusted_then_the_newest_c
     said = "dog (ben, trust 0.5)"
     assert settled(session) == {one: ("cat", said), copy: ("cat", said), agreed: ("cat", "")}
     assert contradictions(session, OTHER, now(session)) == []
+    # An export says what a snapshot settles on.
+    assert exported(session, one, copy, agreed) == {one: "cat", copy: "cat", agreed: "cat"}
+    newest.trust = 1.0
+    session.flush()
+    assert exported(session, one, copy, agreed) == {one: "dog", copy: "dog", agreed: "cat"}
     take_back(session, Place("one", copy), "ben")
     assert settled(session) == {one: ("cat", ""), agreed: ("cat", "")}
+    assert exported(session, one, copy, agreed) == {one: "cat", agreed: "cat"}
+
+
+def exported(session: Session, *of: UUID) -> dict[UUID, str]:
+    found, _ = counting_annotations(session, ONE, files=10**6)
+    said = [(each.media_id, each.payload["label"]) for each in found if each.media_id in of]
+    assert len(said) == len(dict(said))
+    return dict(said)
 
 
 def settled(session: Session) -> dict[UUID, tuple[str, str]]:
