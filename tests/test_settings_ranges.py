@@ -37,6 +37,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "batch_max_bytes": (2_000_000_000, "> 0"),
     "batch_max_wait_s": (30.0, ">= 0"),
     "batches_kept": (20_000, "> 0"),
+    "frame_cache_bytes": (21_474_836_480, "> 0"),
     "shard_max_bytes": (67_108_864, "> 0"),
     "prometheus_scrape_interval_s": (5, "> 0"),
     "prometheus_retention_d": (15, "> 0"),

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.declared import use
+from tests.resources.earlier_snapshots import EARLIER_COLUMNS, write_with_images
 from tests.stacks import QUIET_MODEL
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import add_verdict, champion, newest_events
@@ -39,7 +40,6 @@ from visionops_assets.releasing.manifest import sha256_by_file, write_folder
 from visionops_assets.releasing.release import ReleaseOutcome, Releaser
 from visionops_assets.releasing.rollouts import Rollouts
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings, load_settings
@@ -92,8 +92,8 @@ class Serving:
 
     def _write_snapshot(self) -> None:
         rows = [[str(uuid4()), str(uuid4()), f"g{i}", "a", 0, "holdout"] for i in range(8)]
-        members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
-        write_snapshot(self.store, CARD.snapshot_id, SnapshotFiles(IMAGES, members))
+        members = pd.DataFrame(rows, columns=EARLIER_COLUMNS)
+        write_with_images(self.store, CARD.snapshot_id, IMAGES, members)
 
     def export(self, version: int, onnx_model: bytes | None = None) -> None:
         """Store an export of random weights that differ by version, or of the given bytes."""

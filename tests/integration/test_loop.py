@@ -1,6 +1,5 @@
 """The loop once through on a small set: what catalog, S3, MLflow, Triton and Dagster then hold."""
 
-import io
 import json
 import re
 import subprocess
@@ -12,7 +11,6 @@ from uuid import UUID
 
 import httpx
 import numpy as np
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from sqlalchemy import func, select, update
@@ -22,6 +20,7 @@ from tests.stacks import key_for, visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.datasets import label_backlog, labelled_frames
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.catalog.keys import bearer_header
 from visionops_assets.catalog.releases import add_verdict, was_refused
 from visionops_assets.catalog.schema import (
@@ -43,6 +42,7 @@ from visionops_assets.demo.clients import Materialization, PublicApi
 from visionops_assets.demo.media import DemoFile, digits, videos
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.snapshot_reading import read_snapshot
 from visionops_assets.resources.triton import TritonServer
 from visionops_assets.settings import Settings
 from visionops_assets.vision.preprocessing import decode_frame, preprocess_image
@@ -165,10 +165,15 @@ def test_snapshot_holds_every_labelled_frame_split_by_group(loop: Loop) -> None:
             .where(AnnotationRow.media_id.is_not(None))
         )
     store = ObjectStore()
-    images = np.load(io.BytesIO(store.get(f"{snapshot.object_prefix}/images.npy")))
-    members = pd.read_parquet(io.BytesIO(store.get(f"{snapshot.object_prefix}/members.parquet")))
-    assert labelled == DIGITS == len(images) == len(members)
-    assert images.shape[1:] == (32, 32, 3)
+    files = read_snapshot(store, snapshot.snapshot_id, FramePlaces(Catalog()))
+    members = files.members
+    assert labelled == DIGITS == len(members)
+    assert files.images[:].shape == (DIGITS, 32, 32, 3)
+    # Pixels are never copied.
+    names = ["SHA256SUMS", "members.parquet"]
+    assert store.list_keys(snapshot.object_prefix) == [
+        f"{snapshot.object_prefix}/{name}" for name in names
+    ]
     assert snapshot.classes == [str(digit) for digit in range(10)]
     assert members.groupby("group_id")["split"].nunique().eq(1).all()
     assert dict(members["split"].value_counts()) == {

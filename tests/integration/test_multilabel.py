@@ -17,6 +17,7 @@ from sqlalchemy import select
 from tests.declared import declaration
 from tests.defined import asset_of
 from tests.integration.released_models import ORDER, Serving
+from tests.resources.earlier_snapshots import EARLIER_COLUMNS, write_with_images
 from tests.tasks.multilabel.digits import CLASSES, TASK, Pictures, read_digits, train_on
 from tests.waiting import eventually
 from visionops_assets.catalog.annotations import Place, annotate
@@ -34,12 +35,8 @@ from visionops_assets.monitoring.reference_files import write_reference
 from visionops_assets.releasing.exports import EXPORT_FILE, export_prefix
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.releasing.manifest import sha256_by_file, write_folder
-from visionops_assets.resources.snapshot_files import (
-    HOLDOUT,
-    MEMBER_COLUMNS,
-    SnapshotFiles,
-    write_snapshot,
-)
+from visionops_assets.resources.snapshot_files import HOLDOUT
+from visionops_assets.resources.snapshot_reading import SnapshotFiles
 from visionops_assets.resources.triton_answers import ServedAnswer
 from visionops_assets.settings import Settings
 from visionops_assets.stages.evaluation.answering import Answers
@@ -85,9 +82,9 @@ class Digits(Serving):
         rows = [
             [str(uuid4()), str(uuid4()), f"g{i}", text, 0, HOLDOUT] for i, text in enumerate(texts)
         ]
-        members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
-        files = SnapshotFiles(self._holdout.images, members)
-        write_snapshot(self.store, self._trained.card.snapshot_id, files)
+        members = pd.DataFrame(rows, columns=EARLIER_COLUMNS)
+        snapshot_id = self._trained.card.snapshot_id
+        write_with_images(self.store, snapshot_id, self._holdout.images, members)
 
     def judge_trained(self) -> None:
         """Let the gate judge it by the holdout, and keep what monitoring compares with."""

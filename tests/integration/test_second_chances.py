@@ -22,12 +22,14 @@ from typer.testing import CliRunner
 from tests.declared import use
 from tests.defined import asset_of, step_of
 from tests.integration.media_rows import look, png, store
+from tests.resources.earlier_snapshots import EARLIER_COLUMNS, write_with_images
 from tests.services.asgi_client import AsgiClient
 from tests.stacks import running_stack, visionops
 from tests.vision.real_pictures import PALACE, read
 from tests.waiting import eventually
 from visionops_assets.catalog.batches import OffsetRange
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.catalog.outbox import event_id_of, media_event
 from visionops_assets.catalog.processing import batches_without
 from visionops_assets.catalog.schema import (
@@ -37,6 +39,7 @@ from visionops_assets.catalog.schema import (
     Media,
     MediaBatch,
     Outbox,
+    Snapshot,
 )
 from visionops_assets.cli import app
 from visionops_assets.contracts import MediaStatus
@@ -45,11 +48,14 @@ from visionops_assets.models import default_model
 from visionops_assets.resources.broker import Broker, OutgoingEvent
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
-    MEMBER_COLUMNS,
-    SnapshotFiles,
-    read_snapshot,
+    read_members,
     snapshot_prefix,
     write_snapshot,
+)
+from visionops_assets.resources.snapshot_reading import (
+    SnapshotFiles,
+    on_whole_frames,
+    read_snapshot,
 )
 from visionops_assets.services.exporter.app import create_app
 from visionops_assets.settings import Settings, load_settings
@@ -274,38 +280,63 @@ def test_a_damaged_shard_is_left_out_told_of_and_made_again(
     assert len(before) == 16
     first = {str(media.media_id) for media in batches[0]}
     with Catalog().begin() as session:
-        frames = select(Frame.shard_key).where(Frame.media_id == batches[0][0].media_id)
-        key = session.scalars(frames).one()
-    shard = ObjectStore().get(key)
-    ObjectStore().put(key, shard[:5_000] + bytes([shard[5_000] ^ 1]) + shard[5_001:])
+        frames = select(Frame).where(Frame.media_id == batches[0][0].media_id)
+        frame = session.scalars(frames).one()
+    shard, at = ObjectStore().get(frame.shard_key), frame.shard_offset + frame.frame_bytes // 2
+    ObjectStore().put(frame.shard_key, shard[:at] + bytes([shard[at] ^ 1]) + shard[at + 1 :])
+    told: list[str] = []
+    assert set(judged_by(snapshot_of(before), told)) == set(before["media_id"]) - first
+    assert "8 media files are announced again" in told[0]
     assert set(cut_snapshot()["media_id"]) == set(before["media_id"]) - first
     assert {now(media).status for media in batches[0]} == {MediaStatus.STORED}
     assert "visionops_shards_damaged 1.0" in exported()
     take_new_messages()
     assert {now(media).status for media in batches[0]} == {MediaStatus.PROCESSED}
-    again = cut_snapshot()
     columns = ["frame_id", "label", "split"]
-    assert again[columns].equals(before[columns])
+    again, known = (each.sort_values("frame_id")[columns] for each in (cut_snapshot(), before))
+    assert again.reset_index(drop=True).equals(known.reset_index(drop=True))
+    assert sorted(judged_by(snapshot_of(before), told)) == sorted(before["media_id"])
+    assert len(told) == 2
     monkeypatch.undo()
     load_settings.cache_clear()
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("name", ["images.npy", "members.parquet"])
-def test_a_snapshot_that_was_altered_in_the_store_is_not_read(relayed: Settings, name: str) -> None:
-    """A flipped bit in a snapshot: nobody trains on it, and its pixels can be written again."""
-    images = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
-    members = pd.DataFrame([["f", "m", "g", "a", 0, "train"]], columns=MEMBER_COLUMNS)
+def test_a_snapshot_that_was_altered_in_the_store_is_not_read(relayed: Settings) -> None:
+    """A flipped bit in a snapshot of this version, and in one of a version before: none is read."""
     store, snapshot_id = ObjectStore(), f"ds-{uuid4().hex[:16]}"
-    write_snapshot(store, snapshot_id, SnapshotFiles(images, members))
-    key = f"{snapshot_prefix(snapshot_id)}/{name}"
-    data = store.get(key)
-    store.put(key, bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(DamagedArtifactError, match=name):
-        read_snapshot(store, snapshot_id)
-    if name == "images.npy":
-        write_snapshot(store, snapshot_id, SnapshotFiles(images, members))
-        np.testing.assert_array_equal(read_snapshot(store, snapshot_id).images, images)
+    members = pd.DataFrame([["f", "m", "g", "a", 0, "train"]], columns=EARLIER_COLUMNS)
+    write_with_images(store, snapshot_id, np.ones((1, 4, 4, 3), np.uint8), members)
+    write_snapshot(store, f"{snapshot_id}-new", members)
+    names = {snapshot_id: "images.npy", f"{snapshot_id}-new": "members.parquet"}
+    for each, name in names.items():
+        key = f"{snapshot_prefix(each)}/{name}"
+        data = store.get(key)
+        store.put(key, bytes([data[0] ^ 1]) + data[1:])
+        with pytest.raises(DamagedArtifactError, match=name):
+            read_snapshot(store, each, FramePlaces(Catalog()))
+
+
+def snapshot_of(members: pd.DataFrame) -> str:
+    """Return the id of the snapshot that was cut with these members."""
+    with Catalog().begin() as session:
+        newest = select(Snapshot).order_by(Snapshot.created_at.desc())
+        ids = [each.snapshot_id for each in session.scalars(newest)]
+    return next(
+        each
+        for each in ids
+        if set(read_members(ObjectStore(), each)["frame_id"]) == set(members["frame_id"])
+    )
+
+
+def judged_by(snapshot_id: str, told: list[str]) -> list[str]:
+    """Read all pixels of a snapshot, as every stage does; return the media that had some."""
+
+    def work(files: SnapshotFiles) -> list[str]:
+        assert len(files.images[:]) == len(files.members)
+        return [str(each) for each in files.members["media_id"]]
+
+    return on_whole_frames(ObjectStore(), snapshot_id, FramePlaces(Catalog()), work, told.append)
 
 
 def cut_snapshot() -> pd.DataFrame:

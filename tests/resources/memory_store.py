@@ -1,10 +1,10 @@
 """The object store as a dictionary."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from visionops_assets.errors import NotFoundError
+from visionops_assets.errors import NotFoundError, ServerUnreachableError
 
 
 class MemoryStore(dict[str, bytes]):
@@ -29,6 +29,22 @@ class MemoryStore(dict[str, bytes]):
         if key not in self:
             raise NotFoundError(key)
         return self[key]
+
+    def get_ranges(self, key: str, starts: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        data = self.get(key)
+        for start, length in zip(starts, lengths, strict=True):
+            if start + length > len(data):
+                raise ServerUnreachableError(f"{key} ends before {start + length}.")
+        return [data[a : a + n] for a, n in zip(starts, lengths, strict=True)]
+
+    def exists(self, key: str) -> bool:
+        return key in self
+
+    def size_bytes(self, key: str) -> int | None:
+        return len(self[key]) if key in self else None
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        return {key: len(data) for key, data in self.items() if key.startswith(prefix)}
 
     def delete(self, key: str) -> None:
         self.pop(key, None)

@@ -11,10 +11,9 @@ import pytest
 from visionops_assets.errors import NoRoomError
 from visionops_assets.resources.pixel_files import (
     FORGOTTEN_AFTER_S,
-    empty_images,
     open_images,
-    save_images,
     scratch_file,
+    told_if_full,
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (700, 4, 4, 3), np.uint8)
@@ -32,35 +31,21 @@ def files(folder: Path) -> list[Path]:
 
 def test_images_stay_readable_when_their_file_is_gone(home: Path) -> None:
     with scratch_file("images.npy") as path:
-        save_images(path, IMAGES)
+        np.save(path, IMAGES)
         images = open_images(path)
     assert files(home) == []
     np.testing.assert_array_equal(images, IMAGES)
-    empty = empty_images(3, 4)
-    empty[1] = IMAGES[0]
-    assert files(home) == []
-    np.testing.assert_array_equal(empty, np.stack([0 * IMAGES[0], IMAGES[0], 0 * IMAGES[0]]))
-
-
-def test_the_file_is_that_of_numpy(tmp_path: Path) -> None:
-    save_images(tmp_path / "ours.npy", IMAGES)
-    np.save(tmp_path / "theirs.npy", IMAGES)
-    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_and_nothing_is_left(
-    home: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def full(*_: int) -> None:
+def test_a_full_disk_is_told_and_nothing_is_left(home: Path, number: int) -> None:
+    said = pytest.raises(NoRoomError, match=r"scratch is full.*VISIONOPS_HOME")
+    with said, scratch_file("images.npy") as path:
+        path.write_bytes(b"some")
         raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("os.posix_fallocate", full)
-    with pytest.raises(NoRoomError, match=r"scratch is full.*VISIONOPS_HOME"):
-        empty_images(10, 4)
-    with pytest.raises(NoRoomError), scratch_file("images.npy") as path:
-        save_images(path, IMAGES)
     assert files(home) == []
+    with said, told_if_full(home / "scratch"):
+        raise OSError(number, os.strerror(number))
 
 
 def test_other_errors_are_not_taken_for_a_full_disk() -> None:

@@ -6,13 +6,13 @@ from typing import cast
 from uuid import uuid4
 
 import numpy as np
-import pandas as pd
 import torch
 
 from tests.resources.memory_store import MemoryStore
+from tests.resources.whereabouts import Shelf, members_of
 from visionops_assets.contracts import Candidate, ModelCard, PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
+from visionops_assets.resources.snapshot_files import write_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.tasks.running import run
 from visionops_assets.vision.architectures import EmbeddingNetwork, build
@@ -38,9 +38,6 @@ CANDIDATE = Candidate(
 
 class Store(MemoryStore):
     """The object store as a dictionary."""
-
-    def exists(self, key: str) -> bool:
-        return key in self
 
     @property
     def resource(self) -> ObjectStore:
@@ -122,11 +119,11 @@ class Workshop:
         (folder / "model.json").write_text(CARD.model_dump_json())
         labels = run(module, images, CARD)["probabilities"].argmax(axis=1)
         sides = ["train"] * 60 + ["holdout"] * 60
-        rows = [
-            [str(uuid4()), str(uuid4()), f"g{i}", CARD.classes[label], label, side]
-            for i, (label, side) in enumerate(zip(labels, sides, strict=True))
-        ]
+        members = members_of([str(uuid4()) for _ in labels], SIZE_PX)
+        members["label"] = [CARD.classes[label] for label in labels]
+        members["split"] = sides
         if black_training_side:
             images[:60] = 0
-        members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
-        write_snapshot(self.store.resource, CARD.snapshot_id, SnapshotFiles(images, members))
+        self.shelf = Shelf(self.store)
+        self.shelf.put(images, members["frame_id"].tolist(), "media-0-0-1")
+        write_snapshot(self.store.resource, CARD.snapshot_id, members)

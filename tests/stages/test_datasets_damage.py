@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.resources.memory_store import MemoryStore
 from visionops_assets.catalog.schema import Snapshot
-from visionops_assets.errors import DamagedShardError, ServerUnreachableError, SnapshotError
+from visionops_assets.errors import DamagedShardError, SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.shard_files import read_shard, shard_key
 from visionops_assets.resources.snapshot_files import snapshot_prefix
+from visionops_assets.stages.datasets.cutting import gone_shards, in_reading_order
 from visionops_assets.stages.datasets.members import only_whole, sides_of
-from visionops_assets.stages.datasets.pixels import read_pixels
 from visionops_assets.vision.shards import pack
 
 SIDE_PX = 8
@@ -47,20 +47,28 @@ def test_any_flipped_bit_is_found(position: int, bit: int) -> None:
         read_shard(cast("ObjectStore", store), key)
 
 
-def test_frames_of_whole_shards_are_read_beside_damaged_ones() -> None:
+def test_only_shards_that_the_store_lacks_are_gone() -> None:
     store = MemoryStore()
-    shards = [written(store, f"media-0-{n}", [n, n + 10]) for n in (1, 2, 3, 4)]
-    keys = [rows["shard_key"][0] for rows in shards]
-    labels = pd.concat(shards).sort_values("frame_id", ignore_index=True)
-    store.put(keys[1], store[keys[1]][:-700])
+    shards = [written(store, f"media-0-{n}", [n, n + 10]) for n in (1, 2, 3)]
+    labels, keys = pd.concat(shards), [rows["shard_key"][0] for rows in shards]
+    elsewhere = "elsewhere/media-0-4/abc.tar"
+    labels.iloc[0, 1] = elsewhere
+    assert set(gone_shards(labels, store.list_keys)) == {elsewhere}
+    store.put(elsewhere, b"")
     del store[keys[2]]
-    images, damaged = read_pixels(labels, cast("ObjectStore", store), SIDE_PX)
-    assert set(damaged) == {keys[1], keys[2]}
-    assert "gone" in damaged[keys[2]]
-    is_whole = ~labels["shard_key"].isin(damaged)
-    values = [UUID(frame_id).int for frame_id in labels[is_whole]["frame_id"]]
-    assert values == [1, 4, 11, 14]
-    assert [image[0, 0, 0] for image in images[is_whole]] == values
+    gone = gone_shards(labels, store.list_keys)
+    assert gone == {keys[2]: f"Shard {keys[2]} is gone from the store."}
+
+
+def test_members_are_in_the_order_in_which_their_frames_lie() -> None:
+    rows = [("c", "b/1", 0, "h"), ("a", "a/2", 512, "h"), ("b", "a/2", 0, "h")]
+    labels = pd.DataFrame(rows, columns=["frame_id", "shard_key", "shard_offset", "content_hash"])
+    ordered = in_reading_order(labels, 32)
+    assert ordered["frame_id"].tolist() == ["b", "a", "c"]
+    assert ordered["size_px"].tolist() == [32, 32, 32]
+    # As a version before wrote it.
+    earlier = in_reading_order(labels[["frame_id", "shard_key"]], 32)
+    assert earlier["frame_id"].tolist() == ["a", "b", "c"]
 
 
 def test_a_snapshot_loses_frames_but_no_class_of_the_one_before() -> None:
@@ -88,24 +96,3 @@ def test_files_made_again_keep_the_side_that_they_had_before_they_were_left_out(
     # What has every side that is asked for is the last one that is read.
     del store[f"{snapshot_prefix('0')}/members.parquet"]
     assert sides_of(snapshots, objects, {"b"}) == {"b": "train"}
-
-
-def test_a_shard_that_the_store_fails_on_is_damaged_if_it_gives_others() -> None:
-    class Failing(MemoryStore):
-        readings = 0
-
-        def get(self, key: str) -> bytes:  # type: ignore[override]
-            self.readings += 1
-            if key in failing and (key != once or self.readings < 3):
-                raise ServerUnreachableError(f"The store failed on {key}.")
-            return super().get(key)
-
-    store, failing, once = Failing(), set[str](), ""
-    labels = pd.concat([written(store, f"media-0-{n}", [n]) for n in (1, 2, 3)])
-    keys = sorted(labels["shard_key"])
-    failing, once = {keys[0], keys[1]}, keys[1]
-    _, damaged = read_pixels(labels, cast("ObjectStore", store), SIDE_PX)
-    assert list(damaged) == keys[:1]
-    failing, once = set(keys), ""
-    with pytest.raises(ServerUnreachableError):
-        read_pixels(labels, cast("ObjectStore", store), SIDE_PX)

@@ -8,7 +8,7 @@ import pytest
 
 from visionops_assets.contracts import Candidate, GateState
 from visionops_assets.monitoring.reference_files import MAX_FRAMES, choose_frames
-from visionops_assets.resources.snapshot_files import SnapshotFiles
+from visionops_assets.resources.snapshot_reading import SnapshotFiles
 from visionops_assets.stages.evaluation.answering import Answers
 from visionops_assets.stages.evaluation.assets import reference_of
 from visionops_assets.stages.evaluation.gate import judge

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.resources.earlier_snapshots import EARLIER_COLUMNS, write_with_images
 from tests.resources.memory_store import MemoryStore
+from tests.resources.whereabouts import Shelf
 from visionops_assets.catalog.schema import Release
 from visionops_assets.contracts import Candidate
 from visionops_assets.errors import SnapshotError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import MEMBER_COLUMNS, SnapshotFiles, write_snapshot
+from visionops_assets.resources.snapshot_reading import SnapshotFiles, read_snapshot
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation import answering
 from visionops_assets.stages.evaluation.answering import champion_answers_of, holdout_of
@@ -20,21 +22,23 @@ from visionops_assets.stages.evaluation.answering import champion_answers_of, ho
 CANDIDATE = Candidate(model_name="m", model_version=2, mlflow_run_id="r", snapshot_id="new")
 
 
-class Store(MemoryStore):
-    def exists(self, key: str) -> bool:
-        return key in self
-
-
 def store_with(**sides_by_snapshot: dict[str, str]) -> ObjectStore:
     """Return a store with snapshots, each given by the sides of its media; one frame per medium."""
-    store = cast("ObjectStore", Store())
+    store = cast("ObjectStore", MemoryStore())
     for snapshot_id, sides in sides_by_snapshot.items():
         rows = [[f"f-{media}", media, media, "a", 0, side] for media, side in sides.items()]
-        members = pd.DataFrame(rows, columns=MEMBER_COLUMNS)
+        members = pd.DataFrame(rows, columns=EARLIER_COLUMNS)
         images = np.array([int(media) for media in sides], np.uint8)
         pixels = np.broadcast_to(images[:, None, None, None], (len(sides), 8, 8, 3))
-        write_snapshot(store, snapshot_id, SnapshotFiles(np.ascontiguousarray(pixels), members))
+        write_with_images(store, snapshot_id, pixels, members)
     return store
+
+
+def judged(store: ObjectStore, champion: str | None) -> SnapshotFiles:
+    """Return what a candidate of the newer snapshot is judged by."""
+    snapshot = read_snapshot(store, CANDIDATE.snapshot_id, Shelf(MemoryStore()))
+    current = champion_of(champion) if champion else None
+    return holdout_of(store, CANDIDATE, current, snapshot)
 
 
 def champion_of(snapshot_id: str) -> Release:
@@ -53,7 +57,7 @@ def test_frames_that_a_model_was_trained_on_do_not_judge_it(
     champion: str | None, judged_by: list[str]
 ) -> None:
     store = store_with(new=NEW, old=OLD)
-    holdout = holdout_of(store, CANDIDATE, champion_of(champion) if champion else None)
+    holdout = judged(store, champion)
     assert holdout.members["media_id"].tolist() == judged_by
     assert holdout.images[:][:, 0, 0, 0].tolist() == [int(media) for media in judged_by]
 
@@ -61,12 +65,12 @@ def test_frames_that_a_model_was_trained_on_do_not_judge_it(
 def test_where_the_champion_was_trained_on_all_there_is_nothing_to_judge_by() -> None:
     store = store_with(new=NEW, old=dict.fromkeys("234", "train"))
     with pytest.raises(SnapshotError, match="new has no holdout frame that the champion was not"):
-        holdout_of(store, CANDIDATE, champion_of("old"))
+        judged(store, "old")
 
 
 def test_where_the_champion_learned_from_the_same_snapshot_it_is_not_read_twice() -> None:
     store = cast("MemoryStore", store_with(new=NEW))
-    holdout = holdout_of(cast("ObjectStore", store), CANDIDATE, champion_of("new"))
+    holdout = judged(cast("ObjectStore", store), "new")
     assert holdout.members["media_id"].tolist() == ["2", "3", "4"]
 
 
@@ -85,7 +89,7 @@ def test_the_champion_answers_unless_it_is_the_candidate(monkeypatch: pytest.Mon
         return SimpleNamespace(evaluation=run_id)
 
     monkeypatch.setattr(answering, "answer", answers)
-    holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
+    holdout = judged(store_with(new=NEW), None)
     runs = cast("Tracking", Runs())
     assert champion_answers_of(runs, None, CANDIDATE, holdout) is None
     same = Release(model_name="m", model_version=2, snapshot_id="new")
@@ -107,7 +111,7 @@ def test_an_answer_is_the_likeliest_class_and_right_if_it_is_the_label(
         "visionops_assets.tasks.running.run",
         lambda *_: {"probabilities": probabilities, "embedding": np.zeros((3, 2), np.float32)},
     )
-    holdout = holdout_of(store_with(new=NEW), CANDIDATE, None)
+    holdout = judged(store_with(new=NEW), None)
     found = answering.answer(cast("Tracking", Runs()), "run", holdout)
     assert found.texts == ["a", "b", "b"]
     assert found.evaluation.correct.tolist() == [True, False, False], "all are of class a"

@@ -43,12 +43,14 @@ class Builds:
         self.timings_given: list[bytes] = []
         self._folder = folder
         store, tracking = self.workshop.store.resource, self.workshop.tracking.resource
-        export_candidate(CANDIDATE, tracking, store)
+        shelf = self.workshop.shelf
+        export_candidate(CANDIDATE, tracking, store, shelf, print)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(builder, "this_target", lambda: L4)
             patch.setattr(builder, "build_engine", self._build)
             patch.setattr(builder, "Engine", self._engine)
-            self.records: list[EngineRecord] = builder.build_engines(store, tracking, NAME, 1)
+            built: list[EngineRecord] = builder.build_engines(store, tracking, NAME, 1, shelf)
+            self.records = built
 
     def _build(self, graph: Path, size_px: int, timings: bytes) -> BuiltEngine:
         assert size_px == CARD.spec.size_px
@@ -134,6 +136,7 @@ def test_an_engine_that_answers_wrongly_is_stored_but_not_served(
     monkeypatch.setattr(builder, "Engine", mixed_up)
     monkeypatch.setattr(builder, "ObjectStore", lambda: builds.workshop.store.resource)
     monkeypatch.setattr(builder, "Tracking", lambda: builds.workshop.tracking.resource)
+    monkeypatch.setattr(builder, "FramePlaces", lambda _: builds.workshop.shelf)
     app, records = typer.Typer(), tmp_path / "records"
     app.command()(builder.main)
     words = ["--model", NAME, "--version", "1", "--precision", "int8", "--records", str(records)]

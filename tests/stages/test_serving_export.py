@@ -18,7 +18,8 @@ FILES = {"model.onnx", "model.int8.onnx", "model.json"}
 
 
 def export_from(workshop: Workshop) -> ExportedModel:
-    return export_candidate(CANDIDATE, workshop.tracking.resource, workshop.store.resource).exported
+    store, tracking = workshop.store.resource, workshop.tracking.resource
+    return export_candidate(CANDIDATE, tracking, store, workshop.shelf, print).exported
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,8 @@ def labelled_frames(
             Frame.frame_index,
             Frame.perceptual_hash,
             Frame.shard_key,
+            Frame.shard_offset,
+            func.coalesce(Frame.content_hash, "").label("content_hash"),
             Media.sha256,
             Media.received_at,
             given.payload,

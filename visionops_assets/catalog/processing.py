@@ -28,6 +28,7 @@ class FrameRecord:
     shard_key: str
     shard_offset: int
     frame_bytes: int
+    content_hash: str
     quality: list[float]
     crop_hashes: bytes
 
@@ -72,7 +73,7 @@ def commit_frames(
     A batch that runs again points the same frame ids at its new shards.
     """
     own = {"spec_id": spec.spec_id, "batch_key": batch_key}
-    places = ("shard_key", "shard_offset", "frame_bytes")
+    places = ("shard_key", "shard_offset", "frame_bytes", "content_hash")
     looks = ("perceptual_hash", "quality", "crop_hashes")
     _upsert(session, Frame, ["frame_id"], [vars(frame) | own for frame in frames], places + looks)
     session.execute(

@@ -3,12 +3,15 @@
 They are the first holdout images of the model's own snapshot, so they are real and never change.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import NETWORK_INPUT
 from visionops_assets.errors import ReleaseError
@@ -16,6 +19,7 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.tasks.base import Answer
 from visionops_assets.tasks.registry import serving
 
+logger = logging.getLogger(__name__)
 MAX_IMAGES = 64
 
 
@@ -34,15 +38,22 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
     Raises:
         ReleaseError: the snapshot has no holdout.
     """
-    from visionops_assets.resources.snapshot_files import (  # noqa: PLC0415 - slow to import
-        HOLDOUT,
-        read_snapshot,
+    # Slow to import.
+    from visionops_assets.resources.snapshot_files import HOLDOUT  # noqa: PLC0415
+    from visionops_assets.resources.snapshot_reading import (  # noqa: PLC0415
+        SnapshotFiles,
+        of_side,
+        on_whole_frames,
     )
 
-    holdout = read_snapshot(object_store, snapshot_id).side(HOLDOUT).images
-    if not len(holdout):
+    def read(holdout: SnapshotFiles) -> npt.NDArray[np.uint8]:
+        return np.asarray(holdout.images[:MAX_IMAGES])
+
+    some = of_side(HOLDOUT, MAX_IMAGES)
+    places = FramePlaces(Catalog())
+    images = on_whole_frames(object_store, snapshot_id, places, read, logger.warning, some)
+    if not len(images):
         raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
-    images: npt.NDArray[np.uint8] = holdout[:MAX_IMAGES]
     return images
 
 

@@ -4,7 +4,7 @@ Not here: tables, which the IO manager writes (`resources/tables.py`).
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -105,6 +105,17 @@ class ObjectStore:
         with self._errors(key):
             return bytes(obstore.get_range(self._bucket, key, start=start, length=count))
 
+    def get_ranges(self, key: str, starts: Sequence[int], lengths: Sequence[int]) -> list[bytes]:
+        """Read parts of an object, some of them in one request where they are near to each other.
+
+        Raises:
+            NotFoundError: there is no object.
+            ServerUnreachableError: the store failed, also when a part lies past the object's end.
+        """
+        with self._errors(key):
+            parts = obstore.get_ranges(self._bucket, key, starts=starts, lengths=lengths)
+            return [bytes(part) for part in parts]
+
     def download(self, key: str, path: Path) -> str:
         """Write an object to a file, in chunks; return the SHA-256 of the received bytes, in hex.
 
@@ -159,6 +170,12 @@ class ObjectStore:
         """Remove an object; one that is not there is no error."""
         with self._errors(key):
             await obstore.delete_async(self._bucket, key)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the sizes in bytes of the objects below the folder `prefix`, by key."""
+        with self._errors(prefix):
+            listing = obstore.list(self._bucket, prefix, chunk_size=1000)
+            return {entry["path"]: entry["size"] for page in listing for entry in page}
 
     def list_keys(self, prefix: str) -> list[str]:
         """Return the keys below the folder `prefix`, in order."""

@@ -1,11 +1,9 @@
-"""Images in a file, mapped into memory: the system keeps the pages that it has room for.
+"""Files of pixels on the disk of the local state, since a temporary folder may be memory itself.
 
-Files lie on the disk of the local state, since a temporary folder may be memory itself. They have
-no name while they are used, so that none is left behind.
+They have no name while they are used, so that none is left behind.
 """
 
 import errno
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,10 +14,7 @@ import numpy as np
 
 from visionops_assets.errors import NoRoomError
 from visionops_assets.settings import settings_home
-from visionops_assets.vision.selection import Images
 
-COPIED_AT_ONCE = 256
-"""Images."""
 FORGOTTEN_AFTER_S = 7 * 86_400
 """Of a process that was killed while it wrote: no training lasts longer."""
 
@@ -34,27 +29,8 @@ def scratch_file(name: str) -> Iterator[Path]:
     folder = settings_home() / "scratch"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _remove_forgotten(folder)
-    with _told(folder), tempfile.TemporaryDirectory(dir=folder) as own:
+    with told_if_full(folder), tempfile.TemporaryDirectory(dir=folder) as own:
         yield Path(own) / name
-
-
-def empty_images(count: int, size_px: int) -> np.ndarray:
-    """Make room for images, uint8 (count, S, S, 3), to be filled.
-
-    Raises:
-        NoRoomError: the disk has too little.
-    """
-    with scratch_file("images.npy") as path:
-        return _reserved(path, (count, size_px, size_px, 3))
-
-
-def save_images(path: Path, images: Images) -> None:
-    """Write images as `.npy`, some at a time."""
-    file = _reserved(path, (len(images), *images[:0].shape[1:]))
-    for start in range(0, len(images), COPIED_AT_ONCE):
-        part = slice(start, start + COPIED_AT_ONCE)
-        file[part] = images[part]
-    file.flush()
 
 
 def open_images(path: Path) -> np.ndarray:
@@ -66,14 +42,6 @@ def open_images(path: Path) -> np.ndarray:
     return np.lib.format.open_memmap(path, mode="r")
 
 
-def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """Map a new file whose bytes are there: a write to one that is not would end the process."""
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return images
-
-
 def _remove_forgotten(folder: Path) -> None:
     for path in folder.glob("*/*"):
         with suppress(OSError):
@@ -83,7 +51,12 @@ def _remove_forgotten(folder: Path) -> None:
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def told_if_full(folder: Path) -> Iterator[None]:
+    """Say within the block that the disk of a folder is full.
+
+    Raises:
+        NoRoomError: it was.
+    """
     try:
         yield
     except OSError as error:

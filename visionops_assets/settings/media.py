@@ -99,6 +99,12 @@ class MediaSettings(BaseSettings):
         description="Batches that stay partitions of Dagster, whose UI slows past some 25,000. "
         "Older ones leave once they are finished. The catalog keeps all.",
     )
+    frame_cache_bytes: int = Field(
+        20 * 1024**3,
+        gt=0,
+        description="Disk that a run uses for the decoded frames of a snapshot, at most. Of more, "
+        "those that were read first are read again.",
+    )
     shard_max_bytes: int = Field(
         64 * 1024**2, gt=0, description="Largest archive that frames are packed into."
     )

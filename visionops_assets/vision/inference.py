@@ -13,7 +13,7 @@ from torch import nn
 from visionops_assets.contracts import ModelCard
 from visionops_assets.contracts.tensors import TensorSpec
 from visionops_assets.vision.preprocessing import to_network_input
-from visionops_assets.vision.selection import Images
+from visionops_assets.vision.selection import Images, Selection, batches_of, read_ahead
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,10 +36,8 @@ def run_network(
     sized = [output.sized(card.sizes) for output in outputs]
     found = {each.name: np.empty((len(rows), *each.dims), np.float32) for each in sized}
     with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            batch = slice(start, start + batch_size)
-            inputs = to_network_input(images[rows[batch]], card)
-            tensors = served(torch.from_numpy(inputs))
+        for batch, frames in read_ahead(Selection(images, rows), batches_of(len(rows), batch_size)):
+            tensors = served(torch.from_numpy(to_network_input(frames, card)))
             for array, tensor in zip(found.values(), tensors, strict=True):
                 array[batch] = tensor.numpy()
     return found

@@ -1,14 +1,18 @@
 """Many images, and some of them: an index copies what it names, and nothing else."""
 
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+Rows = npt.NDArray[np.int64]
+
 
 class Images(Protocol):
-    """Frames, uint8 (N, S, S, 3) in RGB: an array, in memory or mapped from a disk, or some of one.
+    """Frames, uint8 (N, S, S, 3) in RGB: an array, or what reads them as they are needed.
 
     An integer gives one frame; a slice, or an array of integers (M), gives uint8 (M, S, S, 3).
     """
@@ -20,12 +24,20 @@ class Images(Protocol):
         """Return the frames that are named."""
 
 
+@runtime_checkable
+class Fetching(Protocol):
+    """Images that can be told what is needed next."""
+
+    def prefetch(self, rows: Rows) -> None:
+        """Fetch frames (M) in the background."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The images of some rows, int64 (N,), in their order; their pixels stay where they are."""
 
     images: Images
-    rows: npt.NDArray[np.int64]
+    rows: Rows
 
     def __len__(self) -> int:
         """Return N."""
@@ -39,6 +51,10 @@ class Selection:
         """Copy all of them."""
         return np.asarray(self[:], dtype)
 
+    def prefetch(self, rows: Rows) -> None:
+        """Fetch frames (M) in the background, if the images can."""
+        prefetch(self.images, self.rows[rows])
+
 
 def select(images: Images, mask: npt.NDArray[np.bool_]) -> Selection:
     """Return the images that a boolean mask (N) names."""
@@ -46,3 +62,32 @@ def select(images: Images, mask: npt.NDArray[np.bool_]) -> Selection:
     if isinstance(images, Selection):
         return Selection(images.images, images.rows[rows])
     return Selection(images, rows)
+
+
+def prefetch(images: Images, rows: Rows) -> None:
+    """Fetch frames (M) in the background, if the images can."""
+    if isinstance(images, Fetching):
+        images.prefetch(rows)
+
+
+def batches_of(count: int, size: int) -> Iterator[Rows]:
+    """Yield the places 0 to `count`, `size` at a time."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
+
+
+def read_ahead(
+    images: Images, batches: Iterable[Rows]
+) -> Generator[tuple[Rows, npt.NDArray[np.uint8]], None, None]:
+    """Yield batches of rows (M) with their frames, uint8 (M, S, S, 3).
+
+    The next one is read meanwhile, so `batches` may be endless.
+    """
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        coming: tuple[Rows, Future[Any]] | None = None
+        for rows in batches:
+            before, coming = coming, (rows, reader.submit(images.__getitem__, rows))
+            if before is not None:
+                yield before[0], before[1].result()
+        if coming is not None:
+            yield coming[0], coming[1].result()

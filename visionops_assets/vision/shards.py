@@ -41,9 +41,9 @@ def pack(frames: Iterable[tuple[str, bytes]]) -> tuple[bytes, list[ShardEntry]]:
     return shard.getvalue(), list(entries.values())
 
 
-def digest_of(shard: bytes) -> str:
-    """Return the first 64 bits of a shard's SHA-256, in hexadecimal: its name."""
-    return hashlib.sha256(shard).hexdigest()[:16]
+def digest_of(content: bytes) -> str:
+    """Return the first 64 bits of the SHA-256 of a shard, or of a frame, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def unpack(shard: bytes) -> dict[str, bytes]:

@@ -5,58 +5,40 @@ Copies and near copies on both sides of a split would make a holdout score a mem
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from math import ceil
-from uuid import UUID
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 BLANK_HASH = "0" * 16
 
 
-@dataclass(frozen=True)
-class MediaFingerprint:
-    """The features that show two media files to be alike: their content, and each frame's look."""
-
-    media_id: UUID
-    received_at: datetime
-    sha256: str
-    perceptual_hashes: tuple[str, ...]
-
-
-def group_media(media: Sequence[MediaFingerprint]) -> dict[UUID, str]:
+def group_media(frames: pd.DataFrame) -> dict[str, str]:
     """Give each media file its group: a connected component over shared content or shared looks.
 
-    Two files are linked by an equal SHA-256 or by an equal perceptual hash of any frame; hashes of
-    blank frames link nothing. A group is named after the content of its oldest member, so newer
-    media that join never rename it, and the same media in the same order are split alike anywhere.
+    `frames` have the columns `media_id`, `received_at`, `sha256` (of their file) and
+    `perceptual_hash`. Two files are linked by an equal SHA-256 or by an equal perceptual hash of
+    any frame; hashes of blank frames link nothing. A group is named after the content of its oldest
+    member, so newer media that join never rename it, and the same media are split alike anywhere.
     Only when media connect two groups, the younger takes the elder's name.
     """
-    by_age = sorted(media, key=lambda item: (item.received_at, item.media_id.int))
-    parents = list(range(len(by_age)))
-    oldest_with: dict[str, int] = {}
-    for age_rank, item in enumerate(by_age):
-        for trait in _traits(item):
-            roots = (
-                _root(parents, oldest_with.setdefault(trait, age_rank)),
-                _root(parents, age_rank),
-            )
-            parents[max(roots)] = min(roots)
-    return {
-        item.media_id: by_age[_root(parents, age_rank)].sha256
-        for age_rank, item in enumerate(by_age)
-    }
-
-
-def _traits(item: MediaFingerprint) -> set[str]:
-    return {item.sha256, *item.perceptual_hashes} - {BLANK_HASH}
-
-
-def _root(parents: list[int], index: int) -> int:
-    while parents[index] != index:
-        parents[index] = parents[parents[index]]  # halves the path for the next search
-        index = parents[index]
-    return index
+    media = frames.drop_duplicates("media_id").sort_values(["received_at", "media_id"])
+    rank = pd.Series(np.arange(len(media)), media["media_id"])
+    looks = frames[frames["perceptual_hash"] != BLANK_HASH]
+    of_file = rank[pd.concat([media["media_id"], looks["media_id"]])].to_numpy()
+    # A look of 16 digits is no content of 64: both are traits.
+    traits, names = pd.factorize(pd.concat([media["sha256"], looks["perceptual_hash"]]))
+    links = (np.ones(len(traits), np.bool_), (of_file, len(media) + traits))
+    size = len(media) + len(names)
+    _, component = connected_components(csr_array(links, shape=(size, size)), directed=False)
+    _, oldest, of_component = np.unique(
+        component[: len(media)], return_index=True, return_inverse=True
+    )
+    groups = media["sha256"].to_numpy()[oldest[of_component]]
+    return dict(zip(media["media_id"], groups, strict=True))
 
 
 def hold_out(

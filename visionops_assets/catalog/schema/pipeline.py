@@ -53,6 +53,9 @@ class Frame(Base):
     shard_key: Mapped[str] = mapped_column(index=True)
     shard_offset: Mapped[int] = mapped_column(comment="Of the PNG's first byte.")
     frame_bytes: Mapped[int]
+    content_hash: Mapped[str | None] = mapped_column(
+        comment="vision.shards.digest_of its bytes; none of a frame of versions before."
+    )
     quality: Mapped[list[float]] = mapped_column(
         server_default="[]", comment="vision.monitoring.quality.FRAME_MEASURES."
     )

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +22,11 @@ from visionops_assets.resources.snapshot_files import (
     read_members,
 )
 from visionops_assets.tasks.registry import judging
-from visionops_assets.vision.splits import MediaFingerprint, group_media, hold_out
+from visionops_assets.vision.splits import group_media, hold_out
 
 PACKAGED_MODEL = "classifier"
+UNKNOWN_SIZE_PX = 0
+"""Of frames whose pixels nobody reads."""
 MIN_CLASSES = 2
 """With fewer classes there is nothing to learn."""
 
@@ -36,24 +37,19 @@ def assign_splits(
     holdout_percent: int,
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """Give each labelled frame its group, label index and side, in the order of frame ids.
+    """Give each labelled frame its group, label index and side, in the order of the labels.
 
     `known` are the sides of media ids in the snapshot before: they stay. A group that grew together
     from both sides goes to training, since part of it was trained on, and so does one whose labels
     all train alone: `barred_from_holdout` says which frames neither side can take.
     """
-    fingerprints = [
-        MediaFingerprint(
-            media_id=UUID(str(media_id)),
-            received_at=frames["received_at"].iloc[0],
-            sha256=str(frames["sha256"].iloc[0]),
-            perceptual_hashes=tuple(frames["perceptual_hash"]),
-        )
-        for media_id, frames in labels.groupby("media_id", sort=True)
-    ]
-    groups = {str(media_id): group for media_id, group in group_media(fingerprints).items()}
+    groups = group_media(labels)
     class_index = {name: index for index, name in enumerate(sorted(labels["label"].unique()))}
-    members = labels.sort_values("frame_id").reset_index(drop=True)
+    members = labels.reset_index(drop=True)
+    if "content_hash" not in members:  # Of labels that a version before read.
+        members["content_hash"] = ""
+    if "size_px" not in members:
+        members["size_px"] = UNKNOWN_SIZE_PX
     members["group_id"] = members["media_id"].map(groups)
     members["label_index"] = members["label"].map(class_index)
     strata = judging(task).strata(labels_of(members, task))
@@ -102,7 +98,8 @@ def classes_of(members: pd.DataFrame, task: str) -> list[str]:
 
 def showing(members: pd.DataFrame, names: Collection[str], task: str) -> npt.NDArray[np.bool_]:
     """Say which labelled frames (N) show any of these classes."""
-    return np.array([not set(names).isdisjoint(each) for each in labels_of(members, task)])
+    shown = frozenset(names)
+    return np.array([not shown.isdisjoint(each) for each in labels_of(members, task)], np.bool_)
 
 
 def _known_sides(groups: Mapping[str, str], known: Mapping[str, str]) -> dict[str, bool]:

@@ -16,11 +16,10 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
     HOLDOUT,
     TRAIN,
-    SnapshotFiles,
     labels_of,
     read_members,
-    read_snapshot,
 )
+from visionops_assets.resources.snapshot_reading import SnapshotFiles
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.evaluation.rules import ChampionAnswers
 from visionops_assets.stages.model_files import download_model
@@ -59,10 +58,13 @@ class Answers:
 
 
 def holdout_of(
-    object_store: ObjectStore, candidate: Candidate, current: Release | None
+    object_store: ObjectStore,
+    candidate: Candidate,
+    current: Release | None,
+    snapshot: SnapshotFiles,
 ) -> SnapshotFiles:
-    """Holdout frames that neither model was trained on."""
-    holdout = read_snapshot(object_store, candidate.snapshot_id).side(HOLDOUT)
+    """Return the frames of the candidate's holdout that neither model was trained on."""
+    holdout = snapshot.side(HOLDOUT)
     if current is not None and current.snapshot_id != candidate.snapshot_id:
         # Today's snapshots keep the sides of the one before. In older ones sides may have changed
         # where groups grew together.

@@ -1,12 +1,14 @@
 """`model_evaluation`: the gate's verdict on a candidate."""
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.catalog.next_steps import next_step
 from visionops_assets.catalog.releases import add_verdict, champion
 from visionops_assets.catalog.standing import model_standing
@@ -20,7 +22,12 @@ from visionops_assets.monitoring.reference_files import (
 from visionops_assets.resources.columns import fields_of, shown
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.resources.snapshot_files import SnapshotFiles
+from visionops_assets.resources.snapshot_files import HOLDOUT
+from visionops_assets.resources.snapshot_reading import (
+    SnapshotFiles,
+    of_side,
+    on_whole_frames,
+)
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings, load_settings
 from visionops_assets.stages.code_versions import code_version
@@ -31,7 +38,7 @@ from visionops_assets.stages.evaluation.answering import (
     holdout_of,
 )
 from visionops_assets.stages.evaluation.gate import judge
-from visionops_assets.stages.evaluation.rules import GateRule, HoldoutAnswers
+from visionops_assets.stages.evaluation.rules import ChampionAnswers, GateRule, HoldoutAnswers
 from visionops_assets.stages.of_model import input_of, key_of
 from visionops_assets.stages.partitions import OWNERS
 from visionops_assets.stages.presentation import bars, picture, table, trace_command
@@ -116,6 +123,15 @@ def evaluation_of(model: ModelDeclaration) -> dg.AssetsDefinition:
     return model_evaluation
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A holdout, and the answers of the candidate and the champion to it."""
+
+    holdout: SnapshotFiles
+    answers: Answers
+    of_champion: ChampionAnswers | None
+
+
 def _judge(
     context: dg.AssetExecutionContext,
     model: ModelDeclaration,
@@ -127,9 +143,21 @@ def _judge(
     settings = load_settings()
     with catalog.begin() as session:
         current = champion(session, candidate.model_name)
-    holdout = holdout_of(object_store, candidate, current)
-    answers = answer(tracking, candidate.mlflow_run_id, holdout)
-    champion_answers = champion_answers_of(tracking, current, candidate, holdout)
+
+    def ask(snapshot: SnapshotFiles) -> _Asked:
+        holdout = holdout_of(object_store, candidate, current, snapshot)
+        answers = answer(tracking, candidate.mlflow_run_id, holdout)
+        return _Asked(holdout, answers, champion_answers_of(tracking, current, candidate, holdout))
+
+    asked = on_whole_frames(
+        object_store,
+        candidate.snapshot_id,
+        FramePlaces(catalog),
+        ask,
+        context.log.warning,
+        of_side(HOLDOUT),
+    )
+    holdout, answers, champion_answers = asked.holdout, asked.answers, asked.of_champion
     verdict = judge(
         candidate,
         HoldoutAnswers(answers.evaluation, holdout.members["group_id"].to_numpy(dtype=np.str_)),

@@ -9,7 +9,7 @@ from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.shard_files import shard_key
 from visionops_assets.vision.sandbox.decoder import EncodedFrame
-from visionops_assets.vision.shards import pack
+from visionops_assets.vision.shards import digest_of, pack
 
 
 @dataclass
@@ -60,6 +60,7 @@ class ShardWriter:
                     shard_key=key,
                     shard_offset=entry.offset,
                     frame_bytes=entry.length,
+                    content_hash=digest_of(frame.encoded),
                     quality=list(frame.quality),
                     crop_hashes=frame.crop_hashes,
                 )

@@ -23,6 +23,8 @@ COLUMNS = columns(
     ("frame_index", "int64", "Place among the frames kept of the file, from 0."),
     ("perceptual_hash", TEXT, "Hash by which near duplicates are found, in hexadecimal."),
     ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
+    ("shard_offset", "int64", "Its first byte within that file."),
+    ("content_hash", TEXT, "Hash of the encoded frame, in hexadecimal; empty if unknown."),
     ("sha256", TEXT, "Hash of the file's bytes, in hexadecimal."),
     ("received_at", TIME, "When the file was acknowledged."),
     ("label", TEXT, "Label that counts: the most trusted one, then the newest."),

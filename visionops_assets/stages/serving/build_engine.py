@@ -7,6 +7,7 @@ one differs too much from PyTorch: it is stored with its report, and never serve
 those that were built go to the file of `--records`, by which the asset `engine` reads them.
 """
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Annotated
 
 import typer
 
-from visionops_assets.contracts import Artifact, ArtifactReport, ModelCard
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
+from visionops_assets.contracts import Artifact, ArtifactReport, ExportedModel, ModelCard
 from visionops_assets.errors import VisionOpsError
 from visionops_assets.models import model_named
 from visionops_assets.releasing.engines import (
@@ -25,14 +28,17 @@ from visionops_assets.releasing.engines import (
     write_engine,
 )
 from visionops_assets.releasing.exports import FILE_BY_ARTIFACT, read_export
+from visionops_assets.releasing.manifest import Files
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import read_snapshot
+from visionops_assets.resources.snapshot_reading import SnapshotFiles, on_whole_frames
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.stages.serving.engine_job import UNUSABLE_EXIT_CODE
 from visionops_assets.stages.serving.engine_timings import read_timings, write_timings
 from visionops_assets.stages.serving.export import Reference, bound_of, calibrate
 from visionops_assets.tasks.signature import network_outputs
+from visionops_assets.vision.architectures import EmbeddingNetwork
+from visionops_assets.vision.places import Whereabouts
 from visionops_assets.vision.precision import to_float16
 from visionops_assets.vision.tensorrt_engine import (
     Engine,
@@ -42,6 +48,7 @@ from visionops_assets.vision.tensorrt_engine import (
 from visionops_assets.vision.tensorrt_target import EnginePrecision
 
 PRECISIONS: tuple[EnginePrecision, ...] = ("fp16", "int8")
+logger = logging.getLogger(__name__)
 SOURCE_FILE = FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
 
 
@@ -50,6 +57,7 @@ def build_engines(
     tracking: Tracking,
     model_name: str,
     model_version: int,
+    whereabouts: Whereabouts,
     precisions: Sequence[EnginePrecision] = PRECISIONS,
 ) -> list[EngineRecord]:
     """Build engines from the signed ONNX file, compare each with PyTorch, and store them.
@@ -60,15 +68,32 @@ def build_engines(
         ReleaseError: there is no such export, or TensorRT cannot build it.
         UntrustedArtifactError: the export is not the one that we signed.
     """
-    target, records = this_target(), []
+    this_target()
     exported, files = read_export(object_store, model_name, model_version)
-    snapshot = read_snapshot(object_store, exported.snapshot_id)
-    most = model_named(model_name).serving.max_accuracy_drop
     run_id = tracking.version_run_id(model_name, model_version)
+
+    def build(snapshot: SnapshotFiles) -> list[EngineRecord]:
+        with tempfile.TemporaryDirectory(prefix="visionops-") as name:
+            module, card = download_model(tracking, run_id, Path(name))
+            return _built(object_store, exported, files, snapshot, module, card, precisions)
+
+    return on_whole_frames(object_store, exported.snapshot_id, whereabouts, build, logger.warning)
+
+
+def _built(
+    object_store: ObjectStore,
+    exported: ExportedModel,
+    files: Files,
+    snapshot: SnapshotFiles,
+    module: EmbeddingNetwork,
+    card: ModelCard,
+    precisions: Sequence[EnginePrecision],
+) -> list[EngineRecord]:
+    target, records = this_target(), []
+    most = model_named(exported.model_name).serving.max_accuracy_drop
+    reference = Reference.of(module, card, snapshot)
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
-        module, card = download_model(tracking, run_id, folder)
-        reference = Reference.of(module, card, snapshot)
         source = folder / SOURCE_FILE
         source.write_bytes(files[SOURCE_FILE])
         for precision in precisions:
@@ -113,7 +138,8 @@ def main(
     if len(wanted) != len(set(precision)):
         raise typer.BadParameter(f"--precision is one of {', '.join(PRECISIONS)}.")
     try:
-        records = build_engines(ObjectStore(), Tracking(), model, version, wanted)
+        places = FramePlaces(Catalog())
+        records = build_engines(ObjectStore(), Tracking(), model, version, places, wanted)
     except VisionOpsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -5,6 +5,7 @@ Imports PyTorch, so only runs that export import it. Not here: the folder of an 
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,9 @@ from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.snapshot_files import (
     HOLDOUT,
     TRAIN,
-    SnapshotFiles,
     labels_of,
-    read_snapshot,
 )
+from visionops_assets.resources.snapshot_reading import SnapshotFiles, on_whole_frames
 from visionops_assets.resources.tracking import Tracking
 from visionops_assets.stages.model_files import download_model
 from visionops_assets.tasks.base import Outputs, Targets
@@ -39,6 +39,7 @@ from visionops_assets.tasks.registry import judging
 from visionops_assets.tasks.running import export, open_onnx, run
 from visionops_assets.vision.architectures import EmbeddingNetwork
 from visionops_assets.vision.parity import Parity, Predict, median_latency_ms
+from visionops_assets.vision.places import Whereabouts
 from visionops_assets.vision.precision import Runtime, calibration_sample, quantize
 from visionops_assets.vision.selection import Images
 
@@ -124,25 +125,28 @@ def bound_of(artifact: Artifact, most: float) -> ParityBound:
             return ParityBound(max_accuracy_drop=most)
 
 
-def export_candidate(candidate: Candidate, tracking: Tracking, object_store: ObjectStore) -> Export:
+def export_candidate(
+    candidate: Candidate,
+    tracking: Tracking,
+    object_store: ObjectStore,
+    whereabouts: Whereabouts,
+    tell: Callable[[str], None],
+) -> Export:
     """Export a candidate, compare its artifacts on the holdout, store them in S3 and MLflow.
 
     Raises:
         NotFoundError: MLflow or the object store lacks what the candidate names.
         ReleaseError: there is no holdout to compare on.
     """
-    snapshot = read_snapshot(object_store, candidate.snapshot_id)
     with tempfile.TemporaryDirectory(prefix="visionops-") as name:
         folder = Path(name)
-        module, card = download_model(tracking, candidate.mlflow_run_id, folder)
-        reference = Reference.of(module, card, snapshot)
-        onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
-        export(module, card, onnx_path)
-        calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
-        most = model_named(candidate.model_name).serving.max_accuracy_drop
-        reports, parities = _compare_onnx(reference, card, folder, most)
+
+        def make(snapshot: SnapshotFiles) -> _Made:
+            return _make(candidate, tracking, snapshot, folder)
+
+        made = on_whole_frames(object_store, candidate.snapshot_id, whereabouts, make, tell)
         files = {file: (folder / file).read_bytes() for file in FILE_BY_ARTIFACT.values()}
-        files[CARD_FILE] = card.model_dump_json(indent=2).encode()
+        files[CARD_FILE] = made.card.model_dump_json(indent=2).encode()
         for file in FILE_BY_ARTIFACT.values():
             tracking.log_file(candidate.mlflow_run_id, folder / file)
     exported = ExportedModel(
@@ -151,11 +155,30 @@ def export_candidate(candidate: Candidate, tracking: Tracking, object_store: Obj
         snapshot_id=candidate.snapshot_id,
         object_prefix=export_prefix(candidate.model_name, candidate.model_version),
         sha256_by_file=sha256_by_file(files),
-        artifacts=tuple(reports),
+        artifacts=tuple(made.reports),
     )
     files[EXPORT_FILE] = exported.model_dump_json(indent=2).encode()
     write_folder(object_store, exported.object_prefix, files)
-    return Export(exported, parities)
+    return Export(exported, made.parities)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The artifacts of a candidate in a folder, as they compare."""
+
+    card: ModelCard
+    reports: list[ArtifactReport]
+    parities: dict[Artifact, Parity]
+
+
+def _make(candidate: Candidate, tracking: Tracking, snapshot: SnapshotFiles, folder: Path) -> _Made:
+    module, card = download_model(tracking, candidate.mlflow_run_id, folder)
+    reference = Reference.of(module, card, snapshot)
+    onnx_path = folder / FILE_BY_ARTIFACT[Artifact.ONNX_FP32]
+    export(module, card, onnx_path)
+    calibrate(onnx_path, card, snapshot, folder / FILE_BY_ARTIFACT[Artifact.ONNX_INT8])
+    most = model_named(candidate.model_name).serving.max_accuracy_drop
+    return _Made(card, *_compare_onnx(reference, card, folder, most))
 
 
 def _compare_onnx(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.contracts import (
     Artifact,
     ArtifactReport,
@@ -58,6 +60,7 @@ def exported_model_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         trained_model: Candidate,
         model_evaluation: GateVerdict,
+        catalog: dg.ResourceParam[Catalog],
         tracking: dg.ResourceParam[Tracking],
         object_store: dg.ResourceParam[ObjectStore],
     ) -> Iterator[dg.MaterializeResult[ExportedModel]]:
@@ -76,18 +79,23 @@ def exported_model_of(model: ModelDeclaration) -> dg.AssetsDefinition:
             said = model_evaluation.reason
             context.log.info("Version %d is not exported: %s", version, said)
             return
-        yield _exported(trained_model, tracking, object_store)
+        yield _exported(context, trained_model, catalog, tracking, object_store)
 
     return exported_model
 
 
 def _exported(
-    trained_model: Candidate, tracking: Tracking, object_store: ObjectStore
+    context: dg.AssetExecutionContext,
+    trained_model: Candidate,
+    catalog: Catalog,
+    tracking: Tracking,
+    object_store: ObjectStore,
 ) -> dg.MaterializeResult[ExportedModel]:
     # PyTorch takes two seconds to import, and most runs export nothing.
     from visionops_assets.stages.serving.export import export_candidate  # noqa: PLC0415
 
-    export = export_candidate(trained_model, tracking, object_store)
+    places, tell = FramePlaces(catalog), context.log.warning
+    export = export_candidate(trained_model, tracking, object_store, places, tell)
     exported = export.exported
     bucket = load_settings().s3_bucket
     errors = {str(name): parity.errors for name, parity in export.parity_by_artifact.items()}

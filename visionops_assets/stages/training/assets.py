@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.frame_places import FramePlaces
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.catalog.versions import note_version
 from visionops_assets.contracts import Candidate
@@ -122,7 +123,8 @@ class _Training:
             return
         if lost := tracking.end_lost_runs(model_name, origin):
             context.log.info("Ended %d MLflow run(s) of attempts that were killed", lost)
-        yield self._noted(catalog, self._train(snapshot, origin))
+        whereabouts = FramePlaces(catalog)
+        yield self._noted(catalog, self._train(snapshot, origin, whereabouts))
 
     def _noted(
         self, catalog: Catalog, result: dg.MaterializeResult[Candidate]
@@ -144,7 +146,9 @@ class _Training:
         context.instance.add_run_tags(context.run.run_id, {SUPERSEDED_TAG: newer.snapshot_id})
         context.log_event(dg.AssetObservation(context.asset_key, description=said))
 
-    def _train(self, snapshot: Snapshot, origin: dict[str, str]) -> dg.MaterializeResult[Candidate]:
+    def _train(
+        self, snapshot: Snapshot, origin: dict[str, str], whereabouts: FramePlaces
+    ) -> dg.MaterializeResult[Candidate]:
         """Train within an MLflow run, and register the resulting version."""
         # Importing PyTorch takes two seconds, and most runs do not train.
         from visionops_assets.stages.training import fitting  # noqa: PLC0415
@@ -163,7 +167,9 @@ class _Training:
         noted = tags | SOURCE_TAGS | {NOTE_TAG: told}
         with training_run(tracking, context, model.name, name, noted) as run:
             run.log_dataset(*dataset_of(settings, model.name, snapshot))
-            trained = fitting.fit(context, run, snapshot, training, self.object_store, model.task)
+            trained = fitting.fit(
+                context, run, snapshot, training, self.object_store, whereabouts, model.task
+            )
             run.log_params(fitting.parameters(training, trained.budget, snapshot))
             curves = training_curves(trained.history, trained.score)
             fitting.log_model(run, trained, curves)

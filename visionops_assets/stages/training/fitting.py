@@ -15,7 +15,8 @@ from visionops_assets.contracts.tensors import IDENTITY
 from visionops_assets.models.sections import Training
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import TRAIN, labels_of, read_snapshot
+from visionops_assets.resources.snapshot_files import TRAIN, labels_of
+from visionops_assets.resources.snapshot_reading import SnapshotFiles, on_whole_frames
 from visionops_assets.resources.tracking import MODEL_FOLDER
 from visionops_assets.resources.training_run import TrainingRun
 from visionops_assets.settings import usable_cores
@@ -25,6 +26,7 @@ from visionops_assets.tasks.registry import judging
 from visionops_assets.tasks.running import lesson_of
 from visionops_assets.tasks.signature import signature_of
 from visionops_assets.vision.inference import save_weights
+from visionops_assets.vision.places import Whereabouts
 from visionops_assets.vision.recipe import Budget, RoundResult, TrainingConfig
 from visionops_assets.vision.training import TrainedModel, train
 
@@ -57,11 +59,14 @@ def fit(
     snapshot: Snapshot,
     training: TrainingConfig,
     object_store: ObjectStore,
+    whereabouts: Whereabouts,
     task: str,
 ) -> TrainedModel:
-    """Train a model of a task on a snapshot, with each round in the log and in MLflow."""
+    """Train a model of a task on a snapshot, with each round in the log and in MLflow.
+
+    Frames of shards that turn out to be damaged are left out: it begins anew without them.
+    """
     score = lesson_of(task).learning.score
-    context.log.info("Training on %d frames of %s", snapshot.train_frames, snapshot.snapshot_id)
 
     def report(reached: RoundResult) -> None:
         context.log.info(
@@ -71,37 +76,36 @@ def fit(
         )
         run.log_metrics(reached.measured(score), step=reached.step)
 
-    return train_on(object_store, snapshot, training, task, report)
+    def work(data: SnapshotFiles) -> TrainedModel:
+        context.log.info("Training on %s", snapshot.snapshot_id)
+        return train_on(data, snapshot, training, task, report)
+
+    return on_whole_frames(
+        object_store, snapshot.snapshot_id, whereabouts, work, context.log.warning
+    )
 
 
 def train_on(
-    object_store: ObjectStore,
+    data: SnapshotFiles,
     snapshot: Snapshot,
     training: TrainingConfig,
     task: str,
-    on_round: Callable[[RoundResult], None],
+    report: Callable[[RoundResult], None],
 ) -> TrainedModel:
-    """Train a model of a task on the training side of a snapshot.
-
-    Raises:
-        NotFoundError: the snapshot is gone.
-        DamagedArtifactError: its files are not what was written.
-    """
-    data = read_snapshot(object_store, snapshot.snapshot_id)
+    """Train a model of a task on the training side of a snapshot, and report each round."""
     rows = np.flatnonzero(data.members["split"] == TRAIN)
     members = data.members.iloc[rows]
-    lesson = lesson_of(task)
     classes = tuple(snapshot.classes)
     return train(
-        lesson,
+        lesson_of(task),
         data.images,
-        judging(lesson.task).targets(labels_of(members, lesson.task), classes),
+        judging(task).targets(labels_of(members, task), classes),
         groups=list(members["group_id"]),
         classes=classes,
         spec=PreprocessingSpec.model_validate(snapshot.spec),
         snapshot_id=snapshot.snapshot_id,
         config=training,
-        on_round=on_round,
+        on_round=report,
         rows=rows,
     )
 
