@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -12,10 +14,13 @@ from tests.stacks import visionops
 from tests.waiting import eventually
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.releases import champion
-from visionops_assets.catalog.schema import Snapshot
+from visionops_assets.catalog.schema import Release, Snapshot, Verdict
+from visionops_assets.catalog.versions import newest_version
 from visionops_assets.client.dagster import DagsterClient, RunState
 from visionops_assets.demo.clients import PublicApi
 from visionops_assets.demo.media import digits
+from visionops_assets.lineage.training_records import FOLDER, read_recorded, write_record
+from visionops_assets.resources.tracking import Tracking
 from visionops_assets.settings import Settings
 
 DIGITS = 300
@@ -110,6 +115,43 @@ def test_the_command_refuses_before_anything_runs(
     assert refused.stdout == ""
     assert refused.stderr.startswith(f"visionops: {told}")
     assert runs(dagster) == before
+
+
+@pytest.mark.usefixtures("served")
+def test_a_version_is_trained_again_bit_for_bit_and_another_seed_is_told(tmp_path: Path) -> None:
+    """Dagster trained it, in another process. Its note is then given another seed."""
+    with Catalog().begin() as session:
+        version = newest_version(session, "classifier")
+        verdicts, releases = session.query(Verdict).count(), session.query(Release).count()
+    assert version is not None
+    assert version.mlflow_run_id is not None
+    words = ("reproduce", "classifier", str(version.model_version), "--json")
+    again = visionops(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    told = json.loads(again.stdout)
+    assert (told["is_equal"], told["differences"]) == (True, [])
+    assert told["weights"]["tensors"] > 10
+    assert "  step " in again.stderr
+
+    recorded = read_recorded(Tracking(), version.mlflow_run_id)
+    assert recorded.conditions is not None
+    other = replace(recorded.recipe, seed=recorded.recipe.seed + 1)
+    note = write_record(other, recorded.conditions, tmp_path)
+    Tracking().log_file(version.mlflow_run_id, note, FOLDER)
+    differing = visionops(*words[:-1])
+    assert differing.returncode == 1, differing.stderr
+    assert f"with seed {other.seed}" in differing.stdout
+    assert "tensors differ, by " in differing.stdout
+    assert "Frames of the holdout with the same answer: " in differing.stdout
+    unknown = visionops("reproduce", "classifier", "999")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "There is no version 999 of a model 'classifier'" in unknown.stderr
+    with Catalog().begin() as session:
+        newest = newest_version(session, "classifier")
+        assert newest is not None
+        assert newest.model_version == version.model_version
+        assert session.query(Verdict).count() == verdicts
+        assert session.query(Release).count() == releases
 
 
 def config_of(step: str, **config: object) -> dict[str, object]:

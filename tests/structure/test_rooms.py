@@ -35,7 +35,7 @@ MAY_IMPORT = {
     | {"releasing"},
     "monitoring": BASE
     | {"roster", "vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
-    "lineage": BASE | {"settings", "catalog", "resources", "lineage"},
+    "lineage": BASE | {"vision", "tasks", "settings", "catalog", "resources", "lineage"},
     "stages": BASE
     | {
         "vision",
@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "resources",
         "releasing",
         "monitoring",
+        "lineage",
     }
     | {"stages"},
     "services": BASE

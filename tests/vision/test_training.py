@@ -139,8 +139,12 @@ def test_brightness_is_learned_from_the_frames_that_train_alone(digits: Digits) 
     assert card.std == pytest.approx(seen.std(axis=(0, 1, 2)), abs=1e-4)
 
 
-def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> None:
-    seen: list[int] = []
+def test_threads_are_those_asked_for_and_ordered_and_only_while_training(digits: Digits) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def state() -> tuple[int, bool]:
+        return torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+
     train(
         LESSON,
         digits.images[:60],
@@ -150,10 +154,10 @@ def test_threads_are_those_asked_for_and_only_while_training(digits: Digits) -> 
         spec=SPEC,
         snapshot_id="s",
         config=TrainingConfig(steps=1, threads=2),
-        on_round=lambda _: seen.append(torch.get_num_threads()),
+        on_round=lambda _: seen.append(state()),
     )
-    assert seen == [2]
-    assert torch.get_num_threads() == 1
+    assert seen == [(2, True)]
+    assert state() == (1, False)
 
 
 @pytest.mark.parametrize("groups", [["a"] * 4, ["a", "b"]])

@@ -27,6 +27,7 @@ from visionops_assets.cli import (
     preflight,
     quarantine,
     releases,
+    reproduce,
     root,
     servers,
     sweep,
@@ -63,6 +64,7 @@ app.command("import", rich_help_panel=_MEDIA)(imports.import_media)
 app.command(rich_help_panel=_MODELS)(predict.predict)
 app.command(rich_help_panel=_MODELS)(train.train)
 app.command(rich_help_panel=_MODELS)(trace.trace)
+app.command(rich_help_panel=_MODELS)(reproduce.reproduce)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
 app.command(rich_help_panel=_OPERATION)(preflight.preflight)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)

@@ -67,6 +67,15 @@ class Tracking:
         with reaching():
             return dict(self._client.get_run(run_id).data.tags)
 
+    def run_params(self, run_id: str) -> dict[str, str]:
+        """Return the parameters of a run as they were logged: as texts.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        with reaching():
+            return dict(self._client.get_run(run_id).data.params)
+
     def end_run(self, run_id: str, status: str) -> None:
         """End a run as FINISHED, FAILED or KILLED."""
         with reaching():

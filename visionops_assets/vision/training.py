@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def train(
         for chosen in lesson.learning.split(targets, groups, rng)
     )
     budget = budget_for(len(training.rows), len(classes), config.steps)
-    with _threads(config.threads), torch.random.fork_rng(devices=[]):
+    with _repeatable(config.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         module = lesson.learning.network(config.architecture, len(classes))
         sample = sample_of(len(training.rows), spec.size_px, MEASURED_FRAMES)
@@ -244,14 +245,28 @@ def _sampler_of(
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let PyTorch use this number of threads within the block; None: as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+def _repeatable(threads: int | None) -> Iterator[None]:
+    """Let PyTorch repeat a training bit by bit within the block: in an order, by these threads.
+
+    None: as many threads as before.
+    """
+    threads_before = torch.get_num_threads()
+    is_ordered, only_warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
+    torch.set_num_threads(threads or threads_before)
+    torch.use_deterministic_algorithms(True)
+    # It would write all memory twice, to show a fault that our networks do not have.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads_before)
+        torch.use_deterministic_algorithms(is_ordered, warn_only=only_warns)
+        memory.fill_uninitialized_memory = fills
 
 
 def _outputs(lesson: Lesson, module: EmbeddingNetwork, part: _Part, card: ModelCard) -> Outputs:

@@ -12,6 +12,7 @@ import numpy as np
 from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.contracts import PreprocessingSpec
 from visionops_assets.contracts.tensors import IDENTITY
+from visionops_assets.lineage.training_records import FOLDER, conditions_now, write_record
 from visionops_assets.models.sections import Training
 from visionops_assets.releasing.loading import CARD_FILE
 from visionops_assets.resources.object_store import ObjectStore
@@ -78,6 +79,7 @@ def fit(
 
     def work(data: SnapshotFiles) -> TrainedModel:
         context.log.info("Training on %s", snapshot.snapshot_id)
+        log_record(run, training, data.missing)
         return train_on(data, snapshot, training, task, report)
 
     return on_whole_frames(
@@ -124,3 +126,14 @@ def log_model(run: TrainingRun, trained: TrainedModel, curves: bytes) -> None:
         signature = signature_of(trained.card)
         described = [each for each in signature.served if each not in IDENTITY]
         run.log_interface([signature.image], described, folder)
+
+
+def log_record(run: TrainingRun, training: TrainingConfig, missing: int) -> None:
+    """Keep the recipe and the conditions in the MLflow run, for `visionops reproduce`.
+
+    `missing` members of the snapshot were not to be had.
+    """
+    conditions = conditions_now(training.threads or usable_cores(), missing)
+    with tempfile.TemporaryDirectory(prefix="visionops-") as name:
+        run.log_file(write_record(training, conditions, Path(name)), FOLDER)
+    run.tag({"code_sha256": conditions.code_sha256, "lock_sha256": conditions.lock_sha256})
