@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import frames, ingest, monitoring, serving
+from benchmarks import frames, ingest, monitoring, serving, training
 from benchmarks.measure import Figure
 from benchmarks.report import REPORT_DIR, figures_table, write_figures
 from visionops_assets.errors import VisionOpsError
@@ -22,6 +22,7 @@ AREAS: dict[str, Callable[[Settings], list[Figure]]] = {
     "frames": frames.measure,
     "monitoring": monitoring.measure,
     "serving": serving.measure,
+    "training": training.measure,
     "ingest": ingest.measure,
 }
 

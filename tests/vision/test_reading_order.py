@@ -68,11 +68,14 @@ def test_the_order_is_fixed_by_the_seed_alone() -> None:
     assert not np.array_equal(one, third)
 
 
-def test_a_set_that_fits_is_measured_whole_and_of_a_large_one_a_part_of_all_of_it() -> None:
+def test_a_set_is_large_if_it_is_more_than_is_mixed_at_once() -> None:
     fits = WINDOW_BLOCKS * BLOCK
     assert not is_large(fits, SIZE_PX)
-    np.testing.assert_array_equal(sample_of(fits, SIZE_PX, 256), np.arange(fits))
     assert is_large(fits + 1, SIZE_PX)
-    sample = sample_of(100 * BLOCK + 5, SIZE_PX, 4 * BLOCK)
+
+
+def test_few_frames_are_measured_whole_and_of_many_a_part_of_all() -> None:
+    np.testing.assert_array_equal(sample_of(8 * BLOCK, 4 * BLOCK), np.arange(8 * BLOCK))
+    sample = sample_of(100 * BLOCK + 5, 4 * BLOCK)
     assert len(sample) == 4 * BLOCK
     assert (sample.min(), sample.max()) == (0, 100 * BLOCK + 4)

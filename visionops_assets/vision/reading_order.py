@@ -77,9 +77,9 @@ def is_large(count: int, size_px: int) -> bool:
     return count * 3 * size_px**2 > WINDOW_BYTES
 
 
-def sample_of(count: int, size_px: int, frames: int) -> Rows:
-    """Return the places of frames that stand for all: all of a set that is not large."""
-    if not is_large(count, size_px):
+def sample_of(count: int, frames: int) -> Rows:
+    """Return the places of frames that stand for all, in blocks; of few, all."""
+    if count <= 2 * frames:
         return np.arange(count)
-    starts = np.linspace(0, count - BLOCK, max(1, frames // BLOCK)).astype(np.int64)
-    return np.unique(starts[:, None] + np.arange(BLOCK))
+    starts = np.linspace(0, count - BLOCK, frames // BLOCK).astype(np.int64)
+    return (starts[:, None] + np.arange(BLOCK)).ravel()

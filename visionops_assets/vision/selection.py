@@ -1,5 +1,6 @@
 """Many images, and some of them: an index copies what it names, and nothing else."""
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+READ_AHEAD = 2
+"""Batches that are read while one is used."""
 Rows = npt.NDArray[np.int64]
 
 
@@ -81,13 +84,14 @@ def read_ahead(
 ) -> Generator[tuple[Rows, npt.NDArray[np.uint8]], None, None]:
     """Yield batches of rows (M) with their frames, uint8 (M, S, S, 3).
 
-    The next one is read meanwhile, so `batches` may be endless.
+    The next ones are read meanwhile, so `batches` may be endless.
     """
-    with ThreadPoolExecutor(1, "read-ahead") as reader:
-        coming: tuple[Rows, Future[Any]] | None = None
+    coming: deque[tuple[Rows, Future[Any]]] = deque()
+    with ThreadPoolExecutor(READ_AHEAD, "read-ahead") as reader:
         for rows in batches:
-            before, coming = coming, (rows, reader.submit(images.__getitem__, rows))
-            if before is not None:
-                yield before[0], before[1].result()
-        if coming is not None:
-            yield coming[0], coming[1].result()
+            coming.append((rows, reader.submit(images.__getitem__, rows)))
+            if len(coming) > READ_AHEAD:
+                wanted, read = coming.popleft()
+                yield wanted, read.result()
+        for wanted, read in coming:
+            yield wanted, read.result()
