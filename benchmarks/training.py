@@ -42,7 +42,7 @@ WINDOW_BYTES = 192 * 1024**2
 def measure(settings: Settings) -> list[Figure]:
     """Measure the first pass over frames of the object store, and a later one."""
     del settings  # The object store reads them.
-    figures = []
+    figures: list[Figure] = []
     for size_px, count in SETS.items():
         with _stored(size_px, count) as (store, places, pixels):
             figures += _measured(store, places, pixels, size_px)

@@ -16,6 +16,7 @@ RANGES: dict[str, tuple[float | None, str]] = {
     "snapshots.max_wait_s": (600.0, ">= 0"),
     "snapshots.holdout_percent": (20, "> 0 < 100"),
     "snapshots.min_holdout_per_class": (5, "> 0"),
+    "snapshots.group_window_s": (0.0, ">= 0"),
     "training.steps": (None, "> 0"),
     "training.learning_rate": (None, "> 0 <= 1"),
     "training.augment.crop": (0.1, ">= 0 < 1"),

@@ -102,6 +102,17 @@ def test_blank_frames_link_nothing() -> None:
     assert len(set(groups.values())) == 2
 
 
+def test_what_one_source_captured_within_a_stretch_is_one_group() -> None:
+    rows = [("a", "gate", 0), ("b", "gate", 59), ("c", "gate", 61), ("d", "yard", 1)]
+    frames = pd.DataFrame(rows, columns=["media_id", "source", "captured_at"])
+    frames["captured_at"] = START + pd.to_timedelta(frames["captured_at"], unit="s")
+    frames["sha256"], frames["perceptual_hash"] = list("1234"), list("5678")
+    frames["received_at"] = frames["captured_at"]
+    together = {"a": "1", "b": "1", "c": "3", "d": "4"}
+    assert group_media(frames, window_s=60) == together
+    assert len(set(group_media(frames).values())) == 4
+
+
 labelled_groups = st.dictionaries(
     st.integers(0, 200).map(str), st.sampled_from("abc"), min_size=1, max_size=60
 )

@@ -62,6 +62,8 @@ def labelled_frames(
             Frame.shard_key,
             Frame.shard_offset,
             func.coalesce(Frame.content_hash, "").label("content_hash"),
+            Media.source,
+            Media.captured_at,
             Media.sha256,
             Media.received_at,
             given.payload,

@@ -57,6 +57,14 @@ class Snapshots(Record):
         5, gt=0, description="Frames of each class that the holdout needs, at least."
     )
 
+    group_window_s: float = Field(
+        0.0,
+        ge=0,
+        description="Files of one source that were captured within the same stretch of this many "
+        "seconds are one group, as the pictures of a camera that sees one thing for a while; 0: "
+        "time groups nothing.",
+    )
+
     @property
     def groups_per_class(self) -> int:
         """Estimate the labelled groups, of one frame each, that each class needs to be judged."""

@@ -16,21 +16,27 @@ from scipy.sparse.csgraph import connected_components
 BLANK_HASH = "0" * 16
 
 
-def group_media(frames: pd.DataFrame) -> dict[str, str]:
-    """Give each media file its group: a connected component over shared content or shared looks.
+def group_media(frames: pd.DataFrame, window_s: float = 0) -> dict[str, str]:
+    """Give each media file its group: a connected component over shared content, looks or time.
 
     `frames` have the columns `media_id`, `received_at`, `sha256` (of their file) and
-    `perceptual_hash`. Two files are linked by an equal SHA-256 or by an equal perceptual hash of
-    any frame; hashes of blank frames link nothing. A group is named after the content of its oldest
-    member, so newer media that join never rename it, and the same media are split alike anywhere.
-    Only when media connect two groups, the younger takes the elder's name.
+    `perceptual_hash`; with a window also `source` and `captured_at`. Two files are linked by an
+    equal SHA-256, by an equal perceptual hash of any frame, or if one source captured them within
+    the same stretch of `window_s` seconds; hashes of blank frames link nothing. A group is named
+    after the content of its oldest member, so newer media that join never rename it, and the same
+    media are split alike anywhere. Only when media connect two groups, the younger takes the
+    elder's name.
     """
     media = frames.drop_duplicates("media_id").sort_values(["received_at", "media_id"])
     rank = pd.Series(np.arange(len(media)), media["media_id"])
     looks = frames[frames["perceptual_hash"] != BLANK_HASH]
     of_file = rank[pd.concat([media["media_id"], looks["media_id"]])].to_numpy()
     # A look of 16 digits is no content of 64: both are traits.
-    traits, names = pd.factorize(pd.concat([media["sha256"], looks["perceptual_hash"]]))
+    named = [media["sha256"], looks["perceptual_hash"]]
+    if window_s:
+        of_file = np.concatenate([of_file, np.arange(len(media))])
+        named.append(_stretches(media, window_s))
+    traits, names = pd.factorize(pd.concat(named))
     links = (np.ones(len(traits), np.bool_), (of_file, len(media) + traits))
     size = len(media) + len(names)
     _, component = connected_components(csr_array(links, shape=(size, size)), directed=False)
@@ -39,6 +45,13 @@ def group_media(frames: pd.DataFrame) -> dict[str, str]:
     )
     groups = media["sha256"].to_numpy()[oldest[of_component]]
     return dict(zip(media["media_id"], groups, strict=True))
+
+
+def _stretches(media: pd.DataFrame, window_s: float) -> pd.Series:
+    """Name the stretch of time in which each file was captured, with its source."""
+    captured_s = pd.to_datetime(media["captured_at"], utc=True).astype("datetime64[us, UTC]")
+    number = (captured_s.astype("int64") / 1e6 // window_s).astype("int64")
+    return number.astype(str) + "@" + media["source"].astype(str)
 
 
 def hold_out(

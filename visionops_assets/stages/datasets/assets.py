@@ -42,7 +42,9 @@ def snapshot_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         io_manager_key="tables",
         metadata=shown(MEMBERS),
         code_version=code_version(
-            "datasets", model.frames, split.holdout_percent, split.min_holdout_per_class
+            "datasets",
+            model.frames,
+            *(split.holdout_percent, split.min_holdout_per_class, split.group_window_s),
         ),
         kinds={"numpy", "parquet", "s3"},
         owners=OWNERS,

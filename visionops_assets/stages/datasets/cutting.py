@@ -88,12 +88,14 @@ class Cutter:
     ) -> tuple[pd.DataFrame, list[str]]:
         """Return the members, and the classes that are left out for too few frames."""
         task, split = self.model.task, self.model.snapshots
-        members = assign_splits(labels, task, split.holdout_percent, sides)
+        members = assign_splits(labels, task, split.holdout_percent, sides, split.group_window_s)
         stray = stray_classes(members, task, known, split.min_holdout_per_class)
         if stray:
             self.context.log.warning("Left out for too few frames: %s", ", ".join(stray))
             labels = labels[~showing(labels, stray, task)].reset_index(drop=True)
-            members = assign_splits(labels, task, split.holdout_percent, sides)
+            members = assign_splits(
+                labels, task, split.holdout_percent, sides, split.group_window_s
+            )
         is_barred = barred_from_holdout(labels, members)
         return members[~is_barred].reset_index(drop=True), stray
 

@@ -36,6 +36,7 @@ def assign_splits(
     task: str,
     holdout_percent: int,
     known: Mapping[str, str] = MappingProxyType({}),
+    window_s: float = 0,
 ) -> pd.DataFrame:
     """Give each labelled frame its group, label index and side, in the order of the labels.
 
@@ -43,7 +44,8 @@ def assign_splits(
     from both sides goes to training, since part of it was trained on, and so does one whose labels
     all train alone: `barred_from_holdout` says which frames neither side can take.
     """
-    groups = group_media(labels)
+    # Labels that a version before read have no times.
+    groups = group_media(labels, window_s if "captured_at" in labels else 0)
     class_index = {name: index for index, name in enumerate(sorted(labels["label"].unique()))}
     members = labels.reset_index(drop=True)
     if "content_hash" not in members:  # Of labels that a version before read.

@@ -155,5 +155,7 @@ def _missing_for_a_first(catalog: Catalog, model: ModelDeclaration) -> str | Non
         settle_frames(session, model, watermark, rows)
     labels = pd.DataFrame(rows).astype({"frame_id": str, "media_id": str})
     split = model.snapshots
-    members = assign_splits(labels, model.task, split.holdout_percent)
+    members = assign_splits(
+        labels, model.task, split.holdout_percent, window_s=split.group_window_s
+    )
     return what_is_missing(members, model.task, split.min_holdout_per_class, split.groups_per_class)

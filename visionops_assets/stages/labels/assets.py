@@ -25,6 +25,8 @@ COLUMNS = columns(
     ("shard_key", TEXT, "Key of the tar file in the object store that holds it."),
     ("shard_offset", "int64", "Its first byte within that file."),
     ("content_hash", TEXT, "Hash of the encoded frame, in hexadecimal; empty if unknown."),
+    ("source", TEXT, "Where the file came from."),
+    ("captured_at", TIME, "When it was captured."),
     ("sha256", TEXT, "Hash of the file's bytes, in hexadecimal."),
     ("received_at", TIME, "When the file was acknowledged."),
     ("label", TEXT, "Label that counts: the most trusted one, then the newest."),
