@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.formats.files import fresh, picture_in, read_json
+from visionops_assets.formats.files import fresh, picture_in, picture_of_address, read_json
 from visionops_assets.formats.records import (
     BadRow,
     Entry,
@@ -33,6 +33,8 @@ from visionops_assets.tasks.annotations import Box
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 BBOX = 4
+ADDRESSES = ("/data/", "http://", "https://", "s3://", "gs://")
+"""Such names are written by Label Studio."""
 
 
 def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
@@ -133,6 +135,8 @@ def _entry(
     name = image.get("file_name")
     if not isinstance(name, str) or not name:
         raise RowError("The image has no file_name.")
+    if name.startswith(ADDRESSES):
+        name = picture_of_address(name) or name
     size_px = size_of(image.get("width"), image.get("height"))
     labels: list[str] = []
     boxes: list[Box] = []

@@ -115,7 +115,8 @@ class _Frames:
         task = document.find("meta/task")
         if task is None:
             task = document.find("meta/job")
-        name = text_of(task, "source")
+        # Datumaro writes the name of the task alone.
+        name = text_of(task, "source") or text_of(task, "name")
         if not name:
             raise RowError("The file does not say the source of its tracks.")
         if fps is None:

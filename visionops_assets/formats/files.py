@@ -1,9 +1,11 @@
 """Files of annotations: bounded, read as JSON or text, and never written over."""
 
 import hashlib
+import re
 from glob import escape
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic_core import from_json
 
@@ -15,6 +17,8 @@ MAX_JSON_BYTES = 512 * 1000**2
 MAX_STREAMED_BYTES = 4 * 1000**3
 MAX_SMALL_BYTES = 10 * 1000**2
 """Of a file about one picture."""
+UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+"""Set by Label Studio before the name of a file that was uploaded there."""
 PICTURE_ENDINGS = frozenset(
     [
         ".jpg",
@@ -119,6 +123,23 @@ def picture_beside(folder: Path, stem: str) -> Path | None:
     """Return the picture of a stem in a folder, whatever its ending."""
     found = (each for each in sorted(folder.glob(f"{escape(stem)}.*")) if is_picture(each))
     return next(found, None)
+
+
+def picture_of_address(text: str) -> str | None:
+    """Return the name of a picture as Label Studio addresses it; None if it is no picture.
+
+    That is a path or a URL, with a storage's path in `d`, or an upload with digits before its name.
+    """
+    try:
+        address = urlsplit(text)
+    except ValueError:
+        return None
+    local = parse_qs(address.query).get("d")
+    name = local[0] if local else unquote(address.path).lstrip("/")
+    if not is_picture(Path(name)):
+        return None
+    is_upload = name.startswith("data/upload/")
+    return UPLOADED.sub("", PurePosixPath(name).name) if is_upload else name
 
 
 def is_picture(path: Path) -> bool:

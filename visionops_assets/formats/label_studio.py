@@ -7,12 +7,11 @@ upright box around a turned one is taken. A task is about the picture that its d
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from visionops_assets.errors import InvalidRequestError
-from visionops_assets.formats.files import fresh, is_picture, picture_in, read_json
+from visionops_assets.formats.files import fresh, picture_in, picture_of_address, read_json
 from visionops_assets.formats.records import (
     BadRow,
     Entry,
@@ -26,8 +25,6 @@ from visionops_assets.formats.shares import box_of_corners, enclosing, number_of
 from visionops_assets.tasks.annotations import Box
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""Set before the name of a file that was uploaded there."""
 PERCENT = 100
 _SIDES = ("x", "y", "width", "height")
 
@@ -151,16 +148,10 @@ def _name(data: Mapping[str, Any]) -> str:
     Raises:
         RowError: they name none.
     """
-    texts = [value for value in data.values() if isinstance(value, str)]
-    for text in texts:
-        address = urlsplit(text)
-        local = parse_qs(address.query).get("d")
-        name = local[0] if local else unquote(address.path).lstrip("/")
-        if not is_picture(Path(name)):
-            continue
-        if name.startswith("data/upload/"):
-            return UPLOADED.sub("", PurePosixPath(name).name)
-        return name
+    for text in data.values():
+        name = picture_of_address(text) if isinstance(text, str) else None
+        if name:
+            return name
     raise RowError("Its data name no picture.")
 
 

@@ -1,7 +1,8 @@
 """Pascal VOC: an XML per picture, in a folder or by itself, with boxes in pixels.
 
-Tools differ on whether pixels are counted from 0 or from 1. They are taken as they stand, from 0: a
-pixel too many is cut off. Of a part of an object (`part`) nothing is taken.
+Tools differ on how pixels are counted. A box is taken from `xmin` up to `xmax`, exclusive, from 0;
+a pixel too many is cut off. Where one has equal corners, its file counts from 1 and inclusively. Of
+a part of an object (`part`) nothing is taken.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from visionops_assets.formats.shares import box_of_px, corners_px, number_of, si
 from visionops_assets.formats.xml_files import read_xml, text_of
 from visionops_assets.tasks.annotations import Box
 
+_Corners = tuple[float, float, float, float]
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -58,8 +60,11 @@ def _entry(where: str, document: Element, reading: Reading) -> Entry | None:
         raise RowError("It is no annotation with a filename.")
     size = document.find("size")
     size_px = size_of(text_of(size, "width"), text_of(size, "height"))
+    corners = [_corners(number, each) for number, each in enumerate(document.findall("object"), 1)]
+    is_inclusive = any(left == right or top == bottom for _, (left, top, right, bottom) in corners)
     boxes = tuple(
-        _box(number, each, size_px) for number, each in enumerate(document.findall("object"), 1)
+        _box(number, label, (left - is_inclusive, top - is_inclusive, right, bottom), size_px)
+        for number, (label, (left, top, right, bottom)) in enumerate(corners, 1)
     )
     if not boxes:
         return None
@@ -67,11 +72,18 @@ def _entry(where: str, document: Element, reading: Reading) -> Entry | None:
     return Entry(where, name, picture=picture, boxes=boxes, size_px=size_px)
 
 
-def _box(number: int, given: Element, size_px: tuple[int, int] | None) -> Box:
-    label, found = text_of(given, "name"), given.find("bndbox")
+def _corners(number: int, given: Element) -> tuple[str, _Corners]:
+    found = given.find("bndbox")
     try:
         left, top, right, bottom = (number_of(text_of(found, each), each) for each in CORNERS)
-        return box_of_px(label, (left, top, right, bottom), size_px)
+    except RowError as error:
+        raise RowError(f"object {number}: {error}") from None
+    return text_of(given, "name"), (left, top, right, bottom)
+
+
+def _box(number: int, label: str, corners: _Corners, size_px: tuple[int, int] | None) -> Box:
+    try:
+        return box_of_px(label, corners, size_px)
     except RowError as error:
         raise RowError(f"object {number}: {error}") from None
 

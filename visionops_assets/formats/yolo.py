@@ -2,12 +2,14 @@
 
 Numbers are shares of the picture, x and y of the box's centre; a line with more of them is an
 outline, and the box around it is taken. `labels/day/1.txt` is about `images/day/1.*`, which gives
-the name: the text has none.
+the name: the text has none. Label Studio writes `classes.txt` in place of `data.yaml`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -32,6 +34,7 @@ from visionops_assets.formats.shares import box_of_corners, enclosing, number_of
 from visionops_assets.tasks.annotations import Box
 
 DESCRIPTION = "data.yaml"
+LIST = "classes.txt"
 LABELS, IMAGES = "labels", "images"
 BOX_NUMBERS = 4
 POINT_NUMBERS = 6
@@ -41,7 +44,9 @@ POINT_NUMBERS = 6
 def read(path: Path, reading: Reading) -> Iterator[Entry | BadRow]:
     """Read a dataset. See `Format`."""
     root = folder(path, f"{DESCRIPTION} and a folder {LABELS}")
-    classes = _classes(root / DESCRIPTION)
+    listed = root / LIST
+    is_listed = listed.is_file() and not (root / DESCRIPTION).exists()
+    classes = _listed(listed) if is_listed else _classes(root / DESCRIPTION)
     for text in sorted(root.rglob("*.txt")):
         below = text.relative_to(root)
         if LABELS not in below.parts[:-1]:
@@ -92,6 +97,15 @@ def _classes(path: Path) -> dict[int, str]:
     return {number: str(name) for number, name in names.items()}
 
 
+def _listed(path: Path) -> dict[int, str]:
+    """Return the names of classes of a list, a line per class."""
+    try:
+        lines = bounded(path, MAX_SMALL_BYTES).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"{path} is no text in UTF-8.") from None
+    return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+
+
 def _boxes(text: Path, classes: dict[int, str]) -> tuple[Box, ...]:
     try:
         lines = bounded(text, MAX_SMALL_BYTES).read_text(encoding="utf-8").splitlines()
@@ -128,14 +142,14 @@ def _picture(root: Path, below: Path, reading: Reading) -> tuple[Path, str]:
     last = len(parts) - 1 - parts[::-1].index(LABELS)
     inner = Path(*parts[last + 1 :])
     parts[last] = IMAGES
-    beside = picture_beside(root.joinpath(*parts), below.stem)
-    if beside is not None:
-        return beside, str(beside.relative_to(root))
+    places = [(root, root.joinpath(*parts))]
     if reading.images is not None:
-        for place in (reading.images / inner, reading.images):
-            found = picture_beside(place, below.stem)
-            if found is not None:
-                return found, str(found.relative_to(reading.images))
+        places += [(reading.images, reading.images / inner), (reading.images, reading.images)]
+    # Label Studio writes names as they stand in addresses.
+    for (start, place), stem in product(places, dict.fromkeys((below.stem, unquote(below.stem)))):
+        found = picture_beside(place, stem) if "/" not in stem else None
+        if found is not None:
+            return found, str(found.relative_to(start))
     raise RowError(
         f"There is no picture for it in {Path(*parts)}: lay it there, or name the folder of the "
         "pictures by --images."
