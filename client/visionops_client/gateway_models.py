@@ -109,7 +109,8 @@ class ModelsAndLabels(ServiceClient):
     ) -> Iterator[dict[str, Any]]:
         """Yield the annotations of stored files that count for a model, as they come.
 
-        Each has the fields of a line of `annotate_files`, and `source`, `author`, `created_at`.
+        Each has the fields of a line of `annotate_files`, and `source`, `author`, `created_at`
+        and `size_px`, width and height of the upright picture.
 
         Raises:
             RefusedError: no such model is declared, or the gateway refuses this key.

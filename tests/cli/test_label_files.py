@@ -29,6 +29,7 @@ class Client:
     def __init__(self) -> None:
         self.requests: list[Sequence[Mapping[str, Any]]] = []
         self.options: list[dict[str, Any]] = []
+        self.size_px: list[int] | None = None
 
     def annotate_files(
         self, model: str, lines: Sequence[Mapping[str, Any]], **options: Any
@@ -55,7 +56,8 @@ class Client:
         common = {"sha256": None, "start_s": None, "end_s": None}
         whole, boxed = {"label": "car"}, {"label": "van", "boxes": [BOX]}
         yield {"media_id": KEY, "filename": "1.png", "annotation": whole} | common
-        yield {"media_id": KEY, "filename": "2.png", "annotation": boxed} | common
+        told = {"media_id": KEY, "filename": "2.png", "annotation": boxed} | common
+        yield told | {"size_px": self.size_px}
 
 
 @pytest.fixture
@@ -129,3 +131,14 @@ def test_what_counts_is_written(client: Client, tmp_path: Path) -> None:
     code, shown = run("export", tmp_path / "c.json", "--format", "coco", *words, "--json")
     assert code == 2
     assert [row["where"] for row in json.loads(shown)["left_out"]] == ["2.png"]
+
+
+def test_boxes_are_written_in_pixels_of_the_size_that_the_catalog_knows(
+    client: Client, tmp_path: Path
+) -> None:
+    client.size_px = [100, 50]
+    words = ("--model", "classifier", "--source", "gate", "--format", "coco")
+    code, _ = run("export", tmp_path / "l.json", *words)
+    assert code == 0
+    written = json.loads((tmp_path / "l.json").read_text())
+    assert [each["bbox"] for each in written["annotations"] if "bbox" in each] == [[10, 10, 30, 20]]

@@ -13,7 +13,10 @@ SIZE = (64, 48)
 ONE = [("car", (8, 6, 24, 18)), ("van", (32, 24, 63.5, 47.5))]
 TWO = [("Fußgänger & co", (0, 0, 10.25, 48))]
 NIGHT = [("car", (63, 47, 64, 48))]
-TURNED = [("van", (16, 24, 32, 36))]
+# A rectangle of 16 x 12 px that is turned by 90 degrees about its upper left corner, at (32, 24).
+TURNED = [("van", (20, 24, 32, 40))]
+# The converter turns it in shares of an oblong picture, or not at all.
+TURNED_IN_COCO, NOT_TURNED = [("van", (16, 24, 32, 36))], [("van", (32, 24, 48, 36))]
 Corners = Sequence[tuple[str, tuple[float, ...]]]
 
 
@@ -40,10 +43,10 @@ def assert_boxes(entry: Entry, expected: Corners, within_px: float = 0.01) -> No
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    names = ("day/1", "day/two words", "night", "empty", "1", "two words", "0a1b2c3d-turned")
-    for name in names:
+    in_sets = ("train/day/1", "train/day/two words", "val/night")
+    for name in (*in_sets, "night", "1", "two words", "0a1b2c3d-turned"):
         place = tmp_path / f"{name}.png"
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
     return tmp_path
 
@@ -61,7 +64,11 @@ def pictures(tmp_path: Path) -> Path:
         (
             "coco",
             "label-studio-coco/result.json",
-            {"pictures/day/1.png": ONE, "pictures/day/two words.png": TWO, "turned.png": TURNED},
+            {
+                "pictures/day/1.png": ONE,
+                "pictures/day/two words.png": TWO,
+                "turned.png": TURNED_IN_COCO,
+            },
         ),
         ("cvat", "datumaro-cvat/train.xml", {"day/1.png": ONE, "day/two words.png": TWO}),
         ("cvat", "datumaro-cvat/val.xml", {"night.png": NIGHT}),
@@ -79,13 +86,13 @@ def pictures(tmp_path: Path) -> Path:
         (
             "yolo",
             "datumaro-yolo",
-            {"day/1.png": ONE, "day/two words.png": TWO, "night.png": NIGHT},
+            {"train/day/1.png": ONE, "train/day/two words.png": TWO, "val/night.png": NIGHT},
         ),
         ("yolo", "supervision-yolo", {"night.png": NIGHT}),
         (
             "yolo",
             "label-studio-yolo",
-            {"1.png": ONE, "two words.png": TWO, "0a1b2c3d-turned.png": TURNED},
+            {"1.png": ONE, "two words.png": TWO, "0a1b2c3d-turned.png": NOT_TURNED},
         ),
     ],
 )

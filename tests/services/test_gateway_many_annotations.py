@@ -138,7 +138,7 @@ def test_what_counts_is_listed_line_by_line(
         number = 1 if after is None else 2
         key, moment = UUID(int=number), datetime(2026, 1, 31, tzinfo=UTC)
         given = CountingAnnotation(
-            number, key, "ab", f"{number}.png", "gate", None, None, OWL, "ann", moment
+            number, key, "ab", f"{number}.png", "gate", None, None, OWL, "ann", moment, (640, 480)
         )
         return [given], key if number == 1 else None
 
@@ -149,3 +149,4 @@ def test_what_counts_is_listed_line_by_line(
         ("1.png", OWL),
         ("2.png", OWL),
     ]
+    assert lines[0]["size_px"] == [640, 480]

@@ -80,7 +80,8 @@ class Sandbox(OpenSandbox):
         if self.crashes.get(name, 0):
             self.crashes[name] -= 1
             return DecodedFile([], DecoderCrashedError("died"), 9.0)
-        return DecodedFile([EncodedFrame(0, 0.0, name.encode(), "0" * 16, (), b"")], None, 1.5)
+        frame = EncodedFrame(0, 0.0, name.encode(), "0" * 16, (), b"")
+        return DecodedFile([frame], None, 1.5, (640, 480))
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,12 @@ def decode(groups: Iterator[Group], files: int) -> list[tuple[int, int, str | No
 def test_results_come_in_the_order_of_the_files() -> None:
     files = [fetched(i, size=SMALL * (1 + i % 3)) for i in range(50)]
     assert decode(grouped(files, [SPEC]), 50) == [(i, 1, None) for i in range(50)]
+
+
+def test_the_size_of_a_picture_is_noted_with_its_result() -> None:
+    with Decoders(Settings(), 1) as decoders:
+        [(result, _)] = decoders.decode(grouped([fetched(1)], [SPEC]))
+    assert (result.row["width_px"], result.row["height_px"]) == (640, 480)
 
 
 def test_one_bad_file_of_a_group_is_alone(sandbox: type[Sandbox]) -> None:

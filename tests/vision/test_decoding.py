@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.vision.videos import counted, level_of, write_audio, write_video
 from visionops_assets.contracts import MediaKind, PreprocessingSpec
@@ -51,6 +52,21 @@ def test_an_image_is_one_frame(tmp_path: Path) -> None:
     )
     assert (frame.index, frame.time_s) == (0, 0.0)
     assert (frame.pixels == 77).all()
+    assert frame.picture_px == (30, 20)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_size_is_that_of_the_upright_picture_though_it_is_reduced(
+    tmp_path: Path, orientation: int
+) -> None:
+    path = tmp_path / "photograph.jpg"
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.new("RGB", (301, 201)).save(path, exif=exif)
+    [frame] = decode_media(
+        path, MediaKind.IMAGE, SPEC, max_pixels=MAX_PIXELS, max_video_duration_s=60
+    )
+    assert frame.picture_px == ((301, 201) if orientation == 1 else (201, 301))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,9 @@ def test_each_container_is_sampled_by_time(tmp_path: Path, extension: str, codec
     assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2, 3], abs=0.01)
     assert [shown(frame) for frame in frames] == [0, 5, 10, 15]
     assert all(frame.pixels.shape == (16, 16, 3) for frame in frames)
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        assert {frame.picture_px for frame in frames} == {(stream.width, stream.height)}
 
 
 def test_a_video_of_too_many_frames_is_refused(

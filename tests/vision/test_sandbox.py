@@ -79,6 +79,15 @@ def header_of_a_big_bitmap() -> bytes:
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
 
 
+def test_the_size_of_the_picture_comes_with_its_frames(
+    sandbox: DecoderSandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.png"
+    path.write_bytes(cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    [result] = sandbox.decode_each([path], MediaKind.IMAGE, [SPEC])
+    assert result.picture_px == (30, 20)
+
+
 def test_frames_are_those_of_a_decode_in_process(
     sandbox: DecoderSandbox, tmp_path: Path, picture: Path
 ) -> None:

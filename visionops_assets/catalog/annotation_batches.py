@@ -7,13 +7,14 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, insert, select
+from sqlalchemy import ColumnElement, Row, insert, literal_column, select
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.annotations import ANNOTATED
 from visionops_assets.catalog.asked import origins_of_media
 from visionops_assets.catalog.labels import is_for, stands
 from visionops_assets.catalog.schema import AnnotationRow, Media
+from visionops_assets.catalog.schema.edge import LAST_NAME
 from visionops_assets.contracts import MediaKind, MediaStatus
 from visionops_assets.contracts.text import composed
 from visionops_assets.errors import NotFoundError, VisionOpsError
@@ -75,7 +76,7 @@ def find_media(
     ids = {each.media_id for each in named if each.media_id}
     hashes = {each.sha256 for each in named if each.sha256}
     lasts = {_last(each.filename) for each in named if each.filename}
-    last = func.split_part(Media.filename, "/", -1)
+    last: ColumnElement[str] = literal_column(LAST_NAME)  # As it is indexed.
     by_id = _by(session, Media.media_id, ids, of_source)
     by_hash = _by(session, Media.sha256, hashes, of_source)
     by_last = _by(session, last, lasts, of_source)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import is_read_by, looked_at
 from visionops_assets.catalog.labels import stands
-from visionops_assets.catalog.schema import AnnotationRow, Media
+from visionops_assets.catalog.schema import AnnotationRow, Media, Processing
 from visionops_assets.contracts import MediaStatus
 from visionops_assets.contracts.payloads import text_of
 from visionops_assets.models import ModelDeclaration
@@ -33,6 +33,8 @@ class CountingAnnotation:
     payload: dict[str, Any]
     author: str | None
     created_at: datetime
+    picture_px: tuple[int, int] | None = None
+    """Width and height of the upright picture, where it was processed."""
 
 
 def counting_annotations(
@@ -59,6 +61,7 @@ def counting_annotations(
     if source is not None:
         page = page.where(Media.source == source)
     listed = session.execute(page).all()
+    sizes = _sizes(session, [file.media_id for file in listed])
     said = _said(session, model, listed, stored)
     counts = {content: _counting(words, model.task) for content, words in said.items()}
     spoken_of = {word.media_id for words in said.values() for word in words}
@@ -66,12 +69,24 @@ def counting_annotations(
         CountingAnnotation(
             *(given.annotation_id, file.media_id, file.sha256, file.filename, file.source),
             *(given.start_s, given.end_s, given.payload, given.author, given.created_at),
+            sizes.get(file.media_id),
         )
         for file in listed
         if file.media_id in spoken_of
         for given in counts[_content(file.media_id, file.sha256)]
     ]
     return found, ids[-1] if len(ids) == files else None
+
+
+def _sizes(session: Session, ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Return width and height of files that were processed since these are noted."""
+    row = Processing
+    query = select(row.media_id, row.width_px, row.height_px).where(row.media_id.in_(ids))
+    return {
+        media_id: (width_px, height_px)
+        for media_id, width_px, height_px in session.execute(query)
+        if width_px and height_px
+    }
 
 
 def _content(media_id: UUID, sha256: str | None) -> str:

@@ -14,6 +14,7 @@ from visionops_assets.contracts import MediaStatus, PreprocessingSpec
 from visionops_assets.errors import MediaError
 
 _RESULTS = ("status", "reason_code", "reason_detail", "frames", "milliseconds", "decoder")
+_SIZE = ("width_px", "height_px")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class FrameRecord:
 class Processed:
     """The result for one media file: a number of frames, or an error, and its cost.
 
-    `decoder` names the libraries with their versions.
+    `decoder` names the libraries with their versions, `picture_px` is width and height of the
+    upright picture.
     """
 
     media_id: UUID
@@ -45,6 +47,7 @@ class Processed:
     error: MediaError | None
     milliseconds: float
     decoder: str
+    picture_px: tuple[int, int] | None = None
 
     @property
     def row(self) -> dict[str, object]:
@@ -58,6 +61,7 @@ class Processed:
             "frames": self.frames,
             "milliseconds": self.milliseconds,
             "decoder": self.decoder,
+            **dict(zip(_SIZE, self.picture_px or (None, None), strict=True)),
         }
 
 
@@ -82,7 +86,7 @@ def commit_frames(
         .on_conflict_do_nothing()
     )
     rows = [each.row | own for each in processed]
-    changing = (*_RESULTS, "batch_key")
+    changing = (*_RESULTS, *_SIZE, "batch_key")
     _upsert(session, Processing, ["media_id", "spec_id"], rows, changing, processed_at=func.now())
     session.execute(
         update(Media)

@@ -45,6 +45,7 @@ def lines_of(rows: Iterable[Entry | BadRow], task: Annotating) -> Iterator[Line 
 def entry_of(line: Mapping[str, Any], task: Annotating) -> Entry:
     """Return the entry of a line that the gateway gave."""
     annotation = task.recall(line["annotation"])
+    size = line.get("size_px")  # Gateways of before do not know it.
     return Entry(
         str(line["media_id"]),
         line["filename"],
@@ -55,7 +56,7 @@ def entry_of(line: Mapping[str, Any], task: Annotating) -> Entry:
         line["end_s"],
         annotation.labels,
         annotation.boxes,
-        annotation.size_px,
+        annotation.size_px or (None if size is None else (size[0], size[1])),
     )
 
 

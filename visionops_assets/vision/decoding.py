@@ -44,17 +44,22 @@ MENDS_SILENTLY = frozenset({"mjpeg", "hevc"})
 MAX_FRAMES = 20_000
 
 
-Shown = tuple[float, list[Frame]]
-"""A picture: its time in seconds, and its frame by each of some specs."""
+Size = tuple[int, int]
+Shown = tuple[float, list[Frame], Size]
+"""A picture: its time in seconds, its frame by each of some specs, its width and height."""
 
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """One preprocessed frame: uint8 (S, S, 3) RGB; `time_s` from the start, 0 in an image."""
+    """One preprocessed frame: uint8 (S, S, 3) RGB; `time_s` from the start, 0 in an image.
+
+    `picture_px` is width and height of the picture that it is of, upright.
+    """
 
     index: int
     time_s: float
     pixels: Frame
+    picture_px: Size
 
 
 def decode_media(
@@ -115,20 +120,20 @@ def decode_for_each(
             shown = _decode_image(path, alike, max_pixels)
         else:
             shown = _decode_video(path, alike, max_pixels, max_video_duration_s, threads)
-        for index, (time_s, frames) in enumerate(shown):
+        for index, (time_s, frames, picture_px) in enumerate(shown):
             for place, pixels in zip(places, frames, strict=True):
-                yield place, DecodedFrame(index, time_s, pixels)
+                yield place, DecodedFrame(index, time_s, pixels, picture_px)
 
 
 def _decode_image(
     path: Path, specs: Sequence[PreprocessingSpec], max_pixels: int
 ) -> Iterator[Shown]:
     data = path.read_bytes()
-    frames = preprocess_image_for_each(
+    frames, size = preprocess_image_for_each(
         data, specs, max_pixels=max_pixels, second_decoder=decode_by_pillow
     )
     check_checksums(data)
-    yield 0.0, frames
+    yield 0.0, frames, size
 
 
 def _decode_video(
@@ -155,7 +160,8 @@ def _decode_video(
             time_s, frame = picture
             check_duration(time_s, max_duration_s)
             pixels = display.picture(frame, "rgb24")
-            return time_s, [preprocess_pixels(pixels, each) for each in specs]
+            height, width = pixels.shape[:2]
+            return time_s, [preprocess_pixels(pixels, each) for each in specs], (width, height)
 
         pictures = _sound_frames(container, stream, StreamTimes(stream))
         chosen = whole_ones(pictures, choice, deinterlaces=spec.deinterlace)

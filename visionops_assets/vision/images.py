@@ -96,6 +96,19 @@ def decode_image(
     return pixels if embedded is None or profile == "ignored" else to_srgb(pixels, embedded)
 
 
+def picture_size(data: bytes, pixels: Pixels) -> tuple[int, int]:
+    """Return width and height of the upright picture that `decode_image` decoded to `pixels`.
+
+    A JPEG may have been reduced: its header has the size, and the pixels say which side is longer.
+    """
+    height, width = pixels.shape[:2]
+    if image_format(data) is not ImageFormat.JPEG:
+        return width, height
+    declared = image_size(data)
+    is_turned = (declared[0] > declared[1]) != (width > height)
+    return (declared[1], declared[0]) if is_turned else declared
+
+
 def _by_opencv(data: bytes, found: ImageFormat, reduction: int) -> Pixels:
     flags = cv2.IMREAD_COLOR_RGB
     match found:

@@ -13,7 +13,12 @@ import numpy.typing as npt
 from visionops_assets.contracts import ModelCard, PreprocessingSpec
 from visionops_assets.contracts.preprocessing import ColourProfile
 from visionops_assets.vision.framing import least_part, preprocess_pixels
-from visionops_assets.vision.images import SecondDecoder, decode_by_opencv, decode_image
+from visionops_assets.vision.images import (
+    SecondDecoder,
+    decode_by_opencv,
+    decode_image,
+    picture_size,
+)
 
 Frame = npt.NDArray[np.uint8]
 
@@ -33,7 +38,7 @@ def preprocess_image(
     Raises:
         MediaError: see `decode_image`.
     """
-    [frame] = preprocess_image_for_each(
+    [frame], _ = preprocess_image_for_each(
         data, [spec], max_pixels=max_pixels, second_decoder=second_decoder
     )
     return frame
@@ -53,13 +58,16 @@ def preprocess_image_for_each(
     *,
     max_pixels: int,
     second_decoder: SecondDecoder | None = None,
-) -> list[Frame]:
-    """Decode an image once, for specs with equal needs; see `preprocess_image`."""
+) -> tuple[list[Frame], tuple[int, int]]:
+    """Decode an image once, for specs with equal needs; see `preprocess_image`.
+
+    The second value is width and height of the upright picture.
+    """
     needed_px, profile = needed_picture(specs[0])
     pixels = decode_image(
         data, needed_px, max_pixels=max_pixels, profile=profile, second_decoder=second_decoder
     )
-    return [preprocess_pixels(pixels, spec) for spec in specs]
+    return [preprocess_pixels(pixels, spec) for spec in specs], picture_size(data, pixels)
 
 
 def to_network_input(frames: Frame, card: ModelCard) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BOXES = {
+BOXES: dict[str, list[tuple[str, Any]]] = {
     "day/1.png": [("car", (8, 6, 24, 18)), ("van", (32, 24, 63.5, 47.5))],
     "two words.png": [("Fußgänger & co", (0, 0, 10.25, 48))],
 }

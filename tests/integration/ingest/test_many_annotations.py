@@ -1,10 +1,12 @@
 """Many annotations at once, on a real catalog: the files they name, and which are news."""
 
+import re
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from tests.declared import declaration
@@ -19,7 +21,8 @@ from visionops_assets.catalog.annotation_batches import (
 from visionops_assets.catalog.annotation_lists import counting_annotations
 from visionops_assets.catalog.annotations import Place, annotate, take_back
 from visionops_assets.catalog.datasets import count_by_label
-from visionops_assets.catalog.schema import AnnotationRow, Media
+from visionops_assets.catalog.processing import Processed, commit_frames
+from visionops_assets.catalog.schema import AnnotationRow, Frame, Media
 from visionops_assets.contracts import MediaKind, MediaStatus
 
 ONE = declaration("one", frames={"size_px": 21})
@@ -140,6 +143,19 @@ def test_a_model_reads_what_counts(session: Session) -> None:
     assert counting_annotations(session, ONE, "nowhere") == ([], None)
 
 
+def test_the_size_of_a_picture_is_told_once_it_was_processed(session: Session) -> None:
+    source = uuid4().hex
+    key = file_with_a_frame(session, source)
+    annotate(session, Place("one", key), CAT, "ann")
+    [given], _ = counting_annotations(session, ONE, source, files=10**6)
+    assert given.picture_px is None
+    batch = session.scalars(select(Frame.batch_key).where(Frame.media_id == key)).one()
+    processed = Processed(key, 1, None, 1.0, "d", (640, 480))
+    commit_frames(session, batch, ONE.frames, [], [processed])
+    [given], _ = counting_annotations(session, ONE, source, files=10**6)
+    assert given.picture_px == (640, 480)
+
+
 def test_equal_labels_with_different_boxes_are_counted_together(session: Session) -> None:
     box = {"label": "cat", "x": 0, "y": 0, "width": 1, "height": 1}
     keys = [file_with_a_frame(session), file_with_a_frame(session)]
@@ -164,6 +180,12 @@ def test_ten_thousand_take_seconds(session: Session) -> None:
         for number in range(10_000)
     ]
     session.execute(insert(Media), [{**row, **_now(session)} for row in rows])
+    session.execute(text("ANALYZE media"))
+    hashed = [Reference(sha256=rows[0]["sha256"]), Reference(filename=rows[1]["filename"])]
+    assert plans_of(session, lambda: find_media(session, hashed)) == {
+        "ix_media_sha256",
+        "ix_media_last_name",
+    }
     started_s = time.monotonic()
     for again in (False, True):
         for first in range(0, len(rows), 1000):
@@ -173,6 +195,27 @@ def test_ten_thousand_take_seconds(session: Session) -> None:
             said: dict[UUID, list[Said]] = {key: [(*WHOLE, CAT)] for key in keys}
             assert annotate_many(session, "one", said, "ann") == (0 if again else 1000)
     assert time.monotonic() - started_s < 30
+
+
+def plans_of(session: Session, ask: Callable[[], object]) -> set[str]:
+    """Return the indexes by which the statements of a question find rows; none reads a table."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    indexes = set()
+    for statement, parameters in asked:
+        lines = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
+        assert not any("Seq Scan" in line for line in lines), lines
+        indexes |= {name for line in lines for name in re.findall(r"\b(?:ix|uq|pk)_\w+", line)}
+    return indexes
 
 
 def _now(session: Session) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from visionops_assets.catalog.schema.base import Base
 from visionops_assets.contracts import MediaKind, MediaStatus
 
+LAST_NAME = "split_part(filename, '/', -1)"
+"""The last part of a file's name, as SQL."""
+
 
 class Media(Base):
     """One media file. Its row (the intent) is written before its first byte."""
@@ -25,6 +28,7 @@ class Media(Base):
             postgresql_where=text("status <> 'receiving'"),
         ),
         Index("ix_media_status_lease_expires_at", "status", "lease_expires_at"),
+        Index("ix_media_last_name", text(LAST_NAME)),
     )
 
     media_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -35,5 +35,9 @@ class Processing(Base):
     frames: Mapped[int]
     milliseconds: Mapped[float | None] = mapped_column(comment="Of decoding, fitting, encoding.")
     decoder: Mapped[str | None] = mapped_column(comment="Libraries and their versions.")
+    width_px: Mapped[int | None] = mapped_column(
+        comment="Of the upright picture; none of files processed by versions before."
+    )
+    height_px: Mapped[int | None]
     batch_key: Mapped[str] = mapped_column(ForeignKey("media_batch.batch_key"))
     processed_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -91,13 +91,16 @@ class CountingLine(Record):
     annotation: dict[str, Any]
     author: str | None
     created_at: datetime
+    size_px: tuple[int, int] | None = Field(
+        description="Width and height of the upright picture, where the file was processed."
+    )
 
     @classmethod
     def of(cls, given: CountingAnnotation) -> Self:
         """Make the line of an annotation that counts."""
-        names = [name for name in cls.model_fields if name != "annotation"]
-        fields = {name: getattr(given, name) for name in names}
-        return cls(**fields, annotation=given.payload)
+        renamed = {"annotation": given.payload, "size_px": given.picture_px}
+        names = [name for name in cls.model_fields if name not in renamed]
+        return cls(**{name: getattr(given, name) for name in names}, **renamed)
 
 
 async def lines_of(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -137,5 +137,6 @@ def _decoded(sandbox: DecoderSandbox, group: Group) -> Iterator[Result]:
             result.error,
             result.milliseconds,
             decoder_of(kind),
+            result.picture_px,
         )
         yield processed, result.frames

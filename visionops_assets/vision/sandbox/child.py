@@ -111,8 +111,10 @@ def _decode(
         max_video_duration_s=limits.max_video_duration_s,
         threads=limits.threads,
     )
+    picture_px = None
     for place, frame in frames:
         complaints.check()
+        picture_px = frame.picture_px
         reply = FrameReply(
             spec=place,
             index=frame.index,
@@ -125,7 +127,8 @@ def _decode(
         # Those of a file go together: to wake the parent costs as much as a small frame.
         replies.write(encode_message(reply, encoded))
     # Not later: if the next file hangs, this one is not to blame.
-    send(replies, encode_message(DoneReply(milliseconds=_ms_since(started_s))))
+    done = DoneReply(milliseconds=_ms_since(started_s), picture_px=picture_px)
+    send(replies, encode_message(done))
 
 
 def _probe(request: ProbeRequest, limits: Limits, replies: BinaryIO) -> None:

@@ -53,11 +53,15 @@ class EncodedFrame:
 
 @dataclass(frozen=True)
 class DecodedFile:
-    """The frames of one file, or why it cannot be used, and how long that took."""
+    """The frames of one file, or why it cannot be used, and how long that took.
+
+    `picture_px` is width and height of its upright picture.
+    """
 
     frames: list[EncodedFrame]
     error: MediaError | None
     milliseconds: float
+    picture_px: tuple[int, int] | None = None
 
 
 class DecoderSandbox:
@@ -218,17 +222,12 @@ def _result(child: ChildProcess, specs: Sequence[PreprocessingSpec]) -> DecodedF
         match reply:
             case FrameReply() if reply.spec < len(specs):
                 frame = EncodedFrame(
-                    reply.index,
-                    reply.time_s,
-                    encoded,
-                    reply.perceptual_hash,
-                    reply.quality,
-                    bytes.fromhex(reply.crop_hashes),
-                    reply.spec,
+                    *(reply.index, reply.time_s, encoded, reply.perceptual_hash, reply.quality),
+                    *(bytes.fromhex(reply.crop_hashes), reply.spec),
                 )
                 frames.append(frame)
             case DoneReply():
-                return DecodedFile(frames, None, reply.milliseconds)
+                return DecodedFile(frames, None, reply.milliseconds, reply.picture_px)
             case ErrorReply():
                 error = _error(reply)
                 if isinstance(error, DecoderCrashedError):

@@ -96,10 +96,14 @@ class FactsReply(Record):
 
 
 class DoneReply(Record):
-    """Says that all frames of the file were sent, and how long they took."""
+    """Says that all frames of the file were sent, and how long they took.
+
+    `picture_px` is width and height of its upright picture.
+    """
 
     type: Literal["done"] = "done"
     milliseconds: float = Field(ge=0)
+    picture_px: tuple[int, int] | None = None
 
 
 class ErrorReply(Record):
