@@ -59,6 +59,7 @@ def by_datumaro(of: Path) -> dict[str, Any]:
         target = of / f"{name}-folder" / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((of / name).read_bytes())
+        (of / f"{name}-folder" / "images").mkdir(exist_ok=True)
     sets = {
         "datumaro, coco": dm.Dataset.import_from(str(of / "coco-folder"), "coco_instances"),
         "datumaro, cvat": dm.Dataset.import_from(str(of / "cvat-folder"), "cvat"),

@@ -8,12 +8,14 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.frame_places import FramePlaces
+from visionops_assets.errors import DamagedArtifactError, NotFoundError
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import shown
 from visionops_assets.resources.frame_reading import DamagedFramesError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.sentences import fail_in_words
-from visionops_assets.resources.snapshot_files import MEMBERS
+from visionops_assets.resources.snapshot_diff import KINDS, compare
+from visionops_assets.resources.snapshot_files import MEMBERS, read_members
 from visionops_assets.resources.snapshot_reading import with_pixels
 from visionops_assets.stages.code_versions import code_version
 from visionops_assets.stages.datasets.cutting import Cut, Cutter, have_made_again
@@ -87,11 +89,29 @@ def _result(
             "class_counts": bars(
                 dict(sorted(Counter(members["label"]).items())), "class", "frames"
             ),
+            **_changes(context, cut, object_store),
             **_sample(context, cut, catalog, object_store),
             "first_rows": table(members, max_rows=5),
         },
         data_version=dg.DataVersion(snapshot.snapshot_id),
     )
+
+
+def _changes(
+    context: dg.AssetExecutionContext, cut: Cut, object_store: ObjectStore
+) -> dict[str, Any]:
+    """Count what came, went and changed since the snapshot before, as far as that can be read."""
+    if cut.before in {None, cut.snapshot.snapshot_id}:
+        return {}
+    try:
+        earlier = read_members(object_store, str(cut.before))
+    except (NotFoundError, DamagedArtifactError) as error:
+        context.log.warning("Not compared with the snapshot before: %s", error)
+        return {}
+    counts = compare(earlier, cut.members).counts
+    command = f"visionops datasets diff {cut.before} {cut.snapshot.snapshot_id}"
+    changed = {f"frames_{kind}": counts[kind] for kind in KINDS}
+    return {**changed, "changes": dg.MetadataValue.json(counts), "compare": command}
 
 
 def _sample(

@@ -39,12 +39,16 @@ READING_ORDER = ["shard_key", "shard_offset", "frame_id"]
 
 @dataclass(frozen=True)
 class Cut:
-    """A snapshot as it was cut: its row, its members, and what it leaves out."""
+    """A snapshot as it was cut: its row, its members, and what it leaves out.
+
+    `before` is the id of the model's newest snapshot until then.
+    """
 
     snapshot: Snapshot
     members: pd.DataFrame
     stray: list[str]
     gone: dict[str, str]
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class Cutter:
         write_snapshot(self.object_store, snapshot.snapshot_id, members)
         if is_sound(members, model.task, split.min_holdout_per_class):
             self._note(snapshot, members)
-        return Cut(snapshot, members, stray, gone)
+        before = snapshots[0].snapshot_id if snapshots else None
+        return Cut(snapshot, members, stray, gone, before)
 
     def _members(
         self, labels: pd.DataFrame, known: list[str], sides: Mapping[str, str]
