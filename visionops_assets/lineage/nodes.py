@@ -77,6 +77,8 @@ def _prediction(row: PredictionRow) -> Node:
 def _version(row: TrainedVersion) -> Node:
     settings = load_settings()
     pages = {"MLflow": _of_mlflow(settings, row)}
+    if row.mlflow_run_id:
+        pages["MLflow run"] = _mlflow_run_page(settings, row.mlflow_run_id)
     if row.dagster_run_id:
         pages["Dagster"] = _run(settings, row.dagster_run_id)
     return Node(
@@ -95,7 +97,7 @@ def _mlflow_run(row: MlflowRun) -> Node:
         kind="mlflow_run",
         id=str(version.mlflow_run_id),
         at=version.registered_at,
-        links={"MLflow": _of_mlflow(load_settings(), version)},
+        links={"MLflow": _mlflow_run_page(load_settings(), str(version.mlflow_run_id))},
     )
 
 
@@ -245,6 +247,11 @@ def _place(log: str, partition: int, offset: int) -> str:
 
 def _of_mlflow(settings: Settings, row: TrainedVersion) -> str:
     return mlflow_page(settings, f"/models/{row.model_name}/versions/{row.model_version}")
+
+
+def _mlflow_run_page(settings: Settings, run_id: str) -> str:
+    # This page finds the experiment of the run by itself.
+    return mlflow_page(settings, f"/runs/{run_id}")
 
 
 def _run(settings: Settings, run_id: str) -> str:
