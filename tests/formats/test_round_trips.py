@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
+from xml.etree import ElementTree
 
 import pytest
 
@@ -49,6 +50,12 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
         assert set(labels) == set(told.labels), title
         assert sorted(map(near, boxes)) == sorted(map(near, told.boxes)), title
         assert (entry.start_s, entry.end_s) == (told.start_s, told.end_s)
+
+
+def test_a_file_of_cvat_lists_its_labels(tmp_path: Path) -> None:
+    format_named("cvat").write(tmp_path / "c.xml", [BOXED, BOTH])
+    names = ElementTree.parse(tmp_path / "c.xml").findall("meta/task/labels/label/name")
+    assert [name.text for name in names] == ["car", "größe & <co>", "bus"]
 
 
 @pytest.mark.parametrize("name", WRITABLE)

@@ -54,11 +54,28 @@ def write(path: Path, entries: Iterable[Entry]) -> LeftOut:
     SubElement(document, "version").text = "1.1"
     for number, entry in enumerate(of_pictures(entries, left_out, in_px=True)):
         _add(document, number, entry)
+    document.insert(1, _meta(document))
     indent(document)
     content = tostring(document, encoding="utf-8", xml_declaration=True)
     with fresh(path).open("xb") as file:
         file.write(content)
     return left_out
+
+
+def _meta(document: Element) -> Element:
+    """Describe a task with the labels that its images name: Datumaro reads no file without it."""
+    images = document.findall("image")
+    named = {shape.get("label", ""): None for image in images for shape in image}
+    meta = Element("meta")
+    task = SubElement(meta, "task")
+    for name, text in (("size", str(len(images))), ("mode", "annotation")):
+        SubElement(task, name).text = text
+    labels = SubElement(task, "labels")
+    for label in named:
+        described = SubElement(labels, "label")
+        SubElement(described, "name").text = label
+        SubElement(described, "attributes")
+    return meta
 
 
 def _entry(where: str, image: Element, reading: Reading) -> Entry | None:
