@@ -19,8 +19,9 @@ SEED ?=
 UPLOADS ?= 2000
 KILLS ?= 100
 
-# Of `make scale`: what there is much of.
+# Of `make scale`: what there is much of, media or data; and the frames of data.
 AREA ?= media
+ROWS ?= 1000000
 
 # Of `make mutants`; SEED as above.
 MUTANTS ?= 300
@@ -111,8 +112,8 @@ acceptance: install ## Import folders as a newcomer would, by default, until a m
 attacks: install ## Attack a running stack as strangers and clients might, into build/
 	$(BIN)/pytest tests/attacks tests/integration -m attack -p tests.attacks.table
 
-scale: install ## Import and process 100,000 small images, on a stack of its own, into build/
-	$(BIN)/python -m tests.scale --area $(AREA)
+scale: install ## Import 100,000 small images, or with AREA=data make a million frames, into build/
+	$(BIN)/python -m tests.scale --area $(AREA) --rows $(ROWS)
 
 releases: install ## Promote and roll back a hundred times under load, into build/
 	$(BIN)/python -m tests.releases --promotions 100

@@ -1,11 +1,13 @@
 """Makes the rows of a large installation, by which traces are timed and their plans looked at.
 
-Each file has one frame, and the first one is a video of a thousand. Each of twenty snapshots holds
+Each file has one frame, and the first one is a video of a thousand; all are labelled, in two
+classes. Frames lie in shards of `PER_BATCH`, by `shard_key`. Each of twenty snapshots holds
 more files than the one before, and a version was trained on each; the last one made half of the
 predictions. Ids follow from numbers: `uuid_of("media", 7)`.
 """
 
 import hashlib
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -14,6 +16,8 @@ SNAPSHOTS = 20
 VIDEO_FRAMES = 1_000
 MODEL = "classifier"
 PER_BATCH = 4_000
+FRAME_BYTES = 1_000
+"""Of each frame in its shard."""
 
 _STATEMENTS = (
     """
@@ -36,28 +40,32 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO frame (frame_id, media_id, spec_id, frame_index, time_s, perceptual_hash, shard_key,
-        shard_offset, frame_bytes, batch_key)
-    SELECT md5('frame-' || n)::uuid, md5('media-' || greatest(1, n - :video))::uuid, 'pp-1',
-        least(n - 1, :video) % (:video + 1) * (n <= :video + 1)::int, 0, repeat('0', 16),
-        'frames/' || n / :batch, 0, 1000, 'media-0-' || greatest(1, n - :video) / :batch
+        shard_offset, frame_bytes, batch_key, content_hash)
+    SELECT md5('frame-' || n)::uuid, md5('media-' || greatest(1, n - :video))::uuid, :spec,
+        least(n - 1, :video) % (:video + 1) * (n <= :video + 1)::int, 0,
+        left(md5('hash-' || greatest(1, n - :video)), 16),
+        'frames/made/' || n / :batch || '/made.tar', n % :batch * :bytes, :bytes,
+        'media-0-' || greatest(1, n - :video) / :batch,
+        (CAST(:hashes AS text[]))[n % :batch % :looks + 1]
     FROM generate_series(1, :files + :video) AS n
     """,
     """
     INSERT INTO annotation (media_id, payload, origin, author)
-    SELECT md5('media-' || n)::uuid, '{"label": "car"}', 'upload', 'camera'
+    SELECT md5('media-' || n)::uuid,
+        jsonb_build_object('label', CASE n % 2 WHEN 0 THEN 'car' ELSE 'van' END), 'upload', 'camera'
     FROM generate_series(1, :files) AS n
     """,
     """
     INSERT INTO snapshot (snapshot_id, model_name, watermark, spec_id, spec, classes, train_frames,
         holdout_frames, object_prefix, created_at, place)
-    SELECT 'ds-' || n, :model, now() - interval '1 day' * (:snapshots - n), 'pp-1', '{}',
+    SELECT 'ds-' || n, :model, now() - interval '1 day' * (:snapshots - n), :spec, '{}',
         '["car", "van"]', :files / :snapshots * n, 0, 'snapshots/ds-' || n,
         now() - interval '1 day' * (:snapshots - n), n
     FROM generate_series(1, :snapshots) AS n
     """,
     """
     INSERT INTO snapshot_media (model_name, from_place, media_id, spec_id, side, frames)
-    SELECT :model, ceil(n * :snapshots / CAST(:files AS float)), md5('media-' || n)::uuid, 'pp-1',
+    SELECT :model, ceil(n * :snapshots / CAST(:files AS float)), md5('media-' || n)::uuid, :spec,
         'train', int4multirange(int4range(0, CASE n WHEN 1 THEN :video + 1 ELSE 1 END))
     FROM generate_series(1, :files) AS n
     """,
@@ -107,8 +115,23 @@ def uuid_of(kind: str, number: int) -> UUID:
     return UUID(hashlib.md5(f"{kind}-{number}".encode(), usedforsecurity=False).hexdigest())
 
 
-def make_rows(connection: Connection, files: int, predictions: int) -> None:
-    """Fill the tables of an empty catalog, and let PostgreSQL know of it."""
+def shard_keys(files: int) -> list[str]:
+    """Return the keys of the shards that hold the frames of so many files."""
+    shards = (files + VIDEO_FRAMES - 1) // PER_BATCH + 1
+    return [f"frames/made/{number}/made.tar" for number in range(shards)]
+
+
+def make_rows(
+    connection: Connection,
+    files: int,
+    predictions: int,
+    spec_id: str = "pp-1",
+    hashes: Sequence[str] = ("",),
+) -> None:
+    """Fill the tables of an empty catalog, and let PostgreSQL know of it.
+
+    `hashes` are those of the frames in a shard, again and again.
+    """
     values = {
         "files": files,
         "predictions": predictions,
@@ -116,6 +139,10 @@ def make_rows(connection: Connection, files: int, predictions: int) -> None:
         "video": VIDEO_FRAMES - 1,
         "batch": PER_BATCH,
         "model": MODEL,
+        "spec": spec_id,
+        "bytes": FRAME_BYTES,
+        "hashes": list(hashes),
+        "looks": len(hashes),
     }
     for statement in _STATEMENTS:
         wanted = {name: value for name, value in values.items() if f":{name}" in statement}
