@@ -114,7 +114,7 @@ def running_gateway(model_name: str, *others: str, **settings: str) -> Iterator[
     url = f"http://{address[0]}:{address[1]}"
     folder = Path(tempfile.mkdtemp(prefix="visionops-"))
     for name in (model_name, *others):
-        declare(folder, name, default=name == model_name)
+        declare(folder, name, default=name == model_name, monitoring={"audit_percent": 100})
     given = {
         "GATEWAY_URL": url,
         "GATEWAY_GRPC_ADDRESS": grpc_address,

@@ -125,6 +125,11 @@ def test_a_picture_in_an_answer_out_and_what_it_really_was(
     page.press("#other", "Enter")
     expect(page.locator("#thanks")).to_contain_text("Noted: something new")
     assert newest_label(prediction_id) == ("something new", "volunteered")
+    # All are drawn on this stack; only who says so answers the draw.
+    page.locator("#answers-draw").check()
+    page.locator("#choices button", has_text="b").first.click()
+    expect(page.locator("#thanks")).to_contain_text("Noted: b")
+    assert newest_label(prediction_id) == ("b", "audit")
 
 
 def test_a_picture_can_be_dropped_and_taken(page: Page) -> None:

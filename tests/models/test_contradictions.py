@@ -75,6 +75,19 @@ def test_a_correction_contradicts_nothing() -> None:
     assert settle({CONTENT: unknown}, "classification")[CONTENT].others == ()
 
 
+def test_who_was_asked_has_settled_what_was_said_before() -> None:
+    said = [word(1, "cat"), word(2, "dog", "ben"), word(4, "cow", "cid")]
+    answer = replace(word(3, "cat", "dan"), origin="conflicts")
+    found = settle({CONTENT: [*said[:2], answer]}, "classification")[CONTENT]
+    assert (found.counts, found.others) == (answer, ())
+    doubted = replace(said[2], trust=0.5)
+    found = settle({CONTENT: [*said[:2], answer, doubted]}, "classification")[CONTENT]
+    assert (found.counts, found.others) == (answer, (doubted,))
+    found = settle({CONTENT: [*said, answer]}, "classification")[CONTENT]
+    assert found.counts == said[2]
+    assert set(found.others) == {*said[:2], answer}
+
+
 def test_two_files_of_one_content_contradict_each_other_though_one_person_labelled_both() -> None:
     said = [word(1, "cat", media=1), word(2, "dog", media=2)]
     found = settle({CONTENT: said, ("bb", 0): [said[0]], ("cc", 0): []}, "classification")

@@ -4,18 +4,19 @@ Equal content is one file, or several of equal bytes under different sources.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import ARRAY, BigInteger, Text, any_, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import is_read_by, looked_at
+from visionops_assets.catalog.labelling import Subject, open_batch
 from visionops_assets.catalog.labels import is_about_the_frame, stands
-from visionops_assets.catalog.schema import AnnotationRow, Frame, Media
-from visionops_assets.contracts import MediaStatus
+from visionops_assets.catalog.schema import AnnotationRow, Frame, LabellingBatch, Media
+from visionops_assets.contracts import MediaStatus, Purpose
 from visionops_assets.contracts.payloads import text_of
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.models.contradictions import Content, Settled, Word, settle
@@ -55,8 +56,8 @@ def settle_frames(
     model: ModelDeclaration,
     watermark: datetime,
     frames: Sequence[dict[str, Any]],
-) -> None:
-    """Give labelled frames of equal content the one label that counts.
+) -> list[Settled]:
+    """Give labelled frames of equal content the one label that counts; return what was contested.
 
     `frames` are rows of `labelled_frames` at the same watermark. Each gets `contradicted_by`:
     the other labels of its content, empty where all agree.
@@ -70,6 +71,45 @@ def settle_frames(
             row["origin"] = found.counts.origin
             row["labelled_at"] = found.counts.created_at
             row["contradicted_by"] = "; ".join(map(str, found.others))
+    return sorted(
+        {each for each in settled.values() if each.others}, key=lambda one: one.counts.rank
+    )
+
+
+def ask_about(
+    session: Session, model: ModelDeclaration, contested: Sequence[Settled]
+) -> LabellingBatch | None:
+    """Open a labelling batch that asks about contradictions; None if all are asked about already.
+
+    It asks about as many as `labelling.batch_size`, and the others when it is called again.
+    """
+    said = {word.annotation_id for each in contested for word in (each.counts, *each.others[:1])}
+    row = AnnotationRow
+    is_word = row.annotation_id == any_(literal(sorted(said), ARRAY(BigInteger)))
+    query = select(row.annotation_id, row.start_s, row.end_s).where(is_word)
+    parts = {
+        key: (start_s, end_s)
+        for key, start_s, end_s in session.execute(query)
+        if start_s is not None and end_s is not None
+    }
+    subjects = dict.fromkeys(_subject(each, parts) for each in contested)
+    return open_batch(
+        session,
+        model.name,
+        Purpose.CONFLICTS,
+        media=list(subjects),
+        batch_size=model.labelling.batch_size,
+    )
+
+
+def _subject(each: Settled, parts: Mapping[int, tuple[float, float]]) -> Subject:
+    """Return the part that both words are about. Of files of equal bytes one is asked about."""
+    words = (each.counts, each.others[0])
+    spans = [parts[word.annotation_id] for word in words if word.annotation_id in parts]
+    start_s = max((start for start, _ in spans), default=None)
+    end_s = min((end for _, end in spans), default=None)
+    media_id = min(word.media_id for word in (each.counts, *each.others))
+    return Subject(media_id=media_id, start_s=start_s, end_s=end_s)
 
 
 def _settled(

@@ -64,12 +64,14 @@ def open_batch(
     media: Sequence[UUID | Subject] = (),
     model_version: int | None = None,
     decision: Decision | None = None,
+    batch_size: int | None = None,
 ) -> LabellingBatch | None:
     """Open a batch that asks for labels for a model; None if nothing is left to ask.
 
     `predictions` and `media` come first that are to be labelled first: they are claimed in this
     order. `media` are whole files by their ids, or parts of videos. Those that an open batch of
     this model and purpose asks for already are left out, so to call it again asks nothing twice.
+    Of the others the first `batch_size` are asked for.
 
     `audit` and `holdout` take only what was drawn by chance, whatever it shows and whatever the
     model said: their answers judge. Of `audit` one batch per model is open, and its caller holds
@@ -84,7 +86,7 @@ def open_batch(
         ]
     )
     known = _asked_already(session, model_name, purpose)
-    left = [each for each in wanted if each not in known]
+    left = [each for each in wanted if each not in known][:batch_size]
     if not left:
         return None
     batch = LabellingBatch(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import case, exists, select
 from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.asked import newest_answer
@@ -18,6 +18,7 @@ from visionops_assets.catalog.schema import (
     PredictionRow,
     Release,
 )
+from visionops_assets.contracts import MediaKind
 from visionops_assets.contracts.payloads import text_of
 
 
@@ -35,7 +36,7 @@ class BatchItem:
 
     Of a prediction: `answer`, and `confidence`, the model's own estimate that it is right;
     `image_key` is None if its image was not kept. Of a file: `filename`, as its sender called it,
-    and the part in seconds.
+    the part in seconds, and the `object_key` of an image.
     """
 
     item_id: int
@@ -47,6 +48,7 @@ class BatchItem:
     filename: str | None = None
     start_s: float | None = None
     end_s: float | None = None
+    object_key: str | None = None
     label: str | None = None
 
 
@@ -96,6 +98,7 @@ def batch_items(session: Session, batch_id: int) -> list[BatchItem]:
             Media.filename,
             item.start_s,
             item.end_s,
+            case((Media.kind == MediaKind.IMAGE, Media.object_key)).label("object_key"),
             said,
         )
         .select_from(item)

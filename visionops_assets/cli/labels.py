@@ -120,20 +120,30 @@ def rm(
 
 
 @app.command()
-def conflicts(model: Model = None, as_json: AsJson = False) -> None:
+def conflicts(
+    model: Model = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Open a labelling batch that asks which is right.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List labels of one content that contradict each other, and the one that counts.
 
     Files of equal bytes have one content. The most trusted label counts, and of equally trusted
-    ones the newest. To settle it, label the file anew, or take the other labels back.
+    ones the newest. To settle it, label the file anew, or take the other labels back. A labelling
+    batch asks about them when labels are read for the next snapshot; `--ask` opens it now.
     """
     from visionops_assets.catalog.connection import Catalog
-    from visionops_assets.catalog.contradictions import contradictions
+    from visionops_assets.catalog.contradictions import ask_about, contradictions
     from visionops_assets.catalog.datasets import now
     from visionops_assets.models import find_model
+    from visionops_assets.models.contradictions import Settled
 
     declared = find_model(model or None)
     with Catalog().begin() as session:
         found = contradictions(session, declared, now(session))
+        settled = [Settled(one.counts, one.others) for one in found]
+        asked = ask_about(session, declared, settled) if ask else None
     rows = [
         {
             "sha256": one.sha256,
@@ -146,6 +156,8 @@ def conflicts(model: Model = None, as_json: AsJson = False) -> None:
         for one in found
     ]
     print_rows(rows, _CONFLICT_COLUMNS, as_json, f"No labels for {declared.name} contradict.")
+    if asked is not None and not as_json:
+        typer.echo(f"Labelling batch {asked.batch_id} asks which label is right.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from itertools import pairwise
 from math import inf
 from uuid import UUID
 
+from visionops_assets.contracts import Purpose
 from visionops_assets.tasks.registry import annotating
 
 Content = tuple[str, int]
@@ -69,7 +70,8 @@ class Settled:
 def settle(words: Mapping[Content, Iterable[Word]], task: str) -> dict[Content, Settled]:
     """Decide which word counts for each content. The task says which contradict each other.
 
-    Contents whose words agree have no `others`; those without a word are left out.
+    Contents whose words agree have no `others`; those without a word are left out. Who answered the
+    question of a labelling batch has settled what was said before.
     """
     differs, read = annotating(task).contradicts, annotating(task).labels
     found = {}
@@ -79,6 +81,8 @@ def settle(words: Mapping[Content, Iterable[Word]], task: str) -> dict[Content, 
             continue
         best = ranked[0]
         others = (word for word in ranked if differs(read(best.label), read(word.label)))
+        if best.origin == Purpose.CONFLICTS.value:
+            others = (word for word in others if word.annotation_id > best.annotation_id)
         found[content] = Settled(best, tuple(others))
     return found
 

@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.orm import Session
 
+from tests.declared import declaration
 from tests.integration.ingest.test_labels import SPEC, file_with_a_frame, prediction
 from tests.integration.media_rows import store
 from visionops_assets.catalog import labels
@@ -21,10 +23,18 @@ from visionops_assets.catalog.claims import (
     give_up,
 )
 from visionops_assets.catalog.connection import Catalog
+from visionops_assets.catalog.contradictions import ask_about, settle_frames
+from visionops_assets.catalog.datasets import labelled_frames, now
 from visionops_assets.catalog.labelling import Subject, batch_of, batches, close_batches, open_batch
 from visionops_assets.catalog.labelling_items import batch_items
 from visionops_assets.catalog.performance import labelled_answers, volunteered_answers
-from visionops_assets.catalog.schema import AnnotationRow, LabellingItem, Release, Snapshot
+from visionops_assets.catalog.schema import (
+    AnnotationRow,
+    LabellingItem,
+    Media,
+    Release,
+    Snapshot,
+)
 from visionops_assets.contracts import Purpose
 from visionops_assets.errors import NotFoundError
 from visionops_assets.settings import Settings
@@ -291,3 +301,44 @@ def test_batches_are_listed_by_purpose_and_closed_when_nearly_labelled(
     # Another version serves: its answers are not those that were asked about.
     assert close_batches(session, model, 1e9, 2) == [audit.batch_id]
     assert batches(session, model_name=model, only_open=True) == []
+
+
+def test_a_conflict_is_asked_about_once_and_settled_by_the_answer(session: Session) -> None:
+    model = declaration(
+        uuid4().hex[:8], frames={"size_px": 21}, labelling={"batch_size": 1}, default=False
+    )
+    place = partial(Place, model.name)
+    image, copy, video = (file_with_a_frame(session, each) for each in ("one", "two", "one"))
+    session.get_one(Media, copy).sha256 = session.get_one(Media, image).sha256
+    for media_id, payload in ((image, CAT), (copy, DOG)):
+        annotate(session, place(media_id), payload, "ann")
+    annotate(session, place(video, None, 0.0, 2.0), CAT, "ann")
+    later = AnnotationRow(
+        media_id=video, start_s=0, end_s=1, payload=DOG, origin="annotation", author="ben"
+    )
+    later.model_name = model.name
+    session.add(later)
+    session.flush()
+
+    def ask() -> int | None:
+        rows = labelled_frames(session, model, now(session))
+        batch = ask_about(session, model, settle_frames(session, model, now(session), rows))
+        return batch.batch_id if batch else None
+
+    first, second = ask(), ask()
+    assert first is not None
+    assert second is not None
+    assert ask() is None
+    asked = [batch_items(session, each)[0] for each in (first, second)]
+    assert [(item.media_id, item.start_s, item.end_s) for item in asked] == [
+        (min(image, copy), None, None),
+        (video, 0, 1),
+    ]
+    annotate(session, place(asked[0].media_id), DOG, "cid")
+    annotate(session, place(video, None, 0.0, 1.0), DOG, "cid")
+    assert set(close_batches(session, model.name, 1e9)) == {first, second}
+    assert ask() is None
+    rows = labelled_frames(session, model, now(session))
+    settle_frames(session, model, now(session), rows)
+    origins = {row["origin"] for row in rows}
+    assert ([row["contradicted_by"] for row in rows], origins) == ([""] * 3, {"conflicts"})

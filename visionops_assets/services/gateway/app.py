@@ -16,6 +16,7 @@ from visionops_assets.services.gateway.frames import FrameMaker, add_frame_route
 from visionops_assets.services.gateway.grpc_door import GrpcDoor
 from visionops_assets.services.gateway.grpc_methods import GrpcMethods
 from visionops_assets.services.gateway.inference import TritonChannel
+from visionops_assets.services.gateway.labelling import LABELLING, labelling_routes
 from visionops_assets.services.gateway.labels import LABELS, add_label_route
 from visionops_assets.services.gateway.limits import Limits
 from visionops_assets.services.gateway.lineage import LINEAGE, add_lineage_routes
@@ -54,7 +55,7 @@ with one JSON message, in order. It takes the key as a header, and `top_k`, `tim
 
 **Come again**: `Retry-After` of 429 and 503 says after how many seconds.
 """
-TAGS = (PREDICTIONS, LABELS, ANNOTATIONS, MODELS, LINEAGE)
+TAGS = (PREDICTIONS, LABELS, ANNOTATIONS, LABELLING, MODELS, LINEAGE)
 
 
 class Gateway:
@@ -104,6 +105,7 @@ class Gateway:
         add_label_route(self.app, access, catalog, settings, served.declared)
         add_annotation_routes(self.app, access, catalog, settings, served.declared)
         add_many_routes(self.app, access, catalog, settings, served.declared)
+        self.app.include_router(labelling_routes(access, catalog))
         add_session_routes(self.app, access, catalog, settings, served.default.declaration.name)
         add_page(self.app)
         add_model_routes(self.app, access, catalog, served)

@@ -57,6 +57,8 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "forbidden": HTTPStatus.FORBIDDEN,
     "label_forbidden": HTTPStatus.FORBIDDEN,
     "ambiguous_media": HTTPStatus.CONFLICT,
+    "nothing_to_claim": HTTPStatus.CONFLICT,
+    "claim_of_another": HTTPStatus.CONFLICT,
     "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
     "overloaded": HTTPStatus.TOO_MANY_REQUESTS,
     "quota_exceeded": HTTPStatus.TOO_MANY_REQUESTS,

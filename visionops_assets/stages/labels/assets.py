@@ -8,8 +8,9 @@ import dagster as dg
 import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
-from visionops_assets.catalog.contradictions import settle_frames
+from visionops_assets.catalog.contradictions import ask_about, settle_frames
 from visionops_assets.catalog.datasets import labelled_frames, now
+from visionops_assets.catalog.labelling import close_batches
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import TEXT, TIME, columns, frame_of, shown
 from visionops_assets.resources.sentences import fail_in_words
@@ -58,16 +59,21 @@ def labels_of(model: ModelDeclaration) -> dg.AssetsDefinition:
         """Label of every frame that the model learns from, as of one watermark.
 
         Frames of equal content have one label. Where persons contradict each other, that of the
-        most trusted one counts, and of equally trusted ones the newest.
+        most trusted one counts, and of equally trusted ones the newest; a labelling batch asks
+        which one is right.
         """
         with catalog.begin() as session:
             watermark = now(session)
             rows = labelled_frames(session, model, watermark)
-            settle_frames(session, model, watermark, rows)
+            contested = settle_frames(session, model, watermark, rows)
+            close_batches(session, model.name, model.labelling.batch_max_age_s)
+            asked = ask_about(session, model, contested)
         labelled = frame_of(({**row, "watermark": watermark} for row in rows), COLUMNS)
         context.log_event(
             dg.AssetObservation("label_table", metadata={"watermark": watermark.isoformat()})
         )
+        if asked is not None:
+            context.log.warning("Labelling batch %d asks which label is right", asked.batch_id)
         return _result(context, labelled, watermark)
 
     return labels

@@ -48,5 +48,6 @@ export const frameOf = async (picture, snapshotId) => {
 };
 
 /** Say what a predicted picture really shows. */
-export const label = (predictionId, text) =>
-  json(ask("POST", `/v1/predictions/${predictionId}/label`, JSON.stringify({ label: text })));
+export const label = (predictionId, text, answersDraw) =>
+  json(ask("POST", `/v1/predictions/${predictionId}/label`,
+    JSON.stringify({ label: text, answers_draw: answersDraw })));

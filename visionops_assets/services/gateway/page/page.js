@@ -201,6 +201,8 @@ function showAnswer(answer) {
   at("choices").replaceChildren(...classes.slice(0, CHOICES).map(([name]) => choice(name)));
   at("known").replaceChildren(...classes.map(([name]) => new Option(name)));
   at("other").value = "";
+  at("answers-draw").checked = false;
+  show("drawn", answer.drawn);
   show("thanks", false);
   show("answer");
   at("answer").scrollIntoView({ block: "nearest" }); // On a phone it is below the picture.
@@ -210,7 +212,7 @@ async function tell(text) {
   const answer = current;
   if (!answer || !text) return;
   try {
-    const added = await api.label(answer.prediction_id, text);
+    const added = await api.label(answer.prediction_id, text, at("answers-draw").checked);
     if (answer !== current) return;
     for (const button of at("choices").children) {
       button.setAttribute("aria-pressed", String(button.textContent === added.label));
