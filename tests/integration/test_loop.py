@@ -342,6 +342,14 @@ def test_dagster_shows_what_people_look_at(loop: Loop, api: PublicApi) -> None:
         assert picture in materialized[asset].metadata
 
 
+def test_labels_are_judged_after_the_training(loop: Loop, api: PublicApi) -> None:
+    def judged() -> Materialization | None:
+        return api.materializations(["classifier/label_quality"]).get("classifier/label_quality")
+
+    found = eventually("doubts about labels", judged, 240)
+    assert {"judged_frames", "doubted_frames", "asked_for"} <= set(found.metadata)
+
+
 def test_same_bytes_again_are_a_duplicate_and_start_nothing(loop: Loop, api: PublicApi) -> None:
     with Catalog().begin() as session:
         events_before = session.scalar(select(func.count()).select_from(Outbox))

@@ -38,6 +38,8 @@ LINEAGE: dict[str, set[str]] = {
     "classifier/dataset_snapshot": {"classifier/labels", "classifier/retrain_decision"},
     "classifier/trained_model": {"classifier/dataset_snapshot"},
     "classifier/model_evaluation": {"classifier/trained_model"},
+    # No release waits for it.
+    "classifier/label_quality": {"classifier/trained_model"},
     "classifier/exported_model": {"classifier/trained_model", "classifier/model_evaluation"},
     # No release waits for it.
     "classifier/engine": {"classifier/exported_model"},
@@ -63,7 +65,8 @@ EXTERNAL_LINEAGE: dict[str, set[str]] = {
 GROUPS = {
     "media": {"cameras", "uploads", "media_topic", "dead_letter_topic"}
     | {"raw_media", "processed_frames"},
-    "data": {"label_table", "classifier/labels", "classifier/dataset_snapshot"},
+    "data": {"label_table", "classifier/labels", "classifier/dataset_snapshot"}
+    | {"classifier/label_quality"},
     "model": {
         "classifier/trained_model",
         "classifier/model_evaluation",
@@ -107,8 +110,10 @@ ROWS: dict[str, type[BaseModel] | type[Base]] = {
     "classifier/model_release": ReleasedModel,
 }
 """The record, or the table of the catalog, that each asset without a data frame has rows of."""
-LOADED = {"raw_media", "classifier/labels", "classifier/dataset_snapshot"}
-"""Assets whose tables others load. The rows of all others lie in the catalog alone."""
+LOADED = {"raw_media", "classifier/labels", "classifier/dataset_snapshot"} | {
+    "classifier/label_quality"
+}
+"""Assets whose tables are kept to be loaded. The rows of all others lie in the catalog alone."""
 WITHOUT_ROWS = {"cameras", "uploads", "triton", "applications", "server_metrics"}
 key_of = dg.AssetKey.from_user_string
 GRAPH = definitions.resolve_asset_graph()
@@ -235,6 +240,7 @@ def test_every_job_materializes_assets_that_exist() -> None:
         },
         "check_health": {"serving_health"},
         "classifier__build_engines": {"classifier/engine"},
+        "classifier__judge_labels": {"classifier/label_quality"},
     }
 
 
@@ -296,7 +302,7 @@ def test_two_models_have_all_of_their_own_and_share_what_is_everybodys() -> None
     jobs = {job.name for job in two.resolve_all_job_defs()}
     assert {"gate_a__train_and_release", "signs__train_and_release", "process_media"} <= jobs
     names = [sensor.name for sensor in two.sensors or []]
-    assert len(names) == len(set(names)) == 4 + 2 * 4
+    assert len(names) == len(set(names)) == 4 + 2 * 5
 
 
 def test_sensors_run_from_the_start() -> None:
@@ -306,6 +312,7 @@ def test_sensors_run_from_the_start() -> None:
         "unfinished_batches",
         "classifier__new_labels",
         "classifier__new_snapshot",
+        "classifier__unjudged_labels",
         "classifier__champion_alias",
         "classifier__missing_engines",
         "new_predictions",
@@ -333,7 +340,7 @@ def test_a_run_imports_nothing_slow_that_most_runs_do_not_need() -> None:
     command = [sys.executable, "-c", script]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "visionops_assets.definitions" in loaded
-    assert not {"antlr4", "mlflow", "tensorrt", "torch"}.intersection(loaded)
+    assert not {"antlr4", "cleanlab", "mlflow", "tensorrt", "torch"}.intersection(loaded)
 
 
 def test_threads_of_a_run_do_not_spin_while_they_wait() -> None:

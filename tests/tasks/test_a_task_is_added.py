@@ -13,6 +13,7 @@ PACKAGE = Path(visionops_assets.__file__).parent
 ROOM = {
     "__init__.py": 'SCORES = ("accuracy",)',
     "annotate.py": "from visionops_assets.tasks.classification.annotate import TASK",
+    "doubt.py": "from visionops_assets.tasks.classification.doubt import TASK",
     "judge.py": "from visionops_assets.tasks.classification.judge import TASK",
     "learn.py": "from visionops_assets.tasks.classification.learn import TASK",
     # It answers under a name of its own, and says how sure it is.

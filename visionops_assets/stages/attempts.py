@@ -49,6 +49,16 @@ def training(model_name: str) -> dict[str, str]:
     }
 
 
+def judging_labels(model_name: str) -> dict[str, str]:
+    """Return the tags of the job that finds a model's label errors, in turns with its trainings."""
+    return {
+        EXCLUSIVE_TAG: f"learning {model_name}",
+        SHARE_TAG: "training",
+        PRIORITY_TAG: "1",
+        MAX_RUNTIME_SECONDS_TAG: str(WATCHING_MAX_RUNTIME_S),
+    }
+
+
 WATCHING = {
     EXCLUSIVE_TAG: "watching",
     PRIORITY_TAG: "1",

@@ -46,6 +46,34 @@ class Answer:
         return SEPARATOR.join(self.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Labels that are likely wrong: those of the image in `row`, which likely shows `likely`.
+
+    `score` is the probability of the given labels, 0..1; of several, of the most doubtful one.
+    """
+
+    row: int
+    likely: Labels
+    score: float
+
+
+class Doubting(Protocol):
+    """How labels of a task are doubted. Imports scikit-learn and cleanlab."""
+
+    def doubts(
+        self,
+        embeddings: npt.NDArray[np.float32],
+        labels: Sequence[Labels],
+        groups: npt.NDArray[np.str_],
+    ) -> list[Doubt]:
+        """Find the labels of N images that are likely wrong, the most doubtful first.
+
+        `embeddings` are (N, E). Images of one of the `groups` (N) do not judge each other. Classes
+        with too few groups are not judged.
+        """
+
+
 class Serving(Protocol):
     """How models of a task answer, and how answers are compared. Needs NumPy alone.
 

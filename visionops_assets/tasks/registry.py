@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:  # They import NumPy and PyTorch, and a command that names tasks needs neither.
     from visionops_assets.tasks.annotations import Annotating
-    from visionops_assets.tasks.base import Judging, Serving
+    from visionops_assets.tasks.base import Doubting, Judging, Serving
     from visionops_assets.vision.learning import Learning
 
 TASKS = ("classification", "multilabel")
@@ -48,6 +48,15 @@ def judging(task: str) -> "Judging":
         ValueError: there is no such task.
     """
     return cast("Judging", _part(task, "judge"))
+
+
+def doubting(task: str) -> "Doubting":
+    """Return how labels of a task are doubted. Imports scikit-learn and cleanlab.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return cast("Doubting", _part(task, "doubt"))
 
 
 def learning(task: str) -> "Learning":
