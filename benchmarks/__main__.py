@@ -11,7 +11,15 @@ from collections.abc import Callable, Collection
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import frames, ingest, monitoring, serving, training
+from benchmarks import (
+    active_learning,
+    frames,
+    ingest,
+    label_quality,
+    monitoring,
+    serving,
+    training,
+)
 from benchmarks.measure import Figure
 from benchmarks.report import REPORT_DIR, figures_table, write_figures
 from visionops_assets.errors import VisionOpsError
@@ -20,6 +28,8 @@ from visionops_assets.settings import Settings, load_settings
 # Ingest comes last: the stack goes on to process what it uploaded.
 AREAS: dict[str, Callable[[Settings], list[Figure]]] = {
     "frames": frames.measure,
+    "label_quality": label_quality.measure,
+    "active_learning": active_learning.measure,
     "monitoring": monitoring.measure,
     "serving": serving.measure,
     "training": training.measure,
