@@ -79,7 +79,7 @@ def by_datumaro(of: Path) -> dict[str, Any]:
     sets = {
         "datumaro, coco": dm.Dataset.import_from(str(of / "coco-folder"), "coco_instances"),
         "datumaro, cvat": dm.Dataset.import_from(str(of / "cvat-folder"), "cvat"),
-        "datumaro, yolo": dm.Dataset.import_from(str(of / "yolo"), "yolo_ultralytics"),
+        "datumaro, yolo": dm.Dataset.import_from(str(of / "yolo"), "yolo"),
     }
     return {
         tool: {
