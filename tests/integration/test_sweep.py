@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import boto3
 import pytest
 from sqlalchemy import null, select, update
 
@@ -20,9 +22,10 @@ from visionops_assets.contracts import MediaEvent
 from visionops_assets.crash_points import CrashPoint
 from visionops_assets.errors import CorruptMediaError
 from visionops_assets.resources.broker import Broker
+from visionops_assets.resources.erasing import Eraser
 from visionops_assets.resources.multipart import abort_unfinished
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.settings import Settings
+from visionops_assets.settings import Settings, load_settings
 
 LONG_AGO = timedelta(hours=-1)
 WAIT_S = 30
@@ -209,3 +212,56 @@ def test_ranges_of_an_object_are_read(swept: Settings) -> None:
     asyncio.run(store.put_async(key, b"0123456789"))
     assert store.get_range(key, 2, 3) == b"234"
     assert store.get_range(key, 8, 100) == b"89"
+
+
+def _versioned(settings: Settings) -> Any:
+    """Make a bucket that keeps versions; return a client of it that only knows the usual keys."""
+    assert settings.s3_access_key_id
+    assert settings.s3_secret_access_key
+    client = boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=settings.s3_access_key_id.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+    )
+    client.create_bucket(Bucket="versioned")
+    client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    return client
+
+
+def test_an_object_is_erased_with_all_its_versions(
+    swept: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = _versioned(swept)
+    for key in ("media/a", "media/a.b", "shards/1/a"):
+        for body in (b"first", b"second"):
+            client.put_object(Bucket="versioned", Key=key, Body=body)
+    client.delete_object(Bucket="versioned", Key="media/a")
+
+    def left(prefix: str) -> list[str]:
+        listed = client.list_object_versions(Bucket="versioned", Prefix=prefix)
+        both = listed.get("Versions", []) + listed.get("DeleteMarkers", [])
+        return sorted(each["Key"] for each in both)
+
+    assert left("media") == ["media/a"] * 3 + ["media/a.b"] * 2
+    monkeypatch.setenv("VISIONOPS_S3_BUCKET", "versioned")
+    load_settings.cache_clear()
+    try:
+        eraser = Eraser()
+        assert eraser.erase("media/a") == 3
+        assert left("media") == ["media/a.b"] * 2
+        assert eraser.erase("media/a") == 0
+        assert eraser.erase_below("shards/1") == 2
+        assert left("shards") == []
+    finally:
+        monkeypatch.undo()
+        load_settings.cache_clear()
+
+
+def test_an_object_of_a_bucket_without_versions_is_erased(swept: Settings) -> None:
+    store, key = ObjectStore(), f"erased/{uuid4()}"
+    store.put(key, b"x")
+    assert Eraser().erase(key) == 1
+    assert not store.exists(key)
+    assert Eraser().erase(key) == 0

@@ -40,6 +40,14 @@ class ServerSettings(ServiceSettings):
     s3_secret_access_key: SecretStr | None = Field(
         None, description="Secret that belongs to that key id."
     )
+    s3_erasure_access_key_id: SecretStr | None = Field(
+        None,
+        description="Key id by which erasure removes objects with all their versions. Without one, "
+        "the usual credentials are used.",
+    )
+    s3_erasure_secret_access_key: SecretStr | None = Field(
+        None, description="Secret that belongs to the key id of erasure."
+    )
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092", description="Kafka brokers as host:port, comma-separated."
     )
