@@ -77,7 +77,7 @@ data "aws_iam_policy_document" "bucket" {
   }
 
   # None of them is allowed to; this holds if somebody attaches a wider policy to a role. Operators, who
-  # remove the marker of a deletion, are none of these.
+  # remove the marker of a deletion, are none of these. Erasure alone is allowed to.
   statement {
     sid       = "NoProgramDeletesVersions"
     effect    = "Deny"
@@ -86,7 +86,7 @@ data "aws_iam_policy_document" "bucket" {
 
     principals {
       type        = "AWS"
-      identifiers = [for role in aws_iam_role.program : role.arn]
+      identifiers = [for account, role in aws_iam_role.program : role.arn if account != "erasure"]
     }
   }
 }

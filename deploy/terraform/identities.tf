@@ -1,7 +1,8 @@
 # A role for each service account that touches AWS, for that service account alone. What each may do is
 # what its programs do in the code: identities.yaml says which those are.
 #
-# Nobody gets s3:DeleteObjectVersion: what a program deletes is there until the lifecycle removes it.
+# Nobody but erasure gets s3:DeleteObjectVersion: what another program deletes is there until the lifecycle
+# removes it.
 
 locals {
   bucket_arn = aws_s3_bucket.this.arn
@@ -26,6 +27,7 @@ locals {
       ]
       # The sweep aborts whatever was begun and never ended, by whomever.
       aborts_all = true
+      erases     = false
     }
     # Dagster's webserver, daemon and runs, whose steps are pods of their own: what is printed, no more.
     dagster = {
@@ -33,6 +35,7 @@ locals {
       write      = ["dagster"]
       delete     = []
       aborts_all = false
+      erases     = false
     }
     # Steps. They read media, and have no way to change them.
     dagster-step = {
@@ -46,6 +49,16 @@ locals {
       ]
       delete     = ["exports", "releases", "triton"]
       aborts_all = false
+      erases     = false
+    }
+    # `visionops forget`, in a pod of its own, which is started by hand: it removes objects with all their versions,
+    # and writes shards, tables and snapshots anew without what was forgotten.
+    erasure = {
+      read       = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
+      write      = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
+      delete     = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
+      aborts_all = false
+      erases     = true
     }
     # PostgreSQL's archiver, where components/postgresql is taken.
     postgresql = {
@@ -53,6 +66,7 @@ locals {
       write      = ["archive"]
       delete     = ["archive"]
       aborts_all = false
+      erases     = false
     }
     # Triton, which reads its model repository and nothing else.
     triton = {
@@ -60,6 +74,7 @@ locals {
       write      = []
       delete     = []
       aborts_all = false
+      erases     = false
     }
   }
 
@@ -164,6 +179,32 @@ data "aws_iam_policy_document" "bucket_access" {
       sid       = "ListUnfinished"
       actions   = ["s3:ListBucketMultipartUploads"]
       resources = [statement.value]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.value.erases ? [each.value.delete] : []
+
+    content {
+      sid       = "EraseVersions"
+      actions   = ["s3:DeleteObjectVersion"]
+      resources = [for prefix in statement.value : "${local.bucket_arn}/${prefix}/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.value.erases ? [each.value.delete] : []
+
+    content {
+      sid       = "ListVersions"
+      actions   = ["s3:ListBucketVersions"]
+      resources = [local.bucket_arn]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = [for prefix in statement.value : "${prefix}/*"]
+      }
     }
   }
 

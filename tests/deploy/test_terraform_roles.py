@@ -49,9 +49,16 @@ def test_no_policy_allows_more_than_it_names() -> None:
     assert re.findall(r'"arn:.*:secret:(.*)"', text) == ["visionops/*"]
 
 
-def test_nobody_deletes_versions_or_changes_the_bucket() -> None:
-    allowed = {action for each in statements("bucket_access") for action in each["actions"]}
-    assert allowed == {
+def test_nobody_but_erasure_deletes_versions_and_nobody_changes_the_bucket() -> None:
+    allowed: dict[str, set[str]] = {}
+    for statement in statements("bucket_access"):
+        of_erasure = {"erasure"} & {statement["of"]}
+        allowed.setdefault("".join(of_erasure), set()).update(statement["actions"])
+    assert allowed["erasure"] - allowed[""] == {
+        "s3:DeleteObjectVersion",
+        "s3:ListBucketVersions",
+    }
+    assert allowed[""] == {
         "kms:Decrypt",
         "kms:GenerateDataKey",
         "s3:AbortMultipartUpload",
@@ -64,6 +71,20 @@ def test_nobody_deletes_versions_or_changes_the_bucket() -> None:
     }
     denied = [each for each in statements("bucket") if "s3:DeleteObjectVersion" in each["actions"]]
     assert len(denied) == 1
+    assert 'role.arn if account != "erasure"]' in code(TERRAFORM / "bucket.tf")
+
+
+def test_erasure_removes_versions_of_what_comes_from_media_alone() -> None:
+    erased = prefixes("s3:DeleteObjectVersion")
+    assert erased.keys() == {"erasure"}
+    assert erased == {"erasure": prefixes("s3:DeleteObject")["erasure"]}
+    assert not erased["erasure"] & {BACKUPS_PREFIX, "archive", RELEASES_PREFIX, "models", "mlflow"}
+    (listed,) = [
+        each for each in statements("bucket_access") if each["actions"] == ["s3:ListBucketVersions"]
+    ]
+    condition = listed["condition"]
+    assert (condition["test"], condition["variable"]) == ("StringLike", "s3:prefix")
+    assert set(condition["values"]) == {f"{each}/*" for each in erased["erasure"]}
 
 
 def test_roles_are_of_one_service_account_each() -> None:
@@ -160,6 +181,7 @@ def test_who_reads_may_list() -> None:
 
 def test_what_may_be_deleted_and_by_whom() -> None:
     deleted, written = prefixes("s3:DeleteObject"), prefixes("s3:PutObject")
+    assert deleted.pop("erasure") == written.pop("erasure")
     assert deleted.keys() == {"object-store", "dagster-step", "postgresql"}
     assert written.keys() == deleted.keys() | {"dagster"}
     assert written["dagster"] == {"dagster"}, "what runs print, and nothing of their steps"
