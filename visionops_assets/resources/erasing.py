@@ -112,7 +112,7 @@ class Eraser:
         if code in _DENIED:
             raise ErasureForbiddenError(
                 f"The object store at {self._address} forbids to remove versions of {key!r}: "
-                f"{message} Give VISIONOPS_S3_ERASURE_ACCESS_KEY_ID and its secret, or run with the "
+                f"{message} Give VISIONOPS_S3_ERASURE_ACCESS_KEY_ID and its secret, or run by the "
                 "role of erasure, which may list and delete versions."
             )
         raise ServerUnreachableError(
