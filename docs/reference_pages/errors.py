@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from reference_pages.markdown import code, page, table
 from visionops_assets.errors import VisionOpsError
-from visionops_assets.resources import object_store  # noqa: F401 - Defines one, too.
+from visionops_assets.resources import erasing, object_store  # noqa: F401 - Define some, too.
 from visionops_assets.services.http import annotating  # noqa: F401 - Two more.
 from visionops_assets.services.http.problems import STATUS_BY_CODE
 

@@ -143,7 +143,7 @@ def test_errors_of_the_listing_are_ours() -> None:
 
 def test_erasure_has_credentials_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, Any]] = []
-    monkeypatch.setattr(erasing.boto3, "client", lambda _, **options: given.append(options))
+    monkeypatch.setattr("boto3.client", lambda _, **options: given.append(options))
     usual = {"s3_access_key_id": "usual", "s3_secret_access_key": "u"}
     own = {"s3_erasure_access_key_id": "own", "s3_erasure_secret_access_key": "o"}
     none = dict.fromkeys(usual | own)

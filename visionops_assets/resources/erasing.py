@@ -137,7 +137,7 @@ def _connect(settings: Settings) -> Any:
         (settings.s3_erasure_access_key_id, settings.s3_erasure_secret_access_key),
         (settings.s3_access_key_id, settings.s3_secret_access_key),
     )
-    keys = {}
+    keys: dict[str, str] = {}
     for name, secret in pairs:
         if name and secret and not keys:
             keys = {
