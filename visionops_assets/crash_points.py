@@ -35,6 +35,10 @@ class CrashPoint(StrEnum):
     RELEASE_REHEARSED = "release.rehearsed"
     RELEASE_SWITCHED = "release.switched"
     RELEASE_COMMITTED = "release.committed"
+    FORGET_BEGUN = "forget.begun"
+    FORGET_SHARD_WRITTEN = "forget.shard_written"
+    FORGET_SHARD_SWITCHED = "forget.shard_switched"
+    FORGET_OBJECT_ERASED = "forget.object_erased"
     ROLLOUT_LOADED = "rollout.loaded"
 
 

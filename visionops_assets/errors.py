@@ -31,6 +31,12 @@ class EmptyMediaError(MediaError):
     code = "empty"
 
 
+class ForgottenMediaError(MediaError):
+    """The content was erased on request, and is not taken again."""
+
+    code = "forgotten"
+
+
 class UnsupportedMediaError(MediaError):
     """The content is none of the accepted image or video containers."""
 
@@ -211,6 +217,12 @@ class DamagedShardError(VisionOpsError):
     """A shard of frames is gone, or has other bytes than those that were written."""
 
     code = "damaged_shard"
+
+
+class ErasureForbiddenError(VisionOpsError):
+    """The object store does not let these credentials list or delete versions."""
+
+    code = "erasure_forbidden"
 
 
 class DamagedArtifactError(VisionOpsError):

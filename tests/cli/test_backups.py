@@ -52,6 +52,7 @@ class FakeArchive:
 def archive(monkeypatch: pytest.MonkeyPatch) -> FakeArchive:
     fake = FakeArchive()
     monkeypatch.setattr(backups, "_archive", lambda: fake)
+    monkeypatch.setattr(backups, "forget_again", lambda: ["Forgot 2 media files again."])
     return fake
 
 

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from visionops_assets.errors import InvalidRequestError, ServerUnreachableError
+from visionops_assets.errors import (
+    ErasureForbiddenError,
+    InvalidRequestError,
+    ServerUnreachableError,
+)
 from visionops_assets.resources import erasing
-from visionops_assets.resources.erasing import Eraser, ErasureForbiddenError
+from visionops_assets.resources.erasing import Eraser
 from visionops_assets.settings import load_settings
 
 PAGE = 3

@@ -35,7 +35,8 @@ MAY_IMPORT = {
     | {"releasing"},
     "monitoring": BASE
     | {"roster", "vision", "tasks", "models", "settings", "catalog", "resources", "monitoring"},
-    "lineage": BASE | {"vision", "tasks", "settings", "catalog", "resources", "lineage"},
+    "lineage": BASE
+    | {"crash_points", "vision", "tasks", "settings", "catalog", "resources", "lineage"},
     "stages": BASE
     | {
         "vision",

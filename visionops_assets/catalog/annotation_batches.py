@@ -70,7 +70,9 @@ def find_media(
         replace(each, filename=composed(each.filename) if each.filename else None)
         for each in references
     ]
-    of_source = [Media.status != MediaStatus.RECEIVING]
+    of_source: list[ColumnElement[bool]] = [
+        Media.status.not_in((MediaStatus.RECEIVING, MediaStatus.FORGOTTEN))
+    ]
     if source is not None:
         of_source.append(Media.source == source)
     ids = {each.media_id for each in named if each.media_id}

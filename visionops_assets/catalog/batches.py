@@ -125,7 +125,9 @@ def take_events(
     )
     return list(
         session.scalars(
-            select(Media).where(Media.media_id.in_(own)).order_by(Media.stored_at, Media.media_id)
+            select(Media)
+            .where(Media.media_id.in_(own), Media.status != MediaStatus.FORGOTTEN)
+            .order_by(Media.stored_at, Media.media_id)
         )
     )
 

@@ -85,6 +85,9 @@ def labels_to_adopt(session: Session, after_label_id: int, limit: int) -> list[A
             AnnotationRow.annotation_id > after_label_id,
             PredictionRow.image_key.is_not(None),
             stands(),
+            ~exists().where(
+                Media.sha256 == PredictionRow.image_sha256, Media.status == MediaStatus.FORGOTTEN
+            ),
             ~exists().where(AdoptedLabel.label_id == AnnotationRow.annotation_id),
         )
         .order_by(AnnotationRow.annotation_id)

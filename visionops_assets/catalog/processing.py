@@ -94,6 +94,8 @@ def commit_frames(
             Media.media_id.in_([each.media_id for each in processed]),
             Processing.media_id == Media.media_id,
             Processing.spec_id == spec.spec_id,
+            # Frames of one that was forgotten meanwhile are noted: by them its shard is found.
+            Media.status != MediaStatus.FORGOTTEN,
         )
         .values(
             status=Processing.status,

@@ -23,11 +23,12 @@ from visionops_assets.catalog.connection import LIVENESS
 from visionops_assets.catalog.media import FIRST_ATTEMPT
 from visionops_assets.catalog.outbox import event_id_of
 from visionops_assets.contracts import MediaEvent, MediaKind, MediaStatus
-from visionops_assets.errors import ServerUnreachableError, UploadExpiredError
+from visionops_assets.errors import ForgottenMediaError, ServerUnreachableError, UploadExpiredError
 
 POOL_CONNECTIONS = 10
 CONNECTION_TIMEOUT_S = 5.0
 LABEL_ORIGIN = "upload"
+FORGOTTEN = "This content was erased on request, and is not taken again."
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -154,6 +155,15 @@ class UploadLedger:
             )
             return {media_id for (media_id,) in await renewed.fetchall()}
 
+    async def forgotten(self, sha256s: Collection[str]) -> set[str]:
+        """Return those of these contents that were erased on request."""
+        async with self.connection() as connection:
+            found = await connection.execute(
+                "SELECT sha256 FROM media WHERE sha256 = ANY(%s) AND status = 'forgotten'",
+                (list(sha256s),),
+            )
+            return {sha256 for (sha256,) in await found.fetchall()}
+
     async def forget(self, media_id: UUID) -> None:
         """Delete an abandoned intent whose object is gone."""
         async with self.connection() as connection:
@@ -172,6 +182,7 @@ async def settle(
 
     Raises:
         UploadExpiredError: the lease of one ran out and it was given up.
+        ForgottenMediaError: the content of one was erased on request.
         psycopg.errors.UniqueViolation: the same bytes of this source were stored in between.
     """
     stored_at = datetime.now(UTC)
@@ -210,13 +221,17 @@ def _settled(row: tuple[Any, ...] | None) -> Settled:
     if row is None:
         raise UploadExpiredError("The upload took longer than its lease. Upload the file again.")
     media_id, status, duplicate = row
+    if status == MediaStatus.FORGOTTEN:
+        raise ForgottenMediaError(FORGOTTEN)
     return Settled(media_id, MediaStatus(status), duplicate)
 
 
 _SETTLE = """
-WITH known AS (
+WITH gone AS (
+    SELECT FROM media WHERE sha256 = %(sha256)s AND status = 'forgotten' LIMIT 1
+), known AS (
     SELECT media_id, status FROM media
-    WHERE source = %(source)s AND sha256 = %(sha256)s AND status <> 'receiving'
+    WHERE source = %(source)s AND sha256 = %(sha256)s AND status NOT IN ('receiving', 'forgotten')
 ), stored AS (
     UPDATE media
     SET status = 'stored', stored_at = %(stored_at)s, source = %(source)s, sha256 = %(sha256)s,
@@ -224,7 +239,7 @@ WITH known AS (
         content_type = %(content_type)s, bytes = %(bytes)s, name_mismatch = %(name_mismatch)s,
         uploaded_by = %(uploaded_by)s
     WHERE media_id = %(media_id)s AND attempt = %(attempt)s AND status = 'receiving'
-        AND NOT EXISTS (SELECT FROM known)
+        AND NOT EXISTS (SELECT FROM known) AND NOT EXISTS (SELECT FROM gone)
     RETURNING media_id, status
 ), sent AS (
     INSERT INTO media_uploader (media_id, key_name)
@@ -242,6 +257,7 @@ WITH known AS (
     WHERE %(annotation)s::jsonb IS NOT NULL
 )
 SELECT media_id, status, true FROM known UNION ALL SELECT media_id, status, false FROM stored
+UNION ALL SELECT NULL, 'forgotten', true FROM gone
 """
 
 

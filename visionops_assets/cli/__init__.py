@@ -16,6 +16,7 @@ from visionops_assets.cli import (
     doctor,
     env,
     failures,
+    forget,
     frames,
     imports,
     keys,
@@ -66,6 +67,7 @@ app.command(rich_help_panel=_MODELS)(predict.predict)
 app.command(rich_help_panel=_MODELS)(train.train)
 app.command(rich_help_panel=_MODELS)(trace.trace)
 app.command(rich_help_panel=_MODELS)(reproduce.reproduce)
+app.command(rich_help_panel=_MEDIA)(forget.forget)
 app.command(rich_help_panel=_OPERATION)(capacity.capacity)
 app.command(rich_help_panel=_OPERATION)(preflight.preflight)
 app.command(rich_help_panel=_OPERATION)(sweep.sweep)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from visionops_assets.cli.forget import forget_again
 from visionops_assets.cli.screen import AsJson, Columns, Fact, print_fact, print_rows
-from visionops_assets.errors import InvalidRequestError
+from visionops_assets.errors import InvalidRequestError, VisionOpsError
 from visionops_assets.settings import child_environment, load_settings
 
 if TYPE_CHECKING:
@@ -91,7 +92,20 @@ def restore(
         )
     archive.restore(backup, databases)
     restored = {"backup_id": backup.backup_id, "databases": [each.name for each in databases]}
-    print_fact(restored, as_json, f"Restored {names} from backup {backup.backup_id}.")
+    lines = [f"Restored {names} from backup {backup.backup_id}."]
+    if "catalog" in restored["databases"]:
+        lines += _forget_again()
+    print_fact(restored, as_json, *lines)
+
+
+def _forget_again() -> list[str]:
+    """Forget what a catalog of before knows again; say in words what was done."""
+    try:
+        return forget_again()
+    except VisionOpsError as error:
+        return [
+            f"Media that were erased since may be back: {error} Run `visionops forget --resume`."
+        ]
 
 
 def _archive() -> "Archive":

@@ -18,13 +18,17 @@ class MediaKind(StrEnum):
 
 
 class MediaStatus(StrEnum):
-    """Life of a media file: receiving, stored, queued, then processed or quarantined."""
+    """Life of a media file: receiving, stored, queued, then processed or quarantined.
+
+    A forgotten one was erased on request: its row stays, so that it does not come back.
+    """
 
     RECEIVING = "receiving"
     STORED = "stored"
     QUEUED = "queued"
     PROCESSED = "processed"
     QUARANTINED = "quarantined"
+    FORGOTTEN = "forgotten"
 
 
 class MediaEvent(TolerantRecord):

@@ -12,7 +12,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from visionops_assets.errors import InvalidRequestError, ServerUnreachableError, VisionOpsError
+from visionops_assets.errors import (
+    ErasureForbiddenError,
+    InvalidRequestError,
+    ServerUnreachableError,
+)
 from visionops_assets.settings import Settings, load_settings
 
 MAX_KEYS = 1_000
@@ -21,12 +25,6 @@ _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", 
 
 Version = tuple[str, str]
 """A key and the id of a version."""
-
-
-class ErasureForbiddenError(VisionOpsError):
-    """The object store does not let these credentials list or delete versions."""
-
-    code = "erasure_forbidden"
 
 
 class Eraser:

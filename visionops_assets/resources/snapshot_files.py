@@ -56,9 +56,7 @@ def write_snapshot(object_store: ObjectStore, snapshot_id: str, members: pd.Data
     prefix = snapshot_prefix(snapshot_id)
     if object_store.exists(f"{prefix}/{MEMBERS_FILE}") and _can_be_read(object_store, snapshot_id):
         return
-    data = members.to_parquet(index=False)
-    object_store.put(f"{prefix}/{SUMS_FILE}", f"{_sha256(data)}  {MEMBERS_FILE}\n".encode())
-    object_store.put(f"{prefix}/{MEMBERS_FILE}", data)
+    _write(object_store, snapshot_id, members)
 
 
 def read_members(object_store: ObjectStore, snapshot_id: str) -> pd.DataFrame:
@@ -112,6 +110,29 @@ def sums_of(object_store: ObjectStore, snapshot_id: str) -> dict[str, str]:
 def has_copies(sums: Mapping[str, str]) -> bool:
     """Say whether a snapshot has a copy of its pixels, as earlier versions wrote it."""
     return not sums or IMAGES_FILE in sums
+
+
+def drop_copies(object_store: ObjectStore, snapshot_id: str, size_px: int) -> str | None:
+    """Make a manifest of a snapshot of an earlier version; return the key of its copied pixels.
+
+    Nobody reads those then. None if it is a manifest already.
+
+    Raises:
+        NotFoundError: there is no snapshot of this id.
+        DamagedArtifactError: its members are not what was written.
+    """
+    sums = sums_of(object_store, snapshot_id)
+    if not has_copies(sums):
+        return None
+    members = members_of(object_store, snapshot_id, sums)
+    _write(object_store, snapshot_id, members.assign(content_hash="", size_px=size_px))
+    return f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}"
+
+
+def _write(object_store: ObjectStore, snapshot_id: str, members: pd.DataFrame) -> None:
+    prefix, data = snapshot_prefix(snapshot_id), members.to_parquet(index=False)
+    object_store.put(f"{prefix}/{SUMS_FILE}", f"{_sha256(data)}  {MEMBERS_FILE}\n".encode())
+    object_store.put(f"{prefix}/{MEMBERS_FILE}", data)
 
 
 def _can_be_read(object_store: ObjectStore, snapshot_id: str) -> bool:

@@ -15,6 +15,7 @@ from visionops_assets.catalog.schema.edge import (
     ResumableUpload,
     SignInLink,
 )
+from visionops_assets.catalog.schema.erasure import ErasedObject
 from visionops_assets.catalog.schema.lineage import SnapshotMedia, TrainedVersion
 from visionops_assets.catalog.schema.monitoring import (
     AdoptedLabel,
@@ -62,6 +63,7 @@ __all__ = [
     "DriftWindow",
     "EarlyLabel",
     "EngineRow",
+    "ErasedObject",
     "Frame",
     "HealthWindow",
     "LabellingBatch",

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import Index, false, func, text
 from sqlalchemy.dialects.postgresql import INT4MULTIRANGE
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,3 +58,6 @@ class TrainedVersion(Base):
     mlflow_run_id: Mapped[str | None] = mapped_column(comment="None of versions before the table.")
     dagster_run_id: Mapped[str | None] = mapped_column(comment="None of versions before the table.")
     registered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    trained_on_forgotten: Mapped[bool] = mapped_column(
+        server_default=false(), comment="Its snapshot had media that were erased since."
+    )

@@ -34,6 +34,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "unknown_class": HTTPStatus.UNPROCESSABLE_ENTITY,
     "upload_expired": HTTPStatus.REQUEST_TIMEOUT,
     "invalid_media": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "forgotten": HTTPStatus.UNPROCESSABLE_ENTITY,
     "empty": HTTPStatus.UNPROCESSABLE_ENTITY,
     "corrupt": HTTPStatus.UNPROCESSABLE_ENTITY,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -79,6 +80,7 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "untrusted_artifact": HTTPStatus.INTERNAL_SERVER_ERROR,
     "rollout_refused": HTTPStatus.INTERNAL_SERVER_ERROR,
     "content_changed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "erasure_forbidden": HTTPStatus.INTERNAL_SERVER_ERROR,
     "object_exists": HTTPStatus.INTERNAL_SERVER_ERROR,
     "backup_failed": HTTPStatus.INTERNAL_SERVER_ERROR,
 }

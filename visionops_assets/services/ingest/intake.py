@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from fastapi import Request
 
@@ -72,6 +73,7 @@ class Intake:
         content_type = request.headers["content-type"]
         async with self._counting.counted(content_type, whole_body) as body:
             fields, files = await self._read_form(request, body, query, max_files=MAX_BATCH_FILES)
+        files = await self._without_forgotten(files)
         answer = await self._acknowledge(files, fields, sender, idempotency_key)
         receipts = iter(answer.receipts)
         results = [
@@ -83,6 +85,17 @@ class Intake:
             for file in files
         ]
         return BatchAnswer(results=results), answer.replayed
+
+    async def _without_forgotten(self, files: Sequence[ReceivedFile]) -> list[ReceivedFile]:
+        """Refuse the files of a batch that were erased on request: each alone."""
+        deposits = [file.outcome for file in files if isinstance(file.outcome, Deposit)]
+        refused = await self._uploads.refused(deposits)
+        return [
+            replace(file, outcome=refused.get(file.outcome.media_id, file.outcome))
+            if isinstance(file.outcome, Deposit)
+            else file
+            for file in files
+        ]
 
     def _body(self, request: Request, max_files: int) -> AsyncIterator[bytes]:
         return body_of(

@@ -13,6 +13,7 @@ from psycopg.errors import UniqueViolation
 
 from visionops_assets.catalog.upload_labels import add_differing_label
 from visionops_assets.catalog.uploads import (
+    FORGOTTEN,
     Connection,
     Deposit,
     Description,
@@ -22,7 +23,7 @@ from visionops_assets.catalog.uploads import (
 )
 from visionops_assets.contracts import Record
 from visionops_assets.crash_points import CrashPoint, crash_point
-from visionops_assets.errors import ServerUnreachableError
+from visionops_assets.errors import ForgottenMediaError, ServerUnreachableError
 from visionops_assets.services.ingest.answers import UploadReceipt
 from visionops_assets.services.ingest.deposits import Deposits
 from visionops_assets.settings import Settings
@@ -83,6 +84,13 @@ class Uploads:
             deposit for deposit, _ in deposits if deposit.media_id not in kept
         )
         return answer
+
+    async def refused(self, deposits: Sequence[Deposit]) -> dict[UUID, ForgottenMediaError]:
+        """Discard those of several files that were erased on request; say so by media id."""
+        gone = await self._ledger.forgotten({each.content.sha256 for each in deposits})
+        again = [each for each in deposits if each.content.sha256 in gone]
+        await self._deposits.discard(again)
+        return {each.media_id: ForgottenMediaError(FORGOTTEN) for each in again}
 
     async def _settle_all(
         self, deposits: Sequence[tuple[Deposit, Description]], memory: Memory | None
