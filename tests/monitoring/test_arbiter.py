@@ -469,3 +469,14 @@ def test_a_hundred_labels_of_the_newest_predictions_settle_a_doubt(
     window = Window(labelled, GOOD, estimated_accuracy=POOR)
     facts = replace(QUIET_FACTS, window=window)
     assert decide(facts, RULE).outcome is outcome
+
+
+def test_a_version_that_learned_from_what_was_erased_is_trained_anew_without_new_labels() -> None:
+    facts = replace(QUIET_FACTS, learned_forgotten=True)
+    decision = decide(facts, RULE)
+    assert decision.outcome is Outcome.RETRAIN
+    assert "erased since" in decision.reason
+    assert decision.evidence["learned_forgotten"] is True
+    assert decide(QUIET_FACTS, RULE).outcome is Outcome.WAIT
+    busy = replace(facts, retraining=replace(facts.retraining, in_flight="run 7 trains"))
+    assert decide(busy, RULE).outcome is Outcome.WAIT

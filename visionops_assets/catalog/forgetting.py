@@ -36,6 +36,7 @@ from visionops_assets.catalog.schema import (
     MediaUploader,
     Outbox,
     PredictionRow,
+    Release,
     Snapshot,
     SnapshotMedia,
     TrainedVersion,
@@ -231,6 +232,12 @@ def add_tombstone(session: Session, sha256: str) -> None:
             captured_at=now,
         )
     )
+
+
+def learned_forgotten(session: Session, release: Release) -> bool:
+    """Say whether media that a released version learned from were erased since."""
+    version = session.get(TrainedVersion, (release.model_name, release.model_version))
+    return version is not None and version.trained_on_forgotten
 
 
 def _forget_words(session: Session, media_ids: Sequence[UUID]) -> None:

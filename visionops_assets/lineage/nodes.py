@@ -85,7 +85,11 @@ def _version(row: TrainedVersion) -> Node:
         kind="model",
         id=version_id(row.model_name, row.model_version),
         at=row.registered_at,
-        facts={"dataset": row.snapshot_id, "dagster_run": row.dagster_run_id},
+        facts={
+            "dataset": row.snapshot_id,
+            "trained_on_forgotten": row.trained_on_forgotten,
+            "dagster_run": row.dagster_run_id,
+        },
         links=pages,
     )
 

@@ -74,12 +74,13 @@ def decide(facts: Facts, rule: Rule) -> Decision:
 
     With the alarm: roll back if it came soon after a promotion and the version before raised none.
     Else retrain if all guards pass, or ask for labels if only labelled images are missing. Without
-    the alarm: ask for labels if there is a doubt and no labelling batch is open.
+    the alarm: retrain if it learned from what was erased since; else ask for labels if there is a
+    doubt and no labelling batch is open.
     """
     guards = retraining_guards(facts.retraining, rule)
     look_again_in_s = None
     if facts.stream.alarm_at is None:
-        outcome, reason = _without_alarm(facts, rule)
+        outcome, reason = _without_alarm(facts, rule, guards)
     else:
         outcome, reason = _with_alarm(facts, rule, guards)
         if outcome is Outcome.WAIT:
@@ -168,7 +169,13 @@ def goes_back(facts: Facts, rule: Rule) -> bool:
     return before.stream.alarm_at is None and before.stream.labels >= MIN_EARLIER_LABELS
 
 
-def _without_alarm(facts: Facts, rule: Rule) -> tuple[Outcome, str]:
+def _without_alarm(facts: Facts, rule: Rule, guards: list[Guard]) -> tuple[Outcome, str]:
+    # New labels are not needed: less is learned, not more.
+    if facts.learned_forgotten and all(g.passed for g in guards if g.name != NEW_LABELS):
+        return Outcome.RETRAIN, (
+            f"Version {facts.model_version} learned from media that were erased since: it is "
+            "trained anew without them."
+        )
     doubt = _doubt(facts, rule)
     accuracy = _accuracy(facts)
     standing = f"{accuracy[:1].upper()}{accuracy[1:]}; {_evidence_words(facts)}."
@@ -245,5 +252,6 @@ def _evidence(facts: Facts, rule: Rule, guards: list[Guard]) -> dict[str, Any]:
         "askable": facts.askable,
         "askable_images": facts.askable_images,
         "reports": facts.reports,
+        "learned_forgotten": facts.learned_forgotten,
         "rule": asdict(rule),
     }

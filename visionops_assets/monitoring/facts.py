@@ -72,7 +72,7 @@ class Facts:
 
     `askable` counts predictions of the window without a label, `askable_images` those among them
     whose image was kept. `reports` counts answers that volunteers called wrong, since labels were
-    last asked for.
+    last asked for. `learned_forgotten`: media that it learned from were erased since.
     """
 
     model_version: int
@@ -85,3 +85,4 @@ class Facts:
     askable: int = 0
     askable_images: int = 0
     reports: int = 0
+    learned_forgotten: bool = False

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from visionops_assets.catalog.datasets import label_backlog
 from visionops_assets.catalog.decisions import count_retrain_decisions, newest_retraining
+from visionops_assets.catalog.forgetting import learned_forgotten
 from visionops_assets.catalog.labelling import BatchProgress, batches
 from visionops_assets.catalog.labelling_items import Askable, askable_predictions
 from visionops_assets.catalog.limits import accuracy_limit
@@ -73,6 +74,7 @@ def gather(session: Session, release: Release, model: ModelDeclaration) -> Gathe
         askable=len(askable),
         askable_images=sum(found.has_image for found in askable),
         reports=count_reports(session, release, model.task, since),
+        learned_forgotten=learned_forgotten(session, release),
     )
     return Gathered(facts, errors, detected, askable, min_accuracy)
 
