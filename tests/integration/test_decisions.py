@@ -203,7 +203,7 @@ def test_a_doubt_asks_for_labels_which_people_give_by_the_command_line(
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert {row["answer"] for row in rows} == {"a"}
     with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, ["prediction_id", "answer", "label"])
+        writer = csv.DictWriter(out, list(rows[0]))
         writer.writeheader()
         # Two of the images nobody can name.
         writer.writerows(row | {"label": "a"} for row in rows[:18])

@@ -122,10 +122,12 @@ PAGERS = {
     "pager_email_password": "mail-secret",
 }
 """Of Alertmanager alone, which reads them in its configuration."""
+ERASURE = {"s3_erasure_access_key_id": "eraser-secret", "s3_erasure_secret_access_key": "e-secret"}
+"""Of `visionops forget` alone: no server may remove versions."""
 
 
 def test_the_secrets_are_all_here() -> None:
-    assert secret_fields() == SECRETS.keys() | PAGERS.keys()
+    assert secret_fields() == SECRETS.keys() | PAGERS.keys() | ERASURE.keys()
 
 
 def test_a_service_whose_work_takes_long_is_given_more_time() -> None:
@@ -161,7 +163,7 @@ def test_a_service_whose_work_takes_long_is_given_more_time() -> None:
 def test_a_server_knows_the_secrets_it_needs(
     monkeypatch: pytest.MonkeyPatch, name: str, known: set[str]
 ) -> None:
-    for field, value in (SECRETS | PAGERS).items():
+    for field, value in (SECRETS | PAGERS | ERASURE).items():
         monkeypatch.setenv(f"VISIONOPS_{field.upper()}", value)
     settings = Settings()
     servers = build_servers(Plan(settings, DEFAULT_PORTS, frozenset()))

@@ -31,6 +31,8 @@ _HEARTBEATS = "{ instance { daemonHealth { allDaemonStatuses { required lastHear
 _LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
   loadStatus locationOrLoadError { ... on PythonError {
     message errorChain { error { message } } } } } } } }"""
+OF_ERASURE = {"s3_erasure_access_key_id", "s3_erasure_secret_access_key"}
+"""Of the command alone: no run may remove versions."""
 
 
 def code_server(plan: Plan) -> Server:
@@ -111,7 +113,7 @@ def _environment(plan: Plan) -> dict[str, str]:
     if settings.s3_endpoint_url:
         # The manager of run logs needs it: its own setting of an address may not be missing.
         env["AWS_ENDPOINT_URL_S3"] = settings.s3_endpoint_url
-    used = secret_fields() - PagingSettings.model_fields.keys()
+    used = secret_fields() - PagingSettings.model_fields.keys() - OF_ERASURE
     return env | plan.s3_credentials | secret_environment(settings, *used)
 
 
