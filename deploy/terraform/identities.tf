@@ -52,11 +52,11 @@ locals {
       erases     = false
     }
     # `visionops forget`, in a pod of its own, which is started by hand: it removes objects with all their versions,
-    # and writes shards, tables and snapshots anew without what was forgotten.
+    # and writes shards and snapshots anew without what was forgotten. Tombstones lie below forgotten/.
     erasure = {
-      read       = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
-      write      = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
-      delete     = ["media", "predictions", "shards", "snapshots", "tables", "uploads"]
+      read       = ["forgotten", "media", "predictions", "shards", "snapshots", "uploads"]
+      write      = ["forgotten", "media", "predictions", "shards", "snapshots", "uploads"]
+      delete     = ["forgotten", "media", "predictions", "shards", "snapshots", "uploads"]
       aborts_all = false
       erases     = true
     }

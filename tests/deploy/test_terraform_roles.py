@@ -19,6 +19,7 @@ from tests.deploy.terraform import (
 )
 from visionops_assets import __file__ as package_file
 from visionops_assets.backup.archive import PREFIX as BACKUPS_PREFIX
+from visionops_assets.catalog.forgetting import TOMBSTONES
 from visionops_assets.releasing.repository import ASKED_PREFIX, RELEASES_PREFIX
 from visionops_assets.resources.tables import TABLES_PREFIX
 from visionops_assets.services.sweep import PARTS_PREFIX
@@ -140,6 +141,7 @@ def test_an_overlay_names_the_roles(overlay: str) -> None:
 def used_prefixes() -> frozenset[str]:
     """First folders of the keys that code and manifests write below."""
     found = {BACKUPS_PREFIX, TABLES_PREFIX, PARTS_PREFIX, RELEASES_PREFIX, ASKED_PREFIX}
+    found |= {TOMBSTONES.rstrip("/")}
     # Keys are formatted: `f"media/{...}"`.
     for path in Path(package_file).parent.rglob("*.py"):
         text = path.read_text()

@@ -85,6 +85,6 @@ def test_an_asset_has_its_newest_materialization_once(instance: dg.DagsterInstan
 
 def test_every_name_is_one_of_today_with_a_model() -> None:
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
-    assert {f"classifier/{asset}" for asset in ASSETS} == {key for key in keys if "/" in key}
+    assert {f"classifier/{asset}" for asset in ASSETS} <= {key for key in keys if "/" in key}
     sensors = {each.name for each in definitions.sensors or []}
-    assert {f"classifier__{name}" for name in SENSORS} == {name for name in sensors if "__" in name}
+    assert {f"classifier__{name}" for name in SENSORS} <= {name for name in sensors if "__" in name}

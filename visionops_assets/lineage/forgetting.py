@@ -30,6 +30,9 @@ STAYS = (
     "Images in the topic `predictions` stay until its retention ends.",
     "Pictures in Dagster's metadata and in MLflow's runs may show single frames: delete the runs "
     "of the snapshots and versions that are named.",
+    "Folders of versions hold up to 64 pictures of the holdout, to verify them: remove "
+    "those of the versions that are named once another one serves.",
+    "Tables below tables/ name labels and hashes until the next snapshot replaces them.",
     "Backups of the databases have the rows until they are deleted; a restored one forgets again.",
 )
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from visionops_assets.vision.selection import Images, Rows, Selection, batches_of, read_ahead
 
 Channels = tuple[float, float, float]
-READ_AT_ONCE = 128
+READ_AT_ONCE = 64
 """Images."""
 LEAST_DEVIATION = 1 / 255
 """One step of a pixel: images of a single colour must not lead to a division by zero."""

@@ -48,7 +48,7 @@ def snapshot_of(model: ModelDeclaration) -> dg.AssetsDefinition:
             model.frames,
             *(split.holdout_percent, split.min_holdout_per_class, split.group_window_s),
         ),
-        kinds={"numpy", "parquet", "s3"},
+        kinds={"parquet", "s3"},
         owners=OWNERS,
     )
     @fail_in_words
