@@ -37,6 +37,9 @@ class MemoryStore(dict[str, bytes]):
                 raise ServerUnreachableError(f"{key} ends before {start + length}.")
         return [data[a : a + n] for a, n in zip(starts, lengths, strict=True)]
 
+    def get_range(self, key: str, start: int, count: int) -> bytes:
+        return self.get(key)[start : start + count]
+
     def exists(self, key: str) -> bool:
         return key in self
 

@@ -81,6 +81,12 @@ class Failing(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.failures: dict[str, int] = {}
+        self.is_away = False
+
+    def get_range(self, key: str, start: int, count: int) -> bytes:
+        if self.is_away:
+            raise ServerUnreachableError("The store is away.")
+        return super().get_range(key, start, count)
 
     def get_ranges(self, key: str, starts, lengths) -> list[bytes]:  # type: ignore[no-untyped-def]
         if self.failures.get(key, 0):
@@ -97,6 +103,13 @@ def test_a_shard_that_the_store_fails_on_is_damaged_if_it_gives_others() -> None
     store.failures = dict.fromkeys(keys, 9)
     with pytest.raises(ServerUnreachableError):
         read(reader, 0, 1, 2)
+    store.failures = {keys[0]: 1}
+    store.is_away = True
+    store.failures = dict.fromkeys(keys[:2], 9)
+    read(reader, 2)
+    with pytest.raises(ServerUnreachableError):  # It gave others before, and gives none now.
+        read(reader, 0, 1)
+    store.is_away = False
     store.failures = {keys[0]: 1}
     assert read(reader, 0, 1, 2) == [0, 1, 2]
     store.failures = {keys[0]: 2}

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from contextlib import suppress
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.resources.whereabouts import Shelf, members_of
 from visionops_assets.errors import DamagedArtifactError, NotFoundError, SnapshotError
 from visionops_assets.resources.frame_reading import DamagedFramesError
 from visionops_assets.resources.object_store import ObjectStore
-from visionops_assets.resources.snapshot_files import read_members, write_snapshot
+from visionops_assets.resources.snapshot_files import drop_copies, read_members, write_snapshot
 from visionops_assets.resources.snapshot_reading import (
     READINGS,
     SnapshotFiles,
@@ -56,10 +57,10 @@ def test_a_snapshot_has_no_pixels_of_its_own() -> None:
 
 def test_only_what_is_chosen_is_asked_for() -> None:
     shelf = shelf_with_a_snapshot()
-    files = read_snapshot(shelf.objects, "ds-1", shelf, of_side("holdout", 2))
-    assert files.members["frame_id"].tolist() == ["c", "e"]
-    np.testing.assert_array_equal(files.images[:], IMAGES[[2, 4]])
-    assert shelf.asked == 2
+    files = read_snapshot(shelf.objects, "ds-1", shelf, of_side("holdout"))
+    assert files.members["frame_id"].tolist() == ["c", "e", "f"]
+    np.testing.assert_array_equal(files.images[:], IMAGES[[2, 4, 5]])
+    assert shelf.asked == 3
 
 
 def test_members_that_are_not_to_be_had_are_missing() -> None:
@@ -188,4 +189,32 @@ def test_a_snapshot_whose_copy_of_pixels_is_gone_becomes_a_manifest() -> None:
     ids = [str(number) for number in range(6)]
     shelf.put(IMAGES, ids, "one")
     write_snapshot(shelf.objects, "ds-1", members_of(ids, SIDE_PX))
+    np.testing.assert_array_equal(read_snapshot(shelf.objects, "ds-1", shelf).images[:], IMAGES)
+
+
+@pytest.mark.parametrize("kills", range(4))
+def test_copies_are_dropped_however_often_that_is_cut_off(kills: int) -> None:
+    store = earlier_snapshot()
+    left = [kills]
+
+    class Dying(MemoryStore):
+        def put(self, key: str, data: bytes) -> None:
+            left[0] -= key.startswith("snapshots/")
+            if left[0] == 0 and key.startswith("snapshots/"):
+                raise ConnectionAbortedError
+            super().put(key, data)
+
+    dying = Dying(store)
+    with suppress(ConnectionAbortedError):
+        drop_copies(cast("ObjectStore", dying), "ds-1", SIDE_PX)
+    read_earlier_or_manifest(dying)
+    drop_copies(cast("ObjectStore", dying), "ds-1", SIDE_PX)
+    del dying["snapshots/ds-1/images.npy"]
+    read_earlier_or_manifest(dying)
+
+
+def read_earlier_or_manifest(store: MemoryStore) -> None:
+    """Read a snapshot whose frames lie in a shard, too: its pixels are the same either way."""
+    shelf = Shelf(store)
+    shelf.put(IMAGES, [str(number) for number in range(6)], "one")
     np.testing.assert_array_equal(read_snapshot(shelf.objects, "ds-1", shelf).images[:], IMAGES)

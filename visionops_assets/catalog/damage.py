@@ -25,6 +25,11 @@ def make_again(session: Session, topic: str, damaged: Mapping[str, str]) -> int:
     Returns:
         How many media were announced.
     """
+    # One that was written anew meanwhile, or has nothing any more, is no damage.
+    used = set(session.scalars(select(Frame.shard_key).where(Frame.shard_key.in_(damaged))))
+    damaged = {key: reason for key, reason in damaged.items() if key in used}
+    if not damaged:
+        return 0
     noted = insert(DamagedShard).on_conflict_do_nothing()
     session.execute(noted, [{"shard_key": key, "reason": damaged[key]} for key in sorted(damaged)])
     in_them = select(Frame.media_id).where(Frame.shard_key.in_(damaged))

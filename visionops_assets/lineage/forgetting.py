@@ -20,7 +20,7 @@ from visionops_assets.crash_points import CrashPoint, crash_point
 from visionops_assets.errors import DamagedArtifactError, DamagedShardError, NotFoundError
 from visionops_assets.resources.object_store import ObjectStore
 from visionops_assets.resources.shard_files import read_shard
-from visionops_assets.resources.snapshot_files import drop_copies
+from visionops_assets.resources.snapshot_files import IMAGES_FILE, drop_copies
 from visionops_assets.settings import load_settings
 from visionops_assets.vision.shards import digest_of, pack
 
@@ -109,16 +109,13 @@ class Forgetting:
         with self.catalog.begin() as session:
             snapshots = forgetting.snapshots_with_forgotten(session)
         for snapshot in snapshots:
+            # Noted first: killed after it, nobody would know of them.
+            with self.catalog.begin() as session:
+                forgetting.note_objects(session, [f"{snapshot.object_prefix}/{IMAGES_FILE}"])
             try:
-                copied = drop_copies(
-                    self.object_store, snapshot.snapshot_id, int(snapshot.spec["size_px"])
-                )
+                drop_copies(self.object_store, snapshot.snapshot_id, int(snapshot.spec["size_px"]))
             except (NotFoundError, DamagedArtifactError) as error:
                 self.tell(f"{error} Its copy of pixels is erased.")
-                copied = f"{snapshot.object_prefix}/images.npy"
-            if copied is not None:
-                with self.catalog.begin() as session:
-                    forgetting.note_objects(session, [copied])
 
     def _rewrite_shards(self) -> int:
         rewritten = 0

@@ -49,9 +49,10 @@ def golden_images(object_store: ObjectStore, snapshot_id: str) -> npt.NDArray[np
     def read(holdout: SnapshotFiles) -> npt.NDArray[np.uint8]:
         return np.asarray(holdout.images[:MAX_IMAGES])
 
-    some = of_side(HOLDOUT, MAX_IMAGES)
     places = FramePlaces(Catalog())
-    images = on_whole_frames(object_store, snapshot_id, places, read, logger.warning, some)
+    images = on_whole_frames(
+        object_store, snapshot_id, places, read, logger.warning, of_side(HOLDOUT)
+    )
     if not len(images):
         raise ReleaseError(f"Snapshot {snapshot_id} has no holdout images to compare with.")
     return images

@@ -50,6 +50,7 @@ class FrameImages:
         self._is_coming = np.zeros(count, np.bool_)
         self._loaded: deque[Rows] = deque()
         self._used = 0
+        self._free: list[int] = []
         with scratch_file("frames") as path:
             self._folder = path.parent.parent
             self._capacity = self._room()
@@ -70,7 +71,7 @@ class FrameImages:
             DamagedFramesError: some of them cannot be read.
         """
         if isinstance(chosen, int | np.integer):
-            return self._images(np.array([chosen]) % self._count)[0]
+            return self._images(np.array([range(self._count)[chosen]]))[0]
         if isinstance(chosen, slice):
             return self._images(np.arange(*chosen.indices(self._count)))
         return self._images(np.asarray(chosen, np.int64))
@@ -140,9 +141,14 @@ class FrameImages:
 
     def _keep(self, rows: Rows, frames: npt.NDArray[np.uint8]) -> None:
         slots = self._reserved(len(rows))
-        with told_if_full(self._folder):
-            for slot, frame in zip(slots.tolist(), frames, strict=True):
-                os.pwrite(self._file, frame, slot * self._bytes)
+        try:
+            with told_if_full(self._folder):
+                for slot, frame in zip(slots.tolist(), frames, strict=True):
+                    os.pwrite(self._file, frame, slot * self._bytes)
+        except BaseException:
+            with self._changed:
+                self._free += slots.tolist()
+            raise
         with self._changed:
             self._slot[rows] = slots
             self._loaded.append(rows)
@@ -150,8 +156,9 @@ class FrameImages:
     def _reserved(self, count: int) -> Rows:
         """Return slots to write to: new ones, or those of the frames that came first."""
         with self._changed:
-            fresh = min(count, self._capacity - self._used)
-            slots = list(range(self._used, self._used + fresh))
+            slots, self._free = self._free[:count], self._free[count:]
+            fresh = min(count - len(slots), self._capacity - self._used)
+            slots += range(self._used, self._used + fresh)
             self._used += fresh
             while len(slots) < count:
                 leaving = self._loaded.popleft()

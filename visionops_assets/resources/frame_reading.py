@@ -34,7 +34,8 @@ class FrameReader:
     whereabouts: Whereabouts
     frame_ids: Sequence[str]
     places: Places
-    _gives: bool = False
+    _good: str | None = None
+    """A shard that the store gave: whether it gives anything now is asked of it."""
 
     def read(self, rows: Rows) -> list[bytes]:
         """Return the frames of these rows, in their order.
@@ -66,16 +67,28 @@ class FrameReader:
             except ServerUnreachableError as error:
                 failures[key] = error
             else:
-                self._gives = True
+                self._good = key
                 failures.pop(key, None)
                 for at, frame in zip(chosen, found, strict=True):
                     frames[at] = frame
-        if failures and not self._gives:
+        if failures and not self._gives_others(failures):
             raise next(iter(failures.values()))
         damaged |= {key: f"{error} It gives others." for key, error in failures.items()}
         if damaged:
             raise DamagedFramesError(damaged)
         return frames
+
+    def _gives_others(self, failures: Mapping[str, Exception]) -> bool:
+        """Say whether the store gives a shard now, while it fails on others."""
+        if self._good is None or self._good in failures:
+            return False
+        try:
+            self.object_store.get_range(self._good, 0, 1)
+        except NotFoundError:
+            return True
+        except ServerUnreachableError:
+            return False
+        return True
 
     def _of_shard(self, key: str, places: Places) -> list[bytes]:
         starts, lengths = places.offset.tolist(), places.length.tolist()
@@ -123,7 +136,8 @@ def _told_if_short(
     try:
         return read()
     except ServerUnreachableError:
-        if (size() or least) < least:
+        known = size()
+        if known is not None and known < least:
             raise _altered(key) from None
         raise
 

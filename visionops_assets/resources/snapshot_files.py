@@ -112,27 +112,38 @@ def has_copies(sums: Mapping[str, str]) -> bool:
     return not sums or IMAGES_FILE in sums
 
 
-def drop_copies(object_store: ObjectStore, snapshot_id: str, size_px: int) -> str | None:
-    """Make a manifest of a snapshot of an earlier version; return the key of its copied pixels.
+def drop_copies(object_store: ObjectStore, snapshot_id: str, size_px: int) -> None:
+    """Make a manifest of a snapshot of an earlier version: nobody reads its copied pixels then.
 
-    Nobody reads those then. None if it is a manifest already.
+    Killed anywhere, it can be read as what it was, and be made a manifest again.
 
     Raises:
         NotFoundError: there is no snapshot of this id.
         DamagedArtifactError: its members are not what was written.
     """
     sums = sums_of(object_store, snapshot_id)
-    if not has_copies(sums):
-        return None
-    members = members_of(object_store, snapshot_id, sums)
-    _write(object_store, snapshot_id, members.assign(content_hash="", size_px=size_px))
-    return f"{snapshot_prefix(snapshot_id)}/{IMAGES_FILE}"
+    if has_copies(sums):
+        members = members_of(object_store, snapshot_id, sums)
+        object_store.delete(f"{snapshot_prefix(snapshot_id)}/{SUMS_FILE}")
+        _write(
+            object_store,
+            snapshot_id,
+            members.assign(content_hash="", size_px=size_px),
+            (MEMBERS_FILE, SUMS_FILE),
+        )
 
 
-def _write(object_store: ObjectStore, snapshot_id: str, members: pd.DataFrame) -> None:
-    prefix, data = snapshot_prefix(snapshot_id), members.to_parquet(index=False)
-    object_store.put(f"{prefix}/{SUMS_FILE}", f"{_sha256(data)}  {MEMBERS_FILE}\n".encode())
-    object_store.put(f"{prefix}/{MEMBERS_FILE}", data)
+def _write(
+    object_store: ObjectStore,
+    snapshot_id: str,
+    members: pd.DataFrame,
+    order: tuple[str, str] = (SUMS_FILE, MEMBERS_FILE),
+) -> None:
+    """Write the members and their checksum in an order."""
+    data = members.to_parquet(index=False)
+    files = {MEMBERS_FILE: data, SUMS_FILE: f"{_sha256(data)}  {MEMBERS_FILE}\n".encode()}
+    for name in order:
+        object_store.put(f"{snapshot_prefix(snapshot_id)}/{name}", files[name])
 
 
 def _can_be_read(object_store: ObjectStore, snapshot_id: str) -> bool:

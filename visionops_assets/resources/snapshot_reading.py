@@ -3,6 +3,7 @@
 Of snapshots of earlier versions the copied pixels are read.
 """
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -79,14 +80,9 @@ def read_snapshot(
     return with_pixels(object_store, snapshot_id, members[mask], whereabouts)
 
 
-def of_side(split: str, most: int | None = None) -> Chosen:
-    """Choose the members of one side, at most the first of them."""
-
-    def chosen(members: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        is_of_it = (members["split"] == split).to_numpy(np.bool_)
-        return is_of_it if most is None else is_of_it & (is_of_it.cumsum() <= most)
-
-    return chosen
+def of_side(split: str) -> Chosen:
+    """Choose the members of one side."""
+    return lambda members: (members["split"] == split).to_numpy(np.bool_)
 
 
 def with_pixels(
@@ -142,6 +138,9 @@ def on_whole_frames(
             tell(f"{error} {media:,} media files are announced again to make their frames anew.")
             if reading == READINGS - 1:
                 raise
+        # Its decoded frames have to leave the disk before the next ones come.
+        del files
+        gc.collect()
     raise AssertionError  # The last reading returned, or raised.
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from visionops_assets.catalog.connection import Catalog
 from visionops_assets.catalog.frame_places import FramePlaces
-from visionops_assets.errors import DamagedArtifactError, NotFoundError
+from visionops_assets.errors import DamagedArtifactError, NoRoomError, NotFoundError, SnapshotError
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.columns import shown
 from visionops_assets.resources.frame_reading import DamagedFramesError
@@ -126,6 +126,9 @@ def _sample(
         drawn = montage(list(sample.images[:]), list(sample.members["label"]))
     except DamagedFramesError as error:
         have_made_again(context, catalog, error.damaged)
+        return {}
+    except (SnapshotError, NoRoomError) as error:  # The snapshot is cut: it lacks a picture alone.
+        context.log.warning("Nothing is drawn: %s", error)
         return {}
     return {"sample": picture(drawn, "sample")}
 
