@@ -46,9 +46,6 @@ class MemoryStore(dict[str, bytes]):
     def size_bytes(self, key: str) -> int | None:
         return len(self[key]) if key in self else None
 
-    def sizes(self, prefix: str) -> dict[str, int]:
-        return {key: len(data) for key, data in self.items() if key.startswith(prefix)}
-
     def delete(self, key: str) -> None:
         self.pop(key, None)
 

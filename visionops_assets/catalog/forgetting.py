@@ -97,19 +97,15 @@ def traces_of(session: Session, media_ids: Collection[UUID]) -> Traces:
             _among(Frame.media_id, media_ids)
         )
     ).one()
-    snapshots = session.scalars(
-        select(Snapshot.snapshot_id)
-        .distinct()
-        .join(SnapshotMedia, holds_it())
-        .where(_among(SnapshotMedia.media_id, media_ids))
-        .order_by(Snapshot.snapshot_id)
-    ).all()
+    snapshots = _snapshots_holding(session, media_ids)
     return Traces(
         media=media[0],
         bytes=int(media[1] or 0),
         frames=frames[0],
         shards=frames[1],
-        annotations=_count(session, select(AnnotationRow).where(_is_about(media_ids))),
+        annotations=_count(
+            session, select(AnnotationRow).where(_among(AnnotationRow.media_id, media_ids))
+        ),
         kept_images=_count(session, _pictures_of(media_ids)),
         snapshots=tuple(snapshots),
         versions=tuple(
@@ -131,13 +127,7 @@ def begin(session: Session, media_ids: Collection[UUID]) -> None:
     pictures = session.scalars(_pictures_of(ids)).all()
     erase += [each.image_key for each in pictures if each.image_key]
     note_objects(session, erase)
-    snapshots = session.scalars(
-        select(Snapshot.snapshot_id)
-        .distinct()
-        .join(SnapshotMedia, holds_it())
-        .where(_among(SnapshotMedia.media_id, ids))
-    ).all()
-    for version in _trained(session, snapshots):
+    for version in _trained(session, _snapshots_holding(session, ids)):
         version.trained_on_forgotten = True
     _forget_words(session, ids)
     for picture in pictures:
@@ -244,7 +234,7 @@ def _forget_words(session: Session, media_ids: Sequence[UUID]) -> None:
     """Delete what people said of media, and questions about them."""
     session.execute(delete(AdoptedLabel).where(_among(AdoptedLabel.media_id, media_ids)))
     session.execute(delete(LabellingItem).where(_among(LabellingItem.media_id, media_ids)))
-    of_them = _is_about(media_ids)
+    of_them = _among(AnnotationRow.media_id, media_ids)
     taken_back = AnnotationRow.retracts.is_not(None)
     session.execute(delete(AnnotationRow).where(of_them, taken_back))
     session.execute(delete(AnnotationRow).where(of_them))
@@ -253,10 +243,6 @@ def _forget_words(session: Session, media_ids: Sequence[UUID]) -> None:
 def _among(column: InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """Say of a column whether it is one of these values: a source may have a million files."""
     return column == any_(literal(list(values), ARRAY(column.type)))
-
-
-def _is_about(media_ids: Collection[UUID]) -> ColumnElement[bool]:
-    return _among(AnnotationRow.media_id, media_ids)
 
 
 def _pictures_of(media_ids: Collection[UUID]) -> Select[PredictionRow]:
@@ -271,6 +257,13 @@ def _pictures_of(media_ids: Collection[UUID]) -> Select[PredictionRow]:
         PredictionRow.image_sha256.in_(contents), PredictionRow.prediction_id.in_(became)
     )
     return select(PredictionRow).where(PredictionRow.image_key.is_not(None), is_theirs)
+
+
+def _snapshots_holding(session: Session, media_ids: Collection[UUID]) -> Sequence[str]:
+    """Return the ids of the snapshots that have any of these media, in order."""
+    query = select(Snapshot.snapshot_id).distinct().join(SnapshotMedia, holds_it())
+    query = query.where(_among(SnapshotMedia.media_id, media_ids))
+    return session.scalars(query.order_by(Snapshot.snapshot_id)).all()
 
 
 def _trained(session: Session, snapshots: Collection[str]) -> Sequence[TrainedVersion]:

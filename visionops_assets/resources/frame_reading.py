@@ -1,6 +1,6 @@
 """Reads encoded frames from their shards, wherever those lie now, and only as they were written."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from visionops_assets.errors import DamagedShardError, NotFoundError, ServerUnreachableError
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.shard_files import read_whole, shard_altered, shard_gone
 from visionops_assets.vision.places import Places, Whereabouts
 from visionops_assets.vision.shards import digest_of
 
@@ -91,22 +92,27 @@ class FrameReader:
         return True
 
     def _of_shard(self, key: str, places: Places) -> list[bytes]:
-        starts, lengths = places.offset.tolist(), places.length.tolist()
         hashes = [each.decode() for each in places.content_hash.tolist()]
-        try:
-            if not all(hashes):
-                return _parts_of_whole(self.object_store.get(key), key, starts, lengths)
-            frames = _told_if_short(
-                lambda: self.object_store.get_ranges(key, starts, lengths),
-                lambda: self.object_store.size_bytes(key),
-                key,
-                max(start + length for start, length in zip(starts, lengths, strict=True)),
-            )
-        except NotFoundError:
-            raise DamagedShardError(f"Shard {key} is gone from the store.") from None
+        if not all(hashes):
+            whole = read_whole(self.object_store, key)
+            spans = zip(places.offset.tolist(), places.length.tolist(), strict=True)
+            return [whole[start : start + length] for start, length in spans]
+        frames = self._ranges(key, places)
         if any(digest_of(frame) != known for frame, known in zip(frames, hashes, strict=True)):
-            raise _altered(key)
+            raise shard_altered(key)
         return frames
+
+    def _ranges(self, key: str, places: Places) -> list[bytes]:
+        """Read parts of a shard; one that ends before them is damaged, which no store says."""
+        try:
+            return self.object_store.get_ranges(key, places.offset.tolist(), places.length.tolist())
+        except NotFoundError:
+            raise shard_gone(key) from None
+        except ServerUnreachableError:
+            size = self.object_store.size_bytes(key)
+            if size is not None and size < int((places.offset + places.length).max()):
+                raise shard_altered(key) from None
+            raise
 
 
 def _keys(places: Places) -> list[str]:
@@ -114,33 +120,8 @@ def _keys(places: Places) -> list[str]:
 
 
 def _once_more(
-    shards: Sequence[int] | Mapping[int, Rows], failures: Mapping[str, Exception], keys: list[str]
+    shards: Collection[int], failures: Mapping[str, Exception], keys: list[str]
 ) -> Iterator[int]:
     """Yield the shards, in order, and then those that failed."""
     yield from sorted(shards, key=lambda shard: keys[shard])
     yield from [shard for shard in shards if keys[shard] in failures]
-
-
-def _parts_of_whole(
-    shard: bytes, key: str, starts: Sequence[int], lengths: Sequence[int]
-) -> list[bytes]:
-    if not key.endswith(f"/{digest_of(shard)}.tar"):
-        raise _altered(key)
-    return [shard[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-
-
-def _told_if_short(
-    read: Callable[[], list[bytes]], size: Callable[[], int | None], key: str, least: int
-) -> list[bytes]:
-    """Read parts; a shard that ends before them is damaged, which no store says by itself."""
-    try:
-        return read()
-    except ServerUnreachableError:
-        known = size()
-        if known is not None and known < least:
-            raise _altered(key) from None
-        raise
-
-
-def _altered(key: str) -> DamagedShardError:
-    return DamagedShardError(f"The bytes of shard {key} are not those that were written.")

@@ -171,12 +171,6 @@ class ObjectStore:
         with self._errors(key):
             await obstore.delete_async(self._bucket, key)
 
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the sizes in bytes of the objects below the folder `prefix`, by key."""
-        with self._errors(prefix):
-            listing = obstore.list(self._bucket, prefix, chunk_size=1000)
-            return {entry["path"]: entry["size"] for page in listing for entry in page}
-
     def list_keys(self, prefix: str) -> list[str]:
         """Return the keys below the folder `prefix`, in order."""
         with self._errors(prefix):

@@ -19,10 +19,26 @@ def read_shard(object_store: ObjectStore, key: str) -> dict[str, bytes]:
         DamagedShardError: it is gone, or its content is not what its name says.
         ServerUnreachableError: the store does not answer.
     """
+    shard = read_whole(object_store, key)
+    return {PurePath(name).stem: encoded for name, encoded in unpack(shard).items()}
+
+
+def read_whole(object_store: ObjectStore, key: str) -> bytes:
+    """Read the bytes of a shard; raises as `read_shard` does."""
     try:
         shard = object_store.get(key)
     except NotFoundError:
-        raise DamagedShardError(f"Shard {key} is gone from the store.") from None
+        raise shard_gone(key) from None
     if not key.endswith(f"/{digest_of(shard)}.tar"):
-        raise DamagedShardError(f"The bytes of shard {key} are not those that were written.")
-    return {PurePath(name).stem: encoded for name, encoded in unpack(shard).items()}
+        raise shard_altered(key)
+    return shard
+
+
+def shard_gone(key: str) -> DamagedShardError:
+    """Make the error of a shard that the store does not have."""
+    return DamagedShardError(f"Shard {key} is gone from the store.")
+
+
+def shard_altered(key: str) -> DamagedShardError:
+    """Make the error of a shard whose bytes are not those that were written."""
+    return DamagedShardError(f"The bytes of shard {key} are not those that were written.")

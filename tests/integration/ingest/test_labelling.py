@@ -51,7 +51,7 @@ def model() -> str:
 
 
 def selection(session: Session, model: str, count: int = 2) -> tuple[int, list[UUID]]:
-    """Ask for labels of so many new files; return the batch and them."""
+    """Open a batch that asks for labels of new files; return it and the files."""
     files = [file_with_a_frame(session) for _ in range(count)]
     batch = open_batch(session, model, Purpose.SELECTION, media=files)
     assert batch is not None

@@ -14,6 +14,7 @@ from visionops_assets.catalog.schema import Snapshot
 from visionops_assets.errors import SnapshotError
 from visionops_assets.models import ModelDeclaration
 from visionops_assets.resources.object_store import ObjectStore
+from visionops_assets.resources.shard_files import shard_gone
 from visionops_assets.resources.snapshot_files import (
     HOLDOUT,
     TRAIN,
@@ -130,7 +131,7 @@ def gone_shards(labels: pd.DataFrame, listed: Callable[[str], list[str]]) -> dic
     keys = set(labels["shard_key"])
     folders = {key.rsplit("/", 2)[0] for key in keys}
     there = {key for folder in sorted(folders) for key in listed(f"{folder}/")}
-    return {key: f"Shard {key} is gone from the store." for key in sorted(keys - there)}
+    return {key: str(shard_gone(key)) for key in sorted(keys - there)}
 
 
 def have_made_again(
